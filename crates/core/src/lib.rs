@@ -1,0 +1,20 @@
+//! Tandem's pure heart.
+//!
+//! Merging and planning are plain functions over plain data. There is no `async`, clock, randomness,
+//! environment, HTTP or SDK type here, and no vendor's wire format: time and identifiers come in as arguments.
+//!
+//! Start with [`plan::plan`], which turns what was observed into steps; it calls [`merge::merge`] for each
+//! pair of twins and [`render`] for each value that crosses from one side to the other. [`check::check`]
+//! refuses a plan that breaks a promise.
+
+pub mod ids;
+pub mod pair;
+pub mod reason;
+pub mod worklog;
+
+pub use ids::{
+    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, PairId, Side, Sides, SiteName, WorklogId,
+};
+pub use pair::{Intent, IntentKind, Pair, PairState, Wait};
+pub use reason::Reason;
+pub use worklog::{Content, Worklog};

@@ -1,0 +1,143 @@
+//! Two worklogs that are twins, and what is remembered of them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{IssueId, LinkKey, PairId, Side, Sides, WorklogId};
+use crate::reason::Reason;
+use crate::worklog::Content;
+
+/// Two twins with their base, or one worklog whose twin is still to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Its name for life.
+    pub id: PairId,
+    /// The link that it belongs to now.
+    pub link: LinkKey,
+    /// The worklog on each side; `None` while there is none.
+    pub ids: Sides<Option<WorklogId>>,
+    /// Where each side's worklog is, when that is not the link's own issue: a twin left behind by a move.
+    #[serde(default)]
+    pub strays: Sides<Option<IssueId>>,
+    /// What both sides said when they last agreed; each in its own rendering.
+    pub base: Option<Sides<Content>>,
+    /// The newest `updatedAt` that Tandem has accounted for, per side. A listing that shows less is stale.
+    #[serde(default)]
+    pub seen: Sides<Option<Timestamp>>,
+    /// A write whose outcome is not yet recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// Earlier creates that were given up on, newest last, so that a late twin of theirs is recognised.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abandoned: Vec<Intent>,
+    /// Why it waits, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Wait>,
+    /// Whether it is alive.
+    #[serde(default)]
+    pub state: PairState,
+    /// When Tandem last wrote one of the twins. Listings lag behind writes for a while after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Timestamp>,
+    /// A person let this pair's delete through the brake.
+    #[serde(default)]
+    pub released: bool,
+    /// Counts the writes of this row; guards against two runners.
+    pub rev: u64,
+}
+
+/// Whether a pair is alive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairState {
+    /// Kept the same on both sides.
+    #[default]
+    Live,
+    /// Deleted, and remembered so that a stale listing does not bring it back.
+    Gone,
+    /// One side was deleted and the policy says `keep`: the other is left alone from now on.
+    Kept,
+}
+
+/// What a write was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IntentKind {
+    /// A new worklog.
+    Create,
+    /// A changed worklog.
+    Update,
+    /// A removed worklog.
+    Delete,
+}
+
+/// A vendor write, recorded before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// What is done.
+    pub kind: IntentKind,
+    /// The side written to.
+    pub side: Side,
+    /// The issue written to.
+    pub issue: IssueId,
+    /// The worklog written to; `None` for a create.
+    pub worklog: Option<WorklogId>,
+    /// What the other side said when this was decided; `None` for a delete.
+    pub source: Option<Content>,
+    /// What is written; for a delete, what is taken away.
+    pub body: Content,
+    /// When it was recorded, by our clock.
+    pub at: Timestamp,
+    /// When the attempt is over for certain, by our clock.
+    pub until: Timestamp,
+}
+
+/// Why and until when something waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The reason code.
+    pub reason: Reason,
+    /// The side that it concerns: where a write was refused, or where a worklog is missing.
+    pub side: Side,
+    /// What happened, for a person: no token, no worklog text.
+    pub detail: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried again by itself; `None` when only a person or a change can free it.
+    pub next_attempt: Option<Timestamp>,
+    /// What both sides said when it was set aside. A difference is a reason to try again.
+    pub tried: Sides<Option<Content>>,
+}
+
+impl Pair {
+    /// Begins a pair with one worklog, its twin still to be made.
+    pub fn half(id: PairId, link: LinkKey, side: Side, worklog: WorklogId) -> Self {
+        let mut ids = Sides::new(None, None);
+        ids[side] = Some(worklog);
+        Self {
+            id,
+            link,
+            ids,
+            strays: Sides::default(),
+            base: None,
+            seen: Sides::default(),
+            intent: None,
+            abandoned: Vec::new(),
+            wait: None,
+            state: PairState::Live,
+            written_at: None,
+            released: false,
+            rev: 0,
+        }
+    }
+
+    /// Returns the name of the pair that begins with this worklog.
+    ///
+    /// Two runners that see the same new worklog come to the same name, so the table lets only one of them
+    /// begin the pair.
+    pub fn id_for(side: Side, worklog: WorklogId) -> PairId {
+        PairId::new(format!("{side}{worklog}"))
+    }
+}

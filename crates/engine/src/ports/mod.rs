@@ -1,0 +1,11 @@
+//! What the engine needs from outside, in its own words.
+//!
+//! Adapters implement these traits; the engine owns no client.
+
+pub mod clock;
+pub mod site;
+pub mod store;
+
+pub use clock::Clock;
+pub use site::{SiteClient, SiteError};
+pub use store::{Store, StoreError};
