@@ -7,10 +7,21 @@
 //! pair of twins and [`render`] for each value that crosses from one side to the other. [`check::check`]
 //! refuses a plan that breaks a promise.
 
+pub mod check;
+pub mod field;
 pub mod ids;
+pub mod merge;
+pub mod observed;
 pub mod pair;
+pub mod plan;
 pub mod reason;
+pub mod render;
+pub mod rules;
+pub mod twin;
 pub mod worklog;
+
+#[cfg(test)]
+mod testing;
 
 pub use ids::{
     AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, PairId, Side, Sides, SiteName, WorklogId,

@@ -82,10 +82,17 @@ pub struct Intent {
     pub issue: IssueId,
     /// The worklog written to; `None` for a create.
     pub worklog: Option<WorklogId>,
-    /// What the other side said when this was decided; `None` for a delete.
+    /// What the other side said when this was decided; for a create only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Content>,
+    /// What the worklog said before; for an update only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Content>,
     /// What is written; for a delete, what is taken away.
     pub body: Content,
+    /// The base once this has taken effect; for an update only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Sides<Content>>,
     /// When it was recorded, by our clock.
     pub at: Timestamp,
     /// When the attempt is over for certain, by our clock.

@@ -1,0 +1,232 @@
+//! The three-way merge of one pair of twins.
+//!
+//! The base holds both sides' renderings, so "changed on A" is a comparison of A with A. What crosses over is
+//! rendered for the other side; what did not change is not touched, mapped or not.
+
+use jiff::Timestamp;
+
+use crate::field::{Field, Value};
+use crate::ids::{Side, Sides};
+use crate::reason::Reason;
+use crate::render::Unrenderable;
+use crate::rules::{ConflictPolicy, Lookups, Rules};
+use crate::worklog::Content;
+
+/// What a merge comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// What each side should say.
+    pub contents: Sides<Content>,
+    /// Fields that cross, by the side that they come from.
+    pub crossing: Sides<Vec<Field>>,
+    /// Fields that both sides changed to what means the same.
+    pub agreed: Vec<Field>,
+    /// Values that lost a conflict.
+    pub lost: Vec<Lost>,
+}
+
+/// A value that lost a conflict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The field.
+    pub field: Field,
+    /// The side that it stood on.
+    pub side: Side,
+    /// What it was, for the history.
+    pub value: String,
+}
+
+impl Merged {
+    /// Says whether one side has to be written.
+    pub fn writes(&self, side: Side) -> bool {
+        !self.crossing[side.other()].is_empty()
+    }
+
+    /// Says whether nothing has to be written.
+    pub fn is_quiet(&self) -> bool {
+        Side::BOTH.iter().all(|side| !self.writes(*side))
+    }
+}
+
+/// Merges what both sides say now with what they last agreed on.
+///
+/// Without a base (two worklogs that were found to be twins), a value that only one side has crosses over, and
+/// different values are a conflict.
+///
+/// `edited` tells when a person last changed each side.
+///
+/// # Errors
+/// A value that has to cross but cannot be said on the other side, or a conflict that the policy parks.
+pub fn merge(
+    base: Option<&Sides<Content>>,
+    now: &Sides<Content>,
+    edited: &Sides<Timestamp>,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Result<Merged, Unrenderable> {
+    let mut merged = Merged {
+        contents: now.clone(),
+        crossing: Sides::default(),
+        agreed: Vec::new(),
+        lost: Vec::new(),
+    };
+    for field in Field::all(rules) {
+        let values = Sides::from_fn(|side| field.of(side, &now[side], rules));
+        let changed = Sides::from_fn(|side| match base {
+            Some(base) => field.of(side, &base[side], rules).differs(&values[side]),
+            None => values[side].is_told(),
+        });
+        let from = match (changed.a, changed.b) {
+            (false, false) => continue,
+            (true, false) => Side::A,
+            (false, true) => Side::B,
+            (true, true) => {
+                if mean_the_same(field, now, rules, lookups) {
+                    merged.agreed.push(field);
+                    continue;
+                }
+                let winner = settle(field, &values, edited, rules)?;
+                let loser = winner.other();
+                merged.lost.push(Lost { field, side: loser, value: values[loser].to_string() });
+                winner
+            }
+        };
+        let to = from.other();
+        let value = field.rendered(from, &now[from], rules, lookups)?;
+        if value.differs(&values[to]) {
+            merged.crossing[from].push(field);
+            field.set(to, &mut merged.contents[to], rules, value);
+        } else {
+            // Also how a crash between writing and remembering heals.
+            merged.agreed.push(field);
+        }
+    }
+    Ok(merged)
+}
+
+/// Says whether a field means the same on both sides. Mappings may lose something, so either direction counts.
+pub(crate) fn mean_the_same(field: Field, now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
+    Side::BOTH.into_iter().any(|from| {
+        let theirs = field.of(from.other(), &now[from.other()], rules);
+        field.rendered(from, &now[from], rules, lookups).is_ok_and(|value| !value.differs(&theirs))
+    })
+}
+
+fn settle(
+    field: Field,
+    values: &Sides<Value>,
+    edited: &Sides<Timestamp>,
+    rules: &Rules,
+) -> Result<Side, Unrenderable> {
+    match rules.policy.conflict {
+        ConflictPolicy::Side(side) => Ok(side),
+        // Tempo's times have whole seconds at worst. On a tie the greater value wins: it does not matter which
+        // side it stands on, so that both directions, and every site of a ring, come to the same answer.
+        ConflictPolicy::Newest => {
+            let key = |side: Side| (edited[side].as_second(), &values[side]);
+            Ok(if key(Side::A) >= key(Side::B) { Side::A } else { Side::B })
+        }
+        ConflictPolicy::Park => Err(Unrenderable {
+            reason: Reason::Conflict,
+            detail: format!("both sides changed the {field}, and the policy is to ask a person"),
+        }),
+    }
+}
+
+/// Returns the base after some fields were agreed on.
+///
+/// `now` is what each side says (for a side just written: what the site answered). Fields not named keep their
+/// old base, so that a change still to be carried over is seen again. Where there was no base, there is none
+/// until all fields are agreed on.
+pub fn agree(
+    base: Option<&Sides<Content>>,
+    now: &Sides<Content>,
+    fields: impl Fn(Field) -> bool,
+    rules: &Rules,
+) -> Option<Sides<Content>> {
+    let Some(base) = base else { return Field::all(rules).all(fields).then(|| now.clone()) };
+    let mut next = now.clone();
+    for field in Field::all(rules).filter(|field| !fields(*field)) {
+        for side in Side::BOTH {
+            field.copy(side, &base[side], &mut next[side], rules);
+        }
+    }
+    Some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::content;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn merged(base: &Content, a: &Content, b: &Content, rules: &Rules) -> Result<Merged, Unrenderable> {
+        merge(
+            Some(&Sides::new(base.clone(), base.clone())),
+            &Sides::new(a.clone(), b.clone()),
+            &Sides::new(at(10), at(20)),
+            rules,
+            &Lookups::default(),
+        )
+    }
+
+    #[test]
+    fn edits_of_different_fields_on_both_sides_are_both_kept() {
+        let base = content("ann", "standup");
+        let (mut a, mut b) = (base.clone(), base.clone());
+        a.time_spent_secs = 900;
+        b.description = "standup, late".into();
+        let merged = merged(&base, &a, &b, &Rules::default()).unwrap();
+        for side in Side::BOTH {
+            assert_eq!(merged.contents[side].time_spent_secs, 900);
+            assert_eq!(merged.contents[side].description, "standup, late");
+        }
+        assert!(merged.lost.is_empty());
+    }
+
+    #[test]
+    fn non_billable_is_a_value_that_crosses() {
+        let base = content("ann", "");
+        let mut a = base.clone();
+        a.billable_secs = Some(0);
+        let merged = merged(&base, &a, &base, &Rules::default()).unwrap();
+        assert_eq!(merged.contents.b.billable_secs, Some(0));
+    }
+
+    #[test]
+    fn the_same_field_edited_on_both_sides_goes_to_the_newest_and_the_loser_is_kept() {
+        let base = content("ann", "");
+        let (mut a, mut b) = (base.clone(), base.clone());
+        a.time_spent_secs = 60;
+        b.time_spent_secs = 120;
+        let merged = merged(&base, &a, &b, &Rules::default()).unwrap();
+        assert_eq!(merged.contents.a.time_spent_secs, 120);
+        assert_eq!(merged.lost, [Lost { field: Field::TimeSpent, side: Side::A, value: "60 s".into() }]);
+    }
+
+    #[test]
+    fn the_same_change_on_both_sides_needs_no_write_and_no_policy() {
+        let base = content("ann", "");
+        let mut a = base.clone();
+        a.description = "x".into();
+        let mut rules = Rules::default();
+        rules.policy.conflict = ConflictPolicy::Park;
+        let merged = merged(&base, &a, &a, &rules).unwrap();
+        assert!(merged.is_quiet());
+        assert_eq!(merged.agreed, [Field::Description]);
+    }
+
+    #[test]
+    fn attributes_that_are_not_mapped_stay_on_their_side() {
+        let base = content("ann", "");
+        let (mut a, mut b) = (base.clone(), base.clone());
+        a.attributes.insert("_Local_".into(), "1".into());
+        a.time_spent_secs = 60;
+        b.attributes.insert("_Other_".into(), "2".into());
+        let merged = merged(&base, &a, &b, &Rules::default()).unwrap();
+        assert_eq!(merged.contents.b.attributes, b.attributes);
+    }
+}

@@ -1,0 +1,119 @@
+//! What a run sees before it decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::ids::{IssueId, LinkKey, Side, Sides, WorklogId};
+use crate::pair::Pair;
+use crate::rules::{Lookups, Rules};
+use crate::worklog::Worklog;
+
+/// Everything that the planner rests on.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The link.
+    pub link: LinkKey,
+    /// The moment of the observation, by our clock.
+    pub now: Timestamp,
+    /// The complete listings of both issues, by worklog.
+    pub listings: Sides<BTreeMap<WorklogId, Worklog>>,
+    /// Twins left behind on another issue by a move, fetched one by one.
+    pub strays: Sides<BTreeMap<WorklogId, Worklog>>,
+    /// The link's pairs, whatever their state, and those of other links whose worklog turned up here.
+    pub pairs: Vec<Pair>,
+    /// Listed worklogs that belong elsewhere or to the past: not new.
+    pub foreign: Sides<BTreeSet<WorklogId>>,
+    /// Proofs that a worklog was deleted or moved away.
+    pub proofs: Sides<BTreeMap<WorklogId, Proof>>,
+    /// For worklogs that Tandem wrote: when a person made the change that was written.
+    pub edited: Sides<BTreeMap<WorklogId, Timestamp>>,
+    /// For worklogs that came here through another connection, by the side that they are on: their copy on
+    /// the other side.
+    pub copies: Sides<BTreeMap<WorklogId, Copy>>,
+    /// What was looked up for rendering.
+    pub lookups: Lookups,
+    /// Worklogs dated earlier are not begun.
+    pub since: Date,
+    /// Whether the brake on mass deletes is on.
+    pub brake: bool,
+    /// Try parked pairs again even where nothing about them changed.
+    pub force: bool,
+}
+
+/// Why a worklog is known to be gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Who says so, such as `tempo-webhook`.
+    pub source: String,
+    /// When it was told.
+    pub at: Timestamp,
+    /// The unlinked issue that it moved to, when it did not go but move.
+    pub moved_to: Option<IssueId>,
+}
+
+/// The copy that another connection made, or makes, of the same worklog on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copy {
+    /// It is this one.
+    Known(WorklogId),
+    /// It is being made.
+    InFlight,
+}
+
+/// A connection's rules and the engine's patience.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The rules.
+    pub rules: Rules,
+    /// How long a listing may lag behind a write.
+    pub grace: SignedDuration,
+    /// How soon a parked pair is tried again.
+    pub park_retry: SignedDuration,
+    /// How soon a missing worklog is looked for again.
+    pub look_at_missing: SignedDuration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rules: Rules::default(),
+            grace: SignedDuration::from_secs(30),
+            park_retry: SignedDuration::from_mins(15),
+            look_at_missing: SignedDuration::from_mins(5),
+        }
+    }
+}
+
+impl Observed {
+    /// Begins an observation in which nothing was seen.
+    pub fn empty(link: LinkKey, now: Timestamp) -> Self {
+        Self {
+            link,
+            now,
+            listings: Sides::default(),
+            strays: Sides::default(),
+            pairs: Vec::new(),
+            foreign: Sides::default(),
+            proofs: Sides::default(),
+            edited: Sides::default(),
+            copies: Sides::default(),
+            lookups: Lookups::default(),
+            since: Date::MIN,
+            brake: false,
+            force: false,
+        }
+    }
+
+    /// Returns a worklog of a pair where it is: on the link's issue, or left behind on another.
+    pub fn worklog(&self, side: Side, id: WorklogId) -> Option<&Worklog> {
+        self.listings[side].get(&id).or_else(|| self.strays[side].get(&id))
+    }
+
+    /// When a person last changed a worklog: for one that Tandem wrote and nobody touched since, when the
+    /// change was made that it wrote.
+    pub fn edited_at(&self, side: Side, worklog: &Worklog) -> Timestamp {
+        self.edited[side].get(&worklog.id).copied().unwrap_or(worklog.updated_at)
+    }
+}

@@ -1,0 +1,812 @@
+//! What has to be done to bring the two sides of a link together.
+//!
+//! The planner is a function of what was observed. It leaves no choice to execution: a step says what is
+//! written, where, why, and what the pair's row says before and after. After a plan has been executed, planning
+//! again gives an empty plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::field::{Field, changed};
+use crate::ids::{AccountId, IssueId, PairId, Side, Sides, WorklogId};
+use crate::merge::{self, Lost, Merged};
+use crate::observed::{Copy, Observed, Proof, Settings};
+use crate::pair::{Intent, IntentKind, Pair, PairState, Wait};
+use crate::reason::Reason;
+use crate::render::{self, Unrenderable};
+use crate::rules::{DeletePolicy, DeleteVsEdit, Rules};
+use crate::twin;
+use crate::worklog::{Content, Worklog};
+
+/// The steps for one link, in the order in which they are safe, and when to look again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// The earliest moment at which something that waits for time alone should be looked at.
+    pub look_again: Option<Timestamp>,
+}
+
+/// One step: about one pair, at most one vendor write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The pair's row as it is to be when the step begins; its `rev` is the row's, 0 when there is none yet.
+    pub pair: Pair,
+    /// What is done.
+    pub action: Action,
+    /// Why, in a sentence.
+    pub cause: String,
+    /// Values that lost a conflict.
+    pub lost: Vec<Lost>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Writes the pair's row, nothing else.
+    Record(Recorded),
+    /// Creates the twin on a side.
+    Create {
+        /// The side written to.
+        side: Side,
+        /// What the other side says.
+        source: Content,
+        /// What is written.
+        body: Content,
+    },
+    /// Replaces the worklog on a side.
+    Update {
+        /// The side written to.
+        side: Side,
+        /// The worklog.
+        worklog: WorklogId,
+        /// What it says now.
+        before: Content,
+        /// What the other side says.
+        source: Content,
+        /// What is written.
+        body: Content,
+        /// Fields that this write does not settle: they cross the other way.
+        apart: Vec<Field>,
+    },
+    /// Deletes the worklog on a side.
+    Delete {
+        /// The side written to.
+        side: Side,
+        /// The worklog.
+        worklog: WorklogId,
+        /// The issue that it is on.
+        issue: IssueId,
+        /// What it says now, or said last.
+        before: Content,
+        /// What justifies it.
+        proof: Proof,
+        /// Whether the twin is made anew afterwards, on the link's own issue.
+        moves: bool,
+    },
+}
+
+/// What a row-only step records, for the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Two worklogs were found to be twins.
+    Adopt,
+    /// Both sides came to say the same by themselves, or what was remembered caught up.
+    Agree,
+    /// The pair came here from another link.
+    Move,
+    /// The pair is set aside.
+    Park,
+    /// What it waited for is over.
+    Resume,
+    /// Both are gone.
+    Forget,
+    /// One is gone, the other stays and is left alone from now on.
+    Keep,
+}
+
+/// Returns the steps that bring the sides together.
+pub fn plan(observed: &Observed, settings: &Settings) -> Plan {
+    let mut planner = Planner::new(observed, settings);
+    planner.run();
+    // Rows first: they cost nothing and later steps may rest on them. Deletes make room under a site's cap of
+    // hours per day before creates fill it.
+    planner.plan.steps.sort_by_key(|step| match &step.action {
+        Action::Record(_) => 0,
+        Action::Delete { .. } => 1,
+        Action::Update { .. } => 2,
+        Action::Create { .. } => 3,
+    });
+    planner.plan
+}
+
+struct Planner<'o> {
+    observed: &'o Observed,
+    settings: &'o Settings,
+    rules: &'o Rules,
+    plan: Plan,
+    /// Worklogs that belong to a pair, or that a step of this plan has claimed.
+    taken: Sides<BTreeSet<WorklogId>>,
+    rows: BTreeMap<&'o PairId, &'o Pair>,
+    /// Worklogs that no pair knows at the start, by author, day and time worked.
+    unpaired: Sides<BTreeMap<(&'o AccountId, Date, u64), Vec<&'o Worklog>>>,
+    /// Pairs that remember creates that were given up on.
+    with_abandoned: Vec<&'o Pair>,
+}
+
+impl<'o> Planner<'o> {
+    fn new(observed: &'o Observed, settings: &'o Settings) -> Self {
+        let taken = Sides::from_fn(|side| {
+            let mut taken = observed.foreign[side].clone();
+            taken.extend(observed.pairs.iter().filter_map(|pair| pair.ids[side]));
+            taken
+        });
+        let unpaired = Sides::from_fn(|side| {
+            let mut unpaired: BTreeMap<_, Vec<&Worklog>> = BTreeMap::new();
+            for worklog in observed.listings[side].values().filter(|worklog| !taken[side].contains(&worklog.id)) {
+                let content = &worklog.content;
+                let key = (&content.author, content.start_date, content.time_spent_secs);
+                unpaired.entry(key).or_default().push(worklog);
+            }
+            unpaired
+        });
+        Self {
+            observed,
+            settings,
+            rules: &settings.rules,
+            plan: Plan::default(),
+            taken,
+            rows: observed.pairs.iter().map(|pair| (&pair.id, pair)).collect(),
+            unpaired,
+            with_abandoned: observed.pairs.iter().filter(|pair| !pair.abandoned.is_empty()).collect(),
+        }
+    }
+
+    fn run(&mut self) {
+        let observed = self.observed;
+        for pair in &observed.pairs {
+            if pair.state != PairState::Live {
+                continue;
+            }
+            if pair.link != observed.link {
+                if self.turned_up(pair) {
+                    self.arrive(pair);
+                }
+                continue;
+            }
+            match (pair.ids.a, pair.ids.b) {
+                (Some(a), Some(b)) => self.both(pair, Sides::new(a, b)),
+                (Some(id), None) => self.half(pair, Side::A, id),
+                (None, Some(id)) => self.half(pair, Side::B, id),
+                (None, None) => {}
+            }
+        }
+        self.newcomers();
+    }
+
+    // --- a pair whose worklogs are both known ---
+
+    fn both(&mut self, pair: &Pair, ids: Sides<WorklogId>) {
+        let mut pair = pair.clone();
+        let found = Sides::from_fn(|side| self.observed.worklog(side, ids[side]).cloned());
+        if let Some(intent) = pair.intent.clone() {
+            match intent.kind {
+                // The delete is decided anew: its proof is still there, and deleting twice does no harm.
+                IntentKind::Delete if self.observed.now >= intent.until => pair.intent = None,
+                IntentKind::Update
+                    if self.took_effect(&intent, found[intent.side].as_ref())
+                        || self.observed.now >= intent.until =>
+                {
+                    self.fold(&mut pair, &intent, found[intent.side].as_ref());
+                }
+                // A create cannot be outstanding while both worklogs are known; drop what makes no sense.
+                IntentKind::Create => pair.intent = None,
+                _ => return self.look_at(intent.until),
+            }
+        }
+        match (found.a, found.b) {
+            (Some(a), Some(b)) => self.present(pair, Sides::new(a, b)),
+            (a, b) => self.absent(pair, ids, Sides::new(a, b)),
+        }
+    }
+
+    /// Says whether an update of unknown outcome shows in the worklog: it is atomic, so one written field is enough.
+    fn took_effect(&self, intent: &Intent, found: Option<&Worklog>) -> bool {
+        let (Some(found), Some(before)) = (found, &intent.before) else { return false };
+        Field::all(self.rules).any(|field| {
+            let written = field.of(intent.side, &intent.body, self.rules);
+            written.differs(&field.of(intent.side, before, self.rules))
+                && !written.differs(&field.of(intent.side, &found.content, self.rules))
+        })
+    }
+
+    /// Takes an update of unknown outcome into the base if it took effect, so that it is not mistaken for a
+    /// person's change.
+    fn fold(&self, pair: &mut Pair, intent: &Intent, found: Option<&Worklog>) {
+        pair.intent = None;
+        if self.took_effect(intent, found) {
+            pair.base = intent.then.clone();
+        }
+    }
+
+    /// What a side says, with a listing older than our own last write taken for no news.
+    fn current(&self, pair: &Pair, side: Side, worklog: &Worklog) -> Worklog {
+        let stale = pair.seen[side].is_some_and(|seen| worklog.updated_at.as_second() < seen.as_second());
+        match (&pair.base, stale) {
+            (Some(base), true) => Worklog { content: base[side].clone(), ..worklog.clone() },
+            _ => worklog.clone(),
+        }
+    }
+
+    fn present(&mut self, pair: Pair, found: Sides<Worklog>) {
+        let before = self.row(&pair.id);
+        let found = found.map(|side, worklog| self.current(&pair, side, &worklog));
+        let now = found.clone().map(|_, worklog| worklog.content);
+        let edited = Sides::from_fn(|side| self.observed.edited_at(side, &found[side]));
+        let merged = match merge::merge(pair.base.as_ref(), &now, &edited, self.rules, &self.observed.lookups) {
+            Ok(merged) => merged,
+            Err(unrenderable) => return self.park(pair, Side::B, unrenderable, now.map(|_, c| Some(c))),
+        };
+        let mut pair = pair;
+        for side in Side::BOTH {
+            pair.seen[side] = pair.seen[side].max(Some(found[side].updated_at));
+        }
+        if merged.is_quiet() {
+            let all_agreed = |_| true;
+            pair.base = merge::agree(pair.base.as_ref(), &now, all_agreed, self.rules);
+            let waited = pair.wait.take();
+            if let Some(step) = self.bring_home(&mut pair, &found) {
+                return self.push(pair, step.0, step.1, vec![]);
+            }
+            if before.is_none_or(|row| *row != pair) {
+                let (recorded, cause) = match waited {
+                    Some(wait) => (Recorded::Resume, format!("{} is over", wait.reason)),
+                    None => (Recorded::Agree, "both sides say the same".to_string()),
+                };
+                self.push(pair, Action::Record(recorded), cause, merged.lost);
+            }
+            return;
+        }
+        if let Some(until) = self.waits(&pair, &now) {
+            return self.wait_on(pair, until);
+        }
+        pair.wait = None;
+        self.update(pair, found, now, merged);
+    }
+
+    fn update(&mut self, pair: Pair, found: Sides<Worklog>, now: Sides<Content>, merged: Merged) {
+        for side in Side::BOTH {
+            if !merged.writes(side) {
+                continue;
+            }
+            let names = merged.crossing[side.other()].iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let lost = merged.lost.iter().filter(|lost| lost.side == side).cloned().collect();
+            let action = Action::Update {
+                side,
+                worklog: found[side].id,
+                before: now[side].clone(),
+                source: now[side.other()].clone(),
+                body: merged.contents[side].clone(),
+                apart: merged.crossing[side].clone(),
+            };
+            self.push(pair.clone(), action, format!("changed on {}: {names}", side.other()), lost);
+        }
+    }
+
+    /// The delete of a twin that a move left behind on another issue, once both sides say the same.
+    fn bring_home(&self, pair: &mut Pair, found: &Sides<Worklog>) -> Option<(Action, String)> {
+        let side = Side::BOTH.into_iter().find(|side| pair.strays[*side].is_some())?;
+        let issue = pair.strays[side]?;
+        let action = Action::Delete {
+            side,
+            worklog: found[side].id,
+            issue,
+            before: found[side].content.clone(),
+            proof: Proof { source: "moved".into(), at: self.observed.now, moved_to: None },
+            moves: true,
+        };
+        Some((action, format!("its twin on {} moved to another linked issue", side.other())))
+    }
+
+    // --- a pair of which a listing does not show a worklog ---
+
+    fn absent(&mut self, pair: Pair, ids: Sides<WorklogId>, found: Sides<Option<Worklog>>) {
+        let proofs = Sides::from_fn(|side| match found[side] {
+            None => self.observed.proofs[side].get(&ids[side]).cloned(),
+            Some(_) => None,
+        });
+        match (proofs.a, proofs.b) {
+            (Some(_), Some(_)) => self.forget(pair, "deleted on both sides"),
+            (Some(proof), None) => self.deleted(pair, Side::A, proof, ids.b, found.b),
+            (None, Some(proof)) => self.deleted(pair, Side::B, proof, ids.a, found.a),
+            (None, None) => {
+                let side = if found.a.is_none() { Side::A } else { Side::B };
+                self.missing(pair, side, found.map(|_, worklog| worklog.map(|w| w.content)));
+            }
+        }
+    }
+
+    /// A worklog is proven gone on `side`; `twin` is the other one, `found` if its listing shows it.
+    fn deleted(&mut self, mut pair: Pair, side: Side, proof: Proof, twin: WorklogId, found: Option<Worklog>) {
+        let there = side.other();
+        let found = found.map(|worklog| self.current(&pair, there, &worklog));
+        let edited = match (&found, &pair.base) {
+            (Some(worklog), Some(base)) => changed(there, &base[there], &worklog.content, self.rules),
+            _ => false,
+        };
+        let before = found.as_ref().map(|worklog| worklog.content.clone()).or_else(|| {
+            pair.base.as_ref().map(|base| base[there].clone())
+        });
+        let Some(before) = before else { return self.forget(pair, "deleted before its twin was remembered") };
+        let mut tried = Sides::new(None, None);
+        tried[there] = Some(before.clone());
+        let gone = format!("deleted on {side} ({})", proof.source);
+        let conflict = |detail: String| Unrenderable { reason: Reason::Conflict, detail };
+        if edited && proof.moved_to.is_none() {
+            match self.rules.policy.delete_vs_edit {
+                DeleteVsEdit::Delete => {}
+                DeleteVsEdit::Park => {
+                    let why = conflict(format!("deleted on {side} and edited on {there}; the policy is to ask a person"));
+                    return self.park(pair, there, why, tried);
+                }
+                DeleteVsEdit::Edit => {
+                    pair.ids[side] = None;
+                    pair.seen[side] = None;
+                    pair.base = None;
+                    let cause = format!("{gone}, but edited on {there}: the edit wins");
+                    return self.create(pair, side, &before, cause);
+                }
+            }
+        }
+        match self.rules.policy.delete {
+            DeletePolicy::Mirror => {}
+            DeletePolicy::Keep => {
+                pair.state = PairState::Kept;
+                pair.wait = None;
+                return self.push(pair, Action::Record(Recorded::Keep), format!("{gone}; the policy keeps its twin"), vec![]);
+            }
+            DeletePolicy::Park => {
+                let why = conflict(format!("{gone}; the policy is to ask a person"));
+                return self.park(pair, there, why, tried);
+            }
+        }
+        if self.observed.brake && !pair.released {
+            let why = Unrenderable {
+                reason: Reason::MassDelete,
+                detail: format!("{gone}, with more others than the brake lets through"),
+            };
+            return self.park(pair, there, why, tried);
+        }
+        if let Some(until) = self.waits(&pair, &tried.clone().map(|_, c| c.unwrap_or_else(|| before.clone()))) {
+            return self.look_at(until);
+        }
+        pair.wait = None;
+        let issue = pair.strays[there].unwrap_or_else(|| pair.link.issue(there));
+        let action = Action::Delete { side: there, worklog: twin, issue, before, proof, moves: false };
+        self.push(pair, action, gone, vec![]);
+    }
+
+    fn missing(&mut self, pair: Pair, side: Side, found: Sides<Option<Content>>) {
+        if let Some(written) = pair.written_at
+            && self.observed.now < written + self.settings.grace
+        {
+            return self.look_at(written + self.settings.grace);
+        }
+        let why = Unrenderable {
+            reason: Reason::Missing,
+            detail: format!("side {side} no longer shows it, and nothing proves that it was deleted"),
+        };
+        self.park(pair, side, why, found);
+    }
+
+    fn forget(&mut self, mut pair: Pair, cause: &str) {
+        pair.state = PairState::Gone;
+        pair.intent = None;
+        pair.wait = None;
+        self.push(pair, Action::Record(Recorded::Forget), cause.to_string(), vec![]);
+    }
+
+    // --- a worklog whose twin is still to be made ---
+
+    fn half(&mut self, pair: &Pair, side: Side, id: WorklogId) {
+        let mut pair = pair.clone();
+        let to = side.other();
+        let source = self.observed.worklog(side, id).cloned();
+        if let Some(intent) = pair.intent.clone().filter(|intent| intent.kind == IntentKind::Create) {
+            match twin::made_by(&intent, &self.free(to), self.rules) {
+                twin::Made::One(found) => {
+                    self.taken[to].insert(found);
+                    let source = intent.source.clone().unwrap_or_else(|| intent.body.clone());
+                    let mut base = Sides::new(source.clone(), source);
+                    base[to] = intent.body.clone();
+                    return self.adopt(pair, to, found, Some(base), "found what an interrupted create had made");
+                }
+                twin::Made::Several(count) => {
+                    let why = Unrenderable {
+                        reason: Reason::AmbiguousCreate,
+                        detail: format!("{count} worklogs on side {to} might be what an interrupted create made"),
+                    };
+                    return self.park(pair, to, why, Sides::new(None, None));
+                }
+                twin::Made::None if self.observed.now < intent.until + self.settings.grace => {
+                    return self.look_at(intent.until + self.settings.grace);
+                }
+                twin::Made::None => {
+                    pair.intent = None;
+                    pair.abandoned.push(intent);
+                    if pair.abandoned.len() > MAX_ABANDONED {
+                        pair.abandoned.remove(0);
+                    }
+                }
+            }
+        } else {
+            pair.intent = None;
+        }
+        let Some(source) = source else {
+            return match self.observed.proofs[side].get(&id) {
+                Some(_) => self.forget(pair, "deleted before its twin was made"),
+                None => self.missing(pair, side, Sides::new(None, None)),
+            };
+        };
+        if let Some(late) = pair.abandoned.iter().find_map(|intent| match twin::made_by(intent, &self.free(to), self.rules) {
+            twin::Made::One(found) => Some((found, intent.clone())),
+            _ => None,
+        }) {
+            let (found, intent) = late;
+            self.taken[to].insert(found);
+            let mut base = Sides::new(source.content.clone(), source.content.clone());
+            if let Some(source) = &intent.source {
+                base[side] = source.clone();
+            }
+            base[to] = intent.body.clone();
+            return self.adopt(pair, to, found, Some(base), "found what an earlier create had made");
+        }
+        pair.seen[side] = pair.seen[side].max(Some(source.updated_at));
+        self.begin(pair, side, &source);
+    }
+
+    /// Finds or makes the twin of a worklog that has none.
+    fn begin(&mut self, pair: Pair, side: Side, source: &Worklog) {
+        let to = side.other();
+        match self.observed.copies[side].get(&source.id) {
+            Some(Copy::InFlight) => return self.look_at(self.observed.now + self.settings.grace),
+            Some(Copy::Known(copy)) => {
+                if self.observed.listings[to].contains_key(copy) && !self.taken[to].contains(copy) {
+                    self.taken[to].insert(*copy);
+                    return self.adopt(pair, to, *copy, None, "another connection had made its copy");
+                }
+                // The copy is on an issue that this link does not reach, or not listed yet. A second one is
+                // never made.
+                return;
+            }
+            None => {}
+        }
+        let rendered = match render::whole(side, &source.content, self.rules, &self.observed.lookups) {
+            Ok(rendered) => rendered,
+            Err(why) => {
+                let mut tried = Sides::new(None, None);
+                tried[side] = Some(source.content.clone());
+                return self.park(pair, to, why, tried);
+            }
+        };
+        let key = (&rendered.author, rendered.start_date, rendered.time_spent_secs);
+        let same = self.unpaired[to].get(&key).and_then(|candidates| {
+            candidates.iter().find(|worklog| {
+                !self.taken[to].contains(&worklog.id) && twin::same_work(&rendered, &worklog.content)
+            })
+        });
+        if let Some(found) = same.map(|worklog| worklog.id) {
+            self.taken[to].insert(found);
+            return self.adopt(pair, to, found, None, "the same work was already logged on both sides");
+        }
+        self.create(pair, to, &source.content, format!("new on {side}"));
+    }
+
+    /// Plans the create of a pair's worklog on `side` from what the other side says.
+    fn create(&mut self, mut pair: Pair, side: Side, source: &Content, cause: String) {
+        let from = side.other();
+        let mut tried = Sides::new(None, None);
+        tried[from] = Some(source.clone());
+        let mut body = match render::whole(from, source, self.rules, &self.observed.lookups) {
+            Ok(body) => body,
+            Err(why) => return self.park(pair, side, why, tried),
+        };
+        if let Some(base) = &pair.base {
+            // The twin was taken away by a move: its own attributes come along.
+            let mapped: BTreeSet<&String> = self.rules.attributes.iter().map(|rule| &rule.keys[side]).collect();
+            for (key, value) in base[side].attributes.iter().filter(|(key, _)| !mapped.contains(key)) {
+                body.attributes.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        let now = tried.map(|_, content| content.unwrap_or_else(|| source.clone()));
+        if let Some(until) = self.waits(&pair, &now) {
+            return self.wait_on(pair, until);
+        }
+        pair.wait = None;
+        self.push(pair, Action::Create { side, source: source.clone(), body }, cause, vec![]);
+    }
+
+    fn adopt(&mut self, mut pair: Pair, side: Side, found: WorklogId, base: Option<Sides<Content>>, cause: &str) {
+        pair.ids[side] = Some(found);
+        pair.seen[side] = None;
+        pair.base = base;
+        pair.intent = None;
+        pair.wait = None;
+        self.push(pair, Action::Record(Recorded::Adopt), cause.to_string(), vec![]);
+    }
+
+    // --- worklogs that no pair knows ---
+
+    fn newcomers(&mut self) {
+        let observed = self.observed;
+        for side in Side::BOTH {
+            for worklog in observed.listings[side].values() {
+                if self.taken[side].contains(&worklog.id) || worklog.content.start_date < observed.since {
+                    continue;
+                }
+                self.taken[side].insert(worklog.id);
+                let id = Pair::id_for(side, worklog.id);
+                let mut pair = Pair::half(id, observed.link.clone(), side, worklog.id);
+                pair.seen[side] = Some(worklog.updated_at);
+                if let Some(why) = self.late_duplicate(side, worklog) {
+                    let mut tried = Sides::new(None, None);
+                    tried[side] = Some(worklog.content.clone());
+                    self.park(pair, side, why, tried);
+                } else {
+                    self.begin(pair, side, worklog);
+                }
+            }
+        }
+    }
+
+    /// A create that was given up on may still show itself after its twin was made again.
+    fn late_duplicate(&self, side: Side, worklog: &Worklog) -> Option<Unrenderable> {
+        let of = self.with_abandoned.iter().filter(|pair| pair.ids[side].is_some()).find(|pair| {
+            pair.abandoned.iter().any(|intent| {
+                intent.side == side && matches!(twin::made_by(intent, &[worklog], self.rules), twin::Made::One(_))
+            })
+        })?;
+        Some(Unrenderable {
+            reason: Reason::AmbiguousCreate,
+            detail: format!("looks like a late result of an interrupted create for worklog {:?}", of.ids[side]),
+        })
+    }
+
+    /// Says whether one of a pair's worklogs is listed here although the pair remembers it elsewhere. A twin that
+    /// a move left behind here is remembered, and stays with the pair that went.
+    fn turned_up(&self, pair: &Pair) -> bool {
+        Side::BOTH.into_iter().any(|side| {
+            let here = self.observed.link.issue(side);
+            let remembered = pair.strays[side].unwrap_or_else(|| pair.link.issue(side));
+            remembered != here && pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id))
+        })
+    }
+
+    /// A pair of another link, one of whose worklogs is listed here now.
+    fn arrive(&mut self, pair: &Pair) {
+        let mut next = pair.clone();
+        next.link = self.observed.link.clone();
+        next.wait = None;
+        for side in Side::BOTH {
+            let Some(id) = pair.ids[side] else { continue };
+            let here = self.observed.listings[side].contains_key(&id);
+            next.strays[side] = if here || next.link.issue(side) == pair.link.issue(side) {
+                None
+            } else {
+                Some(pair.strays[side].unwrap_or_else(|| pair.link.issue(side)))
+            };
+        }
+        self.push(next, Action::Record(Recorded::Move), format!("moved here from link {}", pair.link), vec![]);
+    }
+
+    // --- helpers ---
+
+    /// Listed worklogs of a side that no pair has.
+    fn free(&self, side: Side) -> Vec<&'o Worklog> {
+        let unpaired = self.unpaired[side].values().flatten();
+        unpaired.filter(|worklog| !self.taken[side].contains(&worklog.id)).copied().collect()
+    }
+
+    fn row(&self, id: &PairId) -> Option<&'o Pair> {
+        self.rows.get(id).copied()
+    }
+
+    /// Says until when a pair that a site has refused is left alone: until its time comes, or something about it changes.
+    fn waits(&self, pair: &Pair, now: &Sides<Content>) -> Option<Timestamp> {
+        let wait = pair.wait.as_ref()?;
+        let due = wait.next_attempt?;
+        let differs = Side::BOTH.into_iter().any(|side| {
+            wait.tried[side].as_ref().is_some_and(|tried| changed(side, tried, &now[side], self.rules))
+        });
+        let refused = wait.attempts > 0;
+        (refused && !differs && !self.observed.force && self.observed.now < due).then_some(due)
+    }
+
+    /// Leaves a refused pair alone, but remembers what was seen of it, so that no sweep takes it for news.
+    fn wait_on(&mut self, pair: Pair, until: Timestamp) {
+        self.look_at(until);
+        if self.row(&pair.id).is_some_and(|row| row.seen != pair.seen) {
+            self.push(pair, Action::Record(Recorded::Agree), "seen while it waits".to_string(), vec![]);
+        }
+    }
+
+    fn park(&mut self, mut pair: Pair, side: Side, why: Unrenderable, tried: Sides<Option<Content>>) {
+        let now = self.observed.now;
+        let patience = if why.reason == Reason::Missing { self.settings.look_at_missing } else { self.settings.park_retry };
+        let retry = now + patience;
+        self.look_at(retry);
+        let same = pair.wait.as_ref().is_some_and(|wait| wait.reason == why.reason && wait.detail == why.detail);
+        let unchanged = self.row(&pair.id).is_some_and(|row| {
+            row.intent == pair.intent && row.ids == pair.ids && row.seen == pair.seen && row.state == pair.state
+        });
+        if same && unchanged {
+            return;
+        }
+        let since = pair.wait.as_ref().filter(|wait| wait.reason == why.reason).map_or(now, |wait| wait.since);
+        let cause = why.detail.clone();
+        // `attempts` counts refusals by a site; what the planner itself sets aside is decided anew each time.
+        pair.wait = Some(Wait {
+            reason: why.reason,
+            side,
+            detail: why.detail,
+            since,
+            attempts: 0,
+            next_attempt: (why.reason != Reason::MassDelete).then_some(retry),
+            tried,
+        });
+        self.push(pair, Action::Record(Recorded::Park), cause, vec![]);
+    }
+
+    fn look_at(&mut self, at: Timestamp) {
+        self.plan.look_again = Some(self.plan.look_again.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn push(&mut self, pair: Pair, action: Action, cause: String, lost: Vec<Lost>) {
+        self.plan.steps.push(Step { pair, action, cause, lost });
+    }
+}
+
+/// Creates given up on that are remembered per pair.
+const MAX_ABANDONED: usize = 5;
+
+impl Step {
+    /// The side that is written to, where one is.
+    pub fn side(&self) -> Option<Side> {
+        match &self.action {
+            Action::Record(_) => None,
+            Action::Create { side, .. } | Action::Update { side, .. } | Action::Delete { side, .. } => Some(*side),
+        }
+    }
+
+    /// Returns a pair's row with the intent of this step, as it is to be written before the site is called.
+    ///
+    /// `row` is the step's own pair, or what an earlier step of the same plan left of it.
+    pub fn begun(&self, row: &Pair, now: Timestamp, until: Timestamp, rules: &Rules) -> Pair {
+        let mut pair = row.clone();
+        let intent = |kind, side: Side, issue: Option<IssueId>, worklog, body: &Content| Intent {
+            kind,
+            side,
+            issue: issue.unwrap_or_else(|| row.link.issue(side)),
+            worklog,
+            source: None,
+            before: None,
+            body: body.clone(),
+            then: None,
+            at: now,
+            until,
+        };
+        pair.intent = match &self.action {
+            Action::Record(_) => None,
+            Action::Create { side, source, body } => {
+                Some(Intent { source: Some(source.clone()), ..intent(IntentKind::Create, *side, None, None, body) })
+            }
+            Action::Update { side, worklog, before, source, body, apart } => Some(Intent {
+                before: Some(before.clone()),
+                then: settled(row, *side, source, body, apart, rules),
+                ..intent(IntentKind::Update, *side, row.strays[*side], Some(*worklog), body)
+            }),
+            Action::Delete { side, worklog, issue, before, .. } => {
+                Some(intent(IntentKind::Delete, *side, Some(*issue), Some(*worklog), before))
+            }
+        };
+        pair
+    }
+
+    /// Returns the pair's row once the site has done the step. `row` is the row as the intent left it;
+    /// `answer` is the worklog that the site answered with, for a create or an update.
+    pub fn done(&self, row: &Pair, answer: Option<&Worklog>, now: Timestamp, rules: &Rules) -> Pair {
+        let mut pair = row.clone();
+        pair.intent = None;
+        pair.wait = None;
+        pair.written_at = Some(now);
+        match &self.action {
+            Action::Record(_) => {}
+            Action::Create { side, source, body } => {
+                let Some(answer) = answer else { return pair };
+                pair.ids[*side] = Some(answer.id);
+                pair.seen[*side] = Some(answer.updated_at);
+                pair.strays[*side] = None;
+                let mut base = Sides::new(source.clone(), source.clone());
+                base[*side] = told(&answer.content, body);
+                pair.base = Some(base);
+            }
+            Action::Update { side, source, body, apart, .. } => {
+                let Some(answer) = answer else { return pair };
+                pair.seen[*side] = pair.seen[*side].max(Some(answer.updated_at));
+                pair.base = settled(row, *side, source, &told(&answer.content, body), apart, rules);
+            }
+            Action::Delete { side, before, moves, .. } => {
+                if *moves {
+                    pair.ids[*side] = None;
+                    pair.strays[*side] = None;
+                    pair.seen[*side] = None;
+                    if let Some(base) = &mut pair.base {
+                        base[*side] = before.clone();
+                    }
+                } else {
+                    pair.state = PairState::Gone;
+                }
+            }
+        }
+        pair
+    }
+
+    /// Returns the pair's row once the site has refused the step.
+    pub fn refused(&self, row: &Pair, reason: Reason, detail: String, now: Timestamp, retry: Timestamp) -> Pair {
+        let mut pair = row.clone();
+        let earlier = row.wait.clone();
+        let mut tried = Sides::new(None, None);
+        let side = match &self.action {
+            Action::Record(_) => Side::B,
+            Action::Create { side, source, .. } => {
+                tried[side.other()] = Some(source.clone());
+                *side
+            }
+            Action::Update { side, source, before, .. } => {
+                tried[side.other()] = Some(source.clone());
+                tried[*side] = Some(before.clone());
+                *side
+            }
+            Action::Delete { side, before, .. } => {
+                tried[*side] = Some(before.clone());
+                *side
+            }
+        };
+        pair.intent = None;
+        pair.wait = Some(Wait {
+            reason,
+            side,
+            detail,
+            since: earlier.as_ref().map_or(now, |wait| wait.since),
+            attempts: earlier.map_or(0, |wait| wait.attempts) + 1,
+            next_attempt: Some(retry),
+            tried,
+        });
+        pair
+    }
+
+}
+
+/// The base once `written` stands on a side: fields that cross the other way stay as they were.
+fn settled(
+    row: &Pair,
+    side: Side,
+    source: &Content,
+    written: &Content,
+    apart: &[Field],
+    rules: &Rules,
+) -> Option<Sides<Content>> {
+    let mut now = Sides::new(source.clone(), source.clone());
+    now[side] = written.clone();
+    merge::agree(row.base.as_ref(), &now, |field| !apart.contains(&field), rules)
+}
+
+/// What a site answered, with what it left out taken from what was sent.
+fn told(answer: &Content, sent: &Content) -> Content {
+    let mut content = answer.clone();
+    content.start_time = content.start_time.or(sent.start_time);
+    content.billable_secs = content.billable_secs.or(sent.billable_secs);
+    content
+}

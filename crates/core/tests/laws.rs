@@ -1,0 +1,393 @@
+//! Laws of the planner, on a small world of two sides: people act, writes may be lost on either side of their
+//! effect, runners die between any two steps. In the end both sides must be equal and nothing invented.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::{date, time};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use tandem_core::observed::{Observed, Proof, Settings};
+use tandem_core::plan::{Action, Plan, plan};
+use tandem_core::rules::{ConflictPolicy, DeleteVsEdit};
+use tandem_core::{Content, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId, check};
+
+#[derive(Clone, Debug)]
+enum Act {
+    Log(Side, u8),
+    Edit(Side, usize, u8),
+    Delete(Side, usize),
+    Run(Fate),
+}
+
+/// What befalls the first vendor write of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Fine,
+    LostBefore,
+    LostAfter,
+    DiesBeforeRecord,
+}
+
+#[derive(Clone, Debug)]
+struct World {
+    now: Timestamp,
+    next: u64,
+    sides: Sides<BTreeMap<WorklogId, Worklog>>,
+    deleted: Sides<BTreeSet<WorklogId>>,
+    pairs: BTreeMap<PairId, Pair>,
+    settings: Settings,
+}
+
+fn link() -> LinkKey {
+    LinkKey { connection: "a-b".into(), a: IssueId(1), b: IssueId(2) }
+}
+
+fn content(variant: u8) -> Content {
+    Content {
+        author: if variant & 1 == 0 { "ann" } else { "bob" }.into(),
+        start_date: date(2026, 3, 1 + (variant % 3) as i8),
+        start_time: Some(time(8 + (variant % 5) as i8, 30, 0, 0)),
+        time_spent_secs: 900 * (1 + u64::from(variant % 4)),
+        billable_secs: Some(if variant & 2 == 0 { 0 } else { 900 }),
+        description: format!("text {}", variant % 6),
+        attributes: BTreeMap::new(),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            now: Timestamp::from_second(1_770_000_000).unwrap(),
+            next: 1,
+            sides: Sides::default(),
+            deleted: Sides::default(),
+            pairs: BTreeMap::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    fn tick(&mut self, seconds: i64) {
+        self.now += SignedDuration::from_secs(seconds);
+    }
+
+    fn create(&mut self, side: Side, content: Content) -> Worklog {
+        let id = WorklogId(self.next + if side == Side::A { 1000 } else { 5000 });
+        self.next += 1;
+        let issue = link().issue(side);
+        let worklog = Worklog { id, issue, content, created_at: self.now, updated_at: self.now };
+        self.sides[side].insert(id, worklog.clone());
+        worklog
+    }
+
+    fn update(&mut self, side: Side, id: WorklogId, content: Content) -> Option<Worklog> {
+        let now = self.now;
+        let worklog = self.sides[side].get_mut(&id)?;
+        worklog.content = content;
+        worklog.updated_at = now;
+        Some(worklog.clone())
+    }
+
+    fn delete(&mut self, side: Side, id: WorklogId) {
+        if self.sides[side].remove(&id).is_some() {
+            self.deleted[side].insert(id);
+        }
+    }
+
+    fn observe(&self) -> Observed {
+        let mut observed = Observed::empty(link(), self.now);
+        observed.listings = self.sides.clone();
+        observed.pairs = self.pairs.values().cloned().collect();
+        for side in Side::BOTH {
+            for id in &self.deleted[side] {
+                let proof = Proof { source: "papertrail".into(), at: self.now, moved_to: None };
+                observed.proofs[side].insert(*id, proof);
+            }
+        }
+        observed
+    }
+
+    fn plan(&self) -> Plan {
+        let observed = self.observe();
+        let plan = plan(&observed, &self.settings);
+        check::check(&plan, &observed, &self.settings).unwrap();
+        plan
+    }
+
+    fn put(&mut self, mut pair: Pair) -> Pair {
+        pair.rev += 1;
+        self.pairs.insert(pair.id.clone(), pair.clone());
+        pair
+    }
+
+    /// Executes a plan; `false` when the runner died on the way.
+    fn execute(&mut self, plan: &Plan, mut fate: Fate) -> bool {
+        for step in &plan.steps {
+            let row = self.pairs.get(&step.pair.id).filter(|row| row.rev > step.pair.rev).cloned();
+            let row = row.unwrap_or_else(|| step.pair.clone());
+            if matches!(step.action, Action::Record(_)) {
+                self.put(step.pair.clone());
+                continue;
+            }
+            self.tick(1);
+            let until = self.now + SignedDuration::from_secs(30);
+            let row = self.put(step.begun(&row, self.now, until, &self.settings.rules));
+            if fate == Fate::LostBefore {
+                fate = Fate::Fine;
+                continue;
+            }
+            let answer = match &step.action {
+                Action::Record(_) => None,
+                Action::Create { side, body, .. } => Some(self.create(*side, body.clone())),
+                Action::Update { side, worklog, body, .. } => self.update(*side, *worklog, body.clone()),
+                Action::Delete { side, worklog, .. } => {
+                    self.delete(*side, *worklog);
+                    None
+                }
+            };
+            match fate {
+                Fate::LostAfter => {
+                    fate = Fate::Fine;
+                    continue;
+                }
+                Fate::DiesBeforeRecord => return false,
+                _ => {}
+            }
+            let done = step.done(&row, answer.as_ref(), self.now, &self.settings.rules);
+            self.put(done);
+        }
+        true
+    }
+
+    fn act(&mut self, act: &Act) {
+        self.tick(7);
+        let pick = |worklogs: &BTreeMap<WorklogId, Worklog>, nth: usize| {
+            worklogs.keys().nth(nth % worklogs.len().max(1)).copied()
+        };
+        match act {
+            Act::Log(side, variant) => {
+                self.create(*side, content(*variant));
+            }
+            Act::Edit(side, nth, variant) => {
+                if let Some(id) = pick(&self.sides[*side], *nth) {
+                    self.update(*side, id, content(*variant));
+                }
+            }
+            Act::Delete(side, nth) => {
+                if let Some(id) = pick(&self.sides[*side], *nth) {
+                    self.delete(*side, id);
+                }
+            }
+            Act::Run(fate) => {
+                let plan = self.plan();
+                self.execute(&plan, *fate);
+            }
+        }
+    }
+
+    /// Runs until nothing is left to do.
+    fn converge(&mut self) {
+        for _ in 0..40 {
+            let plan = self.plan();
+            if plan.steps.is_empty() && plan.look_again.is_none() {
+                return;
+            }
+            self.execute(&plan, Fate::Fine);
+            self.tick(90);
+        }
+        panic!("does not converge: {:#?}\n{:#?}", self.plan(), self.sides);
+    }
+
+    fn said(&self, side: Side) -> Vec<&Content> {
+        let mut said: Vec<_> = self.sides[side].values().map(|worklog| &worklog.content).collect();
+        said.sort();
+        said
+    }
+
+    /// The same world with the sides exchanged.
+    fn swapped(&self) -> Observed {
+        let observed = self.observe();
+        let key = LinkKey { connection: "a-b".into(), a: IssueId(2), b: IssueId(1) };
+        let mut swapped = Observed::empty(key.clone(), observed.now);
+        swapped.listings = observed.listings.swap();
+        swapped.proofs = observed.proofs.swap();
+        swapped.pairs = observed
+            .pairs
+            .into_iter()
+            .map(|mut pair| {
+                pair.link = key.clone();
+                pair.ids = pair.ids.swap();
+                pair.seen = pair.seen.swap();
+                pair.base = pair.base.map(Sides::swap);
+                if let Some(wait) = &mut pair.wait {
+                    wait.side = wait.side.other();
+                    wait.tried = wait.tried.clone().swap();
+                }
+                for intent in pair.intent.iter_mut().chain(pair.abandoned.iter_mut()) {
+                    intent.side = intent.side.other();
+                }
+                pair
+            })
+            .collect();
+        swapped
+    }
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    prop_oneof![Just(Side::A), Just(Side::B)]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let fate = prop_oneof![
+        4 => Just(Fate::Fine),
+        1 => Just(Fate::LostBefore),
+        1 => Just(Fate::LostAfter),
+        1 => Just(Fate::DiesBeforeRecord),
+    ];
+    prop_oneof![
+        3 => (side(), any::<u8>()).prop_map(|(side, variant)| Act::Log(side, variant)),
+        3 => (side(), any::<usize>(), any::<u8>()).prop_map(|(side, nth, variant)| Act::Edit(side, nth, variant)),
+        1 => (side(), any::<usize>()).prop_map(|(side, nth)| Act::Delete(side, nth)),
+        4 => fate.prop_map(Act::Run),
+    ]
+}
+
+fn writes(plan: &Plan) -> Vec<(Side, String)> {
+    let mut writes: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| {
+            let text = match &step.action {
+                Action::Record(_) => return None,
+                Action::Create { body, .. } => format!("create {body:?}"),
+                Action::Update { worklog, body, .. } => format!("update {worklog} {body:?}"),
+                Action::Delete { worklog, .. } => format!("delete {worklog}"),
+            };
+            Some((step.side()?, text))
+        })
+        .collect();
+    writes.sort();
+    writes
+}
+
+/// 400 cases unless `PROPTEST_CASES` says otherwise; a failing case is kept beside this file.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    let kept = FileFailurePersistence::WithSource("proptest-regressions");
+    ProptestConfig { cases, failure_persistence: Some(Box::new(kept)), ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn both_sides_are_equal_once_people_rest_and_runs_go_through(acts in prop::collection::vec(act(), 1..25)) {
+        let mut world = World::new();
+        for act in &acts {
+            world.act(act);
+        }
+        world.tick(600);
+        world.converge();
+        let waiting = world.pairs.values().filter(|pair| pair.wait.is_some()).count();
+        prop_assume!(waiting == 0);
+        prop_assert_eq!(world.said(Side::A), world.said(Side::B));
+    }
+
+    #[test]
+    fn after_a_plan_has_been_executed_the_next_one_writes_nothing(acts in prop::collection::vec(act(), 1..25)) {
+        let mut world = World::new();
+        for act in &acts {
+            world.act(act);
+        }
+        world.tick(600);
+        world.converge();
+        prop_assert!(world.plan().steps.is_empty());
+        let before = world.sides.clone();
+        let plan = world.plan();
+        world.execute(&plan, Fate::Fine);
+        prop_assert_eq!(before, world.sides);
+    }
+
+    #[test]
+    fn no_worklog_is_ever_there_twice(logs in prop::collection::vec((side(), 0u8..60), 1..12), acts in prop::collection::vec(act(), 1..25)) {
+        // Each logged worklog gets a text of its own; edits, deletes and crashes follow.
+        let mut world = World::new();
+        for (nth, (side, variant)) in logs.iter().enumerate() {
+            world.tick(3);
+            world.create(*side, Content { description: format!("own {nth}"), ..content(*variant) });
+        }
+        for act in acts.iter().filter(|act| matches!(act, Act::Run(_))) {
+            world.act(act);
+        }
+        world.tick(600);
+        world.converge();
+        for side in Side::BOTH {
+            prop_assert_eq!(world.sides[side].len(), logs.len());
+        }
+    }
+
+    #[test]
+    fn nothing_is_planned_that_no_change_explains(acts in prop::collection::vec(act(), 1..25)) {
+        let mut world = World::new();
+        for act in &acts {
+            world.act(act);
+        }
+        world.tick(600);
+        world.converge();
+        // Nobody acts; time passes; a listing shows nothing at all.
+        world.tick(86_400);
+        prop_assert!(world.plan().steps.is_empty());
+        let mut hidden = world.observe();
+        hidden.listings = Sides::default();
+        hidden.proofs = Sides::default();
+        let plan = plan(&hidden, &world.settings);
+        prop_assert!(writes(&plan).is_empty(), "absence wrote something: {plan:?}");
+    }
+
+    #[test]
+    fn with_the_sides_exchanged_the_plan_is_the_same_with_its_sides_exchanged(acts in prop::collection::vec(act(), 1..25)) {
+        let mut world = World::new();
+        for act in &acts {
+            world.act(act);
+        }
+        let mut swapped = writes(&plan(&world.swapped(), &world.settings));
+        for write in &mut swapped {
+            write.0 = write.0.other();
+        }
+        swapped.sort();
+        prop_assert_eq!(writes(&world.plan()), swapped);
+    }
+
+    #[test]
+    fn a_policy_that_asks_a_person_never_writes_a_contested_field(acts in prop::collection::vec(act(), 1..25)) {
+        let mut world = World::new();
+        world.settings.rules.policy.conflict = ConflictPolicy::Park;
+        world.settings.rules.policy.delete_vs_edit = DeleteVsEdit::Park;
+        for act in &acts {
+            world.act(act);
+        }
+        let plan = world.plan();
+        prop_assert!(plan.steps.iter().all(|step| step.lost.is_empty()));
+    }
+}
+
+#[test]
+fn a_deleted_worklog_takes_its_twin_along_only_with_proof() {
+    let mut world = World::new();
+    let worklog = world.create(Side::A, content(3));
+    world.converge();
+    assert_eq!(world.sides.b.len(), 1);
+    world.sides.a.clear();
+    world.tick(100);
+    for _ in 0..3 {
+        let plan = world.plan();
+        world.execute(&plan, Fate::Fine);
+        world.tick(1000);
+    }
+    assert_eq!(world.sides.b.len(), 1, "absence deleted something");
+    world.deleted.a.insert(worklog.id);
+    world.converge();
+    assert!(world.sides.b.is_empty());
+    assert!(world.pairs.values().all(|pair| pair.state == PairState::Gone));
+}
