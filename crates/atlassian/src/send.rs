@@ -1,0 +1,177 @@
+//! Sends calls: the one path from a [`Call`] to an answer or a [`SiteError`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use tandem_core::SiteName;
+use tandem_engine::ports::site::{SiteError, SiteErrorKind, Vendor};
+
+use crate::answer::{Answer, Misread};
+use crate::call::{Auth, Call};
+use crate::classify;
+use crate::credentials::{Credentials, CredentialsError, SiteCredentials};
+use crate::endpoints::SiteEndpoints;
+use crate::observer::{RequestObserver, RequestSeen};
+use crate::transport::Transport;
+
+/// How long one call may take, its answer included.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// One site: its Tempo and its Jira behind the engine's port.
+///
+/// Holds no secret itself; it asks its [`Credentials`] for each call.
+pub struct AtlassianSite {
+    pub(crate) endpoints: SiteEndpoints,
+    credentials: Arc<dyn Credentials>,
+    transport: Arc<dyn Transport>,
+    observer: Option<Arc<dyn RequestObserver>>,
+    deadline: Duration,
+}
+
+/// A successful answer, with what is needed to complain about it.
+pub(crate) struct Answered {
+    call: Call,
+    pub(crate) answer: Answer,
+    credentials: Option<Arc<SiteCredentials>>,
+}
+
+impl Answered {
+    /// Reads the body.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&[u8]) -> Result<T, Misread>) -> Result<T, SiteError> {
+        read(&self.answer.body).map_err(|misread| {
+            classify::misread(&self.call, &self.answer, &misread, self.credentials.as_deref())
+        })
+    }
+
+    /// Makes a message for a person out of what the site said.
+    pub(crate) fn message(&self, said: &str) -> String {
+        crate::redact::message(said, self.credentials.as_deref())
+    }
+}
+
+impl AtlassianSite {
+    /// Puts a site together.
+    pub fn new(
+        endpoints: SiteEndpoints,
+        credentials: Arc<dyn Credentials>,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        Self {
+            endpoints,
+            credentials,
+            transport,
+            observer: None,
+            deadline: CALL_DEADLINE,
+        }
+    }
+
+    /// Tells an observer of every request.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn RequestObserver>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Changes how long one call may take; [`CALL_DEADLINE`] otherwise.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Returns the site's name in the configuration.
+    pub fn name(&self) -> &SiteName {
+        &self.endpoints.site
+    }
+
+    /// Returns where the site is.
+    pub fn endpoints(&self) -> &SiteEndpoints {
+        &self.endpoints
+    }
+
+    /// Reads the secret anew and returns its digest.
+    pub(crate) async fn fresh_digest(&self) -> Result<String, CredentialsError> {
+        Ok(self.credentials.current(true).await?.digest.clone())
+    }
+
+    /// Sends a call and returns its 2xx answer.
+    ///
+    /// Exactly one request, but for one case: after rejected credentials the secret is read anew, and if its
+    /// digest differs from the one used, the call is made once more.
+    pub(crate) async fn send(&self, call: Call) -> Result<Answered, SiteError> {
+        let credentials = match call.auth {
+            Auth::Anonymous => None,
+            Auth::Token => Some(
+                self.credentials
+                    .current(false)
+                    .await
+                    .map_err(|error| no_credentials(&call, &error))?,
+            ),
+        };
+        let rejected = match self.send_once(&call, credentials.clone()).await {
+            Err(error) if error.kind == SiteErrorKind::CredentialsRejected => error,
+            other => return other,
+        };
+        let Some(used) = credentials else {
+            return Err(rejected);
+        };
+        match self.credentials.current(true).await {
+            Ok(fresh) if fresh.digest != used.digest => self.send_once(&call, Some(fresh)).await,
+            _ => Err(rejected),
+        }
+    }
+
+    async fn send_once(
+        &self,
+        call: &Call,
+        credentials: Option<Arc<SiteCredentials>>,
+    ) -> Result<Answered, SiteError> {
+        let base = match call.vendor {
+            Vendor::Tempo => &self.endpoints.tempo,
+            Vendor::Jira => &self.endpoints.jira,
+        };
+        let request = call
+            .to_http(base, credentials.as_deref())
+            .map_err(|problem| classify::unusable(call, problem))?;
+        let sent = self
+            .transport
+            .send(request, self.deadline)
+            .await
+            .map(Answer::from);
+        if let Some(observer) = &self.observer {
+            observer.seen(RequestSeen {
+                site: &self.endpoints.site,
+                vendor: call.vendor,
+                method: &call.method,
+                template: call.template,
+                status: sent.as_ref().ok().map(|answer| answer.status.as_u16()),
+            });
+        }
+        let answer = sent.map_err(|cause| classify::unanswered(call, &cause))?;
+        if call.vendor == Vendor::Jira
+            && call.auth == Auth::Token
+            && answer.login_failed()
+            && answer.status != StatusCode::TOO_MANY_REQUESTS
+            && !answer.status.is_server_error()
+        {
+            return Err(classify::login_failed(call, answer.status));
+        }
+        match answer.status.is_success() {
+            true => Ok(Answered {
+                call: call.clone(),
+                answer,
+                credentials,
+            }),
+            false => Err(classify::refusal(call, &answer, credentials.as_deref())),
+        }
+    }
+}
+
+pub(crate) fn no_credentials(call: &Call, error: &CredentialsError) -> SiteError {
+    let kind = match error {
+        CredentialsError::Unavailable(_) => SiteErrorKind::Unreachable { retry_after: None },
+        CredentialsError::Unusable(_) => SiteErrorKind::Unusable,
+    };
+    classify::unsent(call, kind, error.to_string())
+}

@@ -1,0 +1,6 @@
+//! Tempo's REST API, version 4.
+
+pub mod admin;
+pub mod errors;
+pub mod request;
+pub mod wire;

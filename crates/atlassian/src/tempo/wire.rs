@@ -1,0 +1,391 @@
+//! Tempo's answers, read into the engine's words.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+use serde::Deserialize;
+use serde_json::Value;
+use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, Worklog, WorklogId};
+use tandem_engine::ports::site::{AttributeDefinition, DeletedPage, DeletedRow, Page, SiteRules};
+use url::Url;
+
+use crate::answer::{Misread, json};
+use crate::{instant, lenient};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WorklogWire {
+    #[serde(deserialize_with = "lenient::number")]
+    tempo_worklog_id: u64,
+    #[serde(default)]
+    issue: Option<IssueWire>,
+    #[serde(deserialize_with = "lenient::number")]
+    time_spent_seconds: u64,
+    #[serde(default, deserialize_with = "lenient::opt_number")]
+    billable_seconds: Option<u64>,
+    #[serde(deserialize_with = "lenient::date")]
+    start_date: Date,
+    #[serde(default, deserialize_with = "lenient::opt_time")]
+    start_time: Option<Time>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(deserialize_with = "lenient::instant")]
+    created_at: Timestamp,
+    #[serde(deserialize_with = "lenient::instant")]
+    updated_at: Timestamp,
+    author: AuthorWire,
+    #[serde(default)]
+    attributes: Option<AttributesWire>,
+}
+
+#[derive(Deserialize)]
+struct IssueWire {
+    #[serde(default, deserialize_with = "lenient::opt_number")]
+    id: Option<u64>,
+    #[serde(default, rename = "self")]
+    address: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorWire {
+    account_id: String,
+}
+
+#[derive(Deserialize)]
+struct AttributesWire {
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    values: Vec<AttributeValueWire>,
+}
+
+#[derive(Deserialize)]
+struct AttributeValueWire {
+    key: String,
+    #[serde(default)]
+    value: Value,
+}
+
+impl WorklogWire {
+    fn issue(&self) -> Option<IssueId> {
+        let issue = self.issue.as_ref()?;
+        // The schema lets `id` be absent; the address then still ends in it.
+        let from_address = || issue.address.as_deref()?.rsplit('/').next()?.parse().ok();
+        issue.id.or_else(from_address).map(IssueId)
+    }
+
+    fn into_worklog(self, issue: IssueId) -> Worklog {
+        let attributes: BTreeMap<_, _> = self
+            .attributes
+            .into_iter()
+            .flat_map(|attributes| attributes.values)
+            .filter_map(|attribute| Some((attribute.key, lenient::scalar_text(&attribute.value)?)))
+            .collect();
+        Worklog {
+            id: WorklogId(self.tempo_worklog_id),
+            issue,
+            content: Content {
+                author: AccountId::new(self.author.account_id),
+                start_date: self.start_date,
+                start_time: self.start_time,
+                time_spent_secs: self.time_spent_seconds,
+                billable_secs: self.billable_seconds,
+                description: self.description.unwrap_or_default(),
+                attributes,
+            },
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+/// Reads one worklog.
+pub fn worklog(body: &[u8]) -> Result<Worklog, Misread> {
+    let wire: WorklogWire = json(body)?;
+    let issue = wire
+        .issue()
+        .ok_or_else(|| Misread::new("the worklog names no issue"))?;
+    Ok(wire.into_worklog(issue))
+}
+
+/// Reads the answer to a bulk create, one worklog for each content, in the order of `contents`.
+///
+/// That Tempo keeps the order is not documented, so rows are put to their contents by what they say.
+pub fn bulk(body: &[u8], issue: IssueId, contents: &[Content]) -> Result<Vec<Worklog>, Misread> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Bulk {
+        Array(Vec<WorklogWire>),
+        Wrapped { results: Vec<WorklogWire> },
+    }
+    let (Bulk::Array(rows) | Bulk::Wrapped { results: rows }) = json(body)?;
+    if rows.len() != contents.len() {
+        return Err(Misread::new(format!(
+            "{} worklogs for {} asked for",
+            rows.len(),
+            contents.len()
+        )));
+    }
+    let mut rows: Vec<Option<Worklog>> = rows
+        .into_iter()
+        .map(|row| {
+            let issue = row.issue().unwrap_or(issue);
+            Some(row.into_worklog(issue))
+        })
+        .collect();
+    let mut found: Vec<Option<Worklog>> = Vec::with_capacity(contents.len());
+    for (at, content) in contents.iter().enumerate() {
+        // The same place first: the usual case, and the right one among equals.
+        let place = std::iter::once(at).chain(0..rows.len()).find(|&place| {
+            rows[place]
+                .as_ref()
+                .is_some_and(|row| says_the_same(&row.content, content))
+        });
+        found.push(place.and_then(|place| rows[place].take()));
+    }
+    // A site may have rewritten a text; what is left over goes by order.
+    let mut left = rows.into_iter().flatten();
+    found
+        .into_iter()
+        .map(|row| {
+            row.or_else(|| left.next())
+                .ok_or_else(|| Misread::new("a worklog is missing"))
+        })
+        .collect()
+}
+
+fn says_the_same(shown: &Content, sent: &Content) -> bool {
+    shown.author == sent.author
+        && shown.start_date == sent.start_date
+        && (sent.start_time.is_none() || shown.start_time == sent.start_time)
+        && shown.time_spent_secs == sent.time_spent_secs
+        && shown.description.trim() == sent.description.trim()
+}
+
+#[derive(Deserialize)]
+struct PageWire<T> {
+    #[serde(default)]
+    metadata: MetadataWire,
+    results: Vec<T>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MetadataWire {
+    #[serde(deserialize_with = "lenient::opt_number")]
+    count: Option<u64>,
+    next: Option<String>,
+}
+
+impl MetadataWire {
+    /// Returns the offset of the next page. The address in `next` is read, never followed: the token would
+    /// go wherever it points.
+    fn next_offset(&self, base: &Url, offset: u64, rows: usize) -> Result<Option<u64>, Misread> {
+        let Some(next) = self.next.as_deref().filter(|next| !next.is_empty() && rows > 0) else {
+            return Ok(None);
+        };
+        let next = base
+            .join(next)
+            .map_err(|_| Misread::new("metadata.next is not an address"))?;
+        if !same_service(&next, base) {
+            return Err(Misread::new("metadata.next points to another host"));
+        }
+        let told = next
+            .query_pairs()
+            .find(|(name, _)| name == "offset")
+            .and_then(|(_, value)| value.parse().ok());
+        let counted = || offset + self.count.filter(|&count| count > 0).unwrap_or(rows as u64);
+        match told.unwrap_or_else(counted) {
+            next if next > offset => Ok(Some(next)),
+            _ => Err(Misread::new("metadata.next does not go on")),
+        }
+    }
+}
+
+/// The same host, or another of Tempo's own: a regional gateway may name the global one.
+fn same_service(next: &Url, base: &Url) -> bool {
+    let is_tempo = |url: &Url| url.host_str().is_some_and(|host| host.ends_with(".tempo.io"));
+    (next.host_str() == base.host_str() && next.port_or_known_default() == base.port_or_known_default())
+        || (is_tempo(next) && is_tempo(base))
+}
+
+/// Reads a page of worklogs asked for at `offset`. Rows that name no issue belong to `issue`; where that is
+/// not known either they are left out, because nobody could say what they are about.
+pub fn page(body: &[u8], base: &Url, offset: u64, issue: Option<IssueId>) -> Result<Page<Worklog>, Misread> {
+    let wire: PageWire<WorklogWire> = json(body)?;
+    let next = wire.metadata.next_offset(base, offset, wire.results.len())?;
+    let mut rows = Vec::with_capacity(wire.results.len());
+    for row in wire.results {
+        match row.issue().or(issue) {
+            Some(issue) => rows.push(row.into_worklog(issue)),
+            None => tracing::warn!(
+                worklog.id = row.tempo_worklog_id,
+                "Left out a worklog that names no issue"
+            ),
+        }
+    }
+    Ok(Page { rows, next })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MappingWire {
+    #[serde(deserialize_with = "lenient::number")]
+    tempo_worklog_id: u64,
+    #[serde(deserialize_with = "lenient::number")]
+    jira_worklog_id: u64,
+}
+
+/// Reads an id mapper's answer. A second page would mean that ids were lost, so it is an error.
+pub fn id_pairs(body: &[u8], asked: usize) -> Result<Vec<(WorklogId, JiraWorklogId)>, Misread> {
+    let wire: PageWire<MappingWire> = json(body)?;
+    if wire.metadata.next.is_some() && wire.results.len() < asked && !wire.results.is_empty() {
+        return Err(Misread::new("the id mapper's answer is cut into pages"));
+    }
+    Ok(wire
+        .results
+        .iter()
+        .map(|row| {
+            (
+                WorklogId(row.tempo_worklog_id),
+                JiraWorklogId(row.jira_worklog_id),
+            )
+        })
+        .collect())
+}
+
+#[derive(Deserialize)]
+struct PapertrailWire {
+    #[serde(default)]
+    metadata: PapertrailMetadataWire,
+    results: Vec<PapertrailRowWire>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PapertrailMetadataWire {
+    next_page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[derive(Default)]
+struct PapertrailRowWire {
+    action: String,
+    entity_type: String,
+    entity_id: Value,
+    timestamp: String,
+}
+
+/// Reads a page of the audit trail. Rows that are not the deletion of a worklog are ignored: were the filter
+/// not honoured, an edit would otherwise pass for a delete. A page may be empty and still not be the last.
+pub fn papertrail(body: &[u8], cursor: Option<&str>) -> Result<DeletedPage<WorklogId, String>, Misread> {
+    let wire: PapertrailWire = json(body)?;
+    let mut rows = Vec::with_capacity(wire.results.len());
+    for row in &wire.results {
+        if !row.action.eq_ignore_ascii_case("deleted") || !row.entity_type.eq_ignore_ascii_case("worklog") {
+            continue;
+        }
+        let Some(id) = lenient::scalar_number(&row.entity_id) else {
+            continue;
+        };
+        let at = instant::parse_instant(&row.timestamp)
+            .ok_or_else(|| Misread::new("timestamp is not an instant"))?;
+        rows.push(DeletedRow {
+            id: WorklogId(id),
+            at,
+        });
+    }
+    let next = wire.metadata.next_page_token.filter(|token| !token.is_empty());
+    if next.is_some() && next.as_deref() == cursor {
+        return Err(Misread::new("metadata.nextPageToken does not go on"));
+    }
+    Ok(DeletedPage {
+        rows,
+        next,
+        until: None,
+    })
+}
+
+#[derive(Deserialize)]
+struct AttributeWire {
+    key: String,
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    name: String,
+    #[serde(default, rename = "type", deserialize_with = "lenient::or_default")]
+    kind: String,
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    required: bool,
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    names: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    values: Vec<String>,
+}
+
+/// Reads the work attributes. A listed value without a shown name is its own name.
+pub fn attributes(body: &[u8]) -> Result<Vec<AttributeDefinition>, Misread> {
+    let wire: PageWire<AttributeWire> = json(body)?;
+    let definition = |row: AttributeWire| {
+        let mut names: BTreeMap<_, _> = row
+            .values
+            .into_iter()
+            .map(|value| (value.clone(), value))
+            .collect();
+        names.extend(row.names);
+        AttributeDefinition {
+            key: row.key,
+            name: row.name,
+            kind: row.kind,
+            required: row.required,
+            names,
+        }
+    };
+    Ok(wire.results.into_iter().map(definition).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RulesWire {
+    #[serde(default)]
+    remaining_estimate_optional: Option<bool>,
+    #[serde(default)]
+    start_and_end_times_enabled: Option<bool>,
+    #[serde(default, deserialize_with = "lenient::opt_number")]
+    max_hours_per_day_per_user: Option<u64>,
+    #[serde(default, deserialize_with = "lenient::opt_number")]
+    number_of_days_allowed_into_future: Option<u64>,
+}
+
+/// Reads the site's rules. What is not told counts as not restricting.
+pub fn rules(body: &[u8]) -> Result<SiteRules, Misread> {
+    let wire: RulesWire = json(body)?;
+    Ok(SiteRules {
+        remaining_estimate_optional: wire.remaining_estimate_optional.unwrap_or(true),
+        start_and_end_times: wire.start_and_end_times_enabled.unwrap_or(true),
+        max_hours_per_day: wire.max_hours_per_day_per_user,
+        days_into_future: wire.number_of_days_allowed_into_future,
+    })
+}
+
+/// Reads attribute values by worklog, as `POST /4/worklogs/work-attribute-values/search` gives them.
+pub fn attribute_values(body: &[u8]) -> Result<HashMap<WorklogId, BTreeMap<String, String>>, Misread> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row {
+        #[serde(deserialize_with = "lenient::number")]
+        tempo_worklog_id: u64,
+        #[serde(default, deserialize_with = "lenient::or_default")]
+        work_attribute_values: Vec<AttributeValueWire>,
+    }
+    let rows: Vec<Row> = json(body)?;
+    let values = |row: Row| {
+        row.work_attribute_values
+            .into_iter()
+            .filter_map(|value| Some((value.key, lenient::scalar_text(&value.value)?)))
+            .collect()
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| (WorklogId(row.tempo_worklog_id), values(row)))
+        .collect())
+}
