@@ -1,1 +1,16 @@
-//! tandem-aws
+//! What Tandem needs of AWS: the one table and the secrets.
+//!
+//! [`DynamoStore`] is the engine's [`Store`](tandem_engine::ports::Store) on DynamoDB, [`Embedded`] puts the
+//! same store on a table inside this process, and [`Secrets`] fetches and reads what a site's secret holds.
+//! Nothing here knows a vendor's HTTP or decides anything about worklogs: methods are single atomic steps.
+//!
+//! Start with [`dynamodb::keys`] for what is stored under which key.
+
+pub mod counts;
+pub mod dynamodb;
+pub mod environment;
+
+pub use counts::TableCounts;
+pub use dynamodb::DynamoStore;
+pub use dynamodb::schema::TableSchema;
+pub use environment::{AwsEnvironment, EnvironmentError};

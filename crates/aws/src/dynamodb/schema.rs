@@ -1,0 +1,121 @@
+//! The table's definition, in one place: embedded and tests create it from here, and the template is compared
+//! with it.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TimeToLiveSpecification,
+};
+use tandem_engine::ports::StoreError;
+
+use super::failure::{failure, invalid};
+
+/// How the table is cut. All key attributes are strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSchema {
+    /// The attribute of the partition.
+    pub partition_key: &'static str,
+    /// The attribute that sorts rows in it.
+    pub sort_key: &'static str,
+    /// The index's name. It carries whole rows.
+    pub index: &'static str,
+    /// The attribute of the index's partition.
+    pub index_partition_key: &'static str,
+    /// The attribute that sorts rows in it.
+    pub index_sort_key: &'static str,
+    /// The attribute with the second (since 1970) at which a row may go.
+    pub ttl: &'static str,
+    /// What the stream shows of a changed row.
+    pub stream_view: &'static str,
+    /// The attribute whose presence in a stream record's new image wakes the worker.
+    pub wake: &'static str,
+}
+
+/// The table.
+pub const TABLE: TableSchema = TableSchema {
+    partition_key: "pk",
+    sort_key: "sk",
+    index: "by-order",
+    index_partition_key: "gpk",
+    index_sort_key: "gsk",
+    ttl: "expires",
+    stream_view: "NEW_IMAGE",
+    wake: "hint_at",
+};
+
+/// Creates the table, with its stream and its TTL; succeeds when it is there already.
+pub async fn create_table(client: &Client, name: &str, schema: &TableSchema) -> Result<(), StoreError> {
+    let index = GlobalSecondaryIndex::builder()
+        .index_name(schema.index)
+        .key_schema(key(schema.index_partition_key, KeyType::Hash)?)
+        .key_schema(key(schema.index_sort_key, KeyType::Range)?)
+        .projection(Projection::builder().projection_type(ProjectionType::All).build())
+        .build()
+        .map_err(invalid)?;
+    let stream = StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::from(schema.stream_view))
+        .build()
+        .map_err(invalid)?;
+    let created = client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(Some(attributes(schema)?))
+        .key_schema(key(schema.partition_key, KeyType::Hash)?)
+        .key_schema(key(schema.sort_key, KeyType::Range)?)
+        .global_secondary_indexes(index)
+        .stream_specification(stream)
+        .send()
+        .await;
+    match created {
+        Ok(_) => {}
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_resource_in_use_exception()) =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(failure("create the table", error)),
+    }
+    let ttl = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name(schema.ttl)
+        .build()
+        .map_err(invalid)?;
+    client
+        .update_time_to_live()
+        .table_name(name)
+        .time_to_live_specification(ttl)
+        .send()
+        .await
+        .map_err(|error| failure("set the table's TTL", error))?;
+    Ok(())
+}
+
+fn attributes(schema: &TableSchema) -> Result<Vec<AttributeDefinition>, StoreError> {
+    [
+        schema.partition_key,
+        schema.sort_key,
+        schema.index_partition_key,
+        schema.index_sort_key,
+    ]
+    .into_iter()
+    .map(|name| {
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .map_err(invalid)
+    })
+    .collect()
+}
+
+fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, StoreError> {
+    KeySchemaElement::builder()
+        .attribute_name(name)
+        .key_type(kind)
+        .build()
+        .map_err(invalid)
+}
