@@ -8,9 +8,11 @@
 
 pub mod counts;
 pub mod dynamodb;
+pub mod embedded;
 pub mod environment;
 
 pub use counts::TableCounts;
 pub use dynamodb::DynamoStore;
 pub use dynamodb::schema::TableSchema;
+pub use embedded::Embedded;
 pub use environment::{AwsEnvironment, EnvironmentError};

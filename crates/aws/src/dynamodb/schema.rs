@@ -25,8 +25,8 @@ pub struct TableSchema {
     pub index_sort_key: &'static str,
     /// The attribute with the second (since 1970) at which a row may go.
     pub ttl: &'static str,
-    /// What the stream shows of a changed row.
-    pub stream_view: &'static str,
+    /// What the stream shows of a changed row, if there is a stream.
+    pub stream_view: Option<&'static str>,
     /// The attribute whose presence in a stream record's new image wakes the worker.
     pub wake: &'static str,
 }
@@ -39,11 +39,11 @@ pub const TABLE: TableSchema = TableSchema {
     index_partition_key: "gpk",
     index_sort_key: "gsk",
     ttl: "expires",
-    stream_view: "NEW_IMAGE",
+    stream_view: Some("NEW_IMAGE"),
     wake: "hint_at",
 };
 
-/// Creates the table, with its stream and its TTL; succeeds when it is there already.
+/// Creates the table, with its TTL and its stream if it has one; succeeds when it is there already.
 pub async fn create_table(client: &Client, name: &str, schema: &TableSchema) -> Result<(), StoreError> {
     let index = GlobalSecondaryIndex::builder()
         .index_name(schema.index)
@@ -52,11 +52,18 @@ pub async fn create_table(client: &Client, name: &str, schema: &TableSchema) -> 
         .projection(Projection::builder().projection_type(ProjectionType::All).build())
         .build()
         .map_err(invalid)?;
-    let stream = StreamSpecification::builder()
-        .stream_enabled(true)
-        .stream_view_type(StreamViewType::from(schema.stream_view))
-        .build()
-        .map_err(invalid)?;
+    let stream = match schema.stream_view {
+        Some(view) => {
+            let stream = StreamSpecification::builder().stream_enabled(true);
+            Some(
+                stream
+                    .stream_view_type(StreamViewType::from(view))
+                    .build()
+                    .map_err(invalid)?,
+            )
+        }
+        None => None,
+    };
     let created = client
         .create_table()
         .table_name(name)
@@ -65,7 +72,7 @@ pub async fn create_table(client: &Client, name: &str, schema: &TableSchema) -> 
         .key_schema(key(schema.partition_key, KeyType::Hash)?)
         .key_schema(key(schema.sort_key, KeyType::Range)?)
         .global_secondary_indexes(index)
-        .stream_specification(stream)
+        .set_stream_specification(stream)
         .send()
         .await;
     match created {
