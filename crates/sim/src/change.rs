@@ -32,7 +32,9 @@ impl Site {
 
     /// Edits a worklog in Tempo.
     pub(crate) fn tempo_update(&mut self, now: Timestamp, actor: &str, id: u64, content: Content) {
-        let Some(old) = self.ledger.get(id).cloned() else { return };
+        let Some(old) = self.ledger.get(id).cloned() else {
+            return;
+        };
         let worklog = Worklog {
             updater: actor.to_owned(),
             updated_at: now,
@@ -49,7 +51,9 @@ impl Site {
 
     /// Moves a worklog to another issue in Tempo: its id stays, the shadow is a new Jira worklog.
     pub(crate) fn tempo_move(&mut self, now: Timestamp, actor: &str, id: u64, issue: u64) {
-        let Some(old) = self.ledger.get(id).cloned() else { return };
+        let Some(old) = self.ledger.get(id).cloned() else {
+            return;
+        };
         if let Some(jira_id) = old.jira_id {
             self.jira_remove(now, jira_id, Flow::Primary);
         }
@@ -68,7 +72,9 @@ impl Site {
 
     /// Deletes a worklog in Tempo and its shadow in Jira.
     pub(crate) fn tempo_delete(&mut self, now: Timestamp, actor: &str, id: u64, flow: Flow) {
-        let Some(old) = self.ledger.get(id).cloned() else { return };
+        let Some(old) = self.ledger.get(id).cloned() else {
+            return;
+        };
         self.forget_in_tempo(now, actor, &old);
         if let Some(jira_id) = old.jira_id {
             self.jira_remove(now, jira_id, flow);
@@ -78,7 +84,10 @@ impl Site {
     fn forget_in_tempo(&mut self, now: Timestamp, actor: &str, old: &Worklog) {
         self.trace(now, actor, Action::Deleted, old, Vec::new());
         // The last state, with the moment of the delete: Tempo's own example has all three times alike.
-        let last = Worklog { updated_at: now, ..old.clone() };
+        let last = Worklog {
+            updated_at: now,
+            ..old.clone()
+        };
         self.tempo_event(now, "worklog.deleted", actor, &last);
         self.ledger.remove(now, old.id);
     }
@@ -114,7 +123,10 @@ impl Site {
     }
 
     fn tempo_will_look(&mut self, now: Timestamp, jira_id: u64) {
-        self.pending.insert(PendingSync { due: now + self.spec.jira_to_tempo_lag, jira_id });
+        self.pending.insert(PendingSync {
+            due: now + self.spec.jira_to_tempo_lag,
+            jira_id,
+        });
     }
 
     /// Lets Tempo see what was done in Jira until its lag before now.
@@ -129,7 +141,10 @@ impl Site {
 
     /// Brings one Jira worklog into Tempo, by what it is now rather than by what happened to it.
     fn sync_from_jira(&mut self, now: Timestamp, jira_id: u64) {
-        let known = self.ledger.id_of_jira(jira_id).and_then(|id| self.ledger.get(id).cloned());
+        let known = self
+            .ledger
+            .id_of_jira(jira_id)
+            .and_then(|id| self.ledger.get(id).cloned());
         let Some(jira) = self.jira.get(jira_id).cloned() else {
             if let Some(old) = known {
                 // Jira's webhook doesn't say who deleted; Tempo can name the worklog's author at best.
@@ -138,9 +153,19 @@ impl Site {
             }
             return;
         };
-        let author = known.as_ref().map_or_else(|| jira.author.clone(), |old| old.author.clone());
+        let author = known
+            .as_ref()
+            .map_or_else(|| jira.author.clone(), |old| old.author.clone());
         let local = self.zone_of(&author).to_datetime(jira.started);
-        let start = (local.date(), local.time().with().subsec_nanosecond(0).build().unwrap_or(local.time()));
+        let start = (
+            local.date(),
+            local
+                .time()
+                .with()
+                .subsec_nanosecond(0)
+                .build()
+                .unwrap_or(local.time()),
+        );
         match known {
             Some(old) => {
                 let content = Content {
@@ -165,7 +190,13 @@ impl Site {
                     content,
                     ..Worklog::clone(&old)
                 };
-                self.trace(now, &jira.update_author, Action::Updated, &worklog, differences(&old, &worklog));
+                self.trace(
+                    now,
+                    &jira.update_author,
+                    Action::Updated,
+                    &worklog,
+                    differences(&old, &worklog),
+                );
                 self.told_from_jira(|site| {
                     site.tempo_event(now, "worklog.updated", &jira.update_author, &worklog);
                 });
@@ -200,7 +231,10 @@ impl Site {
 
     /// Runs something with Tempo's webhooks silent, on a site where they don't tell of Jira's changes.
     fn told_from_jira(&mut self, act: impl FnOnce(&mut Self)) {
-        let muted = std::mem::replace(&mut self.outbox.tempo_muted, !self.spec.tempo_tells_of_jira_changes);
+        let muted = std::mem::replace(
+            &mut self.outbox.tempo_muted,
+            !self.spec.tempo_tells_of_jira_changes,
+        );
         act(self);
         self.outbox.tempo_muted = muted;
     }
@@ -225,7 +259,9 @@ impl Site {
     }
 
     fn redraw_shadow(&mut self, now: Timestamp, jira_id: u64, content: &Content) {
-        let Some(old) = self.jira.get(jira_id).cloned() else { return };
+        let Some(old) = self.jira.get(jira_id).cloned() else {
+            return;
+        };
         let shadow = JiraWorklog {
             update_author: self.spec.tempo_app.clone(),
             comment: content.description.clone(),
@@ -269,8 +305,17 @@ impl Site {
     }
 
     /// Moves an issue to another project: the id stays, the key changes, the old key still leads here.
-    pub(crate) fn rename_issue(&mut self, now: Timestamp, actor: &str, issue: u64, project_key: &str) -> Option<String> {
-        let project = self.projects.values_mut().find(|project| project.key == project_key)?;
+    pub(crate) fn rename_issue(
+        &mut self,
+        now: Timestamp,
+        actor: &str,
+        issue: u64,
+        project_key: &str,
+    ) -> Option<String> {
+        let project = self
+            .projects
+            .values_mut()
+            .find(|project| project.key == project_key)?;
         let key = format!("{project_key}-{}", take(&mut project.next_number));
         let project = project.id;
         let moved = self.issues.get_mut(&issue)?;
@@ -300,16 +345,36 @@ fn differences(old: &Worklog, new: &Worklog) -> Vec<Change> {
             changes.push(Change { field, previous, new });
         }
     };
-    note("issueId", Some(old.issue.to_string()), Some(new.issue.to_string()));
-    note("authorAccountId", Some(old.author.clone()), Some(new.author.clone()));
-    note("startDate", Some(old.start_date.to_string()), Some(new.start_date.to_string()));
-    note("startTime", Some(old.start_time.to_string()), Some(new.start_time.to_string()));
+    note(
+        "issueId",
+        Some(old.issue.to_string()),
+        Some(new.issue.to_string()),
+    );
+    note(
+        "authorAccountId",
+        Some(old.author.clone()),
+        Some(new.author.clone()),
+    );
+    note(
+        "startDate",
+        Some(old.start_date.to_string()),
+        Some(new.start_date.to_string()),
+    );
+    note(
+        "startTime",
+        Some(old.start_time.to_string()),
+        Some(new.start_time.to_string()),
+    );
     note(
         "timeSpentSeconds",
         Some(old.time_spent_secs.to_string()),
         Some(new.time_spent_secs.to_string()),
     );
-    note("billableSeconds", Some(old.billable_secs.to_string()), Some(new.billable_secs.to_string()));
+    note(
+        "billableSeconds",
+        Some(old.billable_secs.to_string()),
+        Some(new.billable_secs.to_string()),
+    );
     note("description", old.description.clone(), new.description.clone());
     changes
 }

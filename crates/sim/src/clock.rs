@@ -61,7 +61,10 @@ impl TokioClock {
     ///
     /// With `tokio::time::pause`, call it after pausing.
     pub fn starting_at(start: Timestamp) -> Self {
-        Self { start, since: tokio::time::Instant::now() }
+        Self {
+            start,
+            since: tokio::time::Instant::now(),
+        }
     }
 }
 

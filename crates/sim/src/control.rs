@@ -65,7 +65,10 @@ fn act(site: &SiteHandle, path: &[&str], body: &Value) -> Result<Value, String> 
             let mut content = Content {
                 author: needed("author")?.to_owned(),
                 start_date: needed("date")?.parse().map_err(|_| "date must be YYYY-MM-DD")?,
-                start_time: text("time").unwrap_or("09:00:00").parse().map_err(|_| "time must be HH:MM:SS")?,
+                start_time: text("time")
+                    .unwrap_or("09:00:00")
+                    .parse()
+                    .map_err(|_| "time must be HH:MM:SS")?,
                 time_spent_secs: 0,
                 billable_secs: 0,
                 description: None,
@@ -75,7 +78,9 @@ fn act(site: &SiteHandle, path: &[&str], body: &Value) -> Result<Value, String> 
             content.time_spent_secs = secs;
             content.billable_secs = secs;
             change(&mut content, body)?;
-            site.log_time(needed("issue")?, content).map(|id| json!({"id": id})).map_err(refused)
+            site.log_time(needed("issue")?, content)
+                .map(|id| json!({"id": id}))
+                .map_err(refused)
         }
         ["worklogs", id, verb] => {
             let id = id.parse().map_err(|_| "the id must be a number")?;
@@ -93,7 +98,9 @@ fn act(site: &SiteHandle, path: &[&str], body: &Value) -> Result<Value, String> 
             Ok(json!({"id": id}))
         }
         ["jira", "log"] => {
-            let started = needed("started")?.parse().map_err(|_| "started must be a moment, such as 2026-03-02T09:00:00Z")?;
+            let started = needed("started")?
+                .parse()
+                .map_err(|_| "started must be a moment, such as 2026-03-02T09:00:00Z")?;
             let secs = number("seconds").ok_or("seconds is missing")?;
             let comment = text("comment").unwrap_or_default();
             let made = site.jira_log_time(needed("issue")?, needed("author")?, started, secs, comment);
@@ -120,7 +127,12 @@ fn change(content: &mut Content, body: &Value) -> Result<(), String> {
     if let Some(description) = text("description") {
         content.description = Some(description.to_owned()).filter(|text| !text.is_empty());
     }
-    for (key, value) in body.get("attributes").and_then(Value::as_object).into_iter().flatten() {
+    for (key, value) in body
+        .get("attributes")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         match value.as_str() {
             Some(value) => content.attributes.insert(key.clone(), value.to_owned()),
             None => content.attributes.remove(key),

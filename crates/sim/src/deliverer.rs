@@ -78,7 +78,9 @@ impl Sim {
 fn client() -> reqwest::Client {
     // Receivers are on loopback and speak plain HTTP, but the client wants to know its roots all the same. They
     // are given, since the machine's own may be missing.
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -95,14 +97,22 @@ fn client() -> reqwest::Client {
 }
 
 async fn send(client: &reqwest::Client, delivery: Delivery) -> Answered {
-    let mut request = if delivery.method == "GET" { client.get(&delivery.url) } else { client.post(&delivery.url) };
+    let mut request = if delivery.method == "GET" {
+        client.get(&delivery.url)
+    } else {
+        client.post(&delivery.url)
+    };
     for (name, value) in &delivery.headers {
         request = request.header(name, value);
     }
     match request.body(delivery.body).send().await {
         Ok(response) => {
             let status = Some(response.status().as_u16());
-            let body = response.bytes().await.map(|bytes| bytes.to_vec()).unwrap_or_default();
+            let body = response
+                .bytes()
+                .await
+                .map(|bytes| bytes.to_vec())
+                .unwrap_or_default();
             Answered { status, body }
         }
         Err(error) => {

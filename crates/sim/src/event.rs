@@ -9,6 +9,9 @@ use crate::time::{iso_millis, jira_time, pretty};
 use crate::webhook::Flow;
 use crate::worklog::{JiraWorklog, Worklog};
 
+/// A field, its old and new text, and its old and new value where they differ from the text.
+type IssueChange<'a> = (&'a str, String, String, Option<(String, String)>);
+
 impl Site {
     /// Tells Tempo's subscribers; there is no attribute, no key and no Jira id in it.
     pub(crate) fn tempo_event(&mut self, now: Timestamp, event: &str, actor: &str, worklog: &Worklog) {
@@ -27,7 +30,8 @@ impl Site {
         if let Some(description) = &worklog.description {
             payload["description"] = json!(description);
         }
-        self.outbox.tell_tempo(now, event, &payload, &self.faults.tempo_webhooks);
+        self.outbox
+            .tell_tempo(now, event, &payload, &self.faults.tempo_webhooks);
     }
 
     /// Tells Jira's listeners of a worklog; there is no issue key and no user in it.
@@ -53,8 +57,18 @@ impl Site {
                 _ => spent,
             };
             let changes = [
-                ("timespent", before.to_string(), after.to_string(), Some((before.to_string(), after.to_string()))),
-                ("WorklogId", worklog.id.to_string(), String::new(), Some((worklog.id.to_string(), String::new()))),
+                (
+                    "timespent",
+                    before.to_string(),
+                    after.to_string(),
+                    Some((before.to_string(), after.to_string())),
+                ),
+                (
+                    "WorklogId",
+                    worklog.id.to_string(),
+                    String::new(),
+                    Some((worklog.id.to_string(), String::new())),
+                ),
             ];
             let actor = worklog.update_author.clone();
             if flow == Flow::Primary {
@@ -64,20 +78,25 @@ impl Site {
     }
 
     /// Tells Jira's listeners of an issue.
-    ///
-    /// Each change is the field, the old and new text, and the old and new value where they differ from the text.
     pub(crate) fn issue_event(
         &mut self,
         now: Timestamp,
         event: &str,
         issue: u64,
         actor: &str,
-        changes: &[(&str, String, String, Option<(String, String)>)],
+        changes: &[IssueChange<'_>],
     ) {
-        if !self.outbox.jira_webhooks.values().any(|webhook| webhook.spec.events.iter().any(|e| e == event)) {
+        if !self
+            .outbox
+            .jira_webhooks
+            .values()
+            .any(|webhook| webhook.spec.events.iter().any(|e| e == event))
+        {
             return;
         }
-        let Some(found) = self.issues.get(&issue) else { return };
+        let Some(found) = self.issues.get(&issue) else {
+            return;
+        };
         let project_key = self.project_of(issue).map_or("", |project| project.key.as_str());
         let mut body = json!({
             "timestamp": now.as_millisecond(),
@@ -98,8 +117,11 @@ impl Site {
         });
         if event == "jira:issue_updated" {
             let logged = changes.iter().any(|(field, ..)| *field == "timespent");
-            body["issue_event_type_name"] =
-                json!(if logged { "issue_work_logged" } else { "issue_moved" });
+            body["issue_event_type_name"] = json!(if logged {
+                "issue_work_logged"
+            } else {
+                "issue_moved"
+            });
             let id = crate::site::take(&mut self.ids.changelog);
             let items: Vec<Value> = changes
                 .iter()
@@ -119,12 +141,22 @@ impl Site {
     fn tell_jira(&mut self, now: Timestamp, event: &str, body: &Value, issue: u64, flow: Flow) {
         let (issues, projects, faults) = (&self.issues, &self.projects, &self.faults.jira_webhooks);
         self.outbox.tell_jira(now, event, body, flow, faults, |jql| {
-            issues.get(&issue).is_some_and(|issue| jql.matches(issue, projects))
+            issues
+                .get(&issue)
+                .is_some_and(|issue| jql.matches(issue, projects))
         });
     }
 
     /// Queues a webhook that somebody made up, for a worklog that may not even exist.
-    pub(crate) fn forge(&mut self, now: Timestamp, vendor: Vendor, event: &str, worklog: u64, issue: u64, url: &str) {
+    pub(crate) fn forge(
+        &mut self,
+        now: Timestamp,
+        vendor: Vendor,
+        event: &str,
+        worklog: u64,
+        issue: u64,
+        url: &str,
+    ) {
         let body = match vendor {
             Vendor::Tempo => json!({
                 "eventId": self.id_dice.uuid(),
@@ -194,6 +226,10 @@ impl Site {
     }
 
     pub(crate) fn account_type(&self, account_id: &str) -> &'static str {
-        if account_id == self.spec.tempo_app { "app" } else { "atlassian" }
+        if account_id == self.spec.tempo_app {
+            "app"
+        } else {
+            "atlassian"
+        }
     }
 }

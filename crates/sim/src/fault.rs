@@ -76,7 +76,8 @@ impl RequestFaults {
         if dice.chance(self.half_body) {
             return Some(Fault::HalfBody);
         }
-        dice.chance(self.slow).then(|| Fault::Slow(dice.span(self.slow_by)))
+        dice.chance(self.slow)
+            .then(|| Fault::Slow(dice.span(self.slow_by)))
     }
 }
 
@@ -136,7 +137,14 @@ pub struct Matcher {
 impl Matcher {
     /// Any request to either service.
     pub fn any() -> Self {
-        Self { vendor: None, method: None, template: None, body: None, skip: 0, times: 1 }
+        Self {
+            vendor: None,
+            method: None,
+            template: None,
+            body: None,
+            skip: 0,
+            times: 1,
+        }
     }
 
     /// Requests to Tempo by method and path template, such as `("PUT", "/4/worklogs/{id}")`.
@@ -151,12 +159,18 @@ impl Matcher {
 
     /// Requests to Jira by method and path template, such as `("GET", "/rest/api/3/myself")`.
     pub fn jira(method: &str, template: &str) -> Self {
-        Self { vendor: Some(Vendor::Jira), ..Self::tempo(method, template) }
+        Self {
+            vendor: Some(Vendor::Jira),
+            ..Self::tempo(method, template)
+        }
     }
 
     /// Any request to one service.
     pub fn vendor(vendor: Vendor) -> Self {
-        Self { vendor: Some(vendor), ..Self::any() }
+        Self {
+            vendor: Some(vendor),
+            ..Self::any()
+        }
     }
 
     /// Only requests whose body holds this text.
@@ -179,7 +193,10 @@ impl Matcher {
 
     fn matches(&self, vendor: Vendor, request: &Request, template: &str) -> bool {
         self.vendor.is_none_or(|wanted| wanted == vendor)
-            && self.method.as_deref().is_none_or(|wanted| request.method == wanted)
+            && self
+                .method
+                .as_deref()
+                .is_none_or(|wanted| request.method == wanted)
             && self.template.as_deref().is_none_or(|wanted| wanted == template)
             && self
                 .body
@@ -202,7 +219,9 @@ pub(crate) fn take_scripted(
     request: &Request,
     template: &str,
 ) -> Option<Fault> {
-    let index = scripted.iter().position(|s| s.matcher.matches(vendor, request, template))?;
+    let index = scripted
+        .iter()
+        .position(|s| s.matcher.matches(vendor, request, template))?;
     let entry = &mut scripted[index];
     if entry.matcher.skip > 0 {
         entry.matcher.skip -= 1;
@@ -220,9 +239,13 @@ pub(crate) fn take_scripted(
 pub(crate) fn broken(outcome: FaultOutcome) -> Reply {
     match outcome {
         FaultOutcome::Status(status) => Reply::text(status, "upstream connect error or disconnect"),
-        FaultOutcome::Reset => Reply { reset: true, ..Reply::text(502, "") },
-        FaultOutcome::Hang => {
-            Reply { delay: Duration::from_secs(600), ..Reply::text(504, "upstream request timeout") }
-        }
+        FaultOutcome::Reset => Reply {
+            reset: true,
+            ..Reply::text(502, "")
+        },
+        FaultOutcome::Hang => Reply {
+            delay: Duration::from_secs(600),
+            ..Reply::text(504, "upstream request timeout")
+        },
     }
 }

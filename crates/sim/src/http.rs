@@ -36,7 +36,12 @@ impl Request {
     pub(crate) async fn read(request: axum::extract::Request) -> Option<Self> {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.ok()?;
-        let header = |name| parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok());
+        let header = |name| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|v: &http::HeaderValue| v.to_str().ok())
+        };
         let host = header(HOST).map(str::to_owned);
         let authority = parts.uri.authority().map(ToString::to_string).or(host);
         let scheme = parts.uri.scheme_str().unwrap_or("http");
@@ -45,7 +50,9 @@ impl Request {
             method: parts.method.to_string(),
             base: format!("{scheme}://{}", authority.as_deref().unwrap_or("localhost")),
             path: parts.uri.path().to_owned(),
-            query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            query: url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
             authorization: header(AUTHORIZATION).map(str::to_owned),
             body,
         })
@@ -58,7 +65,11 @@ impl Request {
             at += 1 + self.path[at + 1..].find('/').unwrap_or(self.path.len() - at - 1);
         }
         let (prefix, rest) = self.path.split_at(at);
-        Self { base: format!("{}{prefix}", self.base), path: rest.to_owned(), ..self.clone() }
+        Self {
+            base: format!("{}{prefix}", self.base),
+            path: rest.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Returns the path's segments, percent-decoded.
@@ -78,20 +89,31 @@ impl Request {
 
     /// Returns the first value of a query parameter.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Returns all values of a query parameter.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Returns this request's own address with some query parameters replaced.
     pub(crate) fn url_with(&self, replaced: &[(&str, String)]) -> String {
         let mut url = Url::parse(&format!("{}{}", self.base, self.path))
             .expect("an address made of a request's own parts parses");
-        let kept = self.query.iter().filter(|(key, _)| replaced.iter().all(|(name, _)| name != key));
-        let replaced = replaced.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let kept = self
+            .query
+            .iter()
+            .filter(|(key, _)| replaced.iter().all(|(name, _)| name != key));
+        let replaced = replaced
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
         let pairs: Vec<(String, String)> = kept.cloned().chain(replaced).collect();
         if !pairs.is_empty() {
             url.query_pairs_mut().extend_pairs(&pairs);
@@ -137,15 +159,26 @@ impl Reply {
     }
 
     pub(crate) fn no_content() -> Self {
-        Self { status: 204, ..Self::default() }
+        Self {
+            status: 204,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn text(status: u16, body: &str) -> Self {
-        Self { status, content_type: Some("text/plain"), body: body.into(), ..Self::default() }
+        Self {
+            status,
+            content_type: Some("text/plain"),
+            body: body.into(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn html(status: u16, body: &str) -> Self {
-        Self { content_type: Some("text/html;charset=UTF-8"), ..Self::text(status, body) }
+        Self {
+            content_type: Some("text/html;charset=UTF-8"),
+            ..Self::text(status, body)
+        }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {

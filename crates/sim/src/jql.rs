@@ -35,7 +35,10 @@ impl Jql {
         let lower = text.to_lowercase();
         // The order makes no difference to what matches; results come by id anyway.
         let end = lower.find("order by").unwrap_or(text.len());
-        let mut parser = Parser { tokens: tokens(&text[..end])?, at: 0 };
+        let mut parser = Parser {
+            tokens: tokens(&text[..end])?,
+            at: 0,
+        };
         let query = parser.or()?;
         match parser.peek() {
             None => Ok(query),
@@ -53,11 +56,16 @@ impl Jql {
             Self::Not(inner) => !inner.matches(issue, projects),
             Self::OneOf(field, wanted) => {
                 let values = field.values(issue, projects);
-                wanted.iter().any(|w| values.iter().any(|v| v.eq_ignore_ascii_case(w)))
+                wanted
+                    .iter()
+                    .any(|w| values.iter().any(|v| v.eq_ignore_ascii_case(w)))
             }
             Self::Contains(field, text) => {
                 let text = text.to_lowercase();
-                field.values(issue, projects).iter().any(|value| value.to_lowercase().contains(&text))
+                field
+                    .values(issue, projects)
+                    .iter()
+                    .any(|value| value.to_lowercase().contains(&text))
             }
             Self::Empty(field) => field.values(issue, projects).iter().all(String::is_empty),
         }
@@ -138,7 +146,11 @@ impl Parser {
         }
         if self.accept("(") {
             let inner = self.or()?;
-            return if self.accept(")") { Ok(inner) } else { Err("Error in the JQL Query: Expecting ')'.".into()) };
+            return if self.accept(")") {
+                Ok(inner)
+            } else {
+                Err("Error in the JQL Query: Expecting ')'.".into())
+            };
         }
         let name = self.next()?;
         let field = field(&name).ok_or_else(|| {
@@ -159,7 +171,9 @@ impl Parser {
                 let empty = Jql::Empty(field);
                 Ok(if negated { Jql::Not(Box::new(empty)) } else { empty })
             }
-            other => Err(format!("Error in the JQL Query: The operator '{other}' is not supported here.")),
+            other => Err(format!(
+                "Error in the JQL Query: The operator '{other}' is not supported here."
+            )),
         }
     }
 
@@ -176,7 +190,11 @@ impl Parser {
         while self.accept(",") {
             values.push(self.value()?);
         }
-        if self.accept(")") { Ok(values) } else { Err("Error in the JQL Query: Expecting ')'.".into()) }
+        if self.accept(")") {
+            Ok(values)
+        } else {
+            Err("Error in the JQL Query: Expecting ')'.".into())
+        }
     }
 }
 
@@ -207,7 +225,10 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
             }
             '(' | ')' | ',' | '=' | '~' => 1,
             '!' if rest.starts_with("!=") => 2,
-            _ => rest.find(|c: char| c.is_whitespace() || "(),=~!\"'".contains(c)).unwrap_or(rest.len()).max(1),
+            _ => rest
+                .find(|c: char| c.is_whitespace() || "(),=~!\"'".contains(c))
+                .unwrap_or(rest.len())
+                .max(1),
         };
         tokens.push(rest[..length].to_owned());
         rest = rest[length..].trim_start();
@@ -230,7 +251,15 @@ mod tests {
         ] {
             assert!(Jql::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "projekt = SUP", "project = SUP and", "project SUP", "key in SUP-1", "key = \"SUP", "a b c"] {
+        for bad in [
+            "",
+            "projekt = SUP",
+            "project = SUP and",
+            "project SUP",
+            "key in SUP-1",
+            "key = \"SUP",
+            "a b c",
+        ] {
             assert!(Jql::parse(bad).is_err(), "{bad}");
         }
     }

@@ -25,7 +25,11 @@ pub struct ListingLag {
 impl ListingLag {
     /// The same lag for every kind of change.
     pub fn all(lag: Duration) -> Self {
-        Self { create: lag, update: lag, delete: lag }
+        Self {
+            create: lag,
+            update: lag,
+            delete: lag,
+        }
     }
 }
 
@@ -56,9 +60,17 @@ impl Ledger {
         if let Some(jira_id) = worklog.jira_id {
             self.by_jira.insert(jira_id, id);
         }
-        *self.day_totals.entry((worklog.author.clone(), worklog.start_date)).or_default() +=
-            worklog.time_spent_secs;
-        self.push(id, Version { at, state: Some(Arc::new(worklog)) });
+        *self
+            .day_totals
+            .entry((worklog.author.clone(), worklog.start_date))
+            .or_default() += worklog.time_spent_secs;
+        self.push(
+            id,
+            Version {
+                at,
+                state: Some(Arc::new(worklog)),
+            },
+        );
     }
 
     /// Deletes a worklog; its past stays readable for lagging listings.
@@ -118,7 +130,10 @@ impl Ledger {
 
     /// Returns the ids of all worklogs that are or ever were on the issue.
     pub(crate) fn ids_of_issue(&self, issue: u64) -> Vec<u64> {
-        self.by_issue.get(&issue).map(|ids| ids.iter().copied().collect()).unwrap_or_default()
+        self.by_issue
+            .get(&issue)
+            .map(|ids| ids.iter().copied().collect())
+            .unwrap_or_default()
     }
 
     /// Returns the ids of all worklogs whose last change is not before the given moment.
@@ -133,11 +148,16 @@ impl Ledger {
 
     /// Returns the worklogs that exist now, by id.
     pub(crate) fn current(&self) -> impl Iterator<Item = &Arc<Worklog>> {
-        self.histories.values().filter_map(|history| history.last()?.state.as_ref())
+        self.histories
+            .values()
+            .filter_map(|history| history.last()?.state.as_ref())
     }
 
     /// Returns the seconds a person has logged on a day.
     pub(crate) fn secs_on(&self, author: &str, date: Date) -> i64 {
-        self.day_totals.get(&(author.to_owned(), date)).copied().unwrap_or_default()
+        self.day_totals
+            .get(&(author.to_owned(), date))
+            .copied()
+            .unwrap_or_default()
     }
 }

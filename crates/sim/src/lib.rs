@@ -34,8 +34,8 @@ mod spec;
 mod tempo;
 mod time;
 mod webhook;
-mod world;
 mod worklog;
+mod world;
 
 pub use clock::{ManualClock, SimClock, SystemClock, TokioClock};
 pub use deliverer::{Answered, Deliverer};
@@ -46,9 +46,9 @@ pub use person::Refused;
 pub use rate::{RateCount, RateRule};
 pub use sim::{Running, Sim, SiteHandle};
 pub use spec::{
-    AttributeKind, AttributeSpec, GlobalConfiguration, IssueSpec, JiraWebhookSpec, Permission, ProjectSpec, Scope,
-    ServiceSpec, SiteSpec, SubscriptionSpec, TEMPO_APP_ACCOUNT, TokenSpec, UserSpec,
+    AttributeKind, AttributeSpec, GlobalConfiguration, IssueSpec, JiraWebhookSpec, Permission, ProjectSpec,
+    Scope, ServiceSpec, SiteSpec, SubscriptionSpec, TEMPO_APP_ACCOUNT, TokenSpec, UserSpec,
 };
 pub use webhook::{Delivery, DeliveryKind, JIRA_RETRIES_MAX, TEMPO_ATTEMPTS_MAX};
-pub use world::{RequestRecord, Violation};
 pub use worklog::{Content, JiraWorklog, Worklog};
+pub use world::{RequestRecord, Violation};

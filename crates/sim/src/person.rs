@@ -32,15 +32,25 @@ pub enum Refused {
 
 impl Site {
     fn issue_id(&self, id_or_key: &str) -> Result<u64, Refused> {
-        self.find_issue(id_or_key).map(|issue| issue.id).ok_or(Refused::NoIssue)
+        self.find_issue(id_or_key)
+            .map(|issue| issue.id)
+            .ok_or(Refused::NoIssue)
     }
 
     fn person(&self, account_id: &str) -> Result<(), Refused> {
-        if self.users.contains_key(account_id) { Ok(()) } else { Err(Refused::NoPerson) }
+        if self.users.contains_key(account_id) {
+            Ok(())
+        } else {
+            Err(Refused::NoPerson)
+        }
     }
 
     fn open(&self, date: Date) -> Result<(), Refused> {
-        if self.closed(date) { Err(Refused::PeriodClosed) } else { Ok(()) }
+        if self.closed(date) {
+            Err(Refused::PeriodClosed)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -195,7 +205,8 @@ impl SiteHandle {
     pub fn jira_move_issue(&self, actor: &str, issue: &str, project: &str) -> Result<String, Refused> {
         self.act(|site, now| {
             let issue = site.issue_id(issue)?;
-            site.rename_issue(now, actor, issue, project).ok_or(Refused::NoProject)
+            site.rename_issue(now, actor, issue, project)
+                .ok_or(Refused::NoProject)
         })
     }
 

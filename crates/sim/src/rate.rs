@@ -36,14 +36,22 @@ pub(crate) struct RateMeter {
 
 impl RateMeter {
     pub(crate) fn new(rule: RateRule) -> Self {
-        Self { rule, count: RateCount::default(), recent: VecDeque::new() }
+        Self {
+            rule,
+            count: RateCount::default(),
+            recent: VecDeque::new(),
+        }
     }
 
     /// Notes a request and says whether it is within the limit.
     ///
     /// Refused requests count as arrivals too: who goes on hammering goes on being refused.
     pub(crate) fn admit(&mut self, now: Timestamp) -> bool {
-        while self.recent.front().is_some_and(|&at| at + Duration::from_secs(1) <= now) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|&at| at + Duration::from_secs(1) <= now)
+        {
             self.recent.pop_front();
         }
         self.recent.push_back(now);

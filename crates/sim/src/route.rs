@@ -66,5 +66,9 @@ pub(crate) fn find(routes: &'static [Route], method: &str, segments: &[String]) 
         }
         other_method |= fits;
     }
-    if other_method { Found::OtherMethod } else { Found::Nothing }
+    if other_method {
+        Found::OtherMethod
+    } else {
+        Found::Nothing
+    }
 }

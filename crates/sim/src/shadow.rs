@@ -52,7 +52,11 @@ impl JiraBook {
     }
 
     pub(crate) fn of_issue(&self, issue: u64) -> impl Iterator<Item = &JiraWorklog> {
-        self.by_issue.get(&issue).into_iter().flatten().filter_map(|id| self.worklogs.get(id))
+        self.by_issue
+            .get(&issue)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.worklogs.get(id))
     }
 
     pub(crate) fn count_of_issue(&self, issue: u64) -> usize {
@@ -69,11 +73,15 @@ impl JiraBook {
 
     /// Returns changes in `since..=until` in milliseconds, oldest first.
     pub(crate) fn updated_between(&self, since: i64, until: i64) -> impl Iterator<Item = (i64, u64)> {
-        self.updated.range((since, 0)..=(until.max(since), u64::MAX)).copied()
+        self.updated
+            .range((since, 0)..=(until.max(since), u64::MAX))
+            .copied()
     }
 
     /// Returns deletes in `since..=until` in milliseconds, oldest first.
     pub(crate) fn deleted_between(&self, since: i64, until: i64) -> impl Iterator<Item = (i64, u64)> {
-        self.deleted.range((since, 0)..=(until.max(since), u64::MAX)).copied()
+        self.deleted
+            .range((since, 0)..=(until.max(since), u64::MAX))
+            .copied()
     }
 }

@@ -16,8 +16,8 @@ use crate::rate::RateCount;
 use crate::site::Site;
 use crate::spec::{IssueSpec, Permission, SiteSpec, TokenSpec, UserSpec};
 use crate::webhook::Delivery;
-use crate::world::{RequestRecord, Violation, World};
 use crate::worklog::{JiraWorklog, Worklog};
+use crate::world::{RequestRecord, Violation, World};
 
 /// A simulated world of Jira sites with Tempo; cheap to clone, all clones are the same world.
 #[derive(Clone)]
@@ -28,7 +28,9 @@ pub struct Sim {
 
 impl std::fmt::Debug for Sim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sim").field("sites", &self.site_names()).finish_non_exhaustive()
+        f.debug_struct("Sim")
+            .field("sites", &self.site_names())
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,12 +57,17 @@ impl Drop for Running {
 impl Sim {
     /// Makes a world without sites; everything left to chance is drawn from the seed.
     pub fn new(seed: u64, clock: Arc<dyn SimClock>) -> Self {
-        Self { world: Arc::new(Mutex::new(World::new(seed))), clock }
+        Self {
+            world: Arc::new(Mutex::new(World::new(seed))),
+            clock,
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
         // A panic in a test that holds the lock should not hide behind poisoning in the next.
-        self.world.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.world
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Returns the present moment in this world.
@@ -89,7 +96,10 @@ impl Sim {
     /// When there is none of that name.
     pub fn site(&self, name: &str) -> SiteHandle {
         assert!(self.lock().sites.contains_key(name), "there is no site {name}");
-        SiteHandle { sim: self.clone(), name: name.to_owned() }
+        SiteHandle {
+            sim: self.clone(),
+            name: name.to_owned(),
+        }
     }
 
     /// Returns the names of all sites.
@@ -154,7 +164,11 @@ impl Sim {
     pub fn take_deliveries(&self, now: Timestamp) -> Vec<Delivery> {
         let mut world = self.lock();
         world.settle(now);
-        world.sites.iter_mut().flat_map(|(name, site)| site.outbox.take_due(name, now)).collect()
+        world
+            .sites
+            .iter_mut()
+            .flat_map(|(name, site)| site.outbox.take_due(name, now))
+            .collect()
     }
 
     /// Says how a delivery was answered; `None` is a refused connection or a time-out.
@@ -174,7 +188,10 @@ impl Sim {
     pub fn next_delivery_at(&self) -> Option<Timestamp> {
         let world = self.lock();
         let sites = world.sites.values();
-        sites.flat_map(|site| [site.outbox.next_due(), site.pending.first().map(|p| p.due)]).flatten().min()
+        sites
+            .flat_map(|site| [site.outbox.next_due(), site.pending.first().map(|p| p.due)])
+            .flatten()
+            .min()
     }
 
     /// Returns how many webhooks are queued or under way.
@@ -184,7 +201,11 @@ impl Sim {
 
     /// Throws away all webhooks that are queued or under way; returns how many.
     pub fn drop_deliveries(&self) -> usize {
-        self.lock().sites.values_mut().map(|site| site.outbox.drop_queue()).sum()
+        self.lock()
+            .sites
+            .values_mut()
+            .map(|site| site.outbox.drop_queue())
+            .sum()
     }
 
     /// Returns Tempo for all sites: the token says which.
@@ -232,7 +253,12 @@ impl Sim {
             self.site(&name).set_jira_base(&url);
             jira_urls.insert(name, url);
         }
-        Ok(Running { tempo_url, jira_urls, control_url, tasks })
+        Ok(Running {
+            tempo_url,
+            jira_urls,
+            control_url,
+            tasks,
+        })
     }
 }
 
@@ -260,7 +286,13 @@ impl SiteHandle {
         let now = self.sim.now();
         let mut world = self.sim.lock();
         world.settle(now);
-        act(world.sites.get_mut(&self.name).expect("sites are never taken away"), now)
+        act(
+            world
+                .sites
+                .get_mut(&self.name)
+                .expect("sites are never taken away"),
+            now,
+        )
     }
 
     /// Returns the site's name.
@@ -275,7 +307,12 @@ impl SiteHandle {
 
     /// Returns all Tempo worklogs as they are now, by id.
     pub fn worklogs(&self) -> Vec<Worklog> {
-        self.act(|site, _| site.ledger.current().map(|worklog| Worklog::clone(worklog)).collect())
+        self.act(|site, _| {
+            site.ledger
+                .current()
+                .map(|worklog| Worklog::clone(worklog))
+                .collect()
+        })
     }
 
     /// Returns a Tempo worklog as it is now.
@@ -286,9 +323,13 @@ impl SiteHandle {
     /// Returns the Tempo worklogs of an issue as they are now, by id.
     pub fn worklogs_of(&self, issue: &str) -> Vec<Worklog> {
         self.act(|site, _| {
-            let Some(issue) = site.find_issue(issue).map(|issue| issue.id) else { return Vec::new() };
+            let Some(issue) = site.find_issue(issue).map(|issue| issue.id) else {
+                return Vec::new();
+            };
             let ids = site.ledger.ids_of_issue(issue).into_iter();
-            let found = ids.filter_map(|id| site.ledger.get(id)).filter(|worklog| worklog.issue == issue);
+            let found = ids
+                .filter_map(|id| site.ledger.get(id))
+                .filter(|worklog| worklog.issue == issue);
             found.map(|worklog| Worklog::clone(worklog)).collect()
         })
     }
@@ -313,7 +354,8 @@ impl SiteHandle {
     /// # Panics
     /// When there is none of that key.
     pub fn issue_id(&self, key: &str) -> u64 {
-        self.act(|site, _| site.find_issue(key).map(|issue| issue.id)).expect("there is an issue of that key")
+        self.act(|site, _| site.find_issue(key).map(|issue| issue.id))
+            .expect("there is an issue of that key")
     }
 
     /// Returns the key an issue has now.
@@ -329,11 +371,21 @@ impl SiteHandle {
     /// Returns an issue's remote links as `(globalId, url)`.
     pub fn remote_links(&self, issue: &str) -> Vec<(Option<String>, String)> {
         self.act(|site, _| {
-            let links = site.find_issue(issue).map(|issue| issue.remote_links.clone()).unwrap_or_default();
+            let links = site
+                .find_issue(issue)
+                .map(|issue| issue.remote_links.clone())
+                .unwrap_or_default();
             let url = |link: &crate::site::RemoteLink| {
-                link.body.pointer("/object/url").and_then(|url| url.as_str()).unwrap_or_default().to_owned()
+                link.body
+                    .pointer("/object/url")
+                    .and_then(|url| url.as_str())
+                    .unwrap_or_default()
+                    .to_owned()
             };
-            links.iter().map(|link| (link.global_id.clone(), url(link))).collect()
+            links
+                .iter()
+                .map(|link| (link.global_id.clone(), url(link)))
+                .collect()
         })
     }
 
@@ -345,13 +397,23 @@ impl SiteHandle {
     /// Adds an issue, and its project when there is none; returns its id.
     pub fn add_issue(&self, issue: IssueSpec) -> u64 {
         self.act(|site, now| {
-            let key = issue.key.rsplit_once('-').map_or("", |(project, _)| project).to_owned();
+            let key = issue
+                .key
+                .rsplit_once('-')
+                .map_or("", |(project, _)| project)
+                .to_owned();
             if !site.projects.values().any(|project| project.key == key) {
                 let id = crate::site::take(&mut site.ids.project);
                 let permissions = Permission::ALL.into();
                 site.projects.insert(
                     id,
-                    crate::site::Project { id, key, permissions, workers: None, next_number: 1 },
+                    crate::site::Project {
+                        id,
+                        key,
+                        permissions,
+                        workers: None,
+                        next_number: 1,
+                    },
                 );
             }
             site.add_issue(now, issue)
@@ -404,7 +466,11 @@ impl SiteHandle {
     /// Gives or takes one permission of the service user; `project` is a key, or `None` for all.
     pub fn set_permission(&self, project: Option<&str>, permission: Permission, given: bool) {
         self.act(|site, _| {
-            for found in site.projects.values_mut().filter(|p| project.is_none_or(|key| p.key == key)) {
+            for found in site
+                .projects
+                .values_mut()
+                .filter(|p| project.is_none_or(|key| p.key == key))
+            {
                 if given {
                     found.permissions.insert(permission);
                 } else {
@@ -418,9 +484,12 @@ impl SiteHandle {
     ///
     /// Lists then silently show only its own worklogs.
     pub fn lose_permissions(&self) {
-        for permission in
-            [Permission::EditAll, Permission::DeleteAll, Permission::ViewAll, Permission::LogForOthers]
-        {
+        for permission in [
+            Permission::EditAll,
+            Permission::DeleteAll,
+            Permission::ViewAll,
+            Permission::LogForOthers,
+        ] {
             self.set_permission(None, permission, false);
         }
     }
@@ -444,13 +513,22 @@ impl SiteHandle {
     /// Lets all Tempo tokens expire now.
     pub fn expire_tempo_tokens(&self) {
         let now = self.sim.now();
-        self.configure(|spec| spec.service.tempo_tokens.iter_mut().for_each(|token| token.expires = Some(now)));
+        self.configure(|spec| {
+            spec.service
+                .tempo_tokens
+                .iter_mut()
+                .for_each(|token| token.expires = Some(now))
+        });
     }
 
     /// Makes a new Tempo token the only one.
     pub fn replace_tempo_token(&self, token: &str) {
         self.configure(|spec| {
-            spec.service.tempo_tokens = vec![TokenSpec { token: token.to_owned(), scopes: None, expires: None }];
+            spec.service.tempo_tokens = vec![TokenSpec {
+                token: token.to_owned(),
+                scopes: None,
+                expires: None,
+            }];
         });
     }
 
@@ -483,7 +561,13 @@ impl SiteHandle {
     /// Says whether somebody else's bulk action is in progress on an issue.
     pub fn set_bulk_busy(&self, issue: &str, busy: bool) {
         let id = self.issue_id(issue);
-        self.act(|site, _| if busy { site.bulk_busy.insert(id) } else { site.bulk_busy.remove(&id) });
+        self.act(|site, _| {
+            if busy {
+                site.bulk_busy.insert(id)
+            } else {
+                site.bulk_busy.remove(&id)
+            }
+        });
     }
 
     /// Queues a webhook somebody made up: well-formed, but signed with a secret of their own.
@@ -516,7 +600,11 @@ impl SiteHandle {
     /// Returns the Tempo subscriptions as `(event, url, active)`.
     pub fn subscriptions(&self) -> Vec<(String, String, bool)> {
         self.act(|site, _| {
-            let all = site.outbox.subscription_order.iter().filter_map(|id| site.outbox.subscriptions.get(id));
+            let all = site
+                .outbox
+                .subscription_order
+                .iter()
+                .filter_map(|id| site.outbox.subscriptions.get(id));
             all.map(|s| (s.event.clone(), s.url.clone(), s.active)).collect()
         })
     }

@@ -145,7 +145,13 @@ impl Site {
             bulk_busy: BTreeSet::new(),
             spec,
         };
-        for user in site.spec.users.clone().into_iter().chain([site.spec.service.user.clone()]) {
+        for user in site
+            .spec
+            .users
+            .clone()
+            .into_iter()
+            .chain([site.spec.service.user.clone()])
+        {
             site.users.insert(user.account_id.clone(), user);
         }
         for project in site.spec.projects.clone() {
@@ -220,7 +226,10 @@ impl Site {
 
     /// Finds an issue by id or by key, old keys included.
     pub(crate) fn find_issue(&self, id_or_key: &str) -> Option<&Issue> {
-        let id = id_or_key.parse().ok().or_else(|| self.keys.get(id_or_key).copied())?;
+        let id = id_or_key
+            .parse()
+            .ok()
+            .or_else(|| self.keys.get(id_or_key).copied())?;
         self.issues.get(&id)
     }
 
@@ -230,17 +239,23 @@ impl Site {
 
     /// Says whether the service user has a permission on an issue's project.
     pub(crate) fn may(&self, permission: Permission, issue: u64) -> bool {
-        self.project_of(issue).is_some_and(|project| project.permissions.contains(&permission))
+        self.project_of(issue)
+            .is_some_and(|project| project.permissions.contains(&permission))
     }
 
     /// Says whether a person may log time on an issue.
     pub(crate) fn may_work(&self, account_id: &str, issue: u64) -> bool {
-        let Some(project) = self.project_of(issue) else { return false };
+        let Some(project) = self.project_of(issue) else {
+            return false;
+        };
         if account_id == self.service() {
             return project.permissions.contains(&Permission::WorkOnIssues);
         }
         self.users.get(account_id).is_some_and(|user| user.active)
-            && project.workers.as_ref().is_none_or(|workers| workers.contains(account_id))
+            && project
+                .workers
+                .as_ref()
+                .is_none_or(|workers| workers.contains(account_id))
     }
 
     pub(crate) fn service(&self) -> &str {
@@ -266,7 +281,10 @@ impl Site {
 
     /// Says whether a date lies in a closed period.
     pub(crate) fn closed(&self, date: Date) -> bool {
-        self.spec.closed_periods.iter().any(|&(from, to)| from <= date && date <= to)
+        self.spec
+            .closed_periods
+            .iter()
+            .any(|&(from, to)| from <= date && date <= to)
     }
 }
 

@@ -34,7 +34,14 @@ impl UserSpec {
     pub fn new(account_id: impl Into<String>, display_name: impl Into<String>) -> Self {
         let (account_id, display_name) = (account_id.into(), display_name.into());
         let email = format!("{}@people.example", display_name.to_lowercase().replace(' ', "."));
-        Self { account_id, display_name, email, email_visible: false, active: true, time_zone: None }
+        Self {
+            account_id,
+            display_name,
+            email,
+            email_visible: false,
+            active: true,
+            time_zone: None,
+        }
     }
 
     /// Sets the e-mail address and shows it.
@@ -115,7 +122,11 @@ pub struct ProjectSpec {
 impl ProjectSpec {
     /// Makes a project in which everybody may work and the service user may do everything.
     pub fn new(key: impl Into<String>) -> Self {
-        Self { key: key.into(), permissions: Permission::ALL.into(), workers: None }
+        Self {
+            key: key.into(),
+            permissions: Permission::ALL.into(),
+            workers: None,
+        }
     }
 }
 
@@ -158,7 +169,8 @@ impl IssueSpec {
 
     /// Adds a remote link.
     pub fn remote_link(mut self, global_id: impl Into<String>, url: impl Into<String>, title: &str) -> Self {
-        self.remote_links.push((global_id.into(), url.into(), title.to_owned()));
+        self.remote_links
+            .push((global_id.into(), url.into(), title.to_owned()));
         self
     }
 
@@ -262,7 +274,13 @@ pub struct AttributeSpec {
 impl AttributeSpec {
     /// Makes an optional attribute.
     pub fn new(key: impl Into<String>, name: impl Into<String>, kind: AttributeKind) -> Self {
-        Self { key: key.into(), name: name.into(), kind, required: false, values: Vec::new() }
+        Self {
+            key: key.into(),
+            name: name.into(),
+            kind,
+            required: false,
+            values: Vec::new(),
+        }
     }
 
     /// Makes it required.
@@ -395,7 +413,11 @@ impl SiteSpec {
             issues: Vec::new(),
             service: ServiceSpec {
                 user,
-                tempo_tokens: vec![TokenSpec { token: format!("tempo-{name}"), scopes: None, expires: None }],
+                tempo_tokens: vec![TokenSpec {
+                    token: format!("tempo-{name}"),
+                    scopes: None,
+                    expires: None,
+                }],
                 jira_token: format!("jira-{name}"),
                 admin: true,
                 browse_users: true,
@@ -413,8 +435,14 @@ impl SiteSpec {
             default_start_time: Time::constant(8, 0, 0, 0),
             jira_to_tempo_lag: Duration::from_secs(20),
             tempo_tells_of_jira_changes: true,
-            tempo_rate: RateRule { per_second: 5, enforced: true },
-            jira_rate: RateRule { per_second: 100, enforced: true },
+            tempo_rate: RateRule {
+                per_second: 5,
+                enforced: true,
+            },
+            jira_rate: RateRule {
+                per_second: 100,
+                enforced: true,
+            },
             name,
         }
     }
@@ -433,7 +461,10 @@ impl SiteSpec {
 
     /// Adds an issue, and its project when there is none of that key yet.
     pub fn issue(mut self, issue: IssueSpec) -> Self {
-        let project = issue.key.rsplit_once('-').map_or(issue.key.as_str(), |(project, _)| project);
+        let project = issue
+            .key
+            .rsplit_once('-')
+            .map_or(issue.key.as_str(), |(project, _)| project);
         if !self.projects.iter().any(|p| p.key == project) {
             self.projects.push(ProjectSpec::new(project));
         }
@@ -443,7 +474,9 @@ impl SiteSpec {
 
     /// Adds `count` issues `PROJECT-1`, `PROJECT-2` and so on.
     pub fn issues(self, project: &str, count: usize) -> Self {
-        (1..=count).fold(self, |spec, n| spec.issue(IssueSpec::new(format!("{project}-{n}"))))
+        (1..=count).fold(self, |spec, n| {
+            spec.issue(IssueSpec::new(format!("{project}-{n}")))
+        })
     }
 
     /// Adds a work attribute.
@@ -472,8 +505,13 @@ impl SiteSpec {
 
     /// Adds a Jira admin webhook for the worklog events and for issues that change or go.
     pub fn jira_webhook(mut self, url: &str, secret: &str) -> Self {
-        let events =
-            ["worklog_created", "worklog_updated", "worklog_deleted", "jira:issue_updated", "jira:issue_deleted"];
+        let events = [
+            "worklog_created",
+            "worklog_updated",
+            "worklog_deleted",
+            "jira:issue_updated",
+            "jira:issue_deleted",
+        ];
         self.jira_webhooks.push(JiraWebhookSpec {
             url: url.into(),
             events: events.map(String::from).into(),

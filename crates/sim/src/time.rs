@@ -15,7 +15,9 @@ pub(crate) fn iso_millis(at: Timestamp) -> String {
 
 /// `2021-03-06T01:35:54.173+0300`
 pub(crate) fn jira_time(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S.%3f%z").to_string()
+    at.to_zoned(zone.clone())
+        .strftime("%Y-%m-%dT%H:%M:%S.%3f%z")
+        .to_string()
 }
 
 /// Reads `2021-01-17T12:34:00.000+0000`, and nothing that is written otherwise.
@@ -28,7 +30,12 @@ pub(crate) fn parse_jira_time(text: &str) -> Option<Timestamp> {
             b'+' => matches!(b, b'+' | b'-'),
             other => b == other,
         });
-    fits.then(|| jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()?.to_timestamp().ok())?
+    fits.then(|| {
+        jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text)
+            .ok()?
+            .to_timestamp()
+            .ok()
+    })?
 }
 
 /// Jira's way to write a duration: `1w 2d 3h 20m`, with its default of five days of eight hours.
@@ -41,7 +48,11 @@ pub(crate) fn pretty(secs: i64) -> String {
             left %= minutes;
         }
     }
-    if parts.is_empty() { "0m".to_owned() } else { parts.join(" ") }
+    if parts.is_empty() {
+        "0m".to_owned()
+    } else {
+        parts.join(" ")
+    }
 }
 
 /// Reads Jira's durations, `3h 20m` and the like.
@@ -70,7 +81,10 @@ mod tests {
         let at: Timestamp = "2021-03-05T22:35:54.173Z".parse().unwrap();
         assert_eq!(iso_secs(at), "2021-03-05T22:35:54Z");
         assert_eq!(iso_millis(at), "2021-03-05T22:35:54.173Z");
-        assert_eq!(jira_time(at, &TimeZone::get("Europe/Minsk").unwrap()), "2021-03-06T01:35:54.173+0300");
+        assert_eq!(
+            jira_time(at, &TimeZone::get("Europe/Minsk").unwrap()),
+            "2021-03-06T01:35:54.173+0300"
+        );
         assert_eq!(parse_jira_time("2021-03-06T01:35:54.173+0300"), Some(at));
         assert_eq!(parse_jira_time("2021-03-06T01:35:54.173+03:00"), None);
         assert_eq!(parse_jira_time("2021-03-05T22:35:54Z"), None);

@@ -88,8 +88,14 @@ pub(crate) struct JiraWebhook {
 
 #[derive(Debug, Clone)]
 enum Sender {
-    Tempo { subscription: String, handshake: Option<String> },
-    Jira { identifier: String, flow: Flow },
+    Tempo {
+        subscription: String,
+        handshake: Option<String>,
+    },
+    Jira {
+        identifier: String,
+        flow: Flow,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -180,7 +186,8 @@ impl Outbox {
             updated_at: now,
         };
         self.subscription_order.push(subscription.id.clone());
-        self.subscriptions.insert(subscription.id.clone(), subscription.clone());
+        self.subscriptions
+            .insert(subscription.id.clone(), subscription.clone());
         self.shake_hands(now, &subscription);
         subscription
     }
@@ -192,7 +199,9 @@ impl Outbox {
 
     /// Makes a subscription active again; one that was never verified is asked once more.
     pub(crate) fn refresh(&mut self, now: Timestamp, id: &str) -> bool {
-        let Some(subscription) = self.subscriptions.get_mut(id) else { return false };
+        let Some(subscription) = self.subscriptions.get_mut(id) else {
+            return false;
+        };
         subscription.updated_at = now;
         if subscription.verified {
             subscription.active = true;
@@ -208,7 +217,10 @@ impl Outbox {
         let separator = if subscription.url.contains('?') { '&' } else { '?' };
         let queued = Queued {
             url: format!("{}{separator}randomString={random}", subscription.url),
-            sender: Sender::Tempo { subscription: subscription.id.clone(), handshake: Some(random) },
+            sender: Sender::Tempo {
+                subscription: subscription.id.clone(),
+                handshake: Some(random),
+            },
             kind: DeliveryKind::Handshake,
             event: String::new(),
             secret: None,
@@ -220,14 +232,30 @@ impl Outbox {
     }
 
     pub(crate) fn register(&mut self, id: u64, name: &str, spec: JiraWebhookSpec) {
-        let jql = spec.jql.as_deref().filter(|text| !text.trim().is_empty()).map(|text| {
-            Jql::parse(text).expect("the JQL of a webhook was checked when it was registered")
-        });
-        self.jira_webhooks.insert(id, JiraWebhook { id, name: name.to_owned(), spec, jql });
+        let jql = spec
+            .jql
+            .as_deref()
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| Jql::parse(text).expect("the JQL of a webhook was checked when it was registered"));
+        self.jira_webhooks.insert(
+            id,
+            JiraWebhook {
+                id,
+                name: name.to_owned(),
+                spec,
+                jql,
+            },
+        );
     }
 
     /// Queues a Tempo event for each active subscription to it.
-    pub(crate) fn tell_tempo(&mut self, now: Timestamp, event: &str, payload: &Value, faults: &WebhookFaults) {
+    pub(crate) fn tell_tempo(
+        &mut self,
+        now: Timestamp,
+        event: &str,
+        payload: &Value,
+        faults: &WebhookFaults,
+    ) {
         if self.tempo_muted {
             return;
         }
@@ -241,7 +269,10 @@ impl Outbox {
         for subscription in targets {
             let body = json!({"eventId": self.dice.uuid(), "eventType": event, "payload": payload});
             let queued = Queued {
-                sender: Sender::Tempo { subscription: subscription.id, handshake: None },
+                sender: Sender::Tempo {
+                    subscription: subscription.id,
+                    handshake: None,
+                },
                 kind: DeliveryKind::Event,
                 event: event.to_owned(),
                 url: subscription.url,
@@ -273,7 +304,10 @@ impl Outbox {
             .collect();
         for webhook in targets {
             let queued = Queued {
-                sender: Sender::Jira { identifier: self.dice.uuid(), flow },
+                sender: Sender::Jira {
+                    identifier: self.dice.uuid(),
+                    flow,
+                },
                 kind: DeliveryKind::Event,
                 event: event.to_owned(),
                 url: webhook.url,
@@ -298,7 +332,11 @@ impl Outbox {
         if self.fault_dice.chance(faults.lost) {
             return;
         }
-        let copies = if self.fault_dice.chance(faults.doubled) { 2 } else { 1 };
+        let copies = if self.fault_dice.chance(faults.doubled) {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             let mut delay = Duration::ZERO;
             if self.fault_dice.chance(faults.late) {
@@ -321,8 +359,14 @@ impl Outbox {
     /// Queues an event that nobody's secret signed.
     pub(crate) fn forge(&mut self, now: Timestamp, vendor: Vendor, url: &str, event: &str, body: &Value) {
         let sender = match vendor {
-            Vendor::Tempo => Sender::Tempo { subscription: self.dice.uuid(), handshake: None },
-            Vendor::Jira => Sender::Jira { identifier: self.dice.uuid(), flow: Flow::Primary },
+            Vendor::Tempo => Sender::Tempo {
+                subscription: self.dice.uuid(),
+                handshake: None,
+            },
+            Vendor::Jira => Sender::Jira {
+                identifier: self.dice.uuid(),
+                flow: Flow::Primary,
+            },
         };
         let queued = Queued {
             sender,
@@ -371,9 +415,15 @@ impl Outbox {
 
     fn prepare(&mut self, site: &str, id: u64, now: Timestamp) -> Option<Delivery> {
         let queued = self.queue.get_mut(&id)?;
-        if let Sender::Tempo { subscription, handshake: None } = &queued.sender
+        if let Sender::Tempo {
+            subscription,
+            handshake: None,
+        } = &queued.sender
             && queued.kind == DeliveryKind::Event
-            && !self.subscriptions.get(subscription).is_some_and(|subscription| subscription.active)
+            && !self
+                .subscriptions
+                .get(subscription)
+                .is_some_and(|subscription| subscription.active)
         {
             // Deactivated or deleted meanwhile: what was still queued for it is never sent.
             return None;
@@ -389,7 +439,10 @@ impl Outbox {
                     let timestamp = iso_millis(first_sent);
                     header("Content-Type", "application/json".into());
                     if let Some(secret) = &queued.secret {
-                        header("Tempo-Signature", hmac_hex(secret, &[&queued.body, timestamp.as_bytes()]));
+                        header(
+                            "Tempo-Signature",
+                            hmac_hex(secret, &[&queued.body, timestamp.as_bytes()]),
+                        );
                     }
                     header("Tempo-Timestamp", timestamp);
                     header("Tempo-Jira-Client-Key", self.client_key.clone());
@@ -406,7 +459,10 @@ impl Outbox {
                     header("X-Atlassian-Webhook-Retry", (queued.attempts - 1).to_string());
                 }
                 if let Some(secret) = &queued.secret {
-                    header("X-Hub-Signature", format!("sha256={}", hmac_hex(secret, &[&queued.body])));
+                    header(
+                        "X-Hub-Signature",
+                        format!("sha256={}", hmac_hex(secret, &[&queued.body])),
+                    );
                 }
                 Vendor::Jira
             }
@@ -417,7 +473,11 @@ impl Outbox {
             vendor,
             kind: queued.kind,
             event: queued.event.clone(),
-            method: if queued.kind == DeliveryKind::Handshake { "GET" } else { "POST" },
+            method: if queued.kind == DeliveryKind::Handshake {
+                "GET"
+            } else {
+                "POST"
+            },
             url: queued.url.clone(),
             headers,
             body: queued.body.clone(),
@@ -431,7 +491,13 @@ impl Outbox {
         let ok = status.is_some_and(|status| (200..300).contains(&status));
         let again = match (&queued.sender, queued.kind) {
             (_, DeliveryKind::Forged) => false,
-            (Sender::Tempo { subscription, handshake: Some(random) }, _) => {
+            (
+                Sender::Tempo {
+                    subscription,
+                    handshake: Some(random),
+                },
+                _,
+            ) => {
                 if status == Some(200)
                     && body == random.as_bytes()
                     && let Some(subscription) = self.subscriptions.get_mut(subscription)
@@ -470,8 +536,7 @@ impl Outbox {
 
 /// Returns the hexadecimal HMAC-SHA256 of some parts, one after the other.
 pub(crate) fn hmac_hex(secret: &str, parts: &[&[u8]]) -> String {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
     for part in parts {
         mac.update(part);
     }

@@ -57,7 +57,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, sites: BTreeMap::new(), requests: Vec::new(), violations: Vec::new() }
+        Self {
+            seed,
+            sites: BTreeMap::new(),
+            requests: Vec::new(),
+            violations: Vec::new(),
+        }
     }
 
     /// Lets time have its effect.
@@ -70,10 +75,18 @@ impl World {
     /// Answers a request to Tempo; the token says for which site.
     pub(crate) fn tempo(&mut self, now: Timestamp, request: &Request) -> Reply {
         self.settle(now);
-        let token = request.authorization.as_deref().and_then(|text| text.strip_prefix("Bearer "));
+        let token = request
+            .authorization
+            .as_deref()
+            .and_then(|text| text.strip_prefix("Bearer "));
         let tenant = token.and_then(|token| {
             self.sites.iter().find_map(|(name, site)| {
-                let spec = site.spec.service.tempo_tokens.iter().find(|spec| spec.token == token)?;
+                let spec = site
+                    .spec
+                    .service
+                    .tempo_tokens
+                    .iter()
+                    .find(|spec| spec.token == token)?;
                 Some((name.clone(), spec.clone()))
             })
         });
@@ -83,14 +96,25 @@ impl World {
             self.log(now, "", Vendor::Tempo, request, &found, reply.status);
             return reply;
         };
-        let site = self.sites.get_mut(&name).expect("the tenant was found among the sites");
+        let site = self
+            .sites
+            .get_mut(&name)
+            .expect("the tenant was found among the sites");
         let refusal = || {
             if token.expires.is_some_and(|expires| expires <= now) {
-                return Some(Reply::html(401, "<html><body><h1>401 Unauthorized</h1></body></html>"));
+                return Some(Reply::html(
+                    401,
+                    "<html><body><h1>401 Unauthorized</h1></body></html>",
+                ));
             }
-            let Found::Route(route, _) = &found else { return None };
+            let Found::Route(route, _) = &found else {
+                return None;
+            };
             let needed = tempo::scopes(route.method, route.template);
-            let covered = token.scopes.as_ref().is_none_or(|had| needed.iter().any(|s| had.contains(s)));
+            let covered = token
+                .scopes
+                .as_ref()
+                .is_none_or(|had| needed.iter().any(|s| had.contains(s)));
             (!covered).then(|| tempo::error(403, &["The token does not have the required scope"]))
         };
         let (reply, violations) = serve(site, Vendor::Tempo, now, request, &found, refusal);
@@ -104,23 +128,39 @@ impl World {
         self.settle(now);
         let found = find(jira::ROUTES, &request.method, &request.segments());
         let Some(site) = self.sites.get_mut(name) else {
-            return Reply::html(404, "<html><body>Your Atlassian Cloud site is currently unavailable.</body></html>");
+            return Reply::html(
+                404,
+                "<html><body>Your Atlassian Cloud site is currently unavailable.</body></html>",
+            );
         };
-        let login = format!("{}:{}", site.spec.service.user.email, site.spec.service.jira_token);
-        let given = request.authorization.as_deref().and_then(|text| text.strip_prefix("Basic "));
+        let login = format!(
+            "{}:{}",
+            site.spec.service.user.email, site.spec.service.jira_token
+        );
+        let given = request
+            .authorization
+            .as_deref()
+            .and_then(|text| text.strip_prefix("Basic "));
         let given = given.and_then(|text| STANDARD.decode(text).ok());
         let anonymous = matches!(&found, Found::Route(route, _) if route.template.ends_with("/serverInfo"));
         let known = anonymous && given.is_none() || given.is_some_and(|given| given == login.as_bytes());
-        let refusal = || {
-            (!known).then(|| Reply::text(401, "Client must be authenticated to access this resource."))
-        };
+        let refusal =
+            || (!known).then(|| Reply::text(401, "Client must be authenticated to access this resource."));
         let (reply, violations) = serve(site, Vendor::Jira, now, request, &found, refusal);
         self.log(now, name, Vendor::Jira, request, &found, reply.status);
         self.note(now, name, request, violations);
         reply
     }
 
-    fn log(&mut self, at: Timestamp, site: &str, vendor: Vendor, request: &Request, found: &Found, status: u16) {
+    fn log(
+        &mut self,
+        at: Timestamp,
+        site: &str,
+        vendor: Vendor,
+        request: &Request,
+        found: &Found,
+        status: u16,
+    ) {
         let path = match request.query.is_empty() {
             true => request.path.clone(),
             false => {
@@ -143,12 +183,13 @@ impl World {
 
     fn note(&mut self, at: Timestamp, site: &str, request: &Request, violations: Vec<String>) {
         let request = format!("{} {}", request.method, request.path);
-        self.violations.extend(violations.into_iter().map(|what| Violation {
-            at,
-            site: site.to_owned(),
-            request: request.clone(),
-            what,
-        }));
+        self.violations
+            .extend(violations.into_iter().map(|what| Violation {
+                at,
+                site: site.to_owned(),
+                request: request.clone(),
+                what,
+            }));
     }
 }
 
@@ -217,7 +258,13 @@ fn dispatch(
             return (reply, vec!["there is no such endpoint".to_owned()]);
         }
     };
-    let mut call = Call { site, now, request, params, violations: Vec::new() };
+    let mut call = Call {
+        site,
+        now,
+        request,
+        params,
+        violations: Vec::new(),
+    };
     let reply = (route.answer)(&mut call).unwrap_or_else(|refused| refused);
     (reply, call.violations)
 }

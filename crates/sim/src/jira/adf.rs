@@ -7,8 +7,11 @@ pub(super) fn document(text: &str) -> Value {
     let paragraphs: Vec<Value> = text
         .lines()
         .map(|line| {
-            let content: Vec<Value> =
-                if line.is_empty() { Vec::new() } else { vec![json!({"type": "text", "text": line})] };
+            let content: Vec<Value> = if line.is_empty() {
+                Vec::new()
+            } else {
+                vec![json!({"type": "text", "text": line})]
+            };
             json!({"type": "paragraph", "content": content})
         })
         .collect();
@@ -35,7 +38,12 @@ fn collect(node: &Value, text: &mut String) {
         Some("text") => text.push_str(node.get("text").and_then(Value::as_str).unwrap_or_default()),
         Some("hardBreak") => text.push('\n'),
         _ => {
-            for child in node.get("content").and_then(Value::as_array).into_iter().flatten() {
+            for child in node
+                .get("content")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
                 collect(child, text);
             }
         }

@@ -24,19 +24,84 @@ enum Decided {
 }
 
 const KNOWN: &[Known] = &[
-    Known { key: "ADMINISTER", name: "Administer Jira", id: "0", decided: Decided::Admin },
-    Known { key: "SYSTEM_ADMIN", name: "System Administrator", id: "44", decided: Decided::Admin },
-    Known { key: "USER_PICKER", name: "Browse users and groups", id: "27", decided: Decided::Browser },
-    Known { key: "BULK_CHANGE", name: "Make bulk changes", id: "33", decided: Decided::Always },
-    Known { key: "ADMINISTER_PROJECTS", name: "Administer Projects", id: "23", decided: Decided::Admin },
-    Known { key: "BROWSE_PROJECTS", name: "Browse Projects", id: "10", decided: Decided::Project(Permission::Browse) },
-    Known { key: "WORK_ON_ISSUES", name: "Work On Issues", id: "20", decided: Decided::Project(Permission::WorkOnIssues) },
-    Known { key: "EDIT_ISSUES", name: "Edit Issues", id: "12", decided: Decided::Project(Permission::EditIssues) },
-    Known { key: "LINK_ISSUES", name: "Link Issues", id: "21", decided: Decided::Project(Permission::LinkIssues) },
-    Known { key: "EDIT_OWN_WORKLOGS", name: "Edit Own Worklogs", id: "40", decided: Decided::Project(Permission::EditOwn) },
-    Known { key: "EDIT_ALL_WORKLOGS", name: "Edit All Worklogs", id: "41", decided: Decided::Project(Permission::EditAll) },
-    Known { key: "DELETE_OWN_WORKLOGS", name: "Delete Own Worklogs", id: "42", decided: Decided::Project(Permission::DeleteOwn) },
-    Known { key: "DELETE_ALL_WORKLOGS", name: "Delete All Worklogs", id: "43", decided: Decided::Project(Permission::DeleteAll) },
+    Known {
+        key: "ADMINISTER",
+        name: "Administer Jira",
+        id: "0",
+        decided: Decided::Admin,
+    },
+    Known {
+        key: "SYSTEM_ADMIN",
+        name: "System Administrator",
+        id: "44",
+        decided: Decided::Admin,
+    },
+    Known {
+        key: "USER_PICKER",
+        name: "Browse users and groups",
+        id: "27",
+        decided: Decided::Browser,
+    },
+    Known {
+        key: "BULK_CHANGE",
+        name: "Make bulk changes",
+        id: "33",
+        decided: Decided::Always,
+    },
+    Known {
+        key: "ADMINISTER_PROJECTS",
+        name: "Administer Projects",
+        id: "23",
+        decided: Decided::Admin,
+    },
+    Known {
+        key: "BROWSE_PROJECTS",
+        name: "Browse Projects",
+        id: "10",
+        decided: Decided::Project(Permission::Browse),
+    },
+    Known {
+        key: "WORK_ON_ISSUES",
+        name: "Work On Issues",
+        id: "20",
+        decided: Decided::Project(Permission::WorkOnIssues),
+    },
+    Known {
+        key: "EDIT_ISSUES",
+        name: "Edit Issues",
+        id: "12",
+        decided: Decided::Project(Permission::EditIssues),
+    },
+    Known {
+        key: "LINK_ISSUES",
+        name: "Link Issues",
+        id: "21",
+        decided: Decided::Project(Permission::LinkIssues),
+    },
+    Known {
+        key: "EDIT_OWN_WORKLOGS",
+        name: "Edit Own Worklogs",
+        id: "40",
+        decided: Decided::Project(Permission::EditOwn),
+    },
+    Known {
+        key: "EDIT_ALL_WORKLOGS",
+        name: "Edit All Worklogs",
+        id: "41",
+        decided: Decided::Project(Permission::EditAll),
+    },
+    Known {
+        key: "DELETE_OWN_WORKLOGS",
+        name: "Delete Own Worklogs",
+        id: "42",
+        decided: Decided::Project(Permission::DeleteOwn),
+    },
+    Known {
+        key: "DELETE_ALL_WORKLOGS",
+        name: "Delete All Worklogs",
+        id: "43",
+        decided: Decided::Project(Permission::DeleteAll),
+    },
 ];
 
 impl Known {
@@ -45,7 +110,10 @@ impl Known {
     }
 
     fn is_global(&self) -> bool {
-        matches!(self.key, "ADMINISTER" | "SYSTEM_ADMIN" | "USER_PICKER" | "BULK_CHANGE")
+        matches!(
+            self.key,
+            "ADMINISTER" | "SYSTEM_ADMIN" | "USER_PICKER" | "BULK_CHANGE"
+        )
     }
 
     /// Without a project a project permission is had when it is had anywhere, as in Jira.
@@ -56,7 +124,10 @@ impl Known {
             Decided::Always => true,
             Decided::Project(permission) => match project {
                 Some(project) => project.permissions.contains(&permission),
-                None => site.projects.values().any(|project| project.permissions.contains(&permission)),
+                None => site
+                    .projects
+                    .values()
+                    .any(|project| project.permissions.contains(&permission)),
             },
         }
     }
@@ -72,8 +143,15 @@ pub(super) fn mine(call: &mut Call<'_>) -> Answer {
     let seen = |project: &&Project| project.permissions.contains(&Permission::Browse);
     let project = match (by_project, by_issue) {
         (Some(text), _) => {
-            let found = site.projects.values().find(|p| p.key == text || p.id.to_string() == text);
-            Some(found.filter(seen).ok_or_else(|| error(404, &[format!("No project could be found with key '{text}'.")]))?)
+            let found = site
+                .projects
+                .values()
+                .find(|p| p.key == text || p.id.to_string() == text);
+            Some(
+                found
+                    .filter(seen)
+                    .ok_or_else(|| error(404, &[format!("No project could be found with key '{text}'.")]))?,
+            )
         }
         (None, Some(text)) => {
             let issue = site.find_issue(text).ok_or_else(no_issue)?;
@@ -98,7 +176,10 @@ pub(super) fn mine(call: &mut Call<'_>) -> Answer {
         );
     }
     if !unknown.is_empty() {
-        return Err(error(400, &[format!("Unrecognized permission keys: {}", unknown.join(", "))]));
+        return Err(error(
+            400,
+            &[format!("Unrecognized permission keys: {}", unknown.join(", "))],
+        ));
     }
     Ok(Reply::ok(&json!({"permissions": permissions})))
 }
@@ -108,23 +189,48 @@ pub(super) fn check(call: &mut Call<'_>) -> Answer {
     let site = &*call.site;
     let strings = |value: &Value, name: &str| -> Vec<String> {
         let list = value.get(name).and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        list.into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let ids = |value: &Value, name: &str| -> Vec<u64> {
-        value.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect()
+        value
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_u64)
+            .collect()
     };
-    if body.get("accountId").and_then(Value::as_str).is_some_and(|id| id != site.service()) && !site.spec.service.admin {
-        return Err(error(403, &["You are not authorized to check other users' permissions"]));
+    if body
+        .get("accountId")
+        .and_then(Value::as_str)
+        .is_some_and(|id| id != site.service())
+        && !site.spec.service.admin
+    {
+        return Err(error(
+            403,
+            &["You are not authorized to check other users' permissions"],
+        ));
     }
     let wanted = strings(&body, "globalPermissions");
     let unknown = |keys: &[String]| keys.iter().find(|key| Known::find(key).is_none()).cloned();
     if let Some(key) = unknown(&wanted) {
         return Err(error(400, &[format!("Unrecognized permission: {key}")]));
     }
-    let global: Vec<&String> =
-        wanted.iter().filter(|key| Known::find(key).is_some_and(|known| known.had(site, None))).collect();
+    let global: Vec<&String> = wanted
+        .iter()
+        .filter(|key| Known::find(key).is_some_and(|known| known.had(site, None)))
+        .collect();
     let mut grants = Vec::new();
-    for entry in body.get("projectPermissions").and_then(Value::as_array).into_iter().flatten() {
+    for entry in body
+        .get("projectPermissions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let keys = strings(entry, "permissions");
         if let Some(key) = unknown(&keys) {
             return Err(error(400, &[format!("Unrecognized permission: {key}")]));
@@ -140,5 +246,7 @@ pub(super) fn check(call: &mut Call<'_>) -> Answer {
             grants.push(json!({"permission": key, "issues": issues, "projects": projects}));
         }
     }
-    Ok(Reply::ok(&json!({"globalPermissions": global, "projectPermissions": grants})))
+    Ok(Reply::ok(
+        &json!({"globalPermissions": global, "projectPermissions": grants}),
+    ))
 }

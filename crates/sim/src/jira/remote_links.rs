@@ -14,7 +14,10 @@ const GLOBAL_ID_MAX: usize = 255;
 fn render(site: &Site, issue: u64, link: &RemoteLink) -> Value {
     let mut body = link.body.clone();
     body["id"] = json!(link.id);
-    body["self"] = json!(format!("{}/rest/api/3/issue/{issue}/remotelink/{}", site.jira_base, link.id));
+    body["self"] = json!(format!(
+        "{}/rest/api/3/issue/{issue}/remotelink/{}",
+        site.jira_base, link.id
+    ));
     if let Some(global_id) = &link.global_id {
         body["globalId"] = json!(global_id);
     }
@@ -26,13 +29,20 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
     match call.request.one("globalId") {
         // With a global id the answer is that one link, not a list of it.
         Some(wanted) => {
-            let found = issue.remote_links.iter().find(|link| link.global_id.as_deref() == Some(wanted));
-            let link = found.ok_or_else(|| error(404, &["No Remote issue link found for this global ID."]))?;
+            let found = issue
+                .remote_links
+                .iter()
+                .find(|link| link.global_id.as_deref() == Some(wanted));
+            let link =
+                found.ok_or_else(|| error(404, &["No Remote issue link found for this global ID."]))?;
             Ok(Reply::ok(&render(call.site, issue.id, link)))
         }
         None => {
-            let links: Vec<Value> =
-                issue.remote_links.iter().map(|link| render(call.site, issue.id, link)).collect();
+            let links: Vec<Value> = issue
+                .remote_links
+                .iter()
+                .map(|link| render(call.site, issue.id, link))
+                .collect();
             Ok(Reply::ok(&links))
         }
     }
@@ -40,7 +50,10 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
     let issue = named_issue(call)?;
-    let found = issue.remote_links.iter().find(|link| link.id.to_string() == call.param(1));
+    let found = issue
+        .remote_links
+        .iter()
+        .find(|link| link.id.to_string() == call.param(1));
     let link = found.ok_or_else(|| error(404, &["No remote issue link exists with the given ID."]))?;
     Ok(Reply::ok(&render(call.site, issue.id, link)))
 }
@@ -55,25 +68,39 @@ pub(super) fn put(call: &mut Call<'_>) -> Answer {
         return Err(error(400, &["The request body is not valid JSON."]));
     };
     let object = body.get("object");
-    let text = |name: &str| object.and_then(|o| o.get(name)).and_then(Value::as_str).unwrap_or_default();
+    let text = |name: &str| {
+        object
+            .and_then(|o| o.get(name))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     if text("url").is_empty() || text("title").is_empty() {
         return Err(error(400, &["'url' and 'title' are required."]));
     }
-    let global_id = body.remove("globalId").and_then(|id| id.as_str().map(str::to_owned));
+    let global_id = body
+        .remove("globalId")
+        .and_then(|id| id.as_str().map(str::to_owned));
     if global_id.as_ref().is_some_and(|id| id.len() > GLOBAL_ID_MAX) {
         return Err(error(400, &["'globalId' must not exceed 255 characters."]));
     }
     body.retain(|name, _| matches!(name.as_str(), "application" | "relationship" | "object"));
     let fresh = call.site.ids.remote_link;
     let issue = call.site.issues.get_mut(&id).ok_or_else(super::no_issue)?;
-    let known = issue.remote_links.iter_mut().find(|link| global_id.is_some() && link.global_id == global_id);
+    let known = issue
+        .remote_links
+        .iter_mut()
+        .find(|link| global_id.is_some() && link.global_id == global_id);
     let (status, link_id) = match known {
         Some(link) => {
             link.body = Value::Object(body);
             (200, link.id)
         }
         None => {
-            issue.remote_links.push(RemoteLink { id: fresh, global_id, body: Value::Object(body) });
+            issue.remote_links.push(RemoteLink {
+                id: fresh,
+                global_id,
+                body: Value::Object(body),
+            });
             (201, take(&mut call.site.ids.remote_link))
         }
     };

@@ -36,14 +36,22 @@ pub(super) fn post(call: &mut Call<'_>) -> Answer {
         jql: text("jql").unwrap_or_default(),
         token: text("nextPageToken"),
         max: body.get("maxResults").and_then(Value::as_u64).map(|n| n as usize),
-        fields: fields.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+        fields: fields
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
     };
     answer(call, &query)
 }
 
 /// The old search has been switched off.
 pub(super) fn gone(_call: &mut Call<'_>) -> Answer {
-    Err(error(410, &["The requested API has been removed. Please migrate to the /rest/api/3/search/jql API."]))
+    Err(error(
+        410,
+        &["The requested API has been removed. Please migrate to the /rest/api/3/search/jql API."],
+    ))
 }
 
 /// Reads JQL and checks that the projects it names are there to be seen.
@@ -55,7 +63,9 @@ fn understood(site: &Site, text: &str) -> Result<Jql, String> {
                 && project.permissions.contains(&Permission::Browse)
         });
         if !known {
-            return Err(format!("The value '{name}' does not exist for the field 'project'."));
+            return Err(format!(
+                "The value '{name}' does not exist for the field 'project'."
+            ));
         }
     }
     Ok(jql)
@@ -63,7 +73,10 @@ fn understood(site: &Site, text: &str) -> Result<Jql, String> {
 
 fn answer(call: &mut Call<'_>, query: &Query) -> Answer {
     if query.jql.trim().is_empty() {
-        return Err(error(400, &["Unbounded JQL queries are not allowed here. Please add a search restriction to your query."]));
+        return Err(error(
+            400,
+            &["Unbounded JQL queries are not allowed here. Please add a search restriction to your query."],
+        ));
     }
     let site = &*call.site;
     let jql = understood(site, &query.jql).map_err(|message| error(400, &[message]))?;
@@ -75,11 +88,20 @@ fn answer(call: &mut Call<'_>, query: &Query) -> Answer {
             .ok_or_else(|| error(400, &["The nextPageToken is invalid."]))?,
     };
     // Without fields a search gives ids alone, and then more of them on a page.
-    let fields = if query.fields.is_empty() { Fields::named(vec!["id".into()]) } else { Fields::named(query.fields.clone()) };
-    let max = query.max.unwrap_or(50).clamp(1, if fields.only_id() { 5000 } else { 100 });
-    let mut found = site.issues.range(after + 1..).map(|(_, issue)| issue).filter(|issue| {
-        site.may(Permission::Browse, issue.id) && jql.matches(issue, &site.projects)
-    });
+    let fields = if query.fields.is_empty() {
+        Fields::named(vec!["id".into()])
+    } else {
+        Fields::named(query.fields.clone())
+    };
+    let max = query
+        .max
+        .unwrap_or(50)
+        .clamp(1, if fields.only_id() { 5000 } else { 100 });
+    let mut found = site
+        .issues
+        .range(after + 1..)
+        .map(|(_, issue)| issue)
+        .filter(|issue| site.may(Permission::Browse, issue.id) && jql.matches(issue, &site.projects));
     let page: Vec<&Issue> = found.by_ref().take(max).collect();
     let more = found.next().is_some();
     let issues: Vec<Value> = page.iter().map(|issue| render(site, issue, &fields)).collect();
@@ -93,7 +115,12 @@ fn answer(call: &mut Call<'_>, query: &Query) -> Answer {
 /// A query that is wrong is an error inside the 200; issues that can't be seen just don't match.
 pub(super) fn matches(call: &mut Call<'_>) -> Answer {
     let body = call.request.json().unwrap_or_default();
-    let list = |name: &str| body.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let list = |name: &str| {
+        body.get(name)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let ids: Vec<u64> = list("issueIds").iter().filter_map(Value::as_u64).collect();
     let queries = list("jqls");
     if ids.is_empty() || queries.is_empty() {

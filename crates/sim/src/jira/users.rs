@@ -61,12 +61,22 @@ pub(super) fn myself(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
     let id = call.request.one("accountId").unwrap_or_default();
-    let user = call.site.users.get(id).ok_or_else(|| error(404, &["Specified user does not exist or you do not have required permissions"]))?;
+    let user = call.site.users.get(id).ok_or_else(|| {
+        error(
+            404,
+            &["Specified user does not exist or you do not have required permissions"],
+        )
+    })?;
     Ok(Reply::ok(&render(call.site, user)))
 }
 
 fn range(call: &Call<'_>, default: usize) -> (usize, usize) {
-    let number = |name: &str, default| call.request.one(name).and_then(|n| n.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default| {
+        call.request
+            .one(name)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(default)
+    };
     (number("startAt", 0), number("maxResults", default).min(200))
 }
 
@@ -78,7 +88,10 @@ pub(super) fn bulk(call: &mut Call<'_>) -> Answer {
     let (start, max) = range(call, 10);
     let users: Vec<&UserSpec> = ids.iter().filter_map(|id| call.site.users.get(*id)).collect();
     let end = (start + max).min(users.len());
-    let values: Vec<Value> = users[start.min(end)..end].iter().map(|user| render(call.site, user)).collect();
+    let values: Vec<Value> = users[start.min(end)..end]
+        .iter()
+        .map(|user| render(call.site, user))
+        .collect();
     Ok(Reply::ok(&json!({
         "self": call.request.url(), "maxResults": max, "startAt": start, "total": users.len(),
         "isLast": end == users.len(), "values": values,

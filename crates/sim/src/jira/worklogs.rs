@@ -20,7 +20,11 @@ const PER_ISSUE_MAX: usize = 10_000;
 const PROPERTY_MAX: usize = 32_768;
 
 pub(super) fn properties(worklog: &JiraWorklog) -> Value {
-    worklog.properties.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
+    worklog
+        .properties
+        .iter()
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect()
 }
 
 fn render(site: &Site, worklog: &JiraWorklog, expand: bool) -> Value {
@@ -47,7 +51,9 @@ fn render(site: &Site, worklog: &JiraWorklog, expand: bool) -> Value {
 }
 
 fn expands(call: &Call<'_>) -> bool {
-    call.request.one("expand").is_some_and(|expand| expand.contains("properties"))
+    call.request
+        .one("expand")
+        .is_some_and(|expand| expand.contains("properties"))
 }
 
 fn no_worklog(id: &str) -> Reply {
@@ -58,7 +64,10 @@ fn named(call: &Call<'_>) -> Result<JiraWorklog, Reply> {
     let issue = named_issue(call)?.id;
     let id = call.param(1);
     let found = id.parse().ok().and_then(|id| call.site.jira.get(id));
-    found.filter(|worklog| worklog.issue == issue).cloned().ok_or_else(|| no_worklog(id))
+    found
+        .filter(|worklog| worklog.issue == issue)
+        .cloned()
+        .ok_or_else(|| no_worklog(id))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
@@ -77,8 +86,10 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
     found.sort_by_key(|worklog| (worklog.created, worklog.id));
     let end = (start + max).min(found.len());
     let expand = expands(call);
-    let rows: Vec<Value> =
-        found[start.min(end)..end].iter().map(|worklog| render(call.site, worklog, expand)).collect();
+    let rows: Vec<Value> = found[start.min(end)..end]
+        .iter()
+        .map(|worklog| render(call.site, worklog, expand))
+        .collect();
     Ok(Reply::ok(&json!({
         "startAt": start, "maxResults": max, "total": found.len(), "worklogs": rows,
     })))
@@ -90,7 +101,11 @@ pub(super) fn get(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn by_ids(call: &mut Call<'_>) -> Answer {
     let body = call.request.json().unwrap_or_default();
-    let ids = body.get("ids").and_then(Value::as_array).cloned().unwrap_or_default();
+    let ids = body
+        .get("ids")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     if ids.len() > 1000 {
         return Err(error(400, &["The number of ids must not exceed 1000."]));
     }
@@ -131,13 +146,16 @@ fn input(call: &mut Call<'_>) -> Result<Input, Reply> {
             Some(Some(text).filter(|text| !text.is_empty()))
         }
     };
-    let started = match body.get("started") {
-        None | Some(Value::Null) => None,
-        Some(value) => {
-            let parsed = value.as_str().and_then(parse_jira_time);
-            Some(parsed.ok_or_else(|| error(400, &["started must be in the format yyyy-MM-dd'T'HH:mm:ss.SSSZ"]))?)
-        }
-    };
+    let started =
+        match body.get("started") {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                let parsed = value.as_str().and_then(parse_jira_time);
+                Some(parsed.ok_or_else(|| {
+                    error(400, &["started must be in the format yyyy-MM-dd'T'HH:mm:ss.SSSZ"])
+                })?)
+            }
+        };
     let secs = match (body.get("timeSpentSeconds"), body.get("timeSpent")) {
         (Some(secs), _) => secs.as_i64(),
         (None, Some(text)) => text.as_str().and_then(parse_pretty),
@@ -145,15 +163,29 @@ fn input(call: &mut Call<'_>) -> Result<Input, Reply> {
     };
     let named = body.contains_key("timeSpentSeconds") || body.contains_key("timeSpent");
     if named && secs.is_none_or(|secs| secs < 60) {
-        return Err(error(400, &["Worklog must not be null and its time spent must be at least a minute."]));
+        return Err(error(
+            400,
+            &["Worklog must not be null and its time spent must be at least a minute."],
+        ));
     }
     let mut properties = BTreeMap::new();
-    for property in body.get("properties").and_then(Value::as_array).into_iter().flatten() {
-        if let (Some(key), Some(value)) = (property.get("key").and_then(Value::as_str), property.get("value")) {
+    for property in body
+        .get("properties")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        if let (Some(key), Some(value)) = (property.get("key").and_then(Value::as_str), property.get("value"))
+        {
             properties.insert(key.to_owned(), value.clone());
         }
     }
-    Ok(Input { comment, started, secs, properties })
+    Ok(Input {
+        comment,
+        started,
+        secs,
+        properties,
+    })
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Answer {
@@ -163,10 +195,16 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
         return Err(error(400, &["Time spent is required."]));
     };
     if !call.site.may(Permission::WorkOnIssues, issue) {
-        return Err(error(400, &["You do not have the permission to associate a worklog to this issue."]));
+        return Err(error(
+            400,
+            &["You do not have the permission to associate a worklog to this issue."],
+        ));
     }
     if call.site.jira.count_of_issue(issue) >= PER_ISSUE_MAX {
-        return Err(error(413, &["The per-issue limit has been breached for worklogs."]));
+        return Err(error(
+            413,
+            &["The per-issue limit has been breached for worklogs."],
+        ));
     }
     let me = call.site.service().to_owned();
     let now = call.now;
@@ -192,8 +230,13 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
 
 /// Jira's default takes the time off the remaining estimate; `leave` and `new` are as they say.
 fn adjust_estimate(call: &mut Call<'_>, issue: u64, secs: i64) {
-    let (mode, new) = (call.request.one("adjustEstimate").unwrap_or("auto"), call.request.one("newEstimate"));
-    let Some(issue) = call.site.issues.get_mut(&issue) else { return };
+    let (mode, new) = (
+        call.request.one("adjustEstimate").unwrap_or("auto"),
+        call.request.one("newEstimate"),
+    );
+    let Some(issue) = call.site.issues.get_mut(&issue) else {
+        return;
+    };
     match mode {
         "auto" => issue.remaining_secs = issue.remaining_secs.map(|left| (left - secs).max(0)),
         "new" => issue.remaining_secs = new.and_then(parse_pretty).or(issue.remaining_secs),
@@ -205,7 +248,11 @@ pub(super) fn update(call: &mut Call<'_>) -> Answer {
     let old = named(call)?;
     let input = input(call)?;
     let me = call.site.service().to_owned();
-    let needed = if old.author == me { Permission::EditOwn } else { Permission::EditAll };
+    let needed = if old.author == me {
+        Permission::EditOwn
+    } else {
+        Permission::EditAll
+    };
     if !call.site.may(needed, old.issue) {
         return Err(error(400, &["You do not have permission to edit this worklog."]));
     }
@@ -227,9 +274,16 @@ pub(super) fn update(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn delete(call: &mut Call<'_>) -> Answer {
     let old = named(call)?;
-    let needed = if old.author == call.site.service() { Permission::DeleteOwn } else { Permission::DeleteAll };
+    let needed = if old.author == call.site.service() {
+        Permission::DeleteOwn
+    } else {
+        Permission::DeleteAll
+    };
     if !call.site.may(needed, old.issue) {
-        return Err(error(400, &["You do not have permission to delete this worklog."]));
+        return Err(error(
+            400,
+            &["You do not have permission to delete this worklog."],
+        ));
     }
     let now = call.now;
     call.site.jira_delete(now, old.id, Flow::Primary);
@@ -250,12 +304,19 @@ pub(super) fn property_keys(call: &mut Call<'_>) -> Answer {
 pub(super) fn property(call: &mut Call<'_>) -> Answer {
     let worklog = named(call)?;
     let key = call.param(2);
-    let value = worklog.properties.get(key).ok_or_else(|| error(404, &[format!("Property '{key}' not found.")]))?;
+    let value = worklog
+        .properties
+        .get(key)
+        .ok_or_else(|| error(404, &[format!("Property '{key}' not found.")]))?;
     Ok(Reply::ok(&json!({"key": key, "value": value})))
 }
 
 fn editable(call: &Call<'_>, worklog: &JiraWorklog) -> Result<(), Reply> {
-    let needed = if worklog.author == call.site.service() { Permission::EditOwn } else { Permission::EditAll };
+    let needed = if worklog.author == call.site.service() {
+        Permission::EditOwn
+    } else {
+        Permission::EditAll
+    };
     if call.site.may(needed, worklog.issue) {
         Ok(())
     } else {
@@ -270,15 +331,31 @@ pub(super) fn set_property(call: &mut Call<'_>) -> Answer {
     if call.request.body.len() > PROPERTY_MAX || key.len() > 255 {
         return Err(error(400, &["The property is too long."]));
     }
-    let value = call.request.json().ok_or_else(|| error(400, &["The property value is not valid JSON."]))?;
-    let known = call.site.jira.get_mut(worklog.id).and_then(|w| w.properties.insert(key, value));
-    Ok(Reply { status: if known.is_some() { 200 } else { 201 }, ..Reply::ok(&json!({})) })
+    let value = call
+        .request
+        .json()
+        .ok_or_else(|| error(400, &["The property value is not valid JSON."]))?;
+    let known = call
+        .site
+        .jira
+        .get_mut(worklog.id)
+        .and_then(|w| w.properties.insert(key, value));
+    Ok(Reply {
+        status: if known.is_some() { 200 } else { 201 },
+        ..Reply::ok(&json!({}))
+    })
 }
 
 pub(super) fn delete_property(call: &mut Call<'_>) -> Answer {
     let worklog = named(call)?;
     editable(call, &worklog)?;
     let key = call.param(2).to_owned();
-    let known = call.site.jira.get_mut(worklog.id).and_then(|w| w.properties.remove(&key));
-    known.map(|_| Reply::no_content()).ok_or_else(|| error(404, &[format!("Property '{key}' not found.")]))
+    let known = call
+        .site
+        .jira
+        .get_mut(worklog.id)
+        .and_then(|w| w.properties.remove(&key));
+    known
+        .map(|_| Reply::no_content())
+        .ok_or_else(|| error(404, &[format!("Property '{key}' not found.")]))
 }

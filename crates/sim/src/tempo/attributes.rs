@@ -19,8 +19,11 @@ fn render(base: &str, attribute: &AttributeSpec) -> Value {
     });
     if attribute.kind == AttributeKind::StaticList {
         body["values"] = attribute.values.iter().map(|(value, _)| json!(value)).collect();
-        let names: Map<String, Value> =
-            attribute.values.iter().map(|(value, name)| (value.clone(), json!(name))).collect();
+        let names: Map<String, Value> = attribute
+            .values
+            .iter()
+            .map(|(value, name)| (value.clone(), json!(name)))
+            .collect();
         body["names"] = Value::Object(names);
     }
     body
@@ -28,17 +31,28 @@ fn render(base: &str, attribute: &AttributeSpec) -> Value {
 
 pub(super) fn definitions(call: &mut Call<'_>) -> Answer {
     let page = Page::asked(call)?;
-    Ok(page.of(call, &call.site.spec.attributes, |attribute| render(&call.request.base, attribute)))
+    Ok(page.of(call, &call.site.spec.attributes, |attribute| {
+        render(&call.request.base, attribute)
+    }))
 }
 
 pub(super) fn definition(call: &mut Call<'_>) -> Answer {
-    let found = call.site.spec.attributes.iter().find(|attribute| attribute.key == call.param(0));
+    let found = call
+        .site
+        .spec
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key == call.param(0));
     let found = found.ok_or_else(|| not_found("Work attribute"))?;
     Ok(Reply::ok(&render(&call.request.base, found)))
 }
 
 fn list(worklog: &Worklog) -> Vec<Value> {
-    worklog.attributes.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
+    worklog
+        .attributes
+        .iter()
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect()
 }
 
 pub(super) fn values(call: &mut Call<'_>) -> Answer {
@@ -51,13 +65,19 @@ pub(super) fn values(call: &mut Call<'_>) -> Answer {
 pub(super) fn value(call: &mut Call<'_>) -> Answer {
     let worklog = worklogs::named(call)?;
     let key = call.param(1);
-    let value = worklog.attributes.get(key).ok_or_else(|| not_found("Work attribute value"))?;
+    let value = worklog
+        .attributes
+        .get(key)
+        .ok_or_else(|| not_found("Work attribute value"))?;
     Ok(Reply::ok(&json!({"key": key, "value": value})))
 }
 
 pub(super) fn search_values(call: &mut Call<'_>) -> Answer {
     let body = check::object(call)?;
-    let ids = body.get("tempoWorklogIds").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let ids = body
+        .get("tempoWorklogIds")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     if !(1..=500).contains(&ids.len()) {
         return Err(error(400, &["size must be between 1 and 500"]));
     }
@@ -77,15 +97,35 @@ pub(super) fn add_values(call: &mut Call<'_>) -> Answer {
     };
     let mut changed = Vec::new();
     for entry in &entries {
-        let id = entry.get("tempoWorklogId").and_then(Value::as_u64).unwrap_or_default();
-        let worklog = call.site.ledger.get(id).filter(|worklog| worklogs::visible(call.site, worklog));
+        let id = entry
+            .get("tempoWorklogId")
+            .and_then(Value::as_u64)
+            .unwrap_or_default();
+        let worklog = call
+            .site
+            .ledger
+            .get(id)
+            .filter(|worklog| worklogs::visible(call.site, worklog));
         let mut content = worklog.ok_or_else(|| not_found("Worklog"))?.content.clone();
-        let values = entry.get("attributeValues").and_then(Value::as_array).cloned().unwrap_or_default();
+        let values = entry
+            .get("attributeValues")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
         for value in values {
-            let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = |name: &str| {
+                value
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             let key = text("key");
             if content.attributes.contains_key(&key) {
-                return Err(error(400, &[format!("Work attribute value for '{key}' already exists")]));
+                return Err(error(
+                    400,
+                    &[format!("Work attribute value for '{key}' already exists")],
+                ));
             }
             content.attributes.insert(key, text("value"));
         }

@@ -29,7 +29,9 @@ fn moment(name: &str, text: Option<&str>) -> Result<Timestamp, Reply> {
 }
 
 fn limit(call: &Call<'_>, default: usize, min: usize) -> Result<usize, Reply> {
-    let Some(text) = call.request.one("limit") else { return Ok(default) };
+    let Some(text) = call.request.one("limit") else {
+        return Ok(default);
+    };
     let limit = text.parse().ok().filter(|limit| (min..=1000).contains(limit));
     limit.ok_or_else(|| error(400, &[format!("limit must be between {min} and 1000")]))
 }
@@ -54,7 +56,10 @@ pub(super) fn search(call: &mut Call<'_>) -> Answer {
     }
     let to = text("to").map(|text| moment("to", Some(text))).transpose()?;
     let wanted = |name: &str, value: &str| {
-        let list = body.get(name).and_then(Value::as_array).filter(|list| !list.is_empty());
+        let list = body
+            .get(name)
+            .and_then(Value::as_array)
+            .filter(|list| !list.is_empty());
         list.is_none_or(|list| list.iter().any(|entry| entry.as_str() == Some(value)))
     };
     let limit = limit(call, 100, 1)?;
@@ -69,14 +74,19 @@ pub(super) fn search(call: &mut Call<'_>) -> Answer {
         .filter(|trace| wanted("author", &trace.author) && wanted("worker", &trace.worker))
         .collect();
     let end = (start + limit).min(rows.len());
-    let results: Vec<Value> = rows[start.min(end)..end].iter().map(|trace| render(trace)).collect();
+    let results: Vec<Value> = rows[start.min(end)..end]
+        .iter()
+        .map(|trace| render(trace))
+        .collect();
     let mut metadata = json!({"limit": limit});
     if end < rows.len() {
         let token = format!("row-{end}");
         metadata["nextPageUrl"] = json!(call.request.url_with(&[("nextPageToken", token.clone())]));
         metadata["nextPageToken"] = json!(token);
     }
-    Ok(Reply::ok(&json!({"self": call.request.url(), "metadata": metadata, "results": results})))
+    Ok(Reply::ok(
+        &json!({"self": call.request.url(), "metadata": metadata, "results": results}),
+    ))
 }
 
 fn render(trace: &Trace) -> Value {
@@ -103,13 +113,18 @@ pub(super) fn deleted(call: &mut Call<'_>) -> Answer {
     let from = moment("updatedFrom", call.request.one("updatedFrom"))?;
     let limit = limit(call, 50, 50)?;
     let start = after(call.request.one("lastEvaluatedKey"))?;
-    let rows: Vec<&Trace> =
-        call.site.papertrail.since(from).filter(|trace| trace.action == Action::Deleted).collect();
+    let rows: Vec<&Trace> = call
+        .site
+        .papertrail
+        .since(from)
+        .filter(|trace| trace.action == Action::Deleted)
+        .collect();
     let end = (start + limit).min(rows.len());
     let results: Vec<Value> = rows[start.min(end)..end]
         .iter()
         .map(|trace| {
-            let mut row = json!({"tempoWorklogId": trace.worklog.to_string(), "deletedAt": iso_millis(trace.at)});
+            let mut row =
+                json!({"tempoWorklogId": trace.worklog.to_string(), "deletedAt": iso_millis(trace.at)});
             if let Some(jira_id) = trace.jira_id {
                 row["jiraWorklogId"] = json!(jira_id.to_string());
             }
@@ -122,5 +137,7 @@ pub(super) fn deleted(call: &mut Call<'_>) -> Answer {
         metadata["next"] = json!(call.request.url_with(&[("lastEvaluatedKey", key.clone())]));
         metadata["lastEvaluatedKey"] = json!(key);
     }
-    Ok(Reply::ok(&json!({"self": call.request.url(), "metadata": metadata, "results": results})))
+    Ok(Reply::ok(
+        &json!({"self": call.request.url(), "metadata": metadata, "results": results}),
+    ))
 }

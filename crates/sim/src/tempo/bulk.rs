@@ -35,8 +35,10 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
         accepted.push(input.accepted_in_bulk(call, issue)?);
     }
     let (now, actor) = (call.now, call.site.service().to_owned());
-    let ids: Vec<u64> =
-        accepted.into_iter().map(|content| call.site.tempo_create(now, &actor, issue, content)).collect();
+    let ids: Vec<u64> = accepted
+        .into_iter()
+        .map(|content| call.site.tempo_create(now, &actor, issue, content))
+        .collect();
     let made: Vec<Value> = ids
         .iter()
         .filter_map(|id| call.site.ledger.get(*id))

@@ -63,7 +63,11 @@ pub(super) struct Input {
 
 impl Input {
     /// Reads the fields that create, update and bulk have in common.
-    pub(super) fn read(call: &mut Call<'_>, body: &Map<String, Value>, known: &[&str]) -> Result<Self, Reply> {
+    pub(super) fn read(
+        call: &mut Call<'_>,
+        body: &Map<String, Value>,
+        known: &[&str],
+    ) -> Result<Self, Reply> {
         for field in body.keys().filter(|field| !known.contains(&field.as_str())) {
             call.violation(format!("unknown field {field} in a worklog"));
         }
@@ -76,7 +80,9 @@ impl Input {
         if author.is_empty() {
             wrong.push("Author account id cannot be blank.".to_owned());
         }
-        let start_date: Option<Date> = text("startDate").filter(|d| d.len() == 10).and_then(|d| d.parse().ok());
+        let start_date: Option<Date> = text("startDate")
+            .filter(|d| d.len() == 10)
+            .and_then(|d| d.parse().ok());
         if start_date.is_none() {
             wrong.push("Start date must be a date in the format yyyy-MM-dd.".to_owned());
         }
@@ -113,7 +119,9 @@ impl Input {
             (Some(start_date), Some(start_time), Some(time_spent_secs), Some(billable_secs))
                 if wrong.is_empty() =>
             {
-                let description = text("description").filter(|text| !text.is_empty()).map(str::to_owned);
+                let description = text("description")
+                    .filter(|text| !text.is_empty())
+                    .map(str::to_owned);
                 Ok(Self {
                     content: Content {
                         author,
@@ -168,12 +176,18 @@ impl Input {
             return Err(error(403, &["You do not have permission to log work for others"]));
         }
         if !site.users.get(&content.author).is_some_and(|user| user.active) {
-            return Err(error(400, &[format!("User '{}' not found or inactive", content.author)]));
+            return Err(error(
+                400,
+                &[format!("User '{}' not found or inactive", content.author)],
+            ));
         }
         if !site.may_work(&content.author, issue) {
             return Err(error(
                 400,
-                &[format!("User '{}' does not have permission to work on the issue", content.author)],
+                &[format!(
+                    "User '{}' does not have permission to work on the issue",
+                    content.author
+                )],
             ));
         }
         if site.closed(content.start_date) && !(bypass && site.spec.bypass_allowed) {
@@ -202,10 +216,16 @@ impl Input {
         if let Some(days) = rules.days_into_future {
             let today = call.now.to_zoned(site.zone.clone()).date();
             if content.start_date > today.saturating_add(days.days()) {
-                wrong.push(format!("Logging time more than {days} days into the future is not allowed"));
+                wrong.push(format!(
+                    "Logging time more than {days} days into the future is not allowed"
+                ));
             }
         }
-        if wrong.is_empty() { Ok(content.clone()) } else { Err(error(400, &wrong)) }
+        if wrong.is_empty() {
+            Ok(content.clone())
+        } else {
+            Err(error(400, &wrong))
+        }
     }
 
     /// Sets the issue's remaining estimate when the write named one.
@@ -265,7 +285,12 @@ fn read_attributes(
 
 pub(super) fn check_attributes(site: &Site, content: &Content, wrong: &mut Vec<String>) {
     for (key, value) in &content.attributes {
-        let Some(definition) = site.spec.attributes.iter().find(|attribute| attribute.key == *key) else {
+        let Some(definition) = site
+            .spec
+            .attributes
+            .iter()
+            .find(|attribute| attribute.key == *key)
+        else {
             wrong.push(format!("Work attribute '{key}' not found"));
             continue;
         };
@@ -283,7 +308,10 @@ pub(super) fn check_attributes(site: &Site, content: &Content, wrong: &mut Vec<S
             AttributeKind::InputField | AttributeKind::DynamicDropdown => true,
         };
         if !good {
-            wrong.push(format!("Invalid value '{value}' for work attribute '{}' ({key})", definition.name));
+            wrong.push(format!(
+                "Invalid value '{value}' for work attribute '{}' ({key})",
+                definition.name
+            ));
         }
     }
     for definition in site.spec.attributes.iter().filter(|attribute| attribute.required) {
@@ -291,9 +319,15 @@ pub(super) fn check_attributes(site: &Site, content: &Content, wrong: &mut Vec<S
             // Both spellings have been seen: the account without quotes, the others with.
             wrong.push(match definition.kind {
                 AttributeKind::Account => {
-                    format!("Work attribute {} ({}) is required", definition.name, definition.key)
+                    format!(
+                        "Work attribute {} ({}) is required",
+                        definition.name, definition.key
+                    )
                 }
-                _ => format!("Work attribute '{}' ({}) is required", definition.name, definition.key),
+                _ => format!(
+                    "Work attribute '{}' ({}) is required",
+                    definition.name, definition.key
+                ),
             });
         }
     }
@@ -301,11 +335,24 @@ pub(super) fn check_attributes(site: &Site, content: &Content, wrong: &mut Vec<S
 
 /// Reads `updatedFrom`: a day, or a moment to the second.
 pub(super) fn parse_updated_from(call: &mut Call<'_>, text: &str) -> Result<jiff::Timestamp, Reply> {
-    let wrong = || error(400, &["Invalid date format for updatedFrom, expected yyyy-MM-dd['T'HH:mm:ss]['Z']"]);
+    let wrong = || {
+        error(
+            400,
+            &["Invalid date format for updatedFrom, expected yyyy-MM-dd['T'HH:mm:ss]['Z']"],
+        )
+    };
     if let (10, Ok(date)) = (text.len(), text.parse::<Date>()) {
-        return date.at(0, 0, 0, 0).in_tz("UTC").map(|day| day.timestamp()).map_err(|_| wrong());
+        return date
+            .at(0, 0, 0, 0)
+            .in_tz("UTC")
+            .map(|day| day.timestamp())
+            .map_err(|_| wrong());
     }
-    let zulu = if text.ends_with('Z') { text.to_owned() } else { format!("{text}Z") };
+    let zulu = if text.ends_with('Z') {
+        text.to_owned()
+    } else {
+        format!("{text}Z")
+    };
     if text.contains('.') {
         call.violation(format!("updatedFrom={text} has a fraction"));
     }

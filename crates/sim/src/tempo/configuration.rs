@@ -33,7 +33,8 @@ pub(super) fn global(call: &mut Call<'_>) -> Answer {
 
 fn date(call: &Call<'_>, name: &str) -> Result<Date, Reply> {
     let text = call.request.one(name).unwrap_or_default();
-    text.parse().map_err(|_| error(400, &[format!("Invalid or missing date for {name}")]))
+    text.parse()
+        .map_err(|_| error(400, &[format!("Invalid or missing date for {name}")]))
 }
 
 /// Returns the Monday on or before a day.
@@ -43,7 +44,10 @@ fn monday(day: Date) -> Date {
 
 pub(super) fn periods(call: &mut Call<'_>) -> Answer {
     let (from, to) = (date(call, "from")?, date(call, "to")?);
-    let weeks = monday(from).series(1.week()).take_while(|start| *start <= to).take(PERIODS_MAX);
+    let weeks = monday(from)
+        .series(1.week())
+        .take_while(|start| *start <= to)
+        .take(PERIODS_MAX);
     let periods: Vec<Value> = weeks
         .map(|start| json!({"from": start.to_string(), "to": start.saturating_add(6.days()).to_string()}))
         .collect();
@@ -57,9 +61,21 @@ pub(super) fn approval(call: &mut Call<'_>) -> Answer {
     }
     let start = monday(date(call, "from")?);
     let end = start.saturating_add(6.days());
-    let secs: i64 = start.series(1.day()).take(7).map(|day| call.site.ledger.secs_on(&account_id, day)).sum();
-    let base = format!("{}/4/timesheet-approvals/user/{}", call.request.base, call.param(0));
-    let status = if call.site.closed(start) { "APPROVED" } else { "OPEN" };
+    let secs: i64 = start
+        .series(1.day())
+        .take(7)
+        .map(|day| call.site.ledger.secs_on(&account_id, day))
+        .sum();
+    let base = format!(
+        "{}/4/timesheet-approvals/user/{}",
+        call.request.base,
+        call.param(0)
+    );
+    let status = if call.site.closed(start) {
+        "APPROVED"
+    } else {
+        "OPEN"
+    };
     Ok(Reply::ok(&json!({
         "self": call.request.url(),
         "period": {"from": start.to_string(), "to": end.to_string()},

@@ -67,11 +67,23 @@ pub(super) fn all(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn search(call: &mut Call<'_>) -> Answer {
     let body = check::object(call)?;
-    let known = ["authorIds", "issueIds", "projectIds", "from", "to", "updatedFrom", "orderBy"];
+    let known = [
+        "authorIds",
+        "issueIds",
+        "projectIds",
+        "from",
+        "to",
+        "updatedFrom",
+        "orderBy",
+    ];
     for field in body.keys().filter(|field| !known.contains(&field.as_str())) {
         call.violation(format!("unknown field {field} in a search"));
     }
-    let list = |name: &str| body.get(name).and_then(Value::as_array).filter(|list| !list.is_empty());
+    let list = |name: &str| {
+        body.get(name)
+            .and_then(Value::as_array)
+            .filter(|list| !list.is_empty())
+    };
     let ids = |name: &str| {
         list(name)
             .map(|list| {
@@ -93,7 +105,11 @@ pub(super) fn search(call: &mut Call<'_>) -> Answer {
     if let Some(text) = text("updatedFrom") {
         filter.updated_from = Some(check::parse_updated_from(call, text)?);
     }
-    if filter.issues.as_ref().is_some_and(|ids| list("issueIds").is_some_and(|l| l.len() > ids.len())) {
+    if filter
+        .issues
+        .as_ref()
+        .is_some_and(|ids| list("issueIds").is_some_and(|l| l.len() > ids.len()))
+    {
         call.violation("an issue id given twice in a search");
     }
     let mut order = Vec::new();
@@ -114,13 +130,19 @@ pub(super) fn search(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn of_issue(call: &mut Call<'_>) -> Answer {
     let issue: u64 = call.param(0).parse().map_err(|_| not_found("Issue"))?;
-    let filter = Filter { issues: Some([issue].into()), ..ranges(call)? };
+    let filter = Filter {
+        issues: Some([issue].into()),
+        ..ranges(call)?
+    };
     answer(call, &filter, &[(OrderBy::Start, false)])
 }
 
 pub(super) fn of_project(call: &mut Call<'_>) -> Answer {
     let project: u64 = call.param(0).parse().map_err(|_| not_found("Project"))?;
-    let filter = Filter { projects: Some([project].into()), ..ranges(call)? };
+    let filter = Filter {
+        projects: Some([project].into()),
+        ..ranges(call)?
+    };
     answer(call, &filter, &[(OrderBy::Start, false)])
 }
 
@@ -129,13 +151,25 @@ pub(super) fn of_user(call: &mut Call<'_>) -> Answer {
     if !call.site.users.contains_key(&author) {
         return Err(not_found("User"));
     }
-    let filter = Filter { authors: Some([author].into()), ..ranges(call)? };
+    let filter = Filter {
+        authors: Some([author].into()),
+        ..ranges(call)?
+    };
     answer(call, &filter, &[(OrderBy::Start, false)])
 }
 
 fn date(name: &str, text: &str) -> Result<Date, Reply> {
-    let wrong = || error(400, &[format!("Invalid date format for {name}, expected yyyy-MM-dd")]);
-    if text.len() == 10 { text.parse().map_err(|_| wrong()) } else { Err(wrong()) }
+    let wrong = || {
+        error(
+            400,
+            &[format!("Invalid date format for {name}, expected yyyy-MM-dd")],
+        )
+    };
+    if text.len() == 10 {
+        text.parse().map_err(|_| wrong())
+    } else {
+        Err(wrong())
+    }
 }
 
 fn ranges(call: &mut Call<'_>) -> Result<Filter, Reply> {
@@ -144,7 +178,11 @@ fn ranges(call: &mut Call<'_>) -> Result<Filter, Reply> {
         None => None,
     };
     Ok(Filter {
-        from: call.request.one("from").map(|text| date("from", text)).transpose()?,
+        from: call
+            .request
+            .one("from")
+            .map(|text| date("from", text))
+            .transpose()?,
         to: call.request.one("to").map(|text| date("to", text)).transpose()?,
         updated_from,
         ..Filter::default()
@@ -156,7 +194,9 @@ fn numbers(call: &mut Call<'_>, name: &str) -> Result<Option<BTreeSet<u64>>, Rep
     let mut ids = BTreeSet::new();
     let mut twice = false;
     for text in call.request.all(name) {
-        let id = text.parse().map_err(|_| error(400, &[format!("Invalid value '{text}' for {name}")]))?;
+        let id = text
+            .parse()
+            .map_err(|_| error(400, &[format!("Invalid value '{text}' for {name}")]))?;
         twice |= !ids.insert(id);
     }
     if twice {
@@ -178,13 +218,19 @@ fn answer(call: &mut Call<'_>, filter: &Filter, order: &[(OrderBy, bool)]) -> An
         }
     }
     for project in filter.projects.iter().flatten() {
-        let seen = site.projects.get(project).is_some_and(|p| p.permissions.contains(&Permission::Browse));
+        let seen = site
+            .projects
+            .get(project)
+            .is_some_and(|p| p.permissions.contains(&Permission::Browse));
         if !seen {
             return Err(not_found("Project"));
         }
     }
     let candidates = match (&filter.issues, filter.updated_from) {
-        (Some(issues), _) => issues.iter().flat_map(|issue| site.ledger.ids_of_issue(*issue)).collect(),
+        (Some(issues), _) => issues
+            .iter()
+            .flat_map(|issue| site.ledger.ids_of_issue(*issue))
+            .collect(),
         // A worklog's last change is never earlier than the `updatedAt` a lagging list shows for it.
         (None, Some(from)) => site.ledger.ids_changed_since(from),
         (None, None) => site.ledger.ids(),
@@ -203,7 +249,9 @@ fn answer(call: &mut Call<'_>, filter: &Filter, order: &[(OrderBy, bool)]) -> An
         });
         by.fold(Ordering::Equal, Ordering::then).then(a.id.cmp(&b.id))
     });
-    Ok(page.of(call, &rows, |worklog| render(call.site, &call.request.base, worklog)))
+    Ok(page.of(call, &rows, |worklog| {
+        render(call.site, &call.request.base, worklog)
+    }))
 }
 
 impl Filter {

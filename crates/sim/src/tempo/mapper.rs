@@ -12,14 +12,18 @@ use crate::route::{Answer, Call};
 
 pub(super) fn jira_to_tempo(call: &mut Call<'_>) -> Answer {
     let ids = ids(call, "jiraWorklogIds")?;
-    let pairs = ids.into_iter().filter_map(|jira| Some((jira, call.site.ledger.id_of_jira(jira)?)));
+    let pairs = ids
+        .into_iter()
+        .filter_map(|jira| Some((jira, call.site.ledger.id_of_jira(jira)?)));
     let pairs = pairs.collect();
     answer(call, pairs)
 }
 
 pub(super) fn tempo_to_jira(call: &mut Call<'_>) -> Answer {
     let ids = ids(call, "tempoWorklogIds")?;
-    let pairs = ids.into_iter().filter_map(|id| Some((call.site.ledger.get(id)?.jira_id?, id)));
+    let pairs = ids
+        .into_iter()
+        .filter_map(|id| Some((call.site.ledger.get(id)?.jira_id?, id)));
     let pairs = pairs.collect();
     answer(call, pairs)
 }
@@ -30,14 +34,25 @@ fn answer(call: &mut Call<'_>, pairs: Vec<(u64, u64)>) -> Answer {
     let site = &*call.site;
     let rows: Vec<(u64, u64)> = pairs
         .into_iter()
-        .filter(|(_, tempo)| site.ledger.get(*tempo).is_some_and(|worklog| visible(site, worklog)))
+        .filter(|(_, tempo)| {
+            site.ledger
+                .get(*tempo)
+                .is_some_and(|worklog| visible(site, worklog))
+        })
         .collect();
-    Ok(page.of(call, &rows, |(jira, tempo)| json!({"jiraWorklogId": jira, "tempoWorklogId": tempo})))
+    Ok(page.of(
+        call,
+        &rows,
+        |(jira, tempo)| json!({"jiraWorklogId": jira, "tempoWorklogId": tempo}),
+    ))
 }
 
 fn ids(call: &mut Call<'_>, name: &str) -> Result<Vec<u64>, Reply> {
     let body = check::object(call)?;
-    let list = body.get(name).and_then(Value::as_array).filter(|list| !list.is_empty());
+    let list = body
+        .get(name)
+        .and_then(Value::as_array)
+        .filter(|list| !list.is_empty());
     let ids: Option<Vec<u64>> = list.and_then(|list| list.iter().map(Value::as_u64).collect());
     let ids = ids.ok_or_else(|| error(400, &[format!("{name} must hold at least one number")]))?;
     let mut seen = HashSet::new();

@@ -19,34 +19,146 @@ use crate::spec::Scope;
 
 /// The endpoints; where two fit, the one with fewer parameters stands first.
 pub(crate) const ROUTES: &[Route] = &[
-    Route { method: "GET", template: "/4/worklogs", answer: listing::all },
-    Route { method: "POST", template: "/4/worklogs", answer: worklogs::create },
-    Route { method: "POST", template: "/4/worklogs/search", answer: listing::search },
-    Route { method: "POST", template: "/4/worklogs/jira-to-tempo", answer: mapper::jira_to_tempo },
-    Route { method: "POST", template: "/4/worklogs/tempo-to-jira", answer: mapper::tempo_to_jira },
-    Route { method: "POST", template: "/4/worklogs/work-attribute-values", answer: attributes::add_values },
-    Route { method: "POST", template: "/4/worklogs/work-attribute-values/search", answer: attributes::search_values },
-    Route { method: "GET", template: "/4/worklogs/issue/{issueId}", answer: listing::of_issue },
-    Route { method: "POST", template: "/4/worklogs/issue/{issueId}/bulk", answer: bulk::create },
-    Route { method: "GET", template: "/4/worklogs/project/{projectId}", answer: listing::of_project },
-    Route { method: "GET", template: "/4/worklogs/user/{accountId}", answer: listing::of_user },
-    Route { method: "GET", template: "/4/worklogs/{id}", answer: worklogs::get },
-    Route { method: "PUT", template: "/4/worklogs/{id}", answer: worklogs::update },
-    Route { method: "DELETE", template: "/4/worklogs/{id}", answer: worklogs::delete },
-    Route { method: "GET", template: "/4/worklogs/{id}/work-attribute-values", answer: attributes::values },
-    Route { method: "GET", template: "/4/worklogs/{id}/work-attribute-values/{key}", answer: attributes::value },
-    Route { method: "GET", template: "/4/work-attributes", answer: attributes::definitions },
-    Route { method: "GET", template: "/4/work-attributes/{key}", answer: attributes::definition },
-    Route { method: "GET", template: "/4/globalconfiguration", answer: configuration::global },
-    Route { method: "GET", template: "/4/periods", answer: configuration::periods },
-    Route { method: "GET", template: "/4/timesheet-approvals/user/{accountId}", answer: configuration::approval },
-    Route { method: "GET", template: "/4/webhooks/subscriptions", answer: subscriptions::list },
-    Route { method: "POST", template: "/4/webhooks/subscriptions", answer: subscriptions::create },
-    Route { method: "GET", template: "/4/webhooks/subscriptions/{id}", answer: subscriptions::get },
-    Route { method: "DELETE", template: "/4/webhooks/subscriptions/{id}", answer: subscriptions::delete },
-    Route { method: "PATCH", template: "/4/webhooks/subscriptions/{id}/refresh", answer: subscriptions::refresh },
-    Route { method: "POST", template: "/4/papertrail/search", answer: audit::search },
-    Route { method: "GET", template: "/papertrail/1/events/deleted/types/worklog", answer: audit::deleted },
+    Route {
+        method: "GET",
+        template: "/4/worklogs",
+        answer: listing::all,
+    },
+    Route {
+        method: "POST",
+        template: "/4/worklogs",
+        answer: worklogs::create,
+    },
+    Route {
+        method: "POST",
+        template: "/4/worklogs/search",
+        answer: listing::search,
+    },
+    Route {
+        method: "POST",
+        template: "/4/worklogs/jira-to-tempo",
+        answer: mapper::jira_to_tempo,
+    },
+    Route {
+        method: "POST",
+        template: "/4/worklogs/tempo-to-jira",
+        answer: mapper::tempo_to_jira,
+    },
+    Route {
+        method: "POST",
+        template: "/4/worklogs/work-attribute-values",
+        answer: attributes::add_values,
+    },
+    Route {
+        method: "POST",
+        template: "/4/worklogs/work-attribute-values/search",
+        answer: attributes::search_values,
+    },
+    Route {
+        method: "GET",
+        template: "/4/worklogs/issue/{issueId}",
+        answer: listing::of_issue,
+    },
+    Route {
+        method: "POST",
+        template: "/4/worklogs/issue/{issueId}/bulk",
+        answer: bulk::create,
+    },
+    Route {
+        method: "GET",
+        template: "/4/worklogs/project/{projectId}",
+        answer: listing::of_project,
+    },
+    Route {
+        method: "GET",
+        template: "/4/worklogs/user/{accountId}",
+        answer: listing::of_user,
+    },
+    Route {
+        method: "GET",
+        template: "/4/worklogs/{id}",
+        answer: worklogs::get,
+    },
+    Route {
+        method: "PUT",
+        template: "/4/worklogs/{id}",
+        answer: worklogs::update,
+    },
+    Route {
+        method: "DELETE",
+        template: "/4/worklogs/{id}",
+        answer: worklogs::delete,
+    },
+    Route {
+        method: "GET",
+        template: "/4/worklogs/{id}/work-attribute-values",
+        answer: attributes::values,
+    },
+    Route {
+        method: "GET",
+        template: "/4/worklogs/{id}/work-attribute-values/{key}",
+        answer: attributes::value,
+    },
+    Route {
+        method: "GET",
+        template: "/4/work-attributes",
+        answer: attributes::definitions,
+    },
+    Route {
+        method: "GET",
+        template: "/4/work-attributes/{key}",
+        answer: attributes::definition,
+    },
+    Route {
+        method: "GET",
+        template: "/4/globalconfiguration",
+        answer: configuration::global,
+    },
+    Route {
+        method: "GET",
+        template: "/4/periods",
+        answer: configuration::periods,
+    },
+    Route {
+        method: "GET",
+        template: "/4/timesheet-approvals/user/{accountId}",
+        answer: configuration::approval,
+    },
+    Route {
+        method: "GET",
+        template: "/4/webhooks/subscriptions",
+        answer: subscriptions::list,
+    },
+    Route {
+        method: "POST",
+        template: "/4/webhooks/subscriptions",
+        answer: subscriptions::create,
+    },
+    Route {
+        method: "GET",
+        template: "/4/webhooks/subscriptions/{id}",
+        answer: subscriptions::get,
+    },
+    Route {
+        method: "DELETE",
+        template: "/4/webhooks/subscriptions/{id}",
+        answer: subscriptions::delete,
+    },
+    Route {
+        method: "PATCH",
+        template: "/4/webhooks/subscriptions/{id}/refresh",
+        answer: subscriptions::refresh,
+    },
+    Route {
+        method: "POST",
+        template: "/4/papertrail/search",
+        answer: audit::search,
+    },
+    Route {
+        method: "GET",
+        template: "/papertrail/1/events/deleted/types/worklog",
+        answer: audit::deleted,
+    },
 ];
 
 /// Returns the scopes of which a token needs one for a request.

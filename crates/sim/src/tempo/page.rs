@@ -22,7 +22,9 @@ impl Page {
     pub(super) fn asked(call: &mut Call<'_>) -> Result<Self, Reply> {
         let number = |name: &str, default: usize| match call.request.one(name) {
             None => Ok(default),
-            Some(text) => text.parse().map_err(|_| error(400, &[format!("Invalid value for '{name}'")])),
+            Some(text) => text
+                .parse()
+                .map_err(|_| error(400, &[format!("Invalid value for '{name}'")])),
         };
         let offset = number("offset", 0)?;
         let mut limit = number("limit", LIMIT_DEFAULT)?;
@@ -42,7 +44,8 @@ impl Page {
         let end = (start + self.limit).min(rows.len());
         let results: Vec<Value> = rows[start..end].iter().map(render).collect();
         let address = |offset: usize| {
-            call.request.url_with(&[("offset", offset.to_string()), ("limit", self.limit.to_string())])
+            call.request
+                .url_with(&[("offset", offset.to_string()), ("limit", self.limit.to_string())])
         };
         // `count` is the number of rows on this page: Tempo has no total.
         let mut metadata = json!({"count": results.len(), "offset": self.offset, "limit": self.limit});

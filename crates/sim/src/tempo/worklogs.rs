@@ -14,12 +14,19 @@ use crate::worklog::Worklog;
 
 /// Writes a worklog as Tempo does: no issue key, no Jira id, `attributes.values` left out when there are none.
 pub(super) fn render(site: &Site, base: &str, worklog: &Worklog) -> Value {
-    let moment = if site.spec.tempo_millis { iso_millis } else { iso_secs };
+    let moment = if site.spec.tempo_millis {
+        iso_millis
+    } else {
+        iso_secs
+    };
     let address = format!("{base}/4/worklogs/{}", worklog.id);
     let mut attributes = json!({"self": format!("{address}/work-attribute-values")});
     if !worklog.attributes.is_empty() {
-        attributes["values"] =
-            worklog.attributes.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        attributes["values"] = worklog
+            .attributes
+            .iter()
+            .map(|(key, value)| json!({"key": key, "value": value}))
+            .collect();
     }
     let mut body = json!({
         "self": address,
@@ -79,12 +86,20 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
         return Err(error(400, &["Issue id must be a number."]));
     };
     let input = Input::read(call, &body, check::CREATE_FIELDS)?;
-    let bypass = body.get("bypassPeriodClosuresAndApprovals").and_then(Value::as_bool).unwrap_or(false);
+    let bypass = body
+        .get("bypassPeriodClosuresAndApprovals")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
     let content = input.accepted(call, issue, bypass, None)?;
     let (now, actor) = (call.now, call.site.service().to_owned());
     let id = call.site.tempo_create(now, &actor, issue, content);
     input.set_estimate(call, issue);
-    let worklog = call.site.ledger.get(id).cloned().ok_or_else(|| not_found("Worklog"))?;
+    let worklog = call
+        .site
+        .ledger
+        .get(id)
+        .cloned()
+        .ok_or_else(|| not_found("Worklog"))?;
     // 200, not 201.
     Ok(Reply::ok(&render(call.site, &call.request.base, &worklog)))
 }
@@ -110,7 +125,12 @@ pub(super) fn update(call: &mut Call<'_>) -> Answer {
     let (now, actor) = (call.now, call.site.service().to_owned());
     call.site.tempo_update(now, &actor, old.id, content);
     input.set_estimate(call, old.issue);
-    let worklog = call.site.ledger.get(old.id).cloned().ok_or_else(|| not_found("Worklog"))?;
+    let worklog = call
+        .site
+        .ledger
+        .get(old.id)
+        .cloned()
+        .ok_or_else(|| not_found("Worklog"))?;
     Ok(Reply::ok(&render(call.site, &call.request.base, &worklog)))
 }
 
