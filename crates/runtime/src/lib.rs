@@ -1,1 +1,5 @@
-//! tandem-runtime
+//! Tandem's composition root: the one place where configuration, adapters and the engine meet.
+//!
+//! Start with [`config::Config`], which turns the text of `tandem.toml` into plain structs.
+
+pub mod config;

@@ -1,0 +1,97 @@
+//! `[engine]`: the engine's patience and periods.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::ConfigEnv;
+use super::document::{Table, Value};
+use super::urls::{self, Purpose};
+
+const KEYS: [&str; 9] = [
+    "settle",
+    "sweep",
+    "audit",
+    "retry_min",
+    "retry_max",
+    "history",
+    "create_grace",
+    "park_retry",
+    "public_url",
+];
+
+/// The engine's patience and periods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Hints that come within this time are one run.
+    pub settle: Duration,
+    /// How often what changed is looked for.
+    pub sweep: Duration,
+    /// How often everything is compared.
+    pub audit: Duration,
+    /// The first backoff; it doubles from there.
+    pub retry_min: Duration,
+    /// The longest backoff.
+    pub retry_max: Duration,
+    /// How long the history is kept.
+    pub history: Duration,
+    /// How long a create of unknown outcome may take to show itself.
+    pub create_grace: Duration,
+    /// How soon what is parked is tried again.
+    pub park_retry: Duration,
+    /// Where the webhooks arrive.
+    pub public_url: Option<Url>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            settle: Duration::from_secs(2),
+            sweep: Duration::from_secs(5 * 60),
+            audit: Duration::from_secs(24 * 60 * 60),
+            retry_min: Duration::from_secs(5),
+            retry_max: Duration::from_secs(15 * 60),
+            history: Duration::from_secs(400 * 24 * 60 * 60),
+            create_grace: Duration::from_secs(30),
+            park_retry: Duration::from_secs(15 * 60),
+            public_url: None,
+        }
+    }
+}
+
+pub(super) fn read(root: &Table<'_>, env: &ConfigEnv) -> EngineConfig {
+    let mut engine = EngineConfig::default();
+    let Some(table) = root
+        .get("engine")
+        .and_then(|value| value.table("write [engine], and the keys below it"))
+    else {
+        return engine;
+    };
+    table.only("[engine]", &KEYS);
+    for (key, place) in [
+        ("settle", &mut engine.settle),
+        ("sweep", &mut engine.sweep),
+        ("audit", &mut engine.audit),
+        ("retry_min", &mut engine.retry_min),
+        ("retry_max", &mut engine.retry_max),
+        ("history", &mut engine.history),
+        ("create_grace", &mut engine.create_grace),
+        ("park_retry", &mut engine.park_retry),
+    ] {
+        if let Some(duration) = table.get(key).and_then(Value::duration) {
+            *place = duration;
+        }
+    }
+    if engine.retry_min > engine.retry_max
+        && let Some(value) = table.get("retry_min").or_else(|| table.get("retry_max"))
+    {
+        value.wrong(
+            "`retry_min` is longer than `retry_max`",
+            "backoff begins at `retry_min` (default 5s) and doubles up to `retry_max` (default 15m)",
+        );
+    }
+    engine.public_url = table
+        .get("public_url")
+        .and_then(|value| urls::read(value, Purpose::Public, env));
+    engine
+}
