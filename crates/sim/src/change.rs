@@ -116,6 +116,19 @@ impl Site {
         self.tempo_will_look(now, id);
     }
 
+    /// Takes a Jira worklog away behind Tempo's back.
+    pub(crate) fn orphan(&mut self, now: Timestamp, jira_id: u64) -> Option<()> {
+        self.jira.remove(now, jira_id)?;
+        if let Some(old) = self.ledger.id_of_jira(jira_id).and_then(|id| self.ledger.get(id)) {
+            let orphan = Worklog {
+                jira_id: None,
+                ..Worklog::clone(old)
+            };
+            self.ledger.put(now, orphan);
+        }
+        Some(())
+    }
+
     fn jira_remove(&mut self, now: Timestamp, id: u64, flow: Flow) {
         if let Some(old) = self.jira.remove(now, id) {
             self.jira_event(now, "worklog_deleted", &old, flow);

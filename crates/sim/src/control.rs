@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::handle::SiteHandle;
 use crate::http::{Reply, Request};
-use crate::sim::{Sim, SiteHandle};
+use crate::sim::Sim;
 use crate::worklog::Content;
 
 pub(crate) fn answer(sim: &Sim, request: &Request) -> Reply {

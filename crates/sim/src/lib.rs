@@ -19,6 +19,7 @@ mod deliverer;
 mod dice;
 mod event;
 mod fault;
+mod handle;
 mod http;
 mod jira;
 mod jql;
@@ -27,6 +28,7 @@ mod papertrail;
 mod person;
 mod rate;
 mod route;
+mod rules;
 mod shadow;
 mod sim;
 mod site;
@@ -40,14 +42,16 @@ mod world;
 pub use clock::{ManualClock, SimClock, SystemClock, TokioClock};
 pub use deliverer::{Answered, Deliverer};
 pub use fault::{Fault, FaultOutcome, Faults, Matcher, RequestFaults, Vendor, WebhookFaults};
+pub use handle::SiteHandle;
 pub use http::ConnectionReset;
 pub use ledger::ListingLag;
 pub use person::Refused;
 pub use rate::{RateCount, RateRule};
-pub use sim::{Running, Sim, SiteHandle};
+pub use rules::{AttributeKind, AttributeSpec, GlobalConfiguration, Permission, Scope};
+pub use sim::{Running, Sim};
 pub use spec::{
-    AttributeKind, AttributeSpec, GlobalConfiguration, IssueSpec, JiraWebhookSpec, Permission, ProjectSpec,
-    Scope, ServiceSpec, SiteSpec, SubscriptionSpec, TEMPO_APP_ACCOUNT, TokenSpec, UserSpec,
+    IssueSpec, JiraWebhookSpec, ProjectSpec, ServiceSpec, SiteSpec, SubscriptionSpec, TEMPO_APP_ACCOUNT,
+    TokenSpec, UserSpec,
 };
 pub use webhook::{Delivery, DeliveryKind, JIRA_RETRIES_MAX, TEMPO_ATTEMPTS_MAX};
 pub use worklog::{Content, JiraWorklog, Worklog};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::sim::SiteHandle;
+use crate::handle::SiteHandle;
 use crate::site::Site;
 use crate::webhook::Flow;
 use crate::worklog::{Content, JiraWorklog};
@@ -199,6 +199,11 @@ impl SiteHandle {
             site.jira_delete(now, jira_id, Flow::Primary);
             Ok(())
         })
+    }
+
+    /// Deletes a worklog as Jira's bulk API does: no webhook tells of it, and Tempo keeps an orphan.
+    pub fn jira_bulk_delete(&self, jira_id: u64) -> Result<(), Refused> {
+        self.act(|site, now| site.orphan(now, jira_id).ok_or(Refused::NoWorklog))
     }
 
     /// Moves an issue to another project; returns its new key. The id stays, the old key still leads to it.

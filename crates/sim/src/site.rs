@@ -12,8 +12,9 @@ use crate::fault::{Faults, ScriptedFault};
 use crate::ledger::Ledger;
 use crate::papertrail::Papertrail;
 use crate::rate::RateMeter;
+use crate::rules::Permission;
 use crate::shadow::JiraBook;
-use crate::spec::{Permission, SiteSpec, UserSpec};
+use crate::spec::{SiteSpec, UserSpec};
 use crate::webhook::Outbox;
 
 /// A project as it is now.

@@ -78,11 +78,11 @@ mod tests {
 
     #[test]
     fn moments_are_written_as_the_vendors_do() {
-        let at: Timestamp = "2021-03-05T22:35:54.173Z".parse().unwrap();
+        let at: Timestamp = "2021-03-05T22:35:54.173Z".parse().expect("a moment");
         assert_eq!(iso_secs(at), "2021-03-05T22:35:54Z");
         assert_eq!(iso_millis(at), "2021-03-05T22:35:54.173Z");
         assert_eq!(
-            jira_time(at, &TimeZone::get("Europe/Minsk").unwrap()),
+            jira_time(at, &TimeZone::get("Europe/Minsk").expect("a zone")),
             "2021-03-06T01:35:54.173+0300"
         );
         assert_eq!(parse_jira_time("2021-03-06T01:35:54.173+0300"), Some(at));

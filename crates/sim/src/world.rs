@@ -14,6 +14,9 @@ use crate::route::{Call, Found, Route, find};
 use crate::site::Site;
 use crate::{jira, tempo};
 
+/// A demo may run for days, so the oldest requests are forgotten beyond this many.
+const REQUESTS_KEPT_MAX: usize = 1_000_000;
+
 /// A request that came in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequestRecord {
@@ -170,6 +173,9 @@ impl World {
                 format!("{}?{query}", request.path)
             }
         };
+        if self.requests.len() >= REQUESTS_KEPT_MAX {
+            self.requests.drain(..REQUESTS_KEPT_MAX / 2);
+        }
         self.requests.push(RequestRecord {
             at,
             site: site.to_owned(),

@@ -8,7 +8,7 @@ use super::error;
 use super::worklogs::properties;
 use crate::http::Reply;
 use crate::route::{Answer, Call};
-use crate::spec::Permission;
+use crate::rules::Permission;
 
 /// Rows on a page.
 const PAGE: usize = 1000;

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{error, named_issue};
 use crate::http::Reply;
 use crate::route::{Answer, Call};
+use crate::rules::Permission;
 use crate::site::{Issue, Site};
-use crate::spec::Permission;
 use crate::time::{jira_time, pretty};
 
 /// The most issues one bulk fetch takes.

@@ -15,8 +15,8 @@ use serde_json::{Map, json};
 
 use crate::http::Reply;
 use crate::route::{Call, Route};
+use crate::rules::Permission;
 use crate::site::Issue;
-use crate::spec::Permission;
 
 /// The endpoints; where two fit, the one with fewer parameters stands first.
 pub(crate) const ROUTES: &[Route] = &[

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{error, no_issue};
 use crate::http::Reply;
 use crate::route::{Answer, Call};
+use crate::rules::Permission;
 use crate::site::{Project, Site};
-use crate::spec::Permission;
 
 /// A permission Jira knows, and how the simulator decides it.
 struct Known {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{error, named_issue};
 use crate::http::Reply;
 use crate::route::{Answer, Call};
+use crate::rules::Permission;
 use crate::site::{RemoteLink, Site, take};
-use crate::spec::Permission;
 
 /// The longest global id.
 const GLOBAL_ID_MAX: usize = 255;

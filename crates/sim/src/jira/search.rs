@@ -7,8 +7,8 @@ use super::issues::{Fields, asked_fields, render};
 use crate::http::Reply;
 use crate::jql::Jql;
 use crate::route::{Answer, Call};
+use crate::rules::Permission;
 use crate::site::{Issue, Site};
-use crate::spec::Permission;
 
 struct Query {
     jql: String,

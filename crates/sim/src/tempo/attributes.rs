@@ -6,7 +6,7 @@ use super::page::Page;
 use super::{check, error, not_found, worklogs};
 use crate::http::Reply;
 use crate::route::{Answer, Call};
-use crate::spec::{AttributeKind, AttributeSpec};
+use crate::rules::{AttributeKind, AttributeSpec};
 use crate::worklog::Worklog;
 
 fn render(base: &str, attribute: &AttributeSpec) -> Value {

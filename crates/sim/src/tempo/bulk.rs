@@ -7,7 +7,7 @@ use super::worklogs::render;
 use super::{error, not_found};
 use crate::http::Reply;
 use crate::route::{Answer, Call};
-use crate::spec::Permission;
+use crate::rules::Permission;
 
 /// The most worklogs one request may make.
 const BULK_MAX: usize = 50;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::error;
 use crate::http::Reply;
 use crate::route::Call;
+use crate::rules::{AttributeKind, Permission};
 use crate::site::Site;
-use crate::spec::{AttributeKind, Permission};
 use crate::worklog::{Content, Worklog};
 
 pub(super) const CREATE_FIELDS: &[&str] = &[

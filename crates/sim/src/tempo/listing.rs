@@ -13,7 +13,7 @@ use super::worklogs::{render, visible};
 use super::{check, error, not_found};
 use crate::http::Reply;
 use crate::route::{Answer, Call};
-use crate::spec::Permission;
+use crate::rules::Permission;
 use crate::worklog::Worklog;
 
 /// What a list is narrowed down to.

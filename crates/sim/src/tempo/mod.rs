@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::http::Reply;
 use crate::route::Route;
-use crate::spec::Scope;
+use crate::rules::Scope;
 
 /// The endpoints; where two fit, the one with fewer parameters stands first.
 pub(crate) const ROUTES: &[Route] = &[

@@ -485,6 +485,24 @@ async fn deletes_show_in_the_feeds_alone_and_jiras_holds_the_last_minute_back() 
 }
 
 #[tokio::test]
+async fn jiras_bulk_delete_leaves_tempo_an_orphan() {
+    let stage = stage();
+    let id = stage.acme.log_time("SUP-1", hour()).unwrap();
+    stage
+        .acme
+        .jira_bulk_delete(stage.acme.worklog(id).unwrap().jira_id.unwrap())
+        .unwrap();
+    stage.pass(3600);
+    assert_eq!(stage.acme.worklog(id).unwrap().jira_id, None);
+    let asked = json!({"tempoWorklogIds": [id]});
+    let mapped = stage
+        .tempo("POST", "/4/worklogs/tempo-to-jira", Some(asked))
+        .await
+        .body;
+    assert_eq!(mapped["results"], json!([]));
+}
+
+#[tokio::test]
 async fn retention_purge_blames_the_last_updater() {
     let stage = stage();
     let id = stage.acme.log_time("SUP-1", hour()).unwrap();
