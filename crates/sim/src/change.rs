@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::delivery::Flow;
 use crate::papertrail::{Action, Change, Trace};
 use crate::site::{PendingSync, Site, take};
-use crate::webhook::Flow;
 use crate::worklog::{Content, JiraWorklog, Worklog};
 
 impl Site {

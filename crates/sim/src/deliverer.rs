@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::delivery::Delivery;
 use crate::sim::Sim;
-use crate::webhook::Delivery;
 
 /// How often to look for webhooks that have become due.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::delivery::Flow;
 use crate::fault::Vendor;
 use crate::site::Site;
 use crate::time::{iso_millis, jira_time, pretty};
-use crate::webhook::Flow;
 use crate::worklog::{JiraWorklog, Worklog};
 
 /// A field, its old and new text, and its old and new value where they differ from the text.

@@ -16,6 +16,7 @@ mod change;
 mod clock;
 mod control;
 mod deliverer;
+mod delivery;
 mod dice;
 mod event;
 mod fault;
@@ -41,6 +42,7 @@ mod world;
 
 pub use clock::{ManualClock, SimClock, SystemClock, TokioClock};
 pub use deliverer::{Answered, Deliverer};
+pub use delivery::{Delivery, DeliveryKind};
 pub use fault::{Fault, FaultOutcome, Faults, Matcher, RequestFaults, Vendor, WebhookFaults};
 pub use handle::SiteHandle;
 pub use http::ConnectionReset;
@@ -53,6 +55,6 @@ pub use spec::{
     IssueSpec, JiraWebhookSpec, ProjectSpec, ServiceSpec, SiteSpec, SubscriptionSpec, TEMPO_APP_ACCOUNT,
     TokenSpec, UserSpec,
 };
-pub use webhook::{Delivery, DeliveryKind, JIRA_RETRIES_MAX, TEMPO_ATTEMPTS_MAX};
+pub use webhook::{JIRA_RETRIES_MAX, TEMPO_ATTEMPTS_MAX};
 pub use worklog::{Content, JiraWorklog, Worklog};
 pub use world::{RequestRecord, Violation};

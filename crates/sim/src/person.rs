@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::delivery::Flow;
 use crate::handle::SiteHandle;
 use crate::site::Site;
-use crate::webhook::Flow;
 use crate::worklog::{Content, JiraWorklog};
 
 /// Why a site didn't let a person do something.

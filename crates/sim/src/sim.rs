@@ -8,13 +8,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::clock::SimClock;
+use crate::delivery::Delivery;
 use crate::fault::{Fault, Faults, Matcher};
 use crate::handle::SiteHandle;
 use crate::http::{Reply, router};
 use crate::rate::RateCount;
 use crate::site::Site;
 use crate::spec::SiteSpec;
-use crate::webhook::Delivery;
 use crate::worklog::Worklog;
 use crate::world::{RequestRecord, Violation, World};
 

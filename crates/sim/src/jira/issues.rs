@@ -38,8 +38,15 @@ impl Fields {
             .is_none_or(|names| names.iter().any(|name| name == field))
     }
 
+    /// Says whether ids and keys are all that is wanted, of which a page holds more.
+    pub(super) fn only_names(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|names| names.iter().all(|name| name == "id" || name == "key"))
+    }
+
     /// Says whether nothing but the id is wanted, which is what a search gives by default.
-    pub(super) fn only_id(&self) -> bool {
+    fn only_id(&self) -> bool {
         self.0
             .as_ref()
             .is_some_and(|names| names.iter().all(|name| name == "id"))

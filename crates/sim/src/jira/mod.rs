@@ -56,6 +56,11 @@ pub(crate) const ROUTES: &[Route] = &[
         answer: permissions::mine,
     },
     Route {
+        method: "GET",
+        template: "/rest/api/3/permissions",
+        answer: permissions::all,
+    },
+    Route {
         method: "POST",
         template: "/rest/api/3/permissions/check",
         answer: permissions::check,

@@ -102,6 +102,25 @@ const KNOWN: &[Known] = &[
         id: "43",
         decided: Decided::Project(Permission::DeleteAll),
     },
+    // Tempo adds its own to Jira's; these keys are seen in the code of other apps, not documented.
+    Known {
+        key: "io.tempo.jira__view-all-worklogs",
+        name: "View All Worklogs",
+        id: "-1",
+        decided: Decided::Project(Permission::ViewAll),
+    },
+    Known {
+        key: "io.tempo.jira__log-work-for-others",
+        name: "Log Work for Others",
+        id: "-1",
+        decided: Decided::Project(Permission::LogForOthers),
+    },
+    Known {
+        key: "io.tempo.jira__set-billable-hours",
+        name: "Set Billable Hours",
+        id: "-1",
+        decided: Decided::Project(Permission::SetBillable),
+    },
 ];
 
 impl Known {
@@ -131,6 +150,21 @@ impl Known {
             },
         }
     }
+}
+
+/// Lists every permission there is, without saying who has it.
+pub(super) fn all(_call: &mut Call<'_>) -> Answer {
+    let permissions: Map<String, Value> = KNOWN
+        .iter()
+        .map(|known| {
+            let kind = if known.is_global() { "GLOBAL" } else { "PROJECT" };
+            let shown = json!({
+                "key": known.key, "name": known.name, "description": known.name, "type": kind,
+            });
+            (known.key.to_owned(), shown)
+        })
+        .collect();
+    Ok(Reply::ok(&json!({"permissions": permissions})))
 }
 
 pub(super) fn mine(call: &mut Call<'_>) -> Answer {

@@ -96,7 +96,7 @@ fn answer(call: &mut Call<'_>, query: &Query) -> Answer {
     let max = query
         .max
         .unwrap_or(50)
-        .clamp(1, if fields.only_id() { 5000 } else { 100 });
+        .clamp(1, if fields.only_names() { 5000 } else { 100 });
     let mut found = site
         .issues
         .range(after + 1..)

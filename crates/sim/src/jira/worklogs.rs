@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::users::details;
 use super::{adf, error, named_issue};
+use crate::delivery::Flow;
 use crate::http::Reply;
 use crate::route::{Answer, Call};
 use crate::rules::Permission;
 use crate::site::Site;
 use crate::time::{jira_time, parse_jira_time, parse_pretty, pretty};
-use crate::webhook::Flow;
 use crate::worklog::JiraWorklog;
 
 /// The most worklogs an issue takes through Jira; Tempo doesn't mind this cap.

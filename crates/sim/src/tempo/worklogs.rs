@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::check::{self, Input};
 use super::{error, not_found};
+use crate::delivery::Flow;
 use crate::http::Reply;
 use crate::route::{Answer, Call};
 use crate::rules::Permission;
 use crate::site::Site;
 use crate::time::{iso_millis, iso_secs};
-use crate::webhook::Flow;
 use crate::worklog::Worklog;
 
 /// Writes a worklog as Tempo does: no issue key, no Jira id, `attributes.values` left out when there are none.

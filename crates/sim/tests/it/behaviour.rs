@@ -350,7 +350,7 @@ async fn losing_permissions_leaves_lists_with_ones_own_worklogs() {
     let listed = stage.tempo("GET", "/4/worklogs", None).await.body;
     assert_eq!(listed["metadata"]["count"], 1);
     assert_eq!(listed["results"][0]["tempoWorklogId"], own);
-    let path = "/rest/api/3/mypermissions?permissions=BROWSE_PROJECTS,EDIT_ALL_WORKLOGS&projectKey=SUP";
+    let path = "/rest/api/3/mypermissions?permissions=BROWSE_PROJECTS,EDIT_ALL_WORKLOGS,io.tempo.jira__view-all-worklogs&projectKey=SUP";
     let mine = stage.jira("GET", path, None).await.body;
     assert_eq!(mine["permissions"]["EDIT_ALL_WORKLOGS"]["havePermission"], false);
     assert_eq!(mine["permissions"]["BROWSE_PROJECTS"]["havePermission"], true);
@@ -361,6 +361,8 @@ async fn losing_permissions_leaves_lists_with_ones_own_worklogs() {
             .status,
         400
     );
+    let view_all = &mine["permissions"]["io.tempo.jira__view-all-worklogs"];
+    assert_eq!(view_all["havePermission"], false);
     stage.acme.set_permission(Some("SUP"), Permission::Browse, false);
     let path = format!("/4/worklogs/issue/{}", stage.acme.issue_id("SUP-1"));
     assert_eq!(stage.tempo("GET", &path, None).await.status, 404);
