@@ -10,9 +10,11 @@ pub mod counts;
 pub mod dynamodb;
 pub mod embedded;
 pub mod environment;
+pub mod secrets;
 
 pub use counts::TableCounts;
 pub use dynamodb::DynamoStore;
 pub use dynamodb::schema::TableSchema;
 pub use embedded::Embedded;
 pub use environment::{AwsEnvironment, EnvironmentError};
+pub use secrets::{SecretError, SecretSource, Secrets, SiteSecret};

@@ -1,0 +1,227 @@
+//! What a site's secret holds.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::error::Category;
+use sha2::{Digest, Sha256};
+
+/// How many characters of a digest are shown and kept: enough to tell two secrets apart.
+const DIGEST_CHARS: usize = 16;
+
+/// A site's tokens and webhook secrets.
+#[derive(Clone)]
+pub struct SiteSecret {
+    /// Tempo's token.
+    pub tempo_token: SecretString,
+    /// The account that `jira_token` belongs to.
+    pub jira_email: String,
+    /// Jira's token.
+    pub jira_token: SecretString,
+    /// What Jira's webhooks may be signed with.
+    pub jira_webhook_secrets: Vec<SecretString>,
+    /// What Tempo's webhooks may be signed with.
+    pub tempo_webhook_secrets: Vec<SecretString>,
+    /// What a new Tempo token is got with, where Tempo is used through OAuth.
+    pub tempo_oauth: Option<TempoOauth>,
+}
+
+/// What a new Tempo token is got with.
+#[derive(Clone)]
+pub struct TempoOauth {
+    /// The client.
+    pub client_id: String,
+    /// The client's secret.
+    pub client_secret: SecretString,
+    /// The refresh token.
+    pub refresh_token: SecretString,
+    /// When `tempo_token` runs out, when known.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The JSON of design section 5.2. Everything is optional here, so that what's missing is named by us.
+#[derive(Deserialize)]
+struct Wire {
+    tempo_token: Option<String>,
+    jira_email: Option<String>,
+    jira_token: Option<String>,
+    #[serde(default)]
+    jira_webhook_secrets: Vec<String>,
+    #[serde(default)]
+    tempo_webhook_secrets: Vec<String>,
+    tempo_client_id: Option<String>,
+    tempo_client_secret: Option<String>,
+    tempo_refresh_token: Option<String>,
+    tempo_expires_at: Option<Moment>,
+}
+
+/// A moment, as seconds since 1970 or as RFC 3339.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Moment {
+    Seconds(i64),
+    Text(String),
+}
+
+impl SiteSecret {
+    /// Reads the JSON. The error says what is wrong without showing any of the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim_start_matches('\u{feff}');
+        // serde's own words may quote a value, so only the place is told.
+        let wire: Wire = serde_json::from_str(text).map_err(|error| {
+            let what = match error.classify() {
+                Category::Data => "holds a value of the wrong kind",
+                _ => "is not JSON",
+            };
+            format!("{what} at line {}, column {}", error.line(), error.column())
+        })?;
+        let oauth = match (
+            &wire.tempo_client_id,
+            &wire.tempo_client_secret,
+            &wire.tempo_refresh_token,
+        ) {
+            (None, None, None) => None,
+            _ => Some(TempoOauth {
+                client_id: present("tempo_client_id", wire.tempo_client_id)?,
+                client_secret: present("tempo_client_secret", wire.tempo_client_secret)?.into(),
+                refresh_token: present("tempo_refresh_token", wire.tempo_refresh_token)?.into(),
+                expires_at: wire.tempo_expires_at.map(moment).transpose()?,
+            }),
+        };
+        Ok(Self {
+            tempo_token: present("tempo_token", wire.tempo_token)?.into(),
+            jira_email: present("jira_email", wire.jira_email)?,
+            jira_token: present("jira_token", wire.jira_token)?.into(),
+            jira_webhook_secrets: signing("jira_webhook_secrets", wire.jira_webhook_secrets)?,
+            tempo_webhook_secrets: signing("tempo_webhook_secrets", wire.tempo_webhook_secrets)?,
+            tempo_oauth: oauth,
+        })
+    }
+
+    /// Returns a digest of what the site is called with: another one means that the credentials changed.
+    pub fn credentials_digest(&self) -> String {
+        digest([
+            self.tempo_token.expose_secret(),
+            &self.jira_email,
+            self.jira_token.expose_secret(),
+        ])
+    }
+
+    /// Returns a digest of what webhooks are checked with.
+    pub fn webhook_digest(&self) -> String {
+        let lists = [&self.jira_webhook_secrets, &self.tempo_webhook_secrets];
+        // A digest of digests, so that moving a secret from one list to the other shows.
+        let digests = lists.map(|list| digest(list.iter().map(ExposeSecret::expose_secret)));
+        digest(digests.iter().map(String::as_str))
+    }
+}
+
+// By hand, so that no field ever slips in.
+impl fmt::Debug for SiteSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SiteSecret")
+            .field("digest", &self.credentials_digest())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TempoOauth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TempoOauth")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+fn present(field: &str, value: Option<String>) -> Result<String, String> {
+    match value {
+        Some(value) if !value.trim().is_empty() => Ok(value),
+        Some(_) => Err(format!("has an empty `{field}`")),
+        None => Err(format!("has no `{field}`")),
+    }
+}
+
+/// An empty signing secret would let anybody sign.
+fn signing(field: &str, values: Vec<String>) -> Result<Vec<SecretString>, String> {
+    if values.iter().any(|value| value.trim().is_empty()) {
+        return Err(format!("has an empty entry in `{field}`"));
+    }
+    Ok(values.into_iter().map(SecretString::from).collect())
+}
+
+fn moment(moment: Moment) -> Result<Timestamp, String> {
+    let parsed = match moment {
+        Moment::Seconds(second) => Timestamp::from_second(second).ok(),
+        Moment::Text(text) => text.parse().ok(),
+    };
+    parsed.ok_or_else(|| "has a `tempo_expires_at` that is no time".to_owned())
+}
+
+fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut text = hex::encode(hash.finalize());
+    text.truncate(DIGEST_CHARS);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"tempo_token":"hush-t","jira_email":"bot@acme.example","jira_token":"hush-j",
+        "jira_webhook_secrets":["hush-w"],"tempo_webhook_secrets":[]}"#;
+
+    #[test]
+    fn a_secret_is_read_and_never_shown() {
+        let secret = SiteSecret::parse(GOOD).unwrap();
+        assert_eq!(secret.jira_token.expose_secret(), "hush-j");
+        assert_eq!(secret.jira_webhook_secrets.len(), 1);
+        assert!(!format!("{secret:?}").contains("hush"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_text() {
+        let cases = [
+            ("hush", "is not JSON at line 1, column 1"),
+            (r#"{"tempo_token":"hush","#, "is not JSON at line 1, column 22"),
+            (
+                r#"{"tempo_token":77}"#,
+                "holds a value of the wrong kind at line 1, column 17",
+            ),
+            (
+                r#"{"tempo_token":"hush","jira_email":"e"}"#,
+                "has no `jira_token`",
+            ),
+            (
+                r#"{"tempo_token":" ","jira_email":"e","jira_token":"hush"}"#,
+                "has an empty `tempo_token`",
+            ),
+            (
+                r#"{"tempo_token":"t","jira_email":"e","jira_token":"hush","jira_webhook_secrets":[""]}"#,
+                "has an empty entry in `jira_webhook_secrets`",
+            ),
+            (
+                r#"{"tempo_token":"t","jira_email":"e","jira_token":"hush","tempo_client_id":"c"}"#,
+                "has no `tempo_client_secret`",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(SiteSecret::parse(text).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn the_digest_tells_a_change() {
+        let before = SiteSecret::parse(GOOD).unwrap();
+        let after = SiteSecret::parse(&GOOD.replace("hush-t", "hush-u")).unwrap();
+        assert_ne!(before.credentials_digest(), after.credentials_digest());
+        assert_eq!(before.webhook_digest(), after.webhook_digest());
+        assert_eq!(before.credentials_digest().len(), 16);
+    }
+}
