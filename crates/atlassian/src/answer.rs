@@ -32,17 +32,23 @@ impl Misread {
 
 impl From<serde_json::Error> for Misread {
     fn from(error: serde_json::Error) -> Self {
-        // Its own text quotes values.
+        // Its own text may quote values; these beginnings do not.
+        let text = error.to_string();
+        let known = ["missing field `", "not a", "a negative number", "invalid type"];
         let what = match error.classify() {
-            serde_json::error::Category::Data => "unexpected value",
+            serde_json::error::Category::Data => match known.iter().find(|known| text.starts_with(**known)) {
+                Some(&"invalid type") => "a value of another type",
+                Some(_) => text.split(" at line ").next().unwrap_or_default(),
+                None => "an unexpected value",
+            },
             serde_json::error::Category::Eof => "cut short",
             _ => "not JSON",
         };
-        Self(format!(
-            "{what} at line {} column {}",
-            error.line(),
-            error.column()
-        ))
+        match error.line() {
+            // It was read from a value, which has no lines.
+            0 => Self(what.to_owned()),
+            line => Self(format!("{what} at line {line} column {}", error.column())),
+        }
     }
 }
 

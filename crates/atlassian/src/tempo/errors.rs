@@ -178,9 +178,9 @@ mod tests {
         );
         check(
             400,
-            r#"{"errors":{"message":"Account 'xyz' not found"}}"#,
+            r#"{"errors":{"message":"Account 'ACME' was not found"}}"#,
             Reason::Rejected,
-            "Account 'xyz' not found",
+            "Account 'ACME' was not found",
         );
         check(403, "Period is closed", Reason::PeriodClosed, "Period is closed");
         check(

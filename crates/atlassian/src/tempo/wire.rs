@@ -11,6 +11,7 @@ use tandem_engine::ports::site::{AttributeDefinition, DeletedPage, DeletedRow, P
 use url::Url;
 
 use crate::answer::{Misread, json};
+use crate::redact::excerpt;
 use crate::{instant, lenient};
 
 #[derive(Deserialize)]
@@ -209,22 +210,38 @@ fn same_service(next: &Url, base: &Url) -> bool {
         || (is_tempo(next) && is_tempo(base))
 }
 
-/// Reads a page of worklogs asked for at `offset`. Rows that name no issue belong to `issue`; where that is
-/// not known either they are left out, because nobody could say what they are about.
+/// Reads a page of worklogs asked for at `offset`. Rows that name no issue belong to `issue`.
+///
+/// A row that does not parse, or names no issue where `issue` is not known either, is put aside in `bad`: one
+/// odd worklog must not hide the others.
 pub fn page(body: &[u8], base: &Url, offset: u64, issue: Option<IssueId>) -> Result<Page<Worklog>, Misread> {
-    let wire: PageWire<WorklogWire> = json(body)?;
+    let wire: PageWire<Value> = json(body)?;
     let next = wire.metadata.next_offset(base, offset, wire.results.len())?;
-    let mut rows = Vec::with_capacity(wire.results.len());
-    for row in wire.results {
-        match row.issue().or(issue) {
-            Some(issue) => rows.push(row.into_worklog(issue)),
-            None => tracing::warn!(
-                worklog.id = row.tempo_worklog_id,
-                "Left out a worklog that names no issue"
-            ),
+    let mut page = Page {
+        rows: Vec::with_capacity(wire.results.len()),
+        next,
+        bad: Vec::new(),
+    };
+    for value in wire.results {
+        let row = WorklogWire::deserialize(&value)
+            .map_err(Misread::from)
+            .and_then(|row| {
+                let issue = row
+                    .issue()
+                    .or(issue)
+                    .ok_or_else(|| Misread::new("the worklog names no issue"))?;
+                Ok(row.into_worklog(issue))
+            });
+        match row {
+            Ok(row) => page.rows.push(row),
+            Err(misread) => page.bad.push(format!(
+                "{} ({})",
+                excerpt(value.to_string().as_bytes(), None),
+                misread.0
+            )),
         }
     }
-    Ok(Page { rows, next })
+    Ok(page)
 }
 
 #[derive(Deserialize)]
