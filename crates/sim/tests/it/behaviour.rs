@@ -685,3 +685,55 @@ async fn twelve_thousand_worklogs_on_an_issue_are_listed_in_pages_of_five_thousa
         .await;
     assert_eq!(full.status, 413, "only Jira minds how many there are");
 }
+
+#[tokio::test]
+async fn everything_also_stands_behind_one_address_and_people_act_through_control() {
+    let stage = stage();
+    let ask = async |method: &str, path: &str, body: Option<Value>| {
+        let url = format!("http://127.0.0.1:8000{path}");
+        crate::harness::call(stage.sim.router(), method, &url, "Bearer tempo-acme", body).await
+    };
+    let log = json!({"issue": "SUP-1", "author": ANN, "date": "2026-03-02", "seconds": 60, "billable": 0});
+    for _ in 0..2 {
+        assert_eq!(
+            ask("POST", "/control/sites/acme/log", Some(log.clone()))
+                .await
+                .status,
+            200
+        );
+    }
+    let page = ask("GET", "/tempo/4/worklogs?limit=1", None).await.body;
+    let next = page["metadata"]["next"].as_str().unwrap();
+    assert!(
+        next.starts_with("http://127.0.0.1:8000/tempo/4/worklogs?"),
+        "{next}"
+    );
+    let id = stage.acme.worklogs()[0].id;
+    let path = format!("/control/sites/acme/worklogs/{id}");
+    assert_eq!(
+        ask("POST", &format!("{path}/edit"), Some(json!({"seconds": 120})))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        ask("POST", &format!("{path}/move"), Some(json!({"issue": "DEV-1"})))
+            .await
+            .status,
+        200
+    );
+    let state = ask("GET", "/control/state", None).await.body;
+    let shown = &state["sites"]["acme"]["worklogs"][0];
+    assert_eq!(
+        (&shown["issueKey"], &shown["time_spent_secs"]),
+        (&json!("DEV-1"), &json!(120))
+    );
+    assert_eq!(ask("POST", &format!("{path}/delete"), None).await.status, 200);
+    let refused = ask("POST", &format!("{path}/delete"), None).await;
+    assert_eq!(
+        (refused.status, &refused.body["error"]),
+        (400, &json!("there is no such worklog"))
+    );
+    assert_eq!(ask("GET", "/jira/acme/rest/api/3/myself", None).await.status, 401);
+    assert_eq!(ask("GET", "/nothing", None).await.status, 404);
+}
