@@ -24,7 +24,9 @@ pub(crate) fn refusal(call: &Call, answer: &Answer, credentials: Option<&SiteCre
         Vendor::Tempo => tempo::errors::text(&answer.body),
         Vendor::Jira => jira::errors::text(&answer.body),
     };
-    let mut message = redact::message(&said, credentials);
+    let sent_secret = call.body.as_ref().and_then(|body| body.get("secret")?.as_str());
+    let shown = sent_secret.map_or_else(|| said.clone(), |secret| redact::without_secret(&said, secret));
+    let mut message = redact::message(&shown, credentials);
     if message.is_empty() {
         message = format!("{} without a message", status.as_u16());
     }

@@ -24,6 +24,14 @@ pub fn message(text: &str, credentials: Option<&SiteCredentials>) -> String {
     truncate(&text)
 }
 
+/// Takes every piece of one more secret out of a text: one that is sent in a body, such as a webhook's.
+pub(crate) fn without_secret(text: &str, secret: &str) -> String {
+    match secret.is_empty() {
+        true => text.to_owned(),
+        false => without_pieces(head(text), secret),
+    }
+}
+
 /// Shows the beginning of an answer without its content: in JSON the keys and the structure stay, values go.
 ///
 /// Works on broken JSON too, because that is when it is needed. Anything else is treated as [`message`] does,

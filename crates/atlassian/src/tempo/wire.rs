@@ -7,7 +7,7 @@ use jiff::civil::{Date, Time};
 use serde::Deserialize;
 use serde_json::Value;
 use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, Worklog, WorklogId};
-use tandem_engine::ports::site::{AttributeDefinition, DeletedPage, DeletedRow, Page, SiteRules};
+use tandem_engine::ports::site::{AttributeDefinition, BadRow, DeletedPage, DeletedRow, Page, SiteRules};
 use url::Url;
 
 use crate::answer::{Misread, json};
@@ -234,11 +234,10 @@ pub fn page(body: &[u8], base: &Url, offset: u64, issue: Option<IssueId>) -> Res
             });
         match row {
             Ok(row) => page.rows.push(row),
-            Err(misread) => page.bad.push(format!(
-                "{} ({})",
-                excerpt(value.to_string().as_bytes(), None),
-                misread.0
-            )),
+            Err(misread) => page.bad.push(BadRow {
+                id: lenient::scalar_number(&value["tempoWorklogId"]).map(WorklogId),
+                text: format!("{}: {}", misread.0, excerpt(value.to_string().as_bytes(), None)),
+            }),
         }
     }
     Ok(page)

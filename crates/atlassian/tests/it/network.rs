@@ -103,6 +103,7 @@ async fn an_endless_answer_is_cut() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await;
         let _ = stream
             .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
             .await;

@@ -82,14 +82,18 @@ async fn an_odd_row_does_not_hide_the_others() {
     let world = world([ok(page(rows.clone(), None)), ok(page(rows, None))]);
     let found = world.site.list_changed(Timestamp::UNIX_EPOCH, 0).await.unwrap();
     assert_eq!(found.rows.iter().map(|row| row.id.0).collect::<Vec<_>>(), [7]);
-    assert_eq!(found.bad.len(), 2);
-    assert!(found.bad[0].ends_with("(not a date)"), "{:?}", found.bad);
+    assert_eq!(
+        found.bad.iter().map(|bad| bad.id).collect::<Vec<_>>(),
+        [Some(WorklogId(8)), Some(WorklogId(9))]
+    );
+    assert!(found.bad[0].text.starts_with("not a date: {"), "{:?}", found.bad);
     assert!(
-        found.bad[1].ends_with("(the worklog names no issue)"),
+        found.bad[1].text.starts_with("the worklog names no issue: {"),
         "{:?}",
         found.bad
     );
-    assert!(!found.bad.concat().contains("Ann") && !found.bad.concat().contains("Pairing"));
+    let texts = format!("{:?}", found.bad);
+    assert!(!texts.contains("Ann") && !texts.contains("Pairing"), "{texts}");
     let found = world.site.list_issue(ISSUE, 0).await.unwrap();
     assert_eq!(
         (found.rows.len(), found.bad.len()),
@@ -638,4 +642,56 @@ async fn rules_and_attributes_are_read() {
     assert_eq!(attributes[0].names["u1"], "One");
     assert_eq!(attributes[0].names["u2"], "u2");
     assert!(attributes[0].required);
+}
+
+#[tokio::test]
+async fn a_webhook_secret_that_is_echoed_is_not_shown() {
+    let secret = "webhook-secret-0123456789";
+    let world = world([answer(
+        400,
+        format!(r#"{{"errorMessages":["bad value {secret}"]}}"#),
+    )]);
+    let error = world
+        .site
+        .create_jira_webhook("t", "https://h.example", "", &secret.to_owned().into())
+        .await
+        .unwrap_err();
+    assert_eq!(error.message, "bad value …");
+}
+
+#[tokio::test]
+async fn webhooks_are_set_up_and_removed() {
+    let subscription = json!({"id": "s1", "event": "worklog.created", "url": "https://h.example/t", "active": false,
+        "sharedSecret": "k", "self": "x", "createdAt": "x", "updatedAt": "x"});
+    let hook = json!({"name": "t", "url": "https://h.example/j", "events": ["worklog_created"], "enabled": true,
+        "self": "https://acme.atlassian.net/rest/webhooks/1.0/webhook/72", "isSigned": true});
+    let world = world([
+        ok(json!({"results": [subscription.clone()], "metadata": {"count": 1}, "self": "x"})),
+        ok(subscription),
+        answer(204, ""),
+        answer(404, ""),
+        ok(json!([hook])),
+        answer(204, ""),
+        answer(409, r#"{"errors":[{"message":"exists"}]}"#),
+    ]);
+    assert!(!world.site.tempo_webhooks().await.unwrap()[0].active);
+    let made = world
+        .site
+        .create_tempo_webhook("worklog.created", "https://h.example/t", "Tandem")
+        .await
+        .unwrap();
+    assert!(made.shared_secret.is_some() && !format!("{made:?}").contains("\"k\""));
+    world.site.refresh_tempo_webhook("s1").await.unwrap();
+    assert!(!world.site.delete_tempo_webhook("s1").await.unwrap());
+    let hooks = world.site.jira_webhooks().await.unwrap();
+    assert_eq!((hooks[0].id.as_str(), hooks[0].is_signed), ("72", Some(true)));
+    assert!(world.site.delete_jira_webhook("72").await.unwrap());
+    let error = world
+        .site
+        .create_tempo_webhook("worklog.created", "https://h.example/t", "Tandem")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, SiteErrorKind::Busy);
+    assert_eq!(world.asked()[2], "PATCH /4/webhooks/subscriptions/s1/refresh");
+    assert_eq!(world.asked()[5], "DELETE /rest/webhooks/1.0/webhook/72");
 }
