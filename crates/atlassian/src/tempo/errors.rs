@@ -102,6 +102,19 @@ const PERSON_UNFIT: [&str; 12] = [
     "can't log",
 ];
 
+/// Says whether it is the person who may not, rather than "you", the service user, for them.
+fn lacks_permission_itself(message: &str) -> bool {
+    let spoken_to = message
+        .split(|c: char| !c.is_alphanumeric())
+        .any(|word| word == "you");
+    ["does not have", "doesn't have", "has no", "lacks"]
+        .iter()
+        .any(|words| message.contains(words))
+        && message.contains("permission")
+        && !spoken_to
+        && !message.contains("for other")
+}
+
 fn names_a_person(message: &str) -> bool {
     message.split(|c: char| !c.is_alphanumeric()).any(|word| {
         matches!(
@@ -163,6 +176,22 @@ mod tests {
             Reason::AuthorUnmapped,
             "Worker is not allowed to log work",
         );
+        for (said, expected) in [
+            (
+                "User '5f60:1' does not have permission to work on the issue",
+                Reason::AuthorUnmapped,
+            ),
+            (
+                "User does not have permission to log work for others",
+                Reason::PermissionMissing,
+            ),
+            (
+                "You do not have permission to log work for this user",
+                Reason::PermissionMissing,
+            ),
+        ] {
+            check(400, said, expected, said);
+        }
         check(400, "Period is closed", Reason::PeriodClosed, "Period is closed");
         check(
             400,
