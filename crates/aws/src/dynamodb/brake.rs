@@ -3,6 +3,8 @@
 //! Deletes are registered under a round's number, and a release begins the next round. So a release forgets
 //! everything at once, however much it is, and whatever the clocks say.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{ConnectionName, SiteName, WorklogId};
@@ -31,18 +33,14 @@ impl DynamoStore {
             Some(item) => row::optional_number(&item, "round")?.unwrap_or(0),
             None => 0_u64,
         };
-        let keys: Vec<Key> = deletes
+        let mut new: BTreeSet<Key> = deletes
             .iter()
             .map(|(site, worklog)| Key::brake_delete(connection, round, site, *worklog))
             .collect();
         // Each counts from its first time. Two runners that register one at the same moment write the same.
-        let mut known = Vec::new();
-        for item in self.get_all(keys.iter().cloned()).await? {
-            known.push(row::key(&item)?);
+        for item in self.get_all(new.iter().cloned()).await? {
+            new.remove(&row::key(&item)?);
         }
-        let mut new: Vec<Key> = keys.into_iter().filter(|key| !known.contains(key)).collect();
-        new.sort();
-        new.dedup();
         let rows = new.iter().map(|key| {
             let mut item = row::expiring(row::bare(key), after(now, DELETE_KEPT));
             item.insert("at".to_owned(), time(now));

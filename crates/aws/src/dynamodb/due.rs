@@ -329,3 +329,78 @@ pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
         .and_then(|by| at.checked_add(by).ok())
         .unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use tandem_core::{IssueId, LinkKey};
+    use tandem_engine::ports::Store;
+    use tandem_engine::ports::store::Hint;
+
+    use super::*;
+    use crate::Embedded;
+    use crate::dynamodb::schema::TABLE;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn key() -> DueKey {
+        DueKey::Link(LinkKey {
+            connection: "c".into(),
+            a: IssueId(1),
+            b: IssueId(2),
+        })
+    }
+
+    async fn hint(store: &DynamoStore, second: i64) {
+        let hint = Hint {
+            key: key(),
+            lane: Lane::Live,
+            ready_at: at(second),
+            announced: Vec::new(),
+            force: false,
+        };
+        store.hint(&[hint], &[], at(second)).await.unwrap();
+    }
+
+    async fn wakes(store: &DynamoStore) -> bool {
+        store
+            .get(&Key::due(&key()))
+            .await
+            .unwrap()
+            .unwrap()
+            .contains_key(TABLE.wake)
+    }
+
+    // The stream's filter looks at the row as each of these leaves it.
+    #[tokio::test]
+    async fn hints_wake_the_worker_and_its_own_updates_do_not() {
+        let store = Embedded::open(None).await.unwrap().store();
+        let lease = Duration::from_secs(60);
+        let again = |second| Finish::Again {
+            at: at(second),
+            attempts: 1,
+            reason: None,
+            detail: None,
+            quiet: false,
+            announced: Vec::new(),
+        };
+        hint(&store, 0).await;
+        assert!(wakes(&store).await);
+        let taken = store.take(&key(), "me", at(1), lease).await.unwrap().unwrap();
+        assert!(!wakes(&store).await);
+        assert!(store.renew(&key(), "me", at(2), lease).await.unwrap());
+        assert!(!wakes(&store).await);
+        store.finish(&taken, "me", &again(30), at(3)).await.unwrap();
+        assert!(!wakes(&store).await);
+        for finish in [again(90), Finish::Done] {
+            let taken = store.take(&key(), "me", at(30), lease).await.unwrap().unwrap();
+            hint(&store, 31).await;
+            store.finish(&taken, "me", &finish, at(32)).await.unwrap();
+            assert!(
+                wakes(&store).await,
+                "the newer hint could not be followed until now"
+            );
+        }
+    }
+}

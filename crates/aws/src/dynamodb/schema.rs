@@ -126,3 +126,46 @@ fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, StoreError> {
         .build()
         .map_err(invalid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Embedded;
+
+    #[tokio::test]
+    async fn the_table_is_made_as_defined_and_making_it_again_does_no_harm() {
+        let store = Embedded::open(None).await.unwrap().store();
+        store.create_table().await.unwrap();
+        let described = store
+            .client
+            .describe_table()
+            .table_name(&store.table)
+            .send()
+            .await
+            .unwrap();
+        let table = described.table.unwrap();
+        let names = |keys: &[KeySchemaElement]| {
+            keys.iter()
+                .map(|key| key.attribute_name.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(table.key_schema()), [TABLE.partition_key, TABLE.sort_key]);
+        let index = &table.global_secondary_indexes()[0];
+        assert_eq!(index.index_name(), Some(TABLE.index));
+        assert_eq!(
+            names(index.key_schema()),
+            [TABLE.index_partition_key, TABLE.index_sort_key]
+        );
+        let ttl = store
+            .client
+            .describe_time_to_live()
+            .table_name(&store.table)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            ttl.time_to_live_description.unwrap().attribute_name.as_deref(),
+            Some(TABLE.ttl)
+        );
+    }
+}

@@ -62,7 +62,7 @@ async fn slots_are_spaced_exactly_and_impatience_takes_none() {
 async fn eight_at_once_get_eight_slots() {
     let embedded = tandem_aws::Embedded::open(None).await.unwrap();
     // Each its own process, as far as memory goes.
-    let stores: Vec<_> = (0..8).map(|_| embedded.store()).collect();
+    let stores: Vec<_> = (0..8).map(|_| yielding(&embedded)).collect();
     let site: SiteName = acme();
     let now = at(5);
     let slots = join_all(

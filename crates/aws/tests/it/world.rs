@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use jiff::{SignedDuration, Timestamp};
 use tandem_aws::{DynamoStore, Embedded};
 use tandem_core::{
@@ -25,7 +29,32 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn store() -> DynamoStore {
-    Embedded::open(None).await.unwrap().store()
+    yielding(&Embedded::open(None).await.unwrap())
+}
+
+/// A store whose every request lets others go first, as a network would: what is meant to be at once then
+/// really comes in between.
+pub(crate) fn yielding(embedded: &Embedded) -> DynamoStore {
+    embedded.store_through(|client| {
+        http_client_fn(move |settings, components| {
+            SharedHttpConnector::new(Yielding(client.http_connector(settings, components)))
+        })
+    })
+}
+
+#[derive(Clone, Debug)]
+struct Yielding(SharedHttpConnector);
+
+impl HttpConnector for Yielding {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let inner = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            tokio::task::yield_now().await;
+            let answer = inner.call(request).await;
+            tokio::task::yield_now().await;
+            answer
+        })
+    }
 }
 
 pub(crate) fn connection() -> ConnectionName {
