@@ -69,6 +69,7 @@ pub fn reason(status: StatusCode, message: &str) -> Reason {
         StatusCode::BAD_REQUEST => match () {
             _ if has(&["attribute"]) && has(&["required", "mandatory"]) => Reason::AttributeRequired,
             _ if names_a_person(&message) && has(&PERSON_UNFIT) => Reason::AuthorUnmapped,
+            _ if names_a_person(&message) && lacks_permission_itself(&message) => Reason::AuthorUnmapped,
             _ if closed => Reason::PeriodClosed,
             _ if has(&[
                 "permission",
