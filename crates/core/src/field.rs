@@ -30,15 +30,7 @@ pub enum Field {
 
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Field::Author => "author",
-            Field::StartDate => "start date",
-            Field::StartTime => "start time",
-            Field::TimeSpent => "time spent",
-            Field::Billable => "billable",
-            Field::Description => "description",
-            Field::Attribute(_) => "attribute",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -85,6 +77,19 @@ impl Value {
 }
 
 impl Field {
+    /// Returns the field's name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::Author => "author",
+            Field::StartDate => "start date",
+            Field::StartTime => "start time",
+            Field::TimeSpent => "time spent",
+            Field::Billable => "billable",
+            Field::Description => "description",
+            Field::Attribute(_) => "attribute",
+        }
+    }
+
     /// Returns the fields that a connection keeps the same.
     pub(crate) fn all(rules: &Rules) -> impl Iterator<Item = Field> + use<> {
         const FIXED: [Field; 6] = [

@@ -112,6 +112,11 @@ pub(crate) fn mean_the_same(field: Field, now: &Sides<Content>, rules: &Rules, l
     })
 }
 
+/// Returns the names of the fields that do not mean the same on both sides.
+pub fn differing(now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> Vec<&'static str> {
+    Field::all(rules).filter(|field| !mean_the_same(*field, now, rules, lookups)).map(Field::name).collect()
+}
+
 fn settle(
     field: Field,
     values: &Sides<Value>,

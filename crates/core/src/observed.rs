@@ -19,6 +19,8 @@ pub struct Observed {
     pub now: Timestamp,
     /// The complete listings of both issues, by worklog.
     pub listings: Sides<BTreeMap<WorklogId, Worklog>>,
+    /// Listed worklogs that cannot be read, with what is wrong.
+    pub unreadable: Sides<BTreeMap<WorklogId, String>>,
     /// Twins left behind on another issue by a move, fetched one by one.
     pub strays: Sides<BTreeMap<WorklogId, Worklog>>,
     /// The link's pairs, whatever their state, and those of other links whose worklog turned up here.
@@ -93,6 +95,7 @@ impl Observed {
             link,
             now,
             listings: Sides::default(),
+            unreadable: Sides::default(),
             strays: Sides::default(),
             pairs: Vec::new(),
             foreign: Sides::default(),

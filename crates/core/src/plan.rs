@@ -389,6 +389,13 @@ impl<'o> Planner<'o> {
     }
 
     fn missing(&mut self, pair: Pair, side: Side, found: Sides<Option<Content>>) {
+        for side in Side::BOTH {
+            let unreadable = pair.ids[side].and_then(|id| self.observed.unreadable[side].get(&id));
+            if let Some(text) = unreadable {
+                let why = Unrenderable { reason: Reason::Rejected, detail: format!("side {side} answered: {text}") };
+                return self.park(pair, side, why, found);
+            }
+        }
         if let Some(written) = pair.written_at
             && self.observed.now < written + self.settings.grace
         {
@@ -542,6 +549,13 @@ impl<'o> Planner<'o> {
     fn newcomers(&mut self) {
         let observed = self.observed;
         for side in Side::BOTH {
+            for (id, text) in &observed.unreadable[side] {
+                if self.taken[side].insert(*id) {
+                    let pair = Pair::half(Pair::id_for(side, *id), observed.link.clone(), side, *id);
+                    let why = Unrenderable { reason: Reason::Rejected, detail: format!("side {side} answered: {text}") };
+                    self.park(pair, side, why, Sides::new(None, None));
+                }
+            }
             for worklog in observed.listings[side].values() {
                 if self.taken[side].contains(&worklog.id) || worklog.content.start_date < observed.since {
                     continue;

@@ -1,2 +1,29 @@
 //! Tandem's engine: the run, and the ports that it needs.
+//!
+//! Whatever triggers it, a run takes a link and nothing else: it observes both sides, the pairs and the
+//! evidence, plans with [`tandem_core::plan`], lets the checker refuse, executes, and records. It is async but
+//! owns no client; [`ports`] says what it needs.
+//!
+//! Start with [`run`].
+
+pub mod audit;
+pub mod discover;
+pub mod echo;
+pub mod error;
+pub mod execute;
+pub mod gate;
+pub mod ingest;
+pub mod learn;
+mod memory;
+pub mod observe;
+pub mod options;
+pub mod pass;
+pub mod people;
 pub mod ports;
+pub mod run;
+pub mod sweep;
+pub mod verify;
+
+pub use error::EngineError;
+pub use ingest::{Event, Stored};
+pub use options::{Connection, Engine, LinkSource, LinkSources, Options, Site};

@@ -2,4 +2,9 @@
 //!
 //! Start with [`config::Config`], which turns the text of `tandem.toml` into plain structs.
 
+pub mod clock;
 pub mod config;
+pub mod credentials;
+pub mod router;
+pub mod wiring;
+

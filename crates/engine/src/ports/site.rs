@@ -91,6 +91,17 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// The offset to ask for next; `None` on the last page.
     pub next: Option<u64>,
+    /// Rows that do not parse. The others stand.
+    pub bad: Vec<BadRow>,
+}
+
+/// A row of a listing that does not parse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// Its `tempoWorklogId`, when at least that can be read.
+    pub id: Option<WorklogId>,
+    /// What is wrong, and its first 200 characters, redacted.
+    pub text: String,
 }
 
 /// A worklog that a site says was deleted.

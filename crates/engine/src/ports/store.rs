@@ -562,13 +562,7 @@ pub trait Store: Send + Sync {
     // --- hints and due rows ---
 
     /// What a webhook needs to know before it answers: one request.
-    async fn lookup(
-        &self,
-        site: &SiteName,
-        issue: Option<IssueId>,
-        marks: &[String],
-        jira: Option<JiraWorklogId>,
-    ) -> Result<Lookup, StoreError>;
+    async fn lookup(&self, query: &LookupQuery<'_>) -> Result<Lookup, StoreError>;
     /// Stores hints and what else a webhook brought, in one request when there are at most 90 of them.
     async fn hint(&self, hints: &[Hint], extra: &[Op], now: Timestamp) -> Result<(), StoreError>;
     /// Lists rows that are ready, soonest first; leased ones whose lease has not run out are left out. May lag
@@ -709,6 +703,25 @@ pub trait Store: Send + Sync {
     async fn configs(&self, limit: usize) -> Result<Vec<ConfigVersion>, StoreError>;
 }
 
+/// What a webhook asks the table.
+#[derive(Clone, Debug)]
+pub struct LookupQuery<'a> {
+    /// The site that it came from.
+    pub site: &'a SiteName,
+    /// The issue that it is about, when told.
+    pub issue: Option<IssueId>,
+    /// Marks of own writes that it may be the echo of (see [`crate::echo`]); at most 10.
+    pub marks: &'a [String],
+    /// The Jira worklog that it is about.
+    pub jira: Option<JiraWorklogId>,
+    /// The Tempo worklog that it is about.
+    pub worklog: Option<WorklogId>,
+    /// The site's connections, for `worklog`.
+    pub connections: &'a [ConnectionName],
+    /// The present, to leave out echoes past their time.
+    pub now: Timestamp,
+}
+
 /// What a webhook needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Lookup {
@@ -718,4 +731,6 @@ pub struct Lookup {
     pub echoes: Vec<Echo>,
     /// The Tempo worklog that the Jira id belongs to, when known.
     pub worklog: Option<WorklogId>,
+    /// Where the Tempo worklog belongs, per connection where it does.
+    pub whereabouts: Vec<Whereabouts>,
 }

@@ -1,0 +1,417 @@
+//! Finding an issue's twin.
+//!
+//! Either side may hold the link. What was found, and what was not, is remembered; an issue without a twin is
+//! looked at again after a while.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use tandem_core::{IssueId, LinkKey, Side, Sides, SiteName};
+use tracing::{info, warn};
+
+use crate::error::EngineError;
+use crate::gate::signed;
+use crate::options::{Connection, Engine, LinkSource, Site};
+use crate::ports::site::{IssueRef, JiraIssue, SiteErrorKind};
+use crate::ports::store::{DueKey, Lane, LinkRow, Linked};
+
+/// How often the other side's issues are searched for ones that point here.
+const SCAN_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Issues that such a search looks at, at most.
+const SCAN_MAX: usize = 1000;
+
+/// Issues whose remote links such a search reads, at most: each is a request.
+const SCAN_LINKS_MAX: usize = 200;
+
+impl Engine {
+    /// Looks for the twin of an issue in each connection of its site, and hints at what is found.
+    pub(crate) async fn discover(&self, site: &SiteName, issue: IssueId, lane: Lane) -> Result<(), EngineError> {
+        let connections: Vec<(Connection, Side)> =
+            self.connections_of(site).map(|(connection, side)| (connection.clone(), side)).collect();
+        let mut links = Vec::new();
+        for (connection, side) in &connections {
+            links.extend(self.link_of(connection, *side, issue, lane).await?);
+        }
+        self.hint_all(links.into_iter().map(DueKey::Link).collect(), lane, false).await
+    }
+
+    /// Returns an issue's link in a connection: from the table, or by looking for it.
+    pub(crate) async fn link_of(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issue: IssueId,
+        lane: Lane,
+    ) -> Result<Option<LinkKey>, EngineError> {
+        let site = connection.sites[side].clone();
+        let now = self.clock.now();
+        let known = self.store.issues(&[(site.clone(), issue)]).await?.into_iter().next();
+        if let Some(row) = &known {
+            if let Some(link) = row.links.get(&connection.name) {
+                return Ok(Some(link.clone()));
+            }
+            if row.look_again.get(&connection.name).is_some_and(|again| *again > now) {
+                return Ok(None);
+            }
+        }
+        match self.find_twin(connection, side, issue, lane).await? {
+            Found::Twin { here, there, by } => {
+                let (a, b) = if side == Side::A { (&here, &there) } else { (&there, &here) };
+                match self.link_issues(connection, a, b, by).await? {
+                    Linked::New | Linked::Already => {
+                        let key = LinkKey { connection: connection.name.clone(), a: a.id, b: b.id };
+                        return Ok(Some(key));
+                    }
+                    Linked::Refused { side: taken, existing } => {
+                        warn!(
+                            connection.name = %connection.name,
+                            "{} and {} are not linked: the issue on {} already has the twin of {existing}",
+                            here.key, there.key, connection.sites[taken],
+                        );
+                        self.store
+                            .put_unlinked(&site, issue, Some(&here.key), &connection.name, now + signed(self.options.look_again))
+                            .await?;
+                    }
+                }
+            }
+            Found::Nothing { key } => {
+                let again = now + signed(self.options.look_again);
+                self.store.put_unlinked(&site, issue, key.as_deref(), &connection.name, again).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Records two issues as twins.
+    ///
+    /// # Errors
+    /// When the table fails. A second twin is not an error but an answer.
+    pub async fn link_issues(
+        &self,
+        connection: &Connection,
+        a: &JiraIssue,
+        b: &JiraIssue,
+        found_by: &str,
+    ) -> Result<Linked, EngineError> {
+        let key = LinkKey { connection: connection.name.clone(), a: a.id, b: b.id };
+        let row = LinkRow {
+            key: key.clone(),
+            a_key: Some(a.key.clone()),
+            b_key: Some(b.key.clone()),
+            found_by: found_by.to_string(),
+            since: self.clock.now(),
+            wait: None,
+        };
+        let linked = self.store.put_link(&row, &connection.sites).await?;
+        if linked == Linked::New {
+            info!(link.key = %key, "Linked {} and {} ({found_by})", a.key, b.key);
+        }
+        Ok(linked)
+    }
+
+    /// Makes the links that the configuration's tables name. What cannot be resolved now is tried with the next
+    /// call; what is linked already costs nothing.
+    ///
+    /// # Errors
+    /// When a site or the table fails.
+    pub async fn link_tables(&self, lane: Lane) -> Result<(), EngineError> {
+        for connection in &self.connections {
+            let sources = &connection.links;
+            if sources.table.is_empty() || !sources.from.contains(&LinkSource::Table) {
+                continue;
+            }
+            let note = format!("linked-table:{}", connection.name);
+            let wanted = format!("{:?}", sources.table);
+            if self.store.note(&note).await?.as_deref() == Some(wanted.as_str()) {
+                continue;
+            }
+            let mut complete = true;
+            for rows in sources.table.chunks(100) {
+                let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
+                for side in Side::BOTH {
+                    let site = self.site_of(connection, side)?;
+                    let refs: Vec<IssueRef> =
+                        rows.iter().map(|row| issue_ref(if side == Side::A { &row.0 } else { &row.1 })).collect();
+                    let issues = self.call(site, lane, async |client| client.issues(&refs, &[]).await).await?;
+                    for issue in issues {
+                        found[side].insert(issue.id.to_string(), issue.clone());
+                        found[side].insert(issue.key.to_uppercase(), issue);
+                    }
+                }
+                for (a, b) in rows {
+                    let (Some(a), Some(b)) = (found.a.get(&a.to_uppercase()), found.b.get(&b.to_uppercase())) else {
+                        warn!(connection.name = %connection.name, "{a} and {b} of the table are not linked: not both can be seen");
+                        complete = false;
+                        continue;
+                    };
+                    if let Linked::Refused { existing, .. } = self.link_issues(connection, a, b, "table").await? {
+                        warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key);
+                    }
+                }
+            }
+            if complete {
+                self.store.put_note(&note, &wanted).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn find_twin(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issue: IssueId,
+        lane: Lane,
+    ) -> Result<Found, EngineError> {
+        let here = self.site_of(connection, side)?;
+        let there = self.site_of(connection, side.other())?;
+        let fields: Vec<String> = connection.links.field[side].iter().cloned().collect();
+        let found = self.call(here, lane, async |client| client.issue(&IssueRef::Id(issue), &fields).await).await?;
+        let Some(own) = found else { return Ok(Found::Nothing { key: None }) };
+        let nothing = Found::Nothing { key: Some(own.key.clone()) };
+        if !self.in_scope(connection, side, own.id, lane).await? {
+            return Ok(nothing);
+        }
+        for source in &connection.links.from {
+            let named = match source {
+                LinkSource::Table => self.in_table(connection, side, &own),
+                LinkSource::RemoteLink => self.by_remote_link(here, there, &own, lane).await?,
+                LinkSource::Field => self.by_field(connection, side, there, &own),
+            };
+            let by = match source {
+                LinkSource::Table => "table",
+                LinkSource::RemoteLink => "remote-link",
+                LinkSource::Field => "field",
+            };
+            if let Some(twin) = named {
+                let seen = self.call(there, lane, async |client| client.issue(&twin, &[]).await).await?;
+                if let Some(twin) = seen
+                    && self.in_scope(connection, side.other(), twin.id, lane).await?
+                {
+                    return Ok(Found::Twin { here: own, there: twin, by });
+                }
+            }
+        }
+        if let Some((twin, by)) = self.pointing_here(connection, side, &own, lane).await? {
+            return Ok(Found::Twin { here: own, there: twin, by });
+        }
+        Ok(nothing)
+    }
+
+    async fn in_scope(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issue: IssueId,
+        lane: Lane,
+    ) -> Result<bool, EngineError> {
+        let Some(jql) = &connection.scope[side] else { return Ok(true) };
+        let site = self.site_of(connection, side)?;
+        let matched = self.call(site, lane, async |client| client.match_jql(jql, &[issue]).await).await?;
+        Ok(matched.contains(&issue))
+    }
+
+    fn in_table(&self, connection: &Connection, side: Side, own: &JiraIssue) -> Option<IssueRef> {
+        let id = own.id.to_string();
+        connection.links.table.iter().find_map(|(a, b)| {
+            let (ours, theirs) = if side == Side::A { (a, b) } else { (b, a) };
+            (ours.eq_ignore_ascii_case(&own.key) || *ours == id).then(|| issue_ref(theirs))
+        })
+    }
+
+    async fn by_remote_link(
+        &self,
+        here: &Site,
+        there: &Site,
+        own: &JiraIssue,
+        lane: Lane,
+    ) -> Result<Option<IssueRef>, EngineError> {
+        let links = self.call(here, lane, async |client| client.remote_links(own.id).await).await?;
+        Ok(links.into_iter().flatten().find_map(|link| key_at(&there.jira, &link.url)).map(IssueRef::Key))
+    }
+
+    fn by_field(&self, connection: &Connection, side: Side, there: &Site, own: &JiraIssue) -> Option<IssueRef> {
+        let field = connection.links.field[side].as_ref()?;
+        key_in(&there.jira, own.fields.get(field)?).map(IssueRef::Key)
+    }
+
+    /// Looks on the other side for an issue that points at this one.
+    ///
+    /// There is no query for it, so the other side's issues are searched once in a while and what they point at
+    /// is remembered.
+    async fn pointing_here(
+        &self,
+        connection: &Connection,
+        side: Side,
+        own: &JiraIssue,
+        lane: Lane,
+    ) -> Result<Option<(JiraIssue, &'static str)>, EngineError> {
+        let from = &connection.links.from;
+        let field = connection.links.field[side.other()].as_ref().filter(|_| from.contains(&LinkSource::Field));
+        let remote = from.contains(&LinkSource::RemoteLink);
+        if field.is_none() && !remote {
+            return Ok(None);
+        }
+        let (here, there) = (self.site_of(connection, side)?, self.site_of(connection, side.other())?);
+        let note = format!("scanned:{}:{}", connection.name, side.other());
+        let now = self.clock.now();
+        let known: Option<Scan> =
+            self.store.note(&note).await?.and_then(|text| serde_json::from_str(&text).ok());
+        let scan = match known.filter(|scan| scan.at > (now - SCAN_EVERY).as_second()) {
+            Some(scan) => scan,
+            None => {
+                let scan = self.scan(connection, side.other(), here, there, field, remote, lane).await?;
+                let text = serde_json::to_string(&scan).unwrap_or_default();
+                self.store.put_note(&note, &text).await?;
+                scan
+            }
+        };
+        let Some((twin, by_field)) = scan.points.get(&own.key.to_uppercase()) else { return Ok(None) };
+        let seen = self.call(there, lane, async |client| client.issue(&IssueRef::Id(*twin), &[]).await).await?;
+        let Some(twin) = seen else { return Ok(None) };
+        Ok(Some((twin, if *by_field { "field" } else { "remote-link" })))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one search over one side, with all it needs")]
+    async fn scan(
+        &self,
+        connection: &Connection,
+        side: Side,
+        target: &Site,
+        site: &Site,
+        field: Option<&String>,
+        remote: bool,
+        lane: Lane,
+    ) -> Result<Scan, EngineError> {
+        let mut points = BTreeMap::new();
+        let mut candidates: Vec<JiraIssue> = Vec::new();
+        let scope = connection.scope[side].clone();
+        let recent = || scope.clone().unwrap_or_else(|| "updated >= -90d".to_string());
+        let jql = match field {
+            Some(field) if !remote => {
+                let number = field.trim_start_matches("customfield_");
+                let set = format!("cf[{number}] is not EMPTY");
+                scope.as_ref().map_or(set.clone(), |scope| format!("({scope}) AND {set}"))
+            }
+            _ => recent(),
+        };
+        let fields: Vec<String> = field.into_iter().cloned().collect();
+        let mut cursor = None;
+        while candidates.len() < SCAN_MAX {
+            let page = self
+                .call(site, lane, async |client| client.search_issues(&jql, &fields, cursor.clone()).await)
+                .await;
+            let (issues, next) = match page {
+                Ok(page) => page,
+                // A field that is not there, or a query that this site does not take, is no link.
+                Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
+                    warn!(site.name = %site.name, "Issues of {} that point at their twin cannot be searched: {error}", site.name);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            candidates.extend(issues);
+            match next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        if let Some(field) = field {
+            for issue in &candidates {
+                if let Some(key) = issue.fields.get(field).and_then(|value| key_in(&target.jira, value)) {
+                    points.entry(key.to_uppercase()).or_insert((issue.id, true));
+                }
+            }
+        }
+        if remote {
+            let asked: Vec<(SiteName, IssueId)> =
+                candidates.iter().map(|issue| (site.name.clone(), issue.id)).collect();
+            let linked: Vec<IssueId> = self
+                .store
+                .issues(&asked)
+                .await?
+                .into_iter()
+                .filter(|row| row.links.contains_key(&connection.name))
+                .map(|row| row.issue)
+                .collect();
+            let open = candidates.iter().filter(|issue| !linked.contains(&issue.id));
+            for issue in open.take(SCAN_LINKS_MAX) {
+                let links = self.call(site, lane, async |client| client.remote_links(issue.id).await).await?;
+                for key in links.into_iter().flatten().filter_map(|link| key_at(&target.jira, &link.url)) {
+                    points.entry(key.to_uppercase()).or_insert((issue.id, false));
+                }
+            }
+        }
+        Ok(Scan { at: self.clock.now().as_second(), points })
+    }
+}
+
+enum Found {
+    Twin { here: JiraIssue, there: JiraIssue, by: &'static str },
+    Nothing { key: Option<String> },
+}
+
+/// Which issues of a side point at which keys of the other.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Scan {
+    at: i64,
+    points: BTreeMap<String, (IssueId, bool)>,
+}
+
+/// Reads a key or an id as people write it.
+pub fn issue_ref(text: &str) -> IssueRef {
+    match text.trim().parse() {
+        Ok(id) => IssueRef::Id(IssueId(id)),
+        Err(_) => IssueRef::Key(text.trim().to_uppercase()),
+    }
+}
+
+/// Returns the key of the issue that an address names, if it is one of this site's.
+fn key_at(site: &str, address: &str) -> Option<String> {
+    let site = site.trim_end_matches('/').to_lowercase();
+    let lower = address.trim().to_lowercase();
+    let rest = lower.strip_prefix(&site)?;
+    let key = rest.strip_prefix("/browse/").or_else(|| rest.split("selectedissue=").nth(1))?;
+    let key: String = key.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+    is_key(&key).then(|| key.to_uppercase())
+}
+
+/// Returns the key that a field's value holds: a key, an address, or text around one of them.
+fn key_in(site: &str, value: &serde_json::Value) -> Option<String> {
+    let text = match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(number) => number.to_string(),
+        other => other.get("value").and_then(|value| value.as_str())?.to_string(),
+    };
+    let text = text.trim();
+    if is_key(&text.to_lowercase()) {
+        return Some(text.to_uppercase());
+    }
+    text.split_whitespace().find_map(|word| key_at(site, word))
+}
+
+fn is_key(text: &str) -> bool {
+    text.rsplit_once('-').is_some_and(|(project, number)| {
+        project.starts_with(|c: char| c.is_ascii_alphabetic())
+            && project.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !number.is_empty()
+            && number.chars().all(|c| c.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_twin_is_read_from_a_key_or_an_address_of_the_other_site_only() {
+        let site = "https://globex.atlassian.net";
+        let json = |text: &str| serde_json::Value::String(text.into());
+        assert_eq!(key_in(site, &json("dev-9")).as_deref(), Some("DEV-9"));
+        assert_eq!(key_in(site, &json("see https://globex.atlassian.net/browse/DEV-9?x=1")).as_deref(), Some("DEV-9"));
+        assert_eq!(key_in(site, &json("https://other.atlassian.net/browse/DEV-9")), None);
+        assert_eq!(key_in(site, &json("later")), None);
+        assert_eq!(key_at("http://127.0.0.1:8001/jira/globex/", "http://127.0.0.1:8001/jira/globex/browse/DEV-9").as_deref(), Some("DEV-9"));
+    }
+}

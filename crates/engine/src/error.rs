@@ -1,0 +1,63 @@
+//! What can stop a run, and what then.
+
+use jiff::Timestamp;
+use tandem_core::{Reason, SiteName};
+
+use crate::ports::{SiteError, StoreError};
+
+/// Why a run, or a pass, did not go through.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The site's bucket is full. Nothing was sent.
+    #[error("{site} is busy until {until}")]
+    Deferred {
+        /// The site.
+        site: SiteName,
+        /// When there may be room.
+        until: Timestamp,
+    },
+    /// The site is paused: it rejects our credentials.
+    #[error("{site} is paused: {detail}")]
+    Paused {
+        /// The site.
+        site: SiteName,
+        /// What it said.
+        detail: String,
+        /// When one call is tried again.
+        until: Timestamp,
+    },
+    /// A call to a site failed.
+    #[error("{site}: {error}")]
+    Site {
+        /// The site.
+        site: SiteName,
+        /// What happened.
+        error: SiteError,
+    },
+    /// The link as a whole waits.
+    #[error("{reason}: {detail}")]
+    Parked {
+        /// Why.
+        reason: Reason,
+        /// What happened.
+        detail: String,
+    },
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another runner has the link, or changed what this run rests on.
+    #[error("another runner was faster")]
+    Lost,
+    /// A plan that breaks a promise was refused. A bug.
+    #[error("refused its own plan: {0}")]
+    Refused(#[from] tandem_core::check::Violation),
+    /// The configuration does not know this.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+impl EngineError {
+    pub(crate) fn site(site: &SiteName, error: SiteError) -> Self {
+        EngineError::Site { site: site.clone(), error }
+    }
+}

@@ -1,0 +1,633 @@
+//! Carrying out a plan.
+//!
+//! A write goes: slot, intent, call, record. A process that dies in between leaves an intent, and the next run
+//! knows what to look for. A step that a site refuses parks its pair and holds up nobody else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::observed::{Observed, Proof};
+use tandem_core::plan::{Action, Plan, Recorded, Step};
+use tandem_core::rules::Person;
+use tandem_core::{AccountId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog, WorklogId};
+use tracing::{info, warn};
+
+use crate::echo;
+use crate::error::EngineError;
+use crate::gate::signed;
+use crate::options::{Connection, Engine, Site};
+use crate::ports::site::{IssueRef, Outcome, SiteError, SiteErrorKind};
+use crate::ports::store::{
+    Claim, Committed, DueKey, DueRow, Echo, Evidence, EvidenceId, HistoryRow, Lane, Op, Origin, Root, Whereabouts,
+};
+
+/// How long a vendor call may take altogether; the client's deadline is shorter.
+const ATTEMPT: SignedDuration = SignedDuration::from_secs(40);
+
+/// How long an own write is recognised when it comes back. Tempo repeats a webhook for two and a half hours.
+const ECHO_FOR: SignedDuration = SignedDuration::from_hours(3);
+
+/// Jira tells less, so that a person's worklog may look the same: its echoes are recognised for less long.
+const JIRA_ECHO_FOR: SignedDuration = SignedDuration::from_mins(15);
+
+/// Failures in a row after which a run stops trying.
+const FAILURES_MAX: u32 = 3;
+
+/// An observation older than this is not written on when a newer hint has come in.
+const FRESH: SignedDuration = SignedDuration::from_secs(5);
+
+/// One look at one link, from lease to release.
+pub(crate) struct Run<'e> {
+    pub(crate) engine: &'e Engine,
+    pub(crate) connection: &'e Connection,
+    pub(crate) link: &'e LinkKey,
+    pub(crate) taken: &'e DueRow,
+    pub(crate) owner: &'e str,
+    pub(crate) lane: Lane,
+    pub(crate) started: Timestamp,
+    pub(crate) renewed: Timestamp,
+    pub(crate) report: Report,
+}
+
+/// What came of a run so far.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Pairs with which something went wrong; left alone for the rest of the run.
+    pub(crate) failed: BTreeSet<PairId>,
+    /// The first failure that time may heal, for the due row.
+    pub(crate) trouble: Option<(Option<Timestamp>, String)>,
+    failures_in_row: u32,
+    /// Vendor writes that went through.
+    pub(crate) written: usize,
+    /// Steps carried out, row-only ones included.
+    pub(crate) steps: usize,
+    /// Worklogs whose Jira id is to be learned, per side.
+    pub(crate) to_learn: BTreeMap<Side, Vec<WorklogId>>,
+    /// The run has had its time, or a newer hint came: go on at once in another run.
+    pub(crate) unfinished: bool,
+}
+
+enum Fate {
+    Done,
+    /// Left as it is; other steps go on.
+    Skipped,
+    /// What the planner rests on changed: plan again in this run.
+    PlanAgain,
+}
+
+impl Run<'_> {
+    /// Carries out the steps of a plan and keeps `observed` in step with what was done.
+    pub(crate) async fn execute(&mut self, plan: &Plan, observed: &mut Observed) -> Result<(), EngineError> {
+        for step in &plan.steps {
+            if self.report.failed.contains(&step.pair.id) {
+                continue;
+            }
+            if self.report.unfinished || self.report.failures_in_row >= FAILURES_MAX {
+                self.report.unfinished = true;
+                return Ok(());
+            }
+            let fate = match &step.action {
+                Action::Record(recorded) => self.record(step, *recorded, observed).await?,
+                _ => self.write(step, observed).await?,
+            };
+            match fate {
+                Fate::Done => self.report.steps += 1,
+                Fate::Skipped => {}
+                Fate::PlanAgain => {
+                    self.report.steps += 1;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.engine.clock.now()
+    }
+
+    fn fence(&self) -> Op {
+        Op::Fence { key: self.taken.key.clone(), owner: self.owner.to_string() }
+    }
+
+    async fn commit(&self, mut ops: Vec<Op>) -> Result<(), EngineError> {
+        ops.insert(0, self.fence());
+        match self.engine.store.commit(ops).await? {
+            Committed::Yes => Ok(()),
+            Committed::Lost => Err(EngineError::Lost),
+        }
+    }
+
+    /// Keeps the lease alive, and stops a run that has had its time.
+    async fn stay(&mut self, observed: &Observed) -> Result<bool, EngineError> {
+        let now = self.now();
+        if now > self.started + signed(self.engine.options.run_budget) {
+            self.report.unfinished = true;
+            return Ok(false);
+        }
+        if now > self.renewed + signed(self.engine.options.lease / 3) {
+            let lease = self.engine.options.lease;
+            if !self.engine.store.renew(&self.taken.key, self.owner, now, lease).await? {
+                return Err(EngineError::Lost);
+            }
+            self.renewed = now;
+        }
+        if now > observed.now + FRESH {
+            let row = self.engine.store.due_row(&self.taken.key).await?;
+            if row.is_none_or(|row| row.generation != self.taken.generation) {
+                self.report.unfinished = true;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    // --- rows only ---
+
+    async fn record(&mut self, step: &Step, recorded: Recorded, observed: &mut Observed) -> Result<Fate, EngineError> {
+        let now = self.now();
+        let mut pair = step.pair.clone();
+        let mut ops = Vec::new();
+        if recorded == Recorded::Move {
+            let old = observed.pairs.iter().find(|row| row.id == pair.id).map(|row| row.link.clone());
+            if let Some(link) = old.filter(|link| *link != pair.link) {
+                ops.push(Op::DropPair { link, id: pair.id.clone(), rev: pair.rev });
+                pair.rev = 0;
+            }
+        }
+        pair.rev += 1;
+        ops.extend(self.places(&pair));
+        if recorded == Recorded::Adopt {
+            ops.extend(self.learn(&pair, now));
+        }
+        if recorded != Recorded::Agree {
+            ops.push(self.history(step, &pair, now, None, None));
+        }
+        ops.push(Op::PutPair(Box::new(pair.clone())));
+        self.commit(ops).await?;
+        if recorded == Recorded::Park
+            && let Some(wait) = &pair.wait
+        {
+            warn!(link.key = %self.link, pair.id = %pair.id, wait.reason = %wait.reason, "Parked {} of {}: {}", pair.id, self.link, wait.reason);
+        }
+        replace(observed, pair);
+        Ok(Fate::Done)
+    }
+
+    /// The rows that say where a pair's worklogs belong.
+    fn places(&self, pair: &Pair) -> Vec<Op> {
+        Side::BOTH
+            .into_iter()
+            .filter_map(|side| pair.ids[side].map(|worklog| self.place(pair, side, worklog, pair.state)))
+            .collect()
+    }
+
+    fn place(&self, pair: &Pair, side: Side, worklog: WorklogId, state: PairState) -> Op {
+        Op::PutWhere(Whereabouts {
+            connection: self.connection.name.clone(),
+            site: self.connection.sites[side].clone(),
+            worklog,
+            link: pair.link.clone(),
+            pair: pair.id.clone(),
+            side,
+            state,
+            seen: pair.seen[side],
+        })
+    }
+
+    fn learn(&mut self, pair: &Pair, at: Timestamp) -> Vec<Op> {
+        let mut ops = Vec::new();
+        for side in Side::BOTH {
+            if let Some(worklog) = pair.ids[side] {
+                self.report.to_learn.entry(side).or_default().push(worklog);
+                ops.push(Op::PutLearn { site: self.connection.sites[side].clone(), worklog, at });
+            }
+        }
+        ops
+    }
+
+    fn history(
+        &self,
+        step: &Step,
+        pair: &Pair,
+        now: Timestamp,
+        answer: Option<&Worklog>,
+        refusal: Option<&str>,
+    ) -> Op {
+        let (op, before, after) = match &step.action {
+            _ if refusal.is_some() => ("park", None, None),
+            Action::Create { body, .. } => ("create", None, Some(answer.map_or(body, |answer| &answer.content))),
+            Action::Update { before, body, .. } => {
+                ("update", Some(before), Some(answer.map_or(body, |answer| &answer.content)))
+            }
+            Action::Delete { before, moves: false, .. } => ("delete", Some(before), None),
+            Action::Delete { before, moves: true, .. } => ("move", Some(before), None),
+            Action::Record(recorded) => (
+                match recorded {
+                    Recorded::Adopt => "adopt",
+                    Recorded::Agree => "agree",
+                    Recorded::Move => "move",
+                    Recorded::Park => "park",
+                    Recorded::Resume => "resume",
+                    Recorded::Forget => "forget",
+                    Recorded::Keep => "keep",
+                },
+                None,
+                None,
+            ),
+        };
+        let waiting = pair.wait.as_ref().map(|wait| wait.side);
+        let side = step.side().or(waiting).unwrap_or(if pair.ids.b.is_some() { Side::B } else { Side::A });
+        let worklog = match &step.action {
+            Action::Create { .. } => answer.map(|answer| answer.id),
+            Action::Update { worklog, .. } | Action::Delete { worklog, .. } => Some(*worklog),
+            Action::Record(_) => pair.ids[side].or(pair.ids[side.other()]),
+        };
+        let issue = match &step.action {
+            Action::Delete { issue, .. } => *issue,
+            _ => self.link.issue(side),
+        };
+        let cause = match (refusal, &pair.wait) {
+            (Some(refusal), _) => format!("{}; refused: {refusal}", step.cause),
+            (None, Some(wait)) => format!("{}: {}", wait.reason, step.cause),
+            (None, None) => step.cause.clone(),
+        };
+        let lost = step.lost.iter().map(|lost| format!("{} on {}: {}", lost.field, lost.side, lost.value)).collect();
+        Op::PutHistory(Box::new(HistoryRow {
+            // The pair's `rev` makes the id of a line the same however often the line is written.
+            id: format!("{:013}-{}-{}", now.as_millisecond(), pair.id, pair.rev),
+            time: now,
+            connection: self.connection.name.clone(),
+            link: self.link.clone(),
+            op: op.to_string(),
+            side,
+            issue,
+            worklog,
+            pair: pair.id.clone(),
+            cause,
+            before: before.cloned(),
+            after: after.cloned(),
+            lost,
+            expires: now + signed(self.engine.options.history),
+        }))
+    }
+
+    // --- vendor writes ---
+
+    async fn write(&mut self, step: &Step, observed: &mut Observed) -> Result<Fate, EngineError> {
+        let Some(side) = step.side() else { return Ok(Fate::Skipped) };
+        if !self.stay(observed).await? {
+            return Ok(Fate::Skipped);
+        }
+        let site = self.engine.site_of(self.connection, side)?;
+        let remaining = self.remaining_estimate(site, step, side).await?;
+        // The slot comes before the intent, so that little time passes between intent and call.
+        self.engine.pass(site, self.lane).await?;
+
+        let begun = observed.pairs.iter().find(|row| row.id == step.pair.id).filter(|row| row.rev > step.pair.rev);
+        let before_row = begun.cloned().unwrap_or_else(|| step.pair.clone());
+        let now = self.now();
+        let mut row = step.begun(&before_row, now, now + ATTEMPT, &self.connection.settings.rules);
+        row.rev += 1;
+        let root = self.root(step, side).await?;
+        self.commit(self.intent_ops(step, side, &row, root.as_ref(), now).await?).await?;
+
+        let sent = match &step.action {
+            Action::Create { body, .. } => {
+                let issue = row.link.issue(side);
+                self.engine.sent(site, async |client| client.create(issue, body, remaining).await.map(Some)).await
+            }
+            Action::Update { worklog, body, .. } => {
+                self.engine.sent(site, async |client| client.update(*worklog, body, remaining).await.map(Some)).await
+            }
+            Action::Delete { worklog, .. } => {
+                self.engine.sent(site, async |client| client.delete(*worklog).await.map(|_| None)).await
+            }
+            Action::Record(_) => Ok(None),
+        };
+        match sent {
+            Ok(answer) => {
+                self.report.failures_in_row = 0;
+                self.done(step, side, row, answer, root, observed).await?;
+                Ok(Fate::Done)
+            }
+            Err(error) => self.failed(step, side, site, row, error, root, observed).await,
+        }
+    }
+
+    /// Where a site demands a remaining estimate with each write: the one that the issue has, so that it stays.
+    async fn remaining_estimate(&self, site: &Site, step: &Step, side: Side) -> Result<Option<u64>, EngineError> {
+        if matches!(step.action, Action::Delete { .. }) || !self.engine.site_state(site).await?.demands_estimate {
+            return Ok(None);
+        }
+        let issue = IssueRef::Id(step.pair.strays[side].unwrap_or_else(|| self.link.issue(side)));
+        let fields = ["timetracking".to_string(), "timeestimate".to_string()];
+        let found = self.engine.call(site, self.lane, async |client| client.issue(&issue, &fields).await).await?;
+        Ok(Some(found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0)))
+    }
+
+    /// The worklog at the start of the chain that a write carries on.
+    async fn root(&self, step: &Step, side: Side) -> Result<Option<Root>, EngineError> {
+        let from = side.other();
+        let source = match &step.action {
+            Action::Create { .. } => step.pair.ids[from],
+            Action::Update { .. } => step.pair.ids[side],
+            _ => None,
+        };
+        let at = if matches!(step.action, Action::Update { .. }) { side } else { from };
+        let Some(id) = source else { return Ok(None) };
+        let site = self.connection.sites[at].clone();
+        let known = self.engine.store.origins(&[(site.clone(), id)]).await?;
+        Ok(Some(known.into_iter().next().map_or(Root { site, worklog: id }, |(_, origin)| origin.root)))
+    }
+
+    async fn intent_ops(
+        &self,
+        step: &Step,
+        side: Side,
+        row: &Pair,
+        root: Option<&Root>,
+        now: Timestamp,
+    ) -> Result<Vec<Op>, EngineError> {
+        let site = &self.connection.sites[side];
+        let mut ops = vec![Op::PutPair(Box::new(row.clone()))];
+        let echo = |mark: String, worklog: Option<WorklogId>, author: Option<AccountId>, lasts: SignedDuration| {
+            Op::PutEcho(Echo {
+                site: site.clone(),
+                mark,
+                connection: self.connection.name.clone(),
+                worklog,
+                author,
+                updated_at: None,
+                expires: now + lasts,
+            })
+        };
+        match &step.action {
+            Action::Create { body, .. } | Action::Update { body, .. } => {
+                let issue = row.strays[side].unwrap_or_else(|| row.link.issue(side));
+                let worklog = row.ids[side];
+                let author = Some(body.author.clone());
+                let text = &body.description;
+                let tempo =
+                    echo::tempo_mark(issue, &body.author, body.start_date, body.time_spent_secs, text);
+                ops.push(echo(tempo, worklog, author.clone(), ECHO_FOR));
+                ops.push(echo(echo::jira_mark(issue, body.time_spent_secs, text), worklog, author, JIRA_ECHO_FOR));
+            }
+            Action::Delete { worklog, .. } => {
+                ops.push(echo(echo::tempo_deleted_mark(*worklog), Some(*worklog), None, ECHO_FOR));
+                for (_, jira) in self.engine.store.jira_ids(site, &[*worklog]).await? {
+                    ops.push(echo(echo::jira_deleted_mark(jira), Some(*worklog), None, ECHO_FOR));
+                }
+            }
+            Action::Record(_) => {}
+        }
+        if let (Action::Create { .. }, Some(root)) = (&step.action, root) {
+            ops.extend(self.places(row));
+            let claim = Claim { connection: self.connection.name.clone(), worklog: None };
+            ops.push(Op::PutClaim { root: root.clone(), site: site.clone(), claim });
+        }
+        Ok(ops)
+    }
+
+    async fn done(
+        &mut self,
+        step: &Step,
+        side: Side,
+        row: Pair,
+        answer: Option<Worklog>,
+        root: Option<Root>,
+        observed: &mut Observed,
+    ) -> Result<(), EngineError> {
+        let now = self.now();
+        let site = self.connection.sites[side].clone();
+        let mut pair = step.done(&row, answer.as_ref(), now, &self.connection.settings.rules);
+        pair.rev += 1;
+        let mut ops = vec![Op::PutPair(Box::new(pair.clone())), self.history(step, &pair, now, answer.as_ref(), None)];
+        ops.extend(self.places(&pair));
+        if let Some(answer) = &answer {
+            let body = &answer.content;
+            let mark = echo::tempo_mark(
+                answer.issue,
+                &body.author,
+                body.start_date,
+                body.time_spent_secs,
+                &body.description,
+            );
+            ops.push(Op::PutEcho(Echo {
+                site: site.clone(),
+                mark,
+                connection: self.connection.name.clone(),
+                worklog: Some(answer.id),
+                author: Some(body.author.clone()),
+                updated_at: Some(answer.updated_at),
+                expires: now + ECHO_FOR,
+            }));
+            if let Some(root) = root {
+                let from = side.other();
+                let source = pair.ids[from].and_then(|id| observed.worklog(from, id));
+                let edited_at = source.map_or(answer.updated_at, |source| observed.edited_at(from, source));
+                let origin = Origin { root: root.clone(), written_updated_at: answer.updated_at, edited_at };
+                ops.push(Op::PutOrigin { site: site.clone(), worklog: answer.id, origin });
+                if matches!(step.action, Action::Create { .. }) {
+                    let claim = Claim { connection: self.connection.name.clone(), worklog: Some(answer.id) };
+                    ops.push(Op::PutClaim { root, site: site.clone(), claim });
+                }
+            }
+        }
+        match &step.action {
+            Action::Create { .. } => ops.extend(self.learn(&pair, now)),
+            Action::Delete { worklog, moves, .. } => {
+                // For other connections of the site, our own delete is a proof like any other.
+                let source = if *moves { "own-move" } else { "own-delete" }.to_string();
+                let id = EvidenceId::Tempo(*worklog);
+                ops.push(Op::PutEvidence(Evidence { site: site.clone(), id, source, at: now, moved_to: None }));
+                if *moves {
+                    ops.push(self.place(&pair, side, *worklog, PairState::Gone));
+                }
+            }
+            _ => {}
+        }
+        self.commit(ops).await?;
+        self.report.written += 1;
+        info!(link.key = %self.link, pair.id = %pair.id, "Wrote {} on {site}: {}", pair.id, step.cause);
+        self.wake_others(&site, side).await?;
+        match (&step.action, answer) {
+            (Action::Delete { worklog, .. }, _) => {
+                observed.listings[side].remove(worklog);
+                observed.strays[side].remove(worklog);
+                let proof = Proof { source: "own-delete".into(), at: now, moved_to: None };
+                observed.proofs[side].insert(*worklog, proof);
+            }
+            (_, Some(answer)) if observed.strays[side].contains_key(&answer.id) => {
+                observed.strays[side].insert(answer.id, answer);
+            }
+            (_, Some(answer)) => {
+                observed.listings[side].insert(answer.id, answer);
+            }
+            (_, None) => {}
+        }
+        replace(observed, pair);
+        Ok(())
+    }
+
+    /// Hints at the links that the written issue has in other connections: for them this is news.
+    async fn wake_others(&self, site: &tandem_core::SiteName, side: Side) -> Result<(), EngineError> {
+        if self.engine.connections_of(site).count() < 2 {
+            return Ok(());
+        }
+        let issue = self.link.issue(side);
+        let rows = self.engine.store.issues(&[(site.clone(), issue)]).await?;
+        let others = rows.into_iter().flat_map(|row| row.links.into_values()).filter(|link| link != self.link);
+        self.engine.hint_all(others.map(DueKey::Link).collect(), self.lane, false).await
+    }
+
+    // --- failures ---
+
+    #[expect(clippy::too_many_arguments, reason = "everything that is known of one failed step")]
+    async fn failed(
+        &mut self,
+        step: &Step,
+        side: Side,
+        site: &Site,
+        mut row: Pair,
+        error: SiteError,
+        root: Option<Root>,
+        observed: &mut Observed,
+    ) -> Result<Fate, EngineError> {
+        let now = self.now();
+        let unknown = error.outcome == Outcome::Unknown;
+        if unknown {
+            // The intent stays: the next run looks for what became of it. The attempt itself is over.
+            if let Some(intent) = &mut row.intent {
+                intent.until = now;
+            }
+        } else {
+            row.intent = None;
+        }
+        let retry = now + signed(self.engine.options.park_retry);
+        let (reason, stop) = match &error.kind {
+            SiteErrorKind::Unreachable { retry_after } => {
+                let after = retry_after.map(|after| now + signed(after));
+                return self.keep(row, root, side, after, &error, observed).await;
+            }
+            SiteErrorKind::Malformed if unknown => {
+                return self.keep(row, root, side, None, &error, observed).await;
+            }
+            SiteErrorKind::Busy => return self.keep(row, root, side, None, &error, observed).await,
+            SiteErrorKind::RateLimited { .. } | SiteErrorKind::CredentialsRejected => (None, true),
+            // It went while we looked. The next look tells what became of it.
+            SiteErrorKind::NotFound if !matches!(step.action, Action::Create { .. }) => {
+                return self.keep(row, root, side, None, &error, observed).await;
+            }
+            SiteErrorKind::NotFound => (Some(Reason::IssueUnlinked), false),
+            SiteErrorKind::Refused(reason) => (Some(*reason), false),
+            SiteErrorKind::Malformed | SiteErrorKind::Unusable => (Some(Reason::Rejected), false),
+        };
+        if stop {
+            self.put(row, root, side, observed).await?;
+            return Err(EngineError::site(&site.name, error));
+        }
+        let reason = reason.unwrap_or(Reason::Rejected);
+        if asks_for_estimate(&error) {
+            let mut state = self.engine.site_state(site).await?;
+            if !state.demands_estimate {
+                state.demands_estimate = true;
+                self.engine.put_site_state(site, &state).await?;
+                self.put(row, root, side, observed).await?;
+                return Ok(Fate::PlanAgain);
+            }
+        }
+        if !matches!(reason, Reason::AttributeRequired | Reason::PeriodClosed)
+            && self.author_was_a_guess(step, side, observed).await?
+        {
+            self.put(row, root, side, observed).await?;
+            return Ok(Fate::PlanAgain);
+        }
+        let detail = error.to_string();
+        let mut row = step.refused(&row, reason, detail.clone(), now, retry);
+        row.rev += 1;
+        let mut ops = vec![Op::PutPair(Box::new(row.clone())), self.history(step, &row, now, None, Some(&detail))];
+        ops.extend(self.give_up_claim(&row, root, side));
+        self.commit(ops).await?;
+        warn!(link.key = %self.link, pair.id = %row.id, wait.reason = %reason, "{} refused {} of {}: {reason}", site.name, row.id, self.link);
+        self.report.failed.insert(row.id.clone());
+        replace(observed, row);
+        Ok(Fate::Skipped)
+    }
+
+    /// Leaves a pair for a later run, with its intent if the outcome is unknown.
+    async fn keep(
+        &mut self,
+        row: Pair,
+        root: Option<Root>,
+        side: Side,
+        not_before: Option<Timestamp>,
+        error: &SiteError,
+        observed: &mut Observed,
+    ) -> Result<Fate, EngineError> {
+        warn!(link.key = %self.link, pair.id = %row.id, "Left {} of {} for later: {error}", row.id, self.link);
+        self.report.failed.insert(row.id.clone());
+        self.report.failures_in_row += 1;
+        self.report.trouble.get_or_insert((not_before, error.to_string()));
+        self.put(row, root, side, observed).await?;
+        Ok(Fate::Skipped)
+    }
+
+    async fn put(
+        &self,
+        mut row: Pair,
+        root: Option<Root>,
+        side: Side,
+        observed: &mut Observed,
+    ) -> Result<(), EngineError> {
+        row.rev += 1;
+        let mut ops = vec![Op::PutPair(Box::new(row.clone()))];
+        if row.intent.is_none() {
+            ops.extend(self.give_up_claim(&row, root, side));
+        }
+        self.commit(ops).await?;
+        replace(observed, row);
+        Ok(())
+    }
+
+    /// Lets another connection of a ring make the copy that this one could not.
+    fn give_up_claim(&self, row: &Pair, root: Option<Root>, side: Side) -> Option<Op> {
+        let root = root.filter(|_| row.ids[side].is_none())?;
+        let (site, connection) = (self.connection.sites[side].clone(), self.connection.name.clone());
+        Some(Op::DropClaim { root, site, connection })
+    }
+
+    /// After a refusal: if the author was taken over unseen, asks who they are. `true` when that changes the plan.
+    async fn author_was_a_guess(&self, step: &Step, side: Side, observed: &mut Observed) -> Result<bool, EngineError> {
+        let from = side.other();
+        let (source, body) = match &step.action {
+            Action::Create { source, body, .. } | Action::Update { source, body, .. } => (source, body),
+            _ => return Ok(false),
+        };
+        let rules = &self.connection.settings.rules;
+        let guessed = body.author == source.author
+            && rules.mapped(from, &source.author).is_none()
+            && !observed.lookups.people[from].contains_key(&source.author);
+        if !guessed {
+            return Ok(false);
+        }
+        let person = self.engine.look_up_person(self.connection, from, &source.author, self.lane).await?;
+        let changed = person.other.as_ref() != Some(&source.author);
+        let known = Person { other: person.other, display_name: person.display_name };
+        observed.lookups.people[from].insert(person.account, known);
+        Ok(changed)
+    }
+}
+
+/// Says whether a site demands the remaining estimate with each write.
+fn asks_for_estimate(error: &SiteError) -> bool {
+    let message = error.message.to_lowercase();
+    message.contains("remaining") && message.contains("must not be empty")
+}
+
+fn replace(observed: &mut Observed, pair: Pair) {
+    match observed.pairs.iter_mut().find(|row| row.id == pair.id) {
+        Some(row) => *row = pair,
+        None => observed.pairs.push(pair),
+    }
+}

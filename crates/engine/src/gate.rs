@@ -1,0 +1,250 @@
+//! How calls to a site are paced and paused.
+//!
+//! Every request passes here first. The slots are handed out by the table, so that all runners together stay
+//! under the site's limit; the lane says how long one is worth waiting for. Who would wait longer comes back
+//! later instead of sleeping.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::SiteName;
+use tracing::{error, warn};
+
+use crate::error::EngineError;
+use crate::options::{Engine, Site};
+use crate::ports::site::{SiteError, SiteErrorKind};
+use crate::ports::store::{DueKey, Hint, Lane, Pause, SiteState, Slot};
+
+/// How long a slot is worth waiting for. A lower lane gives way when more than a little is waiting.
+fn patience(lane: Lane) -> Duration {
+    match lane {
+        Lane::Live => Duration::from_millis(3000),
+        Lane::Sweep => Duration::from_millis(1500),
+        Lane::Backfill => Duration::from_millis(300),
+    }
+}
+
+/// How much later than another a request may take to reach the site. Two requests sent a second apart may
+/// arrive closer together by this much, and the site counts arrivals.
+const JITTER: SignedDuration = SignedDuration::from_millis(50);
+
+/// How long what is known of a site's state is good for.
+const STATE_AGE: SignedDuration = SignedDuration::from_secs(2);
+
+/// The moments at which this process sent its last requests, per site.
+///
+/// The table spaces slots evenly. A process that wakes late for one slot and on time for a later one would still
+/// squeeze them together, so it looks back over its own last second as well.
+#[derive(Default)]
+pub(crate) struct Pace {
+    sent: Mutex<BTreeMap<SiteName, VecDeque<Timestamp>>>,
+}
+
+impl Pace {
+    /// Returns when the next request may be sent, and counts it as sent then.
+    fn next(&self, site: &Site, now: Timestamp) -> Timestamp {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = sent.entry(site.name.clone()).or_default();
+        let burst = (site.requests_per_second.floor() as usize).max(1);
+        let window = SignedDuration::from_secs_f64((burst as f64 / site.requests_per_second).max(1.0));
+        while recent.len() > burst {
+            recent.pop_front();
+        }
+        let at = match recent.front() {
+            Some(oldest) if recent.len() == burst => now.max(*oldest + window + JITTER),
+            _ => now,
+        };
+        recent.push_back(at);
+        at
+    }
+}
+
+/// The time between two slots: a little more than the limit asks for, so that jitter on the way does not break it.
+fn interval(site: &Site) -> Duration {
+    Duration::from_secs_f64(1.05 / site.requests_per_second)
+}
+
+impl Engine {
+    /// Waits for the right to send one request to a site.
+    ///
+    /// # Errors
+    /// `Deferred` when the wait is longer than the lane's patience, `Paused` when the site is.
+    pub async fn pass(&self, site: &Site, lane: Lane) -> Result<(), EngineError> {
+        self.unpaused(site).await?;
+        let slot = self.store.reserve(&site.name, self.clock.now(), interval(site), patience(lane)).await?;
+        match slot {
+            Slot::At(at) => {
+                self.sleep_until(at).await;
+                Ok(())
+            }
+            Slot::NotBefore(until) => Err(EngineError::Deferred { site: site.name.clone(), until }),
+        }
+    }
+
+    /// Returns when the moment has come.
+    pub(crate) async fn sleep_until(&self, at: Timestamp) {
+        let wait = at.duration_since(self.clock.now());
+        if let Ok(wait) = Duration::try_from(wait)
+            && !wait.is_zero()
+        {
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// Makes one paced call to a site.
+    pub async fn call<T, F>(&self, site: &Site, lane: Lane, request: F) -> Result<T, EngineError>
+    where
+        F: AsyncFnOnce(&dyn crate::ports::SiteClient) -> Result<T, SiteError>,
+    {
+        self.pass(site, lane).await?;
+        self.sent(site, request).await.map_err(|error| EngineError::site(&site.name, error))
+    }
+
+    /// Makes one call for which a slot was already had, and draws the site-wide conclusions from its failure.
+    pub(crate) async fn sent<T, F>(&self, site: &Site, request: F) -> Result<T, SiteError>
+    where
+        F: AsyncFnOnce(&dyn crate::ports::SiteClient) -> Result<T, SiteError>,
+    {
+        let at = self.pace.next(site, self.clock.now());
+        self.sleep_until(at).await;
+        let answer = request(site.client.as_ref()).await;
+        if let Err(error) = &answer {
+            self.conclude(site, error).await;
+        }
+        answer
+    }
+
+    async fn conclude(&self, site: &Site, failure: &SiteError) {
+        let now = self.clock.now();
+        let noted = match &failure.kind {
+            SiteErrorKind::RateLimited { retry_after } => {
+                warn!(site.name = %site.name, "{} answered 429; this is a bug of ours or a foreign user of the same limit", site.name);
+                let wait = retry_after.unwrap_or(Duration::from_secs(1)).max(Duration::from_secs(1));
+                self.store.hold(&site.name, now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).await
+            }
+            SiteErrorKind::CredentialsRejected => self.pause(site, failure, now).await,
+            _ => Ok(()),
+        };
+        if let Err(error) = noted {
+            // The next call meets the same answer and notes it then.
+            warn!(site.name = %site.name, "Could not note how {} fares: {error}", site.name);
+        }
+    }
+
+    async fn pause(&self, site: &Site, failure: &SiteError, now: Timestamp) -> Result<(), crate::ports::StoreError> {
+        let mut state = self.store.site(&site.name).await?;
+        let since = state.paused.as_ref().map_or(now, |pause| pause.since);
+        if state.paused.is_none() {
+            error!(site.name = %site.name, "{} rejects our {} credentials; it is paused until the secret changes", site.name, failure.vendor);
+        }
+        state.paused = Some(Pause {
+            since,
+            detail: failure.to_string(),
+            credentials: site.client.credentials_digest().await.ok(),
+            probe_at: now + signed(self.options.park_retry),
+        });
+        self.memory.set_site(&site.name, now, &state);
+        self.store.put_site(&site.name, &state).await
+    }
+
+    /// Returns how a site fares, from memory when that is fresh.
+    pub(crate) async fn site_state(&self, site: &Site) -> Result<SiteState, EngineError> {
+        let now = self.clock.now();
+        if let Some(state) = self.memory.site(&site.name, now - STATE_AGE) {
+            return Ok(state);
+        }
+        let state = self.store.site(&site.name).await?;
+        self.memory.set_site(&site.name, now, &state);
+        Ok(state)
+    }
+
+    pub(crate) async fn put_site_state(&self, site: &Site, state: &SiteState) -> Result<(), EngineError> {
+        self.memory.set_site(&site.name, self.clock.now(), state);
+        Ok(self.store.put_site(&site.name, state).await?)
+    }
+
+    /// Refuses while a site is paused. A changed secret resumes it; otherwise one call in a while is let through.
+    async fn unpaused(&self, site: &Site) -> Result<(), EngineError> {
+        let mut state = self.site_state(site).await?;
+        let Some(pause) = state.paused.clone() else { return Ok(()) };
+        let digest = site.client.credentials_digest().await.ok();
+        let changed = digest.is_some() && digest != pause.credentials;
+        let now = self.clock.now();
+        if !changed && now < pause.probe_at {
+            let error = EngineError::Paused { site: site.name.clone(), detail: pause.detail, until: pause.probe_at };
+            return Err(error);
+        }
+        state.paused = if changed {
+            None
+        } else {
+            Some(Pause { probe_at: now + signed(self.options.park_retry), ..pause })
+        };
+        self.put_site_state(site, &state).await?;
+        if changed {
+            self.wake_reason(tandem_core::Reason::CredentialsRejected).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether paused sites may be resumed, and resumes them.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn resume_sites(&self) -> Result<(), EngineError> {
+        for site in self.sites.values() {
+            match self.unpaused(site).await {
+                Ok(()) | Err(EngineError::Paused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// A call went through: the site accepts our credentials (again).
+    pub(crate) async fn accepted(&self, site: &Site) -> Result<(), EngineError> {
+        let mut state = self.site_state(site).await?;
+        if state.paused.take().is_some() {
+            self.put_site_state(site, &state).await?;
+            self.wake_reason(tandem_core::Reason::CredentialsRejected).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes due rows that wait for a reason ready now.
+    pub(crate) async fn wake_reason(&self, reason: tandem_core::Reason) -> Result<(), EngineError> {
+        let mut cursor = None;
+        loop {
+            let (rows, next) = self.store.due(cursor).await?;
+            let waiting: Vec<DueKey> =
+                rows.into_iter().filter(|row| row.reason == Some(reason)).map(|row| row.key).collect();
+            self.hint_all(waiting, Lane::Live, true).await?;
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Hints at several keys, ready now.
+    ///
+    /// # Errors
+    /// When the table fails; hints stored so far stay.
+    pub async fn hint_all(&self, keys: Vec<DueKey>, lane: Lane, force: bool) -> Result<(), EngineError> {
+        let now = self.clock.now();
+        let hints: Vec<Hint> = keys
+            .into_iter()
+            .map(|key| Hint { key, lane, ready_at: now, announced: Vec::new(), force })
+            .collect();
+        for hints in hints.chunks(50) {
+            self.store.hint(hints, &[], now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Converts a configured duration for arithmetic with moments.
+pub(crate) fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

@@ -1,0 +1,238 @@
+//! From a verified webhook to a hint.
+//!
+//! The payload decides nothing but where to look. At most two table requests: one look-up, one write.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tandem_core::{AccountId, ConnectionName, IssueId, JiraWorklogId, PairState, SiteName, WorklogId};
+use tracing::debug;
+
+use crate::echo;
+use crate::error::EngineError;
+use crate::gate::signed;
+use crate::options::Engine;
+use crate::ports::store::{
+    Announced, Announcement, DueKey, Evidence, EvidenceId, Hint, Lane, Lookup, LookupQuery, Op,
+};
+
+/// What a webhook told of, once its signature was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Tempo told of a created or updated worklog.
+    TempoChanged {
+        /// The worklog.
+        worklog: WorklogId,
+        /// Its issue.
+        issue: IssueId,
+        /// Its author.
+        author: AccountId,
+        /// Its day.
+        start_date: Date,
+        /// Its duration in seconds.
+        time_spent_secs: u64,
+        /// Its text.
+        description: String,
+        /// Its `updatedAt`.
+        updated_at: Timestamp,
+    },
+    /// Tempo told of a deleted worklog.
+    TempoDeleted {
+        /// The worklog.
+        worklog: WorklogId,
+        /// Its issue.
+        issue: IssueId,
+    },
+    /// Jira told of a created or updated worklog.
+    JiraChanged {
+        /// Jira's id of it.
+        worklog: JiraWorklogId,
+        /// Its issue.
+        issue: IssueId,
+        /// Its author in Jira.
+        author: Option<AccountId>,
+        /// Whether that is an app; `None` when not told.
+        by_app: Option<bool>,
+        /// Its `updated`.
+        updated_at: Option<Timestamp>,
+        /// Its duration in seconds.
+        time_spent_secs: Option<u64>,
+        /// Its text.
+        description: String,
+    },
+    /// Jira told of a deleted worklog.
+    JiraDeleted {
+        /// Jira's id of it.
+        worklog: JiraWorklogId,
+        /// Its issue, when told.
+        issue: Option<IssueId>,
+    },
+    /// Jira told that an issue changed its key, or is gone.
+    IssueChanged {
+        /// The issue.
+        issue: IssueId,
+    },
+}
+
+/// What became of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// A hint was stored.
+    Hint,
+    /// There was nothing to do.
+    Nothing,
+}
+
+impl Engine {
+    /// Turns a webhook's news into hints.
+    ///
+    /// # Errors
+    /// When the table fails: nothing is stored and the sender should try again.
+    pub async fn ingest(&self, site: &SiteName, event: &Event) -> Result<Stored, EngineError> {
+        let now = self.clock.now();
+        let connections: Vec<ConnectionName> =
+            self.connections_of(site).map(|(connection, _)| connection.name.clone()).collect();
+        if connections.is_empty() {
+            return Ok(Stored::Nothing);
+        }
+        let marks = marks(event);
+        let (issue, worklog, jira) = subject(event);
+        let query = LookupQuery { site, issue, marks: &marks, jira, worklog, connections: &connections, now };
+        let found = self.store.lookup(&query).await?;
+
+        let mut hints = Vec::new();
+        let mut extra = Vec::new();
+        let mut deleted_by_us = false;
+        for connection in &connections {
+            if is_echo(event, &found, connection) {
+                debug!(site.name = %site, connection.name = %connection, "Own write came back from {site}");
+                deleted_by_us |= matches!(event, Event::TempoDeleted { .. } | Event::JiraDeleted { .. });
+                continue;
+            }
+            self.hint_at(site, event, &found, connection, now, &mut hints, &mut extra);
+        }
+        if let Some(evidence) = evidence(site, event, now)
+            && !deleted_by_us
+        {
+            extra.push(Op::PutEvidence(evidence));
+        }
+        if hints.is_empty() {
+            // A proof is kept even when nobody waits for it, but is no reason to wake anybody.
+            if !extra.is_empty() && found.issue.as_ref().is_some_and(|issue| !issue.links.is_empty()) {
+                self.store.hint(&[], &extra, now).await?;
+            }
+            return Ok(Stored::Nothing);
+        }
+        hints.sort_by(|left, right| left.key.cmp(&right.key));
+        hints.dedup_by(|left, right| left.key == right.key);
+        self.store.hint(&hints, &extra, now).await?;
+        Ok(Stored::Hint)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one connection's share of one webhook")]
+    fn hint_at(
+        &self,
+        site: &SiteName,
+        event: &Event,
+        found: &Lookup,
+        connection: &ConnectionName,
+        now: Timestamp,
+        hints: &mut Vec<Hint>,
+        extra: &mut Vec<Op>,
+    ) {
+        let ready_at = now + signed(self.options.settle);
+        let Some(side) = self.connection(connection).and_then(|connection| connection.side(site)) else { return };
+        let link = found.issue.as_ref().and_then(|issue| issue.links.get(connection));
+        let home = found.whereabouts.iter().find(|place| place.connection == *connection && place.state == PairState::Live);
+        if let (Some(home), Event::TempoChanged { worklog, issue, .. }) = (home, event)
+            && home.link.issue(side) != *issue
+        {
+            // It left its link. If it went to another linked issue, that link's run takes it in; the old one
+            // has to know why it is gone in any case.
+            let evidence = Evidence {
+                site: site.clone(),
+                id: EvidenceId::Tempo(*worklog),
+                source: "moved".into(),
+                at: now,
+                moved_to: Some(*issue),
+            };
+            extra.push(Op::PutEvidence(evidence));
+            let key = DueKey::Link(home.link.clone());
+            hints.push(Hint { key, lane: Lane::Live, ready_at, announced: Vec::new(), force: false });
+        }
+        if let Some(link) = link {
+            let what = announced(event);
+            let until = now + signed(self.options.announce);
+            let announced = what.map(|what| Announcement { side, what, until }).into_iter().collect();
+            hints.push(Hint { key: DueKey::Link(link.clone()), lane: Lane::Live, ready_at, announced, force: false });
+            return;
+        }
+        let Some(issue) = subject(event).0 else { return };
+        let known_unlinked =
+            found.issue.as_ref().and_then(|row| row.look_again.get(connection)).is_some_and(|again| *again > now);
+        if !known_unlinked && !matches!(event, Event::IssueChanged { .. }) {
+            let key = DueKey::Issue { site: site.clone(), issue };
+            hints.push(Hint { key, lane: Lane::Live, ready_at, announced: Vec::new(), force: false });
+        }
+    }
+}
+
+fn subject(event: &Event) -> (Option<IssueId>, Option<WorklogId>, Option<JiraWorklogId>) {
+    match event {
+        Event::TempoChanged { worklog, issue, .. } | Event::TempoDeleted { worklog, issue } => {
+            (Some(*issue), Some(*worklog), None)
+        }
+        Event::JiraChanged { worklog, issue, .. } => (Some(*issue), None, Some(*worklog)),
+        Event::JiraDeleted { worklog, issue } => (*issue, None, Some(*worklog)),
+        Event::IssueChanged { issue } => (Some(*issue), None, None),
+    }
+}
+
+fn marks(event: &Event) -> Vec<String> {
+    match event {
+        Event::TempoChanged { issue, author, start_date, time_spent_secs, description, .. } => {
+            vec![echo::tempo_mark(*issue, author, *start_date, *time_spent_secs, description)]
+        }
+        Event::TempoDeleted { worklog, .. } => vec![echo::tempo_deleted_mark(*worklog)],
+        Event::JiraChanged { issue, time_spent_secs: Some(secs), description, .. } => {
+            vec![echo::jira_mark(*issue, *secs, description)]
+        }
+        Event::JiraDeleted { worklog, .. } => vec![echo::jira_deleted_mark(*worklog)],
+        Event::JiraChanged { .. } | Event::IssueChanged { .. } => Vec::new(),
+    }
+}
+
+fn is_echo(event: &Event, found: &Lookup, connection: &ConnectionName) -> bool {
+    found.echoes.iter().filter(|echo| echo.connection == *connection).any(|echo| match event {
+        Event::TempoChanged { worklog, updated_at, .. } => echo::is_tempo_echo(echo, *worklog, *updated_at),
+        Event::JiraChanged { author, by_app, .. } => echo::is_jira_echo(echo, author.as_ref(), *by_app),
+        Event::TempoDeleted { .. } | Event::JiraDeleted { .. } => true,
+        Event::IssueChanged { .. } => false,
+    })
+}
+
+fn announced(event: &Event) -> Option<Announced> {
+    Some(match event {
+        Event::TempoChanged { worklog, updated_at, .. } => Announced::Tempo { id: *worklog, updated_at: *updated_at },
+        Event::TempoDeleted { worklog, .. } => Announced::TempoDeleted { id: *worklog },
+        // What came from Tempo is in Tempo already; only Jira's own screen runs ahead of it.
+        Event::JiraChanged { by_app: Some(true), .. } => return None,
+        Event::JiraChanged { worklog, author, updated_at, time_spent_secs, description, .. } => Announced::Jira {
+            id: *worklog,
+            updated_at: (*updated_at)?,
+            author: author.clone(),
+            time_spent_secs: *time_spent_secs,
+            description: description.clone(),
+        },
+        Event::JiraDeleted { worklog, .. } => Announced::JiraDeleted { id: *worklog },
+        Event::IssueChanged { .. } => return None,
+    })
+}
+
+fn evidence(site: &SiteName, event: &Event, now: Timestamp) -> Option<Evidence> {
+    let (id, source) = match event {
+        Event::TempoDeleted { worklog, .. } => (EvidenceId::Tempo(*worklog), "tempo-webhook"),
+        Event::JiraDeleted { worklog, .. } => (EvidenceId::Jira(*worklog), "jira-webhook"),
+        _ => return None,
+    };
+    Some(Evidence { site: site.clone(), id, source: source.into(), at: now, moved_to: None })
+}

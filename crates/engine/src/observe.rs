@@ -1,0 +1,496 @@
+//! What a run sees before it plans.
+//!
+//! The order matters. Listings come first and the table second: an intent is recorded before its write is
+//! sent, so a worklog that a listing shows cannot be ours without the table saying so by then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::try_join;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use tandem_core::field;
+use tandem_core::observed::{Copy, Observed, Proof};
+use tandem_core::rules::Person;
+use tandem_core::{AccountId, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId};
+use tracing::warn;
+
+use crate::error::EngineError;
+use crate::gate::signed;
+use crate::options::{Connection, Engine, Site};
+use crate::ports::site::{IssueRef, SiteErrorKind};
+use crate::ports::store::{Announced, Announcement, DueKey, DueRow, EvidenceId, Lane, Root};
+
+/// Pages of one issue's listing that are read at most: 200,000 worklogs.
+const PAGES_MAX: usize = 40;
+
+/// Absent worklogs that are asked for one by one in a run.
+const PROBES_MAX: usize = 5;
+
+/// Attempts for which a run waits for an announced change before it looks at everything else all the same.
+const PATIENT_ATTEMPTS: u32 = 3;
+
+/// What came of looking.
+pub(crate) enum Sight {
+    /// Enough to plan on. Announced changes that the listings do not show yet go along.
+    Clear(Box<Observed>, Vec<Announcement>),
+    /// All that there is to do is announced, and not listed yet.
+    NotYet(Vec<Announcement>),
+}
+
+impl Engine {
+    /// Returns the first day whose worklogs a connection begins.
+    pub(crate) async fn since(&self, connection: &Connection) -> Result<Date, EngineError> {
+        if let Some(since) = connection.since.or_else(|| self.memory.since(&connection.name)) {
+            return Ok(since);
+        }
+        let first = self.store.first_run(&connection.name, self.clock.now()).await?;
+        let since = first.to_zoned(TimeZone::UTC).date();
+        self.memory.set_since(&connection.name, since);
+        Ok(since)
+    }
+
+    pub(crate) fn site_of(&self, connection: &Connection, side: Side) -> Result<&Site, EngineError> {
+        let name = &connection.sites[side];
+        self.sites.get(name).ok_or_else(|| EngineError::Unknown(format!("site {name} is not configured")))
+    }
+
+    pub(crate) async fn observe(
+        &self,
+        connection: &Connection,
+        link: &LinkKey,
+        row: &DueRow,
+    ) -> Result<Sight, EngineError> {
+        let lane = row.lane;
+        let now = self.clock.now();
+        let mut observed = Observed::empty(link.clone(), now);
+        observed.force = row.force;
+        observed.since = self.since(connection).await?;
+
+        let announced: Vec<Announcement> =
+            row.announced.iter().filter(|announcement| announcement.until > now).cloned().collect();
+        let first = announced.first().map_or(Side::A, |announcement| announcement.side);
+        let one_sided = announced.iter().all(|announcement| announcement.side == first);
+        let listing = self.list(connection, first, link.issue(first), lane).await?;
+        (observed.listings[first], observed.unreadable[first]) = listing;
+        if one_sided && row.plain_hints == 0 && row.attempts < PATIENT_ATTEMPTS && !announced.is_empty() {
+            let unshown = self.unshown(connection, &observed.listings, &announced).await?;
+            if unshown.len() == announced.len() {
+                return Ok(Sight::NotYet(unshown));
+            }
+        }
+        let second = first.other();
+        let listing = self.list(connection, second, link.issue(second), lane).await?;
+        (observed.listings[second], observed.unreadable[second]) = listing;
+
+        observed.pairs = self.store.pairs(link).await?;
+        self.place_unpaired(connection, &mut observed).await?;
+        self.fetch_strays(connection, &mut observed, lane).await?;
+        self.gather_proofs(connection, &mut observed, lane).await?;
+        self.trace_origins(connection, &mut observed).await?;
+        self.look_up(connection, &mut observed, lane).await?;
+        observed.brake = self.brake(connection, &observed).await?;
+        let mut unshown = self.unshown(connection, &observed.listings, &announced).await?;
+        unshown.retain(|announcement| match &announcement.what {
+            Announced::Tempo { id, .. } => !observed.proofs[announcement.side].contains_key(id),
+            _ => true,
+        });
+        Ok(Sight::Clear(Box::new(observed), unshown))
+    }
+
+    /// Lists an issue's worklogs, all pages; and what is wrong with those that cannot be read.
+    pub(crate) async fn list(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issue: IssueId,
+        lane: Lane,
+    ) -> Result<(BTreeMap<WorklogId, Worklog>, BTreeMap<WorklogId, String>), EngineError> {
+        let site = self.site_of(connection, side)?;
+        let mut worklogs = BTreeMap::new();
+        let mut unreadable = BTreeMap::new();
+        let mut offset = 0;
+        for _ in 0..PAGES_MAX {
+            let page = match self.call(site, lane, async |client| client.list_issue(issue, offset).await).await {
+                Ok(page) => page,
+                Err(EngineError::Site { error, .. }) if error.kind == SiteErrorKind::NotFound => {
+                    return Err(self.why_unlisted(site, issue, lane, &error.message).await?);
+                }
+                Err(error) => return Err(error),
+            };
+            self.accepted(site).await?;
+            for bad in page.bad {
+                warn!(site.name = %site.name, "{} listed a worklog that cannot be read: {}", site.name, bad.text);
+                unreadable.extend(bad.id.map(|id| (id, bad.text)));
+            }
+            worklogs.extend(page.rows.into_iter().map(|worklog| (worklog.id, worklog)));
+            match page.next {
+                Some(next) if next > offset => offset = next,
+                _ => return Ok((worklogs, unreadable)),
+            }
+        }
+        Err(EngineError::Parked {
+            reason: Reason::Rejected,
+            detail: format!("issue {issue} on {} has more than {} worklogs", site.name, PAGES_MAX * 5000),
+        })
+    }
+
+    /// Tells an issue that is gone from one that the service user may not see the worklogs of.
+    async fn why_unlisted(
+        &self,
+        site: &Site,
+        issue: IssueId,
+        lane: Lane,
+        said: &str,
+    ) -> Result<EngineError, EngineError> {
+        let found = self.call(site, lane, async |client| client.issue(&IssueRef::Id(issue), &[]).await).await?;
+        Ok(match found {
+            None => EngineError::Parked {
+                reason: Reason::IssueUnlinked,
+                detail: format!("issue {issue} on {} is gone or cannot be seen ({said})", site.name),
+            },
+            Some(found) => EngineError::Parked {
+                reason: Reason::PermissionMissing,
+                detail: format!("the worklogs of {} on {} cannot be listed ({said})", found.key, site.name),
+            },
+        })
+    }
+
+    /// Returns the announced changes that the listings do not show.
+    async fn unshown(
+        &self,
+        connection: &Connection,
+        listings: &Sides<BTreeMap<WorklogId, Worklog>>,
+        announced: &[Announcement],
+    ) -> Result<Vec<Announcement>, EngineError> {
+        let mut unshown = Vec::new();
+        for announcement in announced {
+            let listing = &listings[announcement.side];
+            let site = &connection.sites[announcement.side];
+            let shown = match &announcement.what {
+                Announced::Tempo { id, updated_at } => {
+                    listing.get(id).is_some_and(|worklog| worklog.updated_at.as_second() >= updated_at.as_second())
+                }
+                Announced::TempoDeleted { id } => !listing.contains_key(id),
+                Announced::JiraDeleted { id } => {
+                    let known = self.store.tempo_ids(site, &[*id]).await?;
+                    known.first().is_none_or(|(_, worklog)| !listing.contains_key(worklog))
+                }
+                Announced::Jira { id, updated_at, author, time_spent_secs, description } => {
+                    let says = |worklog: &Worklog| {
+                        time_spent_secs.is_none_or(|secs| secs == worklog.content.time_spent_secs)
+                            && worklog.content.description.trim() == description.trim()
+                    };
+                    let known = self.store.tempo_ids(site, &[*id]).await?;
+                    match known.first().and_then(|(_, worklog)| listing.get(worklog)) {
+                        Some(worklog) => {
+                            says(worklog) || worklog.updated_at.as_second() >= updated_at.as_second()
+                        }
+                        None => listing.values().any(|worklog| {
+                            let same_author = author.as_ref().is_none_or(|who| *who == worklog.content.author);
+                            same_author && says(worklog)
+                        }),
+                    }
+                }
+            };
+            if !shown {
+                unshown.push(announcement.clone());
+            }
+        }
+        Ok(unshown)
+    }
+
+    /// Tells which listed worklogs without a pair belong elsewhere, and which came here from another link.
+    async fn place_unpaired(&self, connection: &Connection, observed: &mut Observed) -> Result<(), EngineError> {
+        let mut arrivals: BTreeMap<_, LinkKey> = BTreeMap::new();
+        for side in Side::BOTH {
+            let paired: BTreeSet<WorklogId> = observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
+            let unpaired: Vec<WorklogId> =
+                observed.listings[side].keys().filter(|id| !paired.contains(id)).copied().collect();
+            if unpaired.is_empty() {
+                continue;
+            }
+            let places = self.store.whereabouts(&connection.name, &connection.sites[side], &unpaired).await?;
+            for place in places {
+                observed.foreign[side].insert(place.worklog);
+                if place.state == PairState::Live && place.link != observed.link {
+                    arrivals.insert(place.pair, place.link);
+                }
+            }
+        }
+        for (id, link) in arrivals {
+            if let Some(pair) = self.store.pair(&link, &id).await? {
+                observed.pairs.push(pair);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches twins that a move left behind on another issue.
+    async fn fetch_strays(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let strays: Vec<(Side, WorklogId)> = observed
+            .pairs
+            .iter()
+            .filter(|pair| pair.state == PairState::Live)
+            .flat_map(|pair| Side::BOTH.map(|side| (side, pair.strays[side].and(pair.ids[side]))))
+            .filter_map(|(side, id)| Some((side, id?)))
+            .filter(|(side, id)| !observed.listings[*side].contains_key(id))
+            .collect();
+        for (side, id) in strays {
+            let site = self.site_of(connection, side)?;
+            if let Some(worklog) = self.call(site, lane, async |client| client.worklog(id).await).await? {
+                observed.strays[side].insert(id, worklog);
+            }
+        }
+        Ok(())
+    }
+
+    /// Collects what proves that absent worklogs are gone, and asks for some that nothing is known of.
+    async fn gather_proofs(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let mut probes = PROBES_MAX;
+        for side in Side::BOTH {
+            let site = self.site_of(connection, side)?;
+            let absent: Vec<(WorklogId, Option<Timestamp>)> = observed
+                .pairs
+                .iter()
+                .filter(|pair| pair.state == PairState::Live && pair.link == observed.link)
+                .filter_map(|pair| Some((pair.ids[side]?, pair.written_at)))
+                .filter(|(id, _)| observed.worklog(side, *id).is_none())
+                .collect();
+            if absent.is_empty() {
+                continue;
+            }
+            let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
+            let proofs = self.proofs(connection, side, &ids).await?;
+            for (id, written_at) in absent {
+                if let Some(proof) = proofs.get(&id) {
+                    if self.still_moving(connection, side, observed, proof, lane).await? {
+                        continue;
+                    }
+                    observed.proofs[side].insert(id, proof.clone());
+                    continue;
+                }
+                let lagging = written_at.is_some_and(|at| observed.now < at + connection.settings.grace);
+                if lagging || probes == 0 || observed.unreadable[side].contains_key(&id) {
+                    continue;
+                }
+                probes -= 1;
+                let found = self.call(site, lane, async |client| client.worklog(id).await).await?;
+                let Some(worklog) = found else { continue };
+                if worklog.issue == observed.link.issue(side) {
+                    // The listing is behind; the worklog itself is the better witness.
+                    observed.listings[side].insert(id, worklog);
+                    continue;
+                }
+                let source = "moved".to_string();
+                let proof = Proof { source, at: observed.now, moved_to: Some(worklog.issue) };
+                if !self.still_moving(connection, side, observed, &proof, lane).await? {
+                    observed.proofs[side].insert(id, proof);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether a worklog went to another linked issue: then that link's run takes it in, and nothing is to
+    /// be done here.
+    async fn still_moving(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &mut Observed,
+        proof: &Proof,
+        lane: Lane,
+    ) -> Result<bool, EngineError> {
+        let Some(issue) = proof.moved_to else { return Ok(false) };
+        let there = self.link_of(connection, side, issue, lane).await?;
+        let Some(there) = there.filter(|there| *there != observed.link) else { return Ok(false) };
+        self.hint_all(vec![DueKey::Link(there)], lane, false).await?;
+        Ok(true)
+    }
+
+    /// Returns the proofs that the table has about worklogs of a side, by Tempo's id or by Jira's.
+    pub(crate) async fn proofs(
+        &self,
+        connection: &Connection,
+        side: Side,
+        ids: &[WorklogId],
+    ) -> Result<BTreeMap<WorklogId, Proof>, EngineError> {
+        let site = &connection.sites[side];
+        let jira: BTreeMap<_, _> =
+            self.store.jira_ids(site, ids).await?.into_iter().map(|(worklog, jira)| (jira, worklog)).collect();
+        let mut keys: Vec<EvidenceId> = ids.iter().copied().map(EvidenceId::Tempo).collect();
+        keys.extend(jira.keys().copied().map(EvidenceId::Jira));
+        let mut proofs = BTreeMap::new();
+        for evidence in self.store.evidence(site, &keys).await? {
+            let worklog = match evidence.id {
+                EvidenceId::Tempo(worklog) => Some(worklog),
+                EvidenceId::Jira(id) => jira.get(&id).copied(),
+            };
+            let proof = Proof { source: evidence.source, at: evidence.at, moved_to: evidence.moved_to };
+            if let Some(worklog) = worklog {
+                // A delete says more than a move.
+                let known = proofs.get(&worklog).is_some_and(|known: &Proof| known.moved_to.is_none());
+                if !known {
+                    proofs.insert(worklog, proof);
+                }
+            }
+        }
+        Ok(proofs)
+    }
+
+    /// Follows worklogs back to where they came from, in chains and rings of connections.
+    async fn trace_origins(&self, connection: &Connection, observed: &mut Observed) -> Result<(), EngineError> {
+        let mut asked = Vec::new();
+        let mut unpaired: Sides<Vec<WorklogId>> = Sides::default();
+        let half: BTreeSet<(Side, WorklogId)> = observed
+            .pairs
+            .iter()
+            .filter(|pair| pair.state == PairState::Live)
+            .filter_map(|pair| match (pair.ids.a, pair.ids.b) {
+                (Some(id), None) => Some((Side::A, id)),
+                (None, Some(id)) => Some((Side::B, id)),
+                _ => None,
+            })
+            .collect();
+        for side in Side::BOTH {
+            let paired: BTreeSet<WorklogId> = observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
+            for worklog in observed.listings[side].values() {
+                let id = worklog.id;
+                let new = !paired.contains(&id) && !observed.foreign[side].contains(&id);
+                if half.contains(&(side, id)) || (new && worklog.content.start_date >= observed.since) {
+                    unpaired[side].push(id);
+                    asked.push((connection.sites[side].clone(), id));
+                }
+            }
+        }
+        let rules = &connection.settings.rules;
+        for pair in &observed.pairs {
+            let Some(base) = &pair.base else { continue };
+            let now = Sides::from_fn(|side| pair.ids[side].and_then(|id| observed.worklog(side, id)));
+            if let (Some(a), Some(b)) = (now.a, now.b)
+                && field::changed(Side::A, &base.a, &a.content, rules)
+                && field::changed(Side::B, &base.b, &b.content, rules)
+            {
+                asked.push((connection.sites.a.clone(), a.id));
+                asked.push((connection.sites.b.clone(), b.id));
+            }
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let origins: BTreeMap<_, _> = self.store.origins(&asked).await?.into_iter().collect();
+        for side in Side::BOTH {
+            for ((site, id), origin) in &origins {
+                let untouched = observed.worklog(side, *id).is_some_and(|worklog| {
+                    worklog.updated_at.as_second() == origin.written_updated_at.as_second()
+                });
+                if *site == connection.sites[side] && untouched {
+                    observed.edited[side].insert(*id, origin.edited_at);
+                }
+            }
+            let (here, there) = (&connection.sites[side], &connection.sites[side.other()]);
+            let roots: BTreeMap<Root, WorklogId> = unpaired[side]
+                .iter()
+                .map(|id| {
+                    let own = Root { site: here.clone(), worklog: *id };
+                    (origins.get(&(here.clone(), *id)).map_or(own, |origin| origin.root.clone()), *id)
+                })
+                .collect();
+            let mut claimed = Vec::new();
+            for (root, id) in &roots {
+                if root.site == *there {
+                    observed.copies[side].insert(*id, Copy::Known(root.worklog));
+                } else {
+                    claimed.push(root.clone());
+                }
+            }
+            for (root, claim) in self.store.claims(there, &claimed).await? {
+                if claim.connection == connection.name {
+                    continue;
+                }
+                if let Some(id) = roots.get(&root) {
+                    let copy = claim.worklog.map_or(Copy::InFlight, Copy::Known);
+                    observed.copies[side].insert(*id, copy);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks up what rendering needs: people, and the names of static-list values.
+    async fn look_up(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let rules = &connection.settings.rules;
+        for side in Side::BOTH {
+            let accounts: BTreeSet<&AccountId> = observed.listings[side]
+                .values()
+                .map(|worklog| &worklog.content.author)
+                .filter(|account| rules.mapped(side, account).is_none())
+                .collect();
+            let accounts: Vec<AccountId> = accounts.into_iter().cloned().collect();
+            let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
+            for person in self.store.people(from, to, &accounts, observed.now).await? {
+                let known = Person { other: person.other, display_name: person.display_name };
+                observed.lookups.people[side].insert(person.account, known);
+            }
+        }
+        let mapped_attribute_in_use = Side::BOTH.into_iter().any(|side| {
+            observed.listings[side].values().any(|worklog| {
+                rules.attributes.iter().any(|rule| worklog.content.attributes.contains_key(&rule.keys[side]))
+            })
+        });
+        if !mapped_attribute_in_use {
+            return Ok(());
+        }
+        let (a, b) = try_join!(
+            self.attribute_definitions(connection, Side::A, lane),
+            self.attribute_definitions(connection, Side::B, lane)
+        )?;
+        observed.lookups.names = Sides::new(a, b).map(|_, definitions| {
+            definitions.into_iter().filter(|one| !one.names.is_empty()).map(|one| (one.key, one.names)).collect()
+        });
+        Ok(())
+    }
+
+    /// Counts proven deletes against the brake.
+    async fn brake(&self, connection: &Connection, observed: &Observed) -> Result<bool, EngineError> {
+        let mut deletes = Vec::new();
+        for pair in observed.pairs.iter().filter(|pair| pair.state == PairState::Live && !pair.released) {
+            for side in Side::BOTH {
+                let (Some(id), Some(_)) = (pair.ids[side], pair.ids[side.other()]) else { continue };
+                if observed.worklog(side, id).is_none() && observed.proofs[side].contains_key(&id) {
+                    deletes.push((connection.sites[side].clone(), id));
+                }
+            }
+        }
+        if deletes.is_empty() { Ok(false) } else { self.over_brake(connection, &deletes).await }
+    }
+
+    /// Registers proven deletes and says whether there are more than the brake lets through.
+    pub(crate) async fn over_brake(
+        &self,
+        connection: &Connection,
+        deletes: &[(tandem_core::SiteName, WorklogId)],
+    ) -> Result<bool, EngineError> {
+        let now = self.clock.now();
+        let since = now - signed(connection.mass_delete_within);
+        let enough = connection.mass_delete_max + 1;
+        let count = self.store.brake(&connection.name, deletes, since, now, enough).await?;
+        Ok(count > connection.mass_delete_max)
+    }
+}

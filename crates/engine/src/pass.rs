@@ -1,0 +1,172 @@
+//! Passes: running what is due, and the loop that a single process keeps up.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::{SignedDuration, Timestamp};
+use tracing::{error, warn};
+
+use crate::error::EngineError;
+use crate::gate::signed;
+use crate::options::Engine;
+use crate::ports::store::{DueKey, DueRow};
+
+/// What a pass did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Rows looked at.
+    pub looked: usize,
+    /// Vendor writes that went through.
+    pub written: usize,
+    /// Looks at which something did not go through.
+    pub troubled: usize,
+}
+
+/// How far ahead of now a row may be due and still belong to this pass: settling bursts and full buckets.
+const SOON: SignedDuration = SignedDuration::from_secs(10);
+
+/// Looks per pass. More is a loop that does not converge; the next pass goes on.
+const LOOKS_MAX: usize = 200_000;
+
+impl Engine {
+    /// Runs what is due until nothing is runnable, or the deadline comes. Rows that merely wait in line for a
+    /// moment are waited for; rows that failed or are parked are not.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn run_due(&self, deadline: Option<Timestamp>) -> Result<Passed, EngineError> {
+        let mut passed = Passed::default();
+        let mut running = FuturesUnordered::new();
+        let mut keys: BTreeSet<DueKey> = BTreeSet::new();
+        loop {
+            let now = self.clock.now();
+            let over = deadline.is_some_and(|deadline| now >= deadline) || passed.looked >= LOOKS_MAX;
+            if !over && running.len() < self.options.concurrency {
+                let ready = self.store.ready(now, self.options.concurrency * 4).await?;
+                for row in by_lane(ready) {
+                    if running.len() < self.options.concurrency && keys.insert(row.key.clone()) {
+                        let key = row.key;
+                        running.push(async move { (key.clone(), self.look(&key).await) });
+                    }
+                }
+            }
+            match running.next().await {
+                Some((key, looked)) => {
+                    keys.remove(&key);
+                    if let Some(looked) = looked? {
+                        passed.looked += 1;
+                        passed.written += looked.written;
+                        passed.troubled += usize::from(looked.trouble);
+                    } else {
+                        // Somebody else has it. Do not ask for it again at once.
+                        self.clock.sleep(Duration::from_millis(50)).await;
+                    }
+                }
+                None if over => return Ok(passed),
+                None => match self.next_in_line(now).await? {
+                    Some(at) => self.sleep_until(at).await,
+                    None => return Ok(passed),
+                },
+            }
+        }
+    }
+
+    /// When the next row that merely waits in line is due, if that is soon.
+    async fn next_in_line(&self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
+        let soon = self.store.ready(now + SOON, 50).await?;
+        let next = soon
+            .into_iter()
+            .filter(|row| row.attempts == 0 && !row.quiet && row.reason.is_none())
+            .map(|row| row.next_attempt)
+            .min();
+        // Never at once: an index may lag behind what was just done.
+        Ok(next.map(|at| at.max(now + SignedDuration::from_millis(50))))
+    }
+
+    /// Makes the links of the configuration and looks at connections that never ran. To be called when a process
+    /// starts; costs nothing once done.
+    ///
+    /// # Errors
+    /// When the table fails. A site that does not answer is only logged: the next start, or a sweep, tries again.
+    pub async fn prepare(&self) -> Result<(), EngineError> {
+        for connection in &self.connections {
+            self.since(connection).await?;
+        }
+        match self.link_tables(crate::ports::store::Lane::Sweep).await {
+            Ok(()) => Ok(()),
+            Err(EngineError::Store(error)) => Err(error.into()),
+            Err(error) => {
+                warn!("The links of the configuration are made later: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    /// The scheduled pass: new connections are audited, the others swept.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn sweep_pass(&self) -> Result<crate::sweep::Swept, EngineError> {
+        self.prepare().await?;
+        self.resume_sites().await?;
+        let new = self.audit_new().await?;
+        let swept = self.sweep().await?;
+        Ok(crate::sweep::Swept { hinted: new.hinted + swept.hinted, failed: new.failed + swept.failed })
+    }
+
+    /// Keeps a process going: what is due as it comes, sweeps and audits by the clock. Returns when `stop` does.
+    pub async fn run_forever(&self, audit: Duration, stop: impl Future<Output = ()>) {
+        let sweeps = async {
+            let mut next_audit = None;
+            loop {
+                if let Err(error) = self.sweep_pass().await {
+                    error!("The sweep failed: {error}");
+                }
+                let now = self.clock.now();
+                let due = *next_audit.get_or_insert(now + signed(audit));
+                if now >= due {
+                    if let Err(error) = self.audit().await {
+                        error!("The audit failed: {error}");
+                    }
+                    next_audit = Some(self.clock.now() + signed(audit));
+                }
+                self.clock.sleep(self.options.sweep).await;
+            }
+        };
+        let dues = async {
+            loop {
+                if let Err(error) = self.run_due(None).await {
+                    error!("Running what is due failed: {error}");
+                    self.clock.sleep(Duration::from_secs(1)).await;
+                }
+                self.clock.sleep(IDLE).await;
+            }
+        };
+        let secrets = async {
+            loop {
+                self.clock.sleep(SECRETS).await;
+                if let Err(error) = self.resume_sites().await {
+                    warn!("Could not look at paused sites: {error}");
+                }
+            }
+        };
+        let work = futures::future::join3(sweeps, dues, secrets);
+        futures::pin_mut!(work);
+        futures::pin_mut!(stop);
+        futures::future::select(work, stop).await;
+    }
+}
+
+/// How long an idle process waits before it looks at the table again.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// How often a paused site's secret is looked at.
+const SECRETS: Duration = Duration::from_secs(5);
+
+/// Live work goes first, then what a sweep found, then backfill; within a lane, what is due longest.
+fn by_lane(mut rows: Vec<DueRow>) -> Vec<DueRow> {
+    rows.sort_by_key(|row| (row.lane, row.next_attempt));
+    rows
+}

@@ -1,0 +1,97 @@
+//! Who somebody is on the other site.
+//!
+//! The explicit map and an equal account id need no look-up. Only when a site refuses an author is it asked
+//! who they are: by account, then by visible e-mail. Never by display name.
+
+use jiff::SignedDuration;
+use tandem_core::{AccountId, Side};
+use tracing::info;
+
+use crate::error::EngineError;
+use crate::options::{Connection, Engine};
+use crate::ports::site::AttributeDefinition;
+use crate::ports::store::{Lane, PersonRow};
+
+/// How long a look-up that found somebody is good for; nobody found is looked up again with each parked retry.
+const FOUND_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long attribute definitions are good for.
+const DEFINITIONS_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+impl Engine {
+    /// Looks up the account that a person of one side has on the other, and remembers it.
+    ///
+    /// Returns the person as now known.
+    pub(crate) async fn look_up_person(
+        &self,
+        connection: &Connection,
+        from: Side,
+        account: &AccountId,
+        lane: Lane,
+    ) -> Result<PersonRow, EngineError> {
+        let (here, there) = (self.site_of(connection, from)?, self.site_of(connection, from.other())?);
+        let now = self.clock.now();
+        let same = self.call(there, lane, async |client| client.user(account).await).await?;
+        let mut person = PersonRow {
+            account: account.clone(),
+            other: None,
+            display_name: None,
+            expires: now + FOUND_FOR,
+        };
+        if let Some(user) = same.filter(|user| user.active) {
+            person.other = Some(account.clone());
+            person.display_name = Some(user.display_name);
+        } else if let Some(original) = self.call(here, lane, async |client| client.user(account).await).await? {
+            person.display_name = Some(original.display_name);
+            if let Some(email) = original.email.filter(|email| !email.is_empty()) {
+                let found = self.call(there, lane, async |client| client.users_by_email(&email).await).await?;
+                let mut active = found.into_iter().filter(|user| user.active);
+                // Two accounts with one address would be a guess.
+                if let (Some(user), None) = (active.next(), active.next()) {
+                    person.other = Some(user.account_id);
+                }
+            }
+        }
+        if person.other.is_none() {
+            person.expires = now + crate::gate::signed(self.options.park_retry);
+        }
+        info!(site.name = %there.name, person.found = person.other.is_some(), "Looked up an author on {}", there.name);
+        self.store.put_person(&here.name, &there.name, &person).await?;
+        if let Some(other) = &person.other
+            && *other != person.account
+        {
+            let back = PersonRow { account: other.clone(), other: Some(account.clone()), ..person.clone() };
+            self.store.put_person(&there.name, &here.name, &back).await?;
+        }
+        Ok(person)
+    }
+
+    /// Returns a site's work attributes: from memory, from the table, or from the site.
+    pub(crate) async fn attribute_definitions(
+        &self,
+        connection: &Connection,
+        side: Side,
+        lane: Lane,
+    ) -> Result<Vec<AttributeDefinition>, EngineError> {
+        let site = self.site_of(connection, side)?;
+        let now = self.clock.now();
+        if let Some(known) = self.memory.attributes(&site.name, now - DEFINITIONS_FOR) {
+            return Ok(known);
+        }
+        let note = format!("attributes:{}", site.name);
+        let fresh = (now - DEFINITIONS_FOR).as_second();
+        if let Some(text) = self.store.note(&note).await?
+            && let Ok((at, known)) = serde_json::from_str::<(i64, Vec<AttributeDefinition>)>(&text)
+            && at > fresh
+        {
+            self.memory.set_attributes(&site.name, now, &known);
+            return Ok(known);
+        }
+        let known = self.call(site, lane, async |client| client.attributes().await).await?;
+        if let Ok(text) = serde_json::to_string(&(now.as_second(), &known)) {
+            self.store.put_note(&note, &text).await?;
+        }
+        self.memory.set_attributes(&site.name, now, &known);
+        Ok(known)
+    }
+}

@@ -1,0 +1,266 @@
+//! One look at one due row: take the lease, bring the link together, say when to look again.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::plan::{Plan, plan};
+use tandem_core::{LinkKey, Reason, Side, check};
+use tracing::{debug, error, info, warn};
+
+use crate::error::EngineError;
+use crate::execute::{Report, Run};
+use crate::gate::signed;
+use crate::observe::Sight;
+use crate::options::{Connection, Engine};
+use crate::ports::site::SiteErrorKind;
+use crate::ports::store::{Announcement, DueKey, DueRow, Finish, Lane};
+
+/// Plans per run. A plan of rows only leads to the next; writes seldom need more than one more.
+const ROUNDS_MAX: usize = 8;
+
+/// What a look came to, for whoever asked for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Vendor writes that went through.
+    pub written: usize,
+    /// Whether something did not go through.
+    pub trouble: bool,
+}
+
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+impl Engine {
+    /// Looks at one due row, if it is there and nobody else has it.
+    ///
+    /// The row is all that a trigger leaves behind: what is done rests on what is observed now.
+    ///
+    /// # Errors
+    /// When the table fails. Everything else ends up in the row.
+    pub async fn look(&self, key: &DueKey) -> Result<Option<Looked>, EngineError> {
+        // Two tasks of one process are two runners.
+        let owner = format!("{}.{}", self.owner, RUNS.fetch_add(1, Ordering::Relaxed));
+        let Some(row) = self.store.take(key, &owner, self.clock.now(), self.options.lease).await? else {
+            return Ok(None);
+        };
+        let (looked, finish) = match key {
+            DueKey::Link(link) => self.look_at_link(link, &row, &owner).await,
+            DueKey::Issue { site, issue } => {
+                let found = self.discover(site, *issue, row.lane).await;
+                let looked = Looked { written: 0, trouble: found.is_err() };
+                let finish = found.map_or_else(|error| self.finish_failed(&row, &error), |()| Finish::Done);
+                (looked, finish)
+            }
+        };
+        self.store.finish(&row, &owner, &finish, self.clock.now()).await?;
+        Ok(Some(looked))
+    }
+
+    async fn look_at_link(&self, link: &LinkKey, row: &DueRow, owner: &str) -> (Looked, Finish) {
+        let Some(connection) = self.connection(&link.connection) else {
+            warn!(link.key = %link, "Left {link} alone: its connection is not configured");
+            return (Looked::default(), Finish::Done);
+        };
+        let now = self.clock.now();
+        let mut run = Run {
+            engine: self,
+            connection,
+            link,
+            taken: row,
+            owner,
+            lane: row.lane,
+            started: now,
+            renewed: now,
+            report: Report::default(),
+        };
+        let result = self.reconcile(&mut run).await;
+        let report = run.report;
+        for (side, worklogs) in &report.to_learn {
+            // One call a run: the side where people made them is where their deletes will be told of.
+            self.learn_now(&connection.sites[*side], worklogs).await;
+            break;
+        }
+        let looked = Looked { written: report.written, trouble: result.is_err() || report.trouble.is_some() };
+        let finish = match result {
+            Ok(rest) => self.finish_done(row, &report, rest),
+            Err(error) => self.finish_failed(row, &error),
+        };
+        (looked, finish)
+    }
+
+    /// Observes, plans, checks, executes and records.
+    async fn reconcile(&self, run: &mut Run<'_>) -> Result<Rest, EngineError> {
+        let (mut observed, unshown) = match self.observe(run.connection, run.link, run.taken).await? {
+            Sight::Clear(observed, unshown) => (observed, unshown),
+            Sight::NotYet(unshown) => return Ok(Rest { unshown, look_again: None }),
+        };
+        let mut look_again = None;
+        for round in 0.. {
+            let plan = plan(&observed, &run.connection.settings);
+            check::check(&plan, &observed, &run.connection.settings)?;
+            look_again = plan.look_again;
+            let open = plan.steps.iter().any(|step| !run.report.failed.contains(&step.pair.id));
+            if !open || run.report.unfinished {
+                break;
+            }
+            if round == ROUNDS_MAX {
+                run.report.unfinished = true;
+                break;
+            }
+            let before = run.report.steps;
+            run.execute(&plan, &mut observed).await?;
+            if run.report.steps == before {
+                break;
+            }
+        }
+        if run.report.written > 0 {
+            info!(link.key = %run.link, run.n_written = run.report.written, "Reconciled {}", run.link);
+        } else {
+            debug!(link.key = %run.link, "Looked at {}", run.link);
+        }
+        Ok(Rest { unshown, look_again })
+    }
+
+    /// Plans a link without writing anything anywhere.
+    ///
+    /// # Errors
+    /// As a run would fail.
+    pub async fn dry_run(
+        &self,
+        connection: &Connection,
+        link: &LinkKey,
+    ) -> Result<(Plan, tandem_core::observed::Observed), EngineError> {
+        let now = self.clock.now();
+        let row = DueRow {
+            key: DueKey::Link(link.clone()),
+            generation: 0,
+            since: now,
+            next_attempt: now,
+            attempts: 0,
+            lane: Lane::Live,
+            announced: Vec::new(),
+            plain_hints: 1,
+            force: true,
+            reason: None,
+            detail: None,
+            quiet: false,
+            owner: None,
+            lease_until: None,
+        };
+        match self.observe(connection, link, &row).await? {
+            Sight::Clear(observed, _) => {
+                let plan = plan(&observed, &connection.settings);
+                check::check(&plan, &observed, &connection.settings)?;
+                Ok((plan, *observed))
+            }
+            Sight::NotYet(_) => Err(EngineError::Lost),
+        }
+    }
+
+    fn finish_done(&self, row: &DueRow, report: &Report, rest: Rest) -> Finish {
+        let now = self.clock.now();
+        let mut at: Option<Timestamp> = None;
+        let mut sooner = |when: Timestamp| at = Some(at.map_or(when, |at| at.min(when)));
+        let mut attempts = 0;
+        let mut quiet = true;
+        let mut detail = None;
+        if let Some((not_before, trouble)) = &report.trouble {
+            attempts = row.attempts + 1;
+            quiet = false;
+            detail = Some(trouble.clone());
+            let wait = self.backoff(&row.key, attempts, now);
+            sooner(not_before.map_or(now + wait, |at| at.max(now + wait)));
+        }
+        if report.unfinished {
+            quiet = false;
+            sooner(now);
+        }
+        if !rest.unshown.is_empty() {
+            attempts = row.attempts + 1;
+            quiet = false;
+            detail.get_or_insert_with(|| "a change was announced that the site does not show yet".to_string());
+            sooner(now + self.backoff(&row.key, attempts, now));
+        }
+        if let Some(when) = rest.look_again {
+            sooner(when.max(now));
+        }
+        match at {
+            None => Finish::Done,
+            Some(at) => Finish::Again { at, attempts, reason: None, detail, quiet, announced: rest.unshown },
+        }
+    }
+
+    /// What a failure means for the row: again, later, or when a person has acted.
+    pub(crate) fn finish_failed(&self, row: &DueRow, failure: &EngineError) -> Finish {
+        let now = self.clock.now();
+        let attempts = row.attempts + 1;
+        let backoff = now + self.backoff(&row.key, attempts, now);
+        let park = now + signed(self.options.park_retry);
+        let (at, attempts, reason) = match failure {
+            EngineError::Deferred { until, .. } => ((*until).max(now), row.attempts, None),
+            EngineError::Lost => (now + SignedDuration::from_secs(1), row.attempts, None),
+            EngineError::Paused { until, .. } => (*until, attempts, Some(Reason::CredentialsRejected)),
+            EngineError::Parked { reason, .. } => (park, attempts, Some(*reason)),
+            EngineError::Site { error, .. } => match &error.kind {
+                SiteErrorKind::Unreachable { retry_after } => {
+                    let asked = retry_after.map_or(backoff, |after| now + signed(after));
+                    (asked.max(backoff), attempts, None)
+                }
+                SiteErrorKind::RateLimited { retry_after } => {
+                    let after = retry_after.map_or(SignedDuration::from_secs(1), signed);
+                    (now + after, row.attempts, None)
+                }
+                SiteErrorKind::Busy | SiteErrorKind::NotFound => (backoff, attempts, None),
+                SiteErrorKind::CredentialsRejected => (park, attempts, Some(Reason::CredentialsRejected)),
+                SiteErrorKind::Refused(reason) => (park, attempts, Some(*reason)),
+                SiteErrorKind::Malformed => (backoff, attempts, Some(Reason::Rejected)),
+                SiteErrorKind::Unusable => (park, attempts, Some(Reason::Rejected)),
+            },
+            EngineError::Store(_) => (backoff, attempts, None),
+            EngineError::Refused(_) | EngineError::Unknown(_) => (park, attempts, Some(Reason::Rejected)),
+        };
+        match failure {
+            EngineError::Deferred { .. } | EngineError::Lost => {
+                debug!(due.key = %row.key, "Later: {}: {failure}", row.key);
+            }
+            EngineError::Refused(_) => error!(due.key = %row.key, "A bug: {}: {failure}", row.key),
+            _ => warn!(due.key = %row.key, due.attempts = attempts, "{} did not go through: {failure}", row.key),
+        }
+        let waits_in_line = matches!(failure, EngineError::Deferred { .. } | EngineError::Lost);
+        Finish::Again {
+            at,
+            attempts,
+            reason,
+            detail: (!waits_in_line).then(|| failure.to_string()),
+            quiet: false,
+            announced: row.announced.clone(),
+        }
+    }
+
+    /// Doubles from `retry_min` to `retry_max`, a fifth more or less, so that what failed together does not come
+    /// back together. The spread is taken from the key, not from chance: the same run is the same run.
+    pub(crate) fn backoff(&self, key: &DueKey, attempts: u32, now: Timestamp) -> SignedDuration {
+        let doublings = attempts.saturating_sub(1).min(20);
+        let wait = signed(self.options.retry_min).as_secs_f64() * f64::from(2u32.pow(doublings));
+        let wait = wait.min(self.options.retry_max.as_secs_f64());
+        let mut hash = DefaultHasher::new();
+        (key, attempts, now.as_second()).hash(&mut hash);
+        let spread = 0.8 + 0.4 * ((hash.finish() % 1000) as f64 / 1000.0);
+        SignedDuration::from_secs_f64(wait * spread)
+    }
+}
+
+/// What a run leaves for later.
+struct Rest {
+    unshown: Vec<Announcement>,
+    look_again: Option<Timestamp>,
+}
+
+/// Says which side's worklogs a person made, for tests and reports: a pair is named after the one it began with.
+pub fn began_on(pair: &tandem_core::PairId) -> Option<Side> {
+    match pair.as_str().as_bytes().first() {
+        Some(b'a') => Some(Side::A),
+        Some(b'b') => Some(Side::B),
+        _ => None,
+    }
+}

@@ -1,0 +1,368 @@
+//! The scheduled pass that finds what no webhook told.
+//!
+//! Three requests per site: what changed, what was deleted, what the token may see. It decides nothing: it
+//! compares with what the table knows and hints at links.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::{ConnectionName, IssueId, JiraWorklogId, PairState, Reason, SiteName, Worklog, WorklogId};
+use tracing::{info, warn};
+
+use crate::error::EngineError;
+use crate::gate::signed;
+use crate::options::{Engine, Site};
+use crate::ports::site::{DeletedRow, SiteErrorKind};
+use crate::ports::store::{Cursor, DueKey, Evidence, EvidenceId, Lane, Op};
+
+/// Pages that one sweep reads at most: 5 million changes.
+const PAGES_MAX: usize = 1000;
+
+/// Deletes may reach the feeds late.
+const DELETE_OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+
+/// Tempo's audit trail goes back 180 days.
+const PAPERTRAIL_REACH: SignedDuration = SignedDuration::from_hours(179 * 24);
+
+/// What the service user needs to see and do anywhere at all.
+const PERMISSIONS: [&str; 4] = ["BROWSE_PROJECTS", "WORK_ON_ISSUES", "EDIT_ALL_WORKLOGS", "DELETE_ALL_WORKLOGS"];
+
+/// What a sweep or an audit found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Links and issues hinted at.
+    pub hinted: usize,
+    /// Sites that could not be read.
+    pub failed: usize,
+}
+
+impl Engine {
+    /// Sweeps all sites. One that fails does not hold up the others.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn sweep(&self) -> Result<Swept, EngineError> {
+        let mut swept = Swept::default();
+        self.notice_new_configuration().await?;
+        for site in self.sites.values() {
+            if self.connections_of(&site.name).next().is_none() {
+                continue;
+            }
+            match self.sweep_site(site).await {
+                Ok(hinted) => swept.hinted += hinted,
+                Err(EngineError::Store(error)) => return Err(error.into()),
+                Err(error) => {
+                    warn!(site.name = %site.name, "Could not sweep {}: {error}", site.name);
+                    swept.failed += 1;
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    async fn sweep_site(&self, site: &Site) -> Result<usize, EngineError> {
+        let start = self.clock.now();
+        let name = format!("changes:{}", site.name);
+        // A site that was never swept is audited first; from then on the sweep goes on from that day.
+        let since = self.store.cursor(&name).await?.map_or(start, |cursor| cursor.at);
+        let hinted_changes = self.sweep_changes(site, since - signed(self.options.overlap)).await?;
+        let hinted_deletes = self.sweep_deletes(site, Lane::Sweep).await?;
+        self.probe(site).await?;
+        self.store.put_cursor(&name, &Cursor { at: start }).await?;
+        if let Err(error) = self.learn_rest(site).await {
+            warn!(site.name = %site.name, "Jira ids are left for the next sweep: {error}");
+        }
+        let hinted = hinted_changes + hinted_deletes;
+        info!(site.name = %site.name, sweep.n_hinted = hinted, "Swept {}", site.name);
+        Ok(hinted)
+    }
+
+    async fn sweep_changes(&self, site: &Site, since: Timestamp) -> Result<usize, EngineError> {
+        let mut hinted = BTreeSet::new();
+        let mut offset = 0;
+        for _ in 0..PAGES_MAX {
+            let page =
+                self.call(site, Lane::Sweep, async |client| client.list_changed(since, offset).await).await?;
+            self.accepted(site).await?;
+            for bad in &page.bad {
+                warn!(site.name = %site.name, "{} listed a worklog that cannot be read: {}", site.name, bad.text);
+            }
+            self.hint_news(site, &page.rows, &mut hinted).await?;
+            match page.next {
+                Some(next) if next > offset => offset = next,
+                _ => break,
+            }
+        }
+        Ok(hinted.len())
+    }
+
+    /// Hints at what is news among listed worklogs: unknown ones, and those that changed since they were last
+    /// accounted for.
+    async fn hint_news(
+        &self,
+        site: &Site,
+        worklogs: &[Worklog],
+        hinted: &mut BTreeSet<DueKey>,
+    ) -> Result<(), EngineError> {
+        let now = self.clock.now();
+        let issues: BTreeSet<IssueId> = worklogs.iter().map(|worklog| worklog.issue).collect();
+        let asked: Vec<_> = issues.iter().map(|issue| (site.name.clone(), *issue)).collect();
+        let rows: BTreeMap<IssueId, _> =
+            self.store.issues(&asked).await?.into_iter().map(|row| (row.issue, row)).collect();
+        let ids: Vec<WorklogId> = worklogs.iter().map(|worklog| worklog.id).collect();
+        let mut news = BTreeSet::new();
+        let mut extra = Vec::new();
+        for (connection, side) in self.connections_of(&site.name) {
+            let since = self.since(connection).await?;
+            let places: BTreeMap<WorklogId, _> = self
+                .store
+                .whereabouts(&connection.name, &site.name, &ids)
+                .await?
+                .into_iter()
+                .map(|place| (place.worklog, place))
+                .collect();
+            for worklog in worklogs {
+                let row = rows.get(&worklog.issue);
+                let link = row.and_then(|row| row.links.get(&connection.name));
+                if let Some(place) = places.get(&worklog.id) {
+                    if place.state != PairState::Live {
+                        continue;
+                    }
+                    let moved = place.link.issue(side) != worklog.issue;
+                    let known = place.seen.is_some_and(|seen| seen.as_second() >= worklog.updated_at.as_second());
+                    if moved {
+                        extra.push(Op::PutEvidence(Evidence {
+                            site: site.name.clone(),
+                            id: EvidenceId::Tempo(worklog.id),
+                            source: "moved".into(),
+                            at: now,
+                            moved_to: Some(worklog.issue),
+                        }));
+                        news.extend(link.cloned().map(DueKey::Link));
+                    }
+                    if moved || !known {
+                        news.insert(DueKey::Link(place.link.clone()));
+                    }
+                    if !moved || link.is_some() {
+                        continue;
+                    }
+                } else if worklog.content.start_date < since {
+                    continue;
+                }
+                match link {
+                    Some(link) => {
+                        news.insert(DueKey::Link(link.clone()));
+                    }
+                    None => {
+                        let again = row.and_then(|row| row.look_again.get(&connection.name));
+                        if again.is_none_or(|again| *again <= now) {
+                            news.insert(DueKey::Issue { site: site.name.clone(), issue: worklog.issue });
+                        }
+                    }
+                }
+            }
+        }
+        for ops in extra.chunks(50) {
+            self.store.hint(&[], ops, now).await?;
+        }
+        let fresh: Vec<DueKey> = news.into_iter().filter(|key| hinted.insert(key.clone())).collect();
+        self.hint_all(fresh, Lane::Sweep, false).await
+    }
+
+    /// Reads what was deleted since the last time, from Tempo's audit trail or, where that may not be read, from
+    /// Jira's feed.
+    pub(crate) async fn sweep_deletes(&self, site: &Site, lane: Lane) -> Result<usize, EngineError> {
+        let mut state = self.site_state(site).await?;
+        if state.papertrail != Some(false) {
+            match self.papertrail(site, lane).await {
+                Ok(hinted) => {
+                    if state.papertrail.is_none() {
+                        state.papertrail = Some(true);
+                        self.put_site_state(site, &state).await?;
+                    }
+                    return Ok(hinted);
+                }
+                Err(EngineError::Site { error, .. }) if cannot_read(&error.kind) => {
+                    warn!(site.name = %site.name, "Tempo's audit trail cannot be read on {}: {error}; Jira's feed of deletes is read instead", site.name);
+                    state.papertrail = Some(false);
+                    self.put_site_state(site, &state).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.jira_feed(site, lane).await
+    }
+
+    async fn papertrail(&self, site: &Site, lane: Lane) -> Result<usize, EngineError> {
+        let start = self.clock.now();
+        let name = format!("papertrail:{}", site.name);
+        let since = self.store.cursor(&name).await?.map_or(start, |cursor| cursor.at);
+        let from = (since - DELETE_OVERLAP).max(start - PAPERTRAIL_REACH);
+        let mut hinted = 0;
+        let mut cursor = None;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .call(site, lane, async |client| client.papertrail_deleted(from, cursor.clone()).await)
+                .await?;
+            hinted += self.hint_deleted(site, &page.rows, "papertrail", lane).await?;
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        self.store.put_cursor(&name, &Cursor { at: start }).await?;
+        Ok(hinted)
+    }
+
+    /// Reads Jira's feed of deleted worklogs; only those whose Jira id is known to belong to one of ours count.
+    pub(crate) async fn jira_feed(&self, site: &Site, lane: Lane) -> Result<usize, EngineError> {
+        let start = self.clock.now();
+        let name = format!("jira-deleted:{}", site.name);
+        let since = self.store.cursor(&name).await?.map_or(start, |cursor| cursor.at);
+        let mut from = since - DELETE_OVERLAP;
+        let mut hinted = 0;
+        let mut until = since;
+        for _ in 0..PAGES_MAX {
+            let page = self.call(site, lane, async |client| client.jira_deleted(from).await).await?;
+            let ids: Vec<JiraWorklogId> = page.rows.iter().map(|row| row.id).collect();
+            let known: BTreeMap<_, _> = self.store.tempo_ids(&site.name, &ids).await?.into_iter().collect();
+            let rows: Vec<DeletedRow<WorklogId>> = page
+                .rows
+                .iter()
+                .filter_map(|row| known.get(&row.id).map(|id| DeletedRow { id: *id, at: row.at }))
+                .collect();
+            hinted += self.hint_deleted(site, &rows, "jira-feed", lane).await?;
+            until = page.until.unwrap_or(until);
+            match page.next {
+                Some(next) if next > from => from = next,
+                _ => break,
+            }
+        }
+        self.store.put_cursor(&name, &Cursor { at: until }).await?;
+        Ok(hinted)
+    }
+
+    /// Keeps proofs of deletes and hints at their links; all of them are known to the brake before the first
+    /// one is acted on.
+    async fn hint_deleted(
+        &self,
+        site: &Site,
+        rows: &[DeletedRow<WorklogId>],
+        source: &str,
+        lane: Lane,
+    ) -> Result<usize, EngineError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let now = self.clock.now();
+        let ids: Vec<WorklogId> = rows.iter().map(|row| row.id).collect();
+        let mut links = BTreeSet::new();
+        let mut proven: BTreeSet<WorklogId> = BTreeSet::new();
+        let mut braked: BTreeMap<ConnectionName, Vec<(SiteName, WorklogId)>> = BTreeMap::new();
+        for (connection, _) in self.connections_of(&site.name) {
+            for place in self.store.whereabouts(&connection.name, &site.name, &ids).await? {
+                if place.state == PairState::Live {
+                    proven.insert(place.worklog);
+                    links.insert(DueKey::Link(place.link));
+                    braked.entry(connection.name.clone()).or_default().push((site.name.clone(), place.worklog));
+                }
+            }
+        }
+        let ops: Vec<Op> = rows
+            .iter()
+            .filter(|row| proven.contains(&row.id))
+            .map(|row| {
+                let id = EvidenceId::Tempo(row.id);
+                Op::PutEvidence(Evidence { site: site.name.clone(), id, source: source.into(), at: now, moved_to: None })
+            })
+            .collect();
+        for ops in ops.chunks(50) {
+            self.store.hint(&[], ops, now).await?;
+        }
+        for (connection, deletes) in &braked {
+            if let Some(connection) = self.connection(connection) {
+                self.over_brake(connection, deletes).await?;
+            }
+        }
+        let hinted = links.len();
+        self.hint_all(links.into_iter().collect(), lane, false).await?;
+        Ok(hinted)
+    }
+
+    /// Asks what the token may see, so that a lost permission is told apart from an empty site.
+    async fn probe(&self, site: &Site) -> Result<(), EngineError> {
+        let answer =
+            self.call(site, Lane::Sweep, async |client| client.permissions(&PERMISSIONS, None).await).await;
+        let held = match answer {
+            Ok(held) => held,
+            Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
+                warn!(site.name = %site.name, "{} does not say what the service user may do: {error}", site.name);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let missing: Vec<String> = PERMISSIONS
+            .iter()
+            .filter(|key| held.get(**key) == Some(&false))
+            .map(ToString::to_string)
+            .collect();
+        let mut state = self.site_state(site).await?;
+        if state.missing_permissions == missing {
+            return Ok(());
+        }
+        if missing.is_empty() {
+            info!(site.name = %site.name, "The service user has its permissions on {} again", site.name);
+        } else {
+            warn!(site.name = %site.name, "The service user lacks {} on {}", missing.join(", "), site.name);
+        }
+        let regained = missing.len() < state.missing_permissions.len();
+        state.missing_permissions = missing;
+        self.put_site_state(site, &state).await?;
+        if regained {
+            self.wake_parked().await?;
+            self.wake_reason(Reason::PermissionMissing).await?;
+        }
+        Ok(())
+    }
+
+    /// After a change of configuration, everything that was parked is tried again.
+    async fn notice_new_configuration(&self) -> Result<(), EngineError> {
+        let digest = &self.options.config_digest;
+        let known = self.store.note("config-digest").await?;
+        if known.as_deref() == Some(digest.as_str()) {
+            return Ok(());
+        }
+        if known.is_some() {
+            info!("The configuration changed: parked items are tried again");
+            self.wake_parked().await?;
+        }
+        self.store.put_note("config-digest", digest).await?;
+        Ok(())
+    }
+
+    /// Hints at each link that has a parked pair, and has it try again whatever its time.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn wake_parked(&self) -> Result<usize, EngineError> {
+        let mut links = BTreeSet::new();
+        for connection in &self.connections {
+            let mut cursor = None;
+            loop {
+                let (pairs, next) = self.store.waiting(&connection.name, cursor).await?;
+                links.extend(pairs.into_iter().map(|pair| DueKey::Link(pair.link)));
+                match next {
+                    Some(next) => cursor = Some(next),
+                    None => break,
+                }
+            }
+        }
+        let count = links.len();
+        self.hint_all(links.into_iter().collect(), Lane::Sweep, true).await?;
+        Ok(count)
+    }
+}
+
+fn cannot_read(kind: &SiteErrorKind) -> bool {
+    matches!(kind, SiteErrorKind::Refused(_) | SiteErrorKind::NotFound)
+}
