@@ -1,10 +1,13 @@
 //! The table's definition, in one place: embedded and tests create it from here, and the template is compared
 //! with it.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TimeToLiveSpecification,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TableStatus,
+    TimeToLiveSpecification,
 };
 use tandem_engine::ports::StoreError;
 
@@ -43,6 +46,9 @@ pub const TABLE: TableSchema = TableSchema {
     wake: "hint_at",
 };
 
+/// How long a new table may take.
+const ACTIVE_WAIT_SECS: u32 = 60;
+
 /// Creates the table, with its TTL and its stream if it has one; succeeds when it is there already.
 pub async fn create_table(client: &Client, name: &str, schema: &TableSchema) -> Result<(), StoreError> {
     let index = GlobalSecondaryIndex::builder()
@@ -76,7 +82,8 @@ pub async fn create_table(client: &Client, name: &str, schema: &TableSchema) -> 
         .send()
         .await;
     match created {
-        Ok(_) => {}
+        Ok(created) if status(created.table_description.as_ref()) == Some(&TableStatus::Active) => {}
+        Ok(_) => wait_until_active(client, name).await?,
         Err(error)
             if error
                 .as_service_error()
@@ -99,6 +106,24 @@ pub async fn create_table(client: &Client, name: &str, schema: &TableSchema) -> 
         .await
         .map_err(|error| failure("set the table's TTL", error))?;
     Ok(())
+}
+
+async fn wait_until_active(client: &Client, name: &str) -> Result<(), StoreError> {
+    for _ in 0..ACTIVE_WAIT_SECS {
+        let described = client.describe_table().table_name(name).send().await;
+        let described = described.map_err(|error| failure("look at the new table", error))?;
+        if status(described.table.as_ref()) == Some(&TableStatus::Active) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Err(StoreError::Unavailable(format!(
+        "the table {name} is still being made after {ACTIVE_WAIT_SECS} s"
+    )))
+}
+
+fn status(table: Option<&TableDescription>) -> Option<&TableStatus> {
+    table.and_then(TableDescription::table_status)
 }
 
 fn attributes(schema: &TableSchema) -> Result<Vec<AttributeDefinition>, StoreError> {

@@ -6,7 +6,7 @@
 
 mod connector;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
@@ -175,7 +175,7 @@ fn make_directory(directory: &Path) -> Result<(), StoreError> {
     })
 }
 
-fn open_file(file: &PathBuf) -> Result<Database, StoreError> {
+fn open_file(file: &Path) -> Result<Database, StoreError> {
     let path = file.to_str().ok_or_else(|| {
         StoreError::Unusable(format!(
             "{} is not UTF-8. Choose another directory with --data.",

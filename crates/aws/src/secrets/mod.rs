@@ -69,12 +69,18 @@ pub enum Stage {
     Pending,
 }
 
+/// Looks up a variable.
+type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// A secret, and when it was read.
+type Kept = (Instant, Arc<SiteSecret>);
+
 /// Fetches sites' secrets and keeps them for a moment.
 pub struct Secrets {
     manager: Option<Client>,
-    environment: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    environment: Box<Variable>,
     kept_for: Duration,
-    kept: Mutex<HashMap<(SiteName, SecretSource), (Instant, Arc<SiteSecret>)>>,
+    kept: Mutex<HashMap<(SiteName, SecretSource), Kept>>,
 }
 
 impl Secrets {

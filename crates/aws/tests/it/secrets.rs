@@ -1,9 +1,15 @@
 //! Sites' secrets from the environment and from files.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use secrecy::ExposeSecret;
 use tandem_aws::secrets::Stage;
 use tandem_aws::{SecretError, SecretSource, Secrets};
@@ -68,4 +74,104 @@ async fn an_error_names_the_site_and_the_source_and_never_the_text() {
         read("file:missing.json").await,
         SecretError::Unreadable { .. }
     ));
+}
+
+/// A Secrets Manager that answers each request as the list says, the last answer for ever.
+#[derive(Clone, Debug)]
+struct Manager {
+    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Manager {
+    fn new(answers: impl IntoIterator<Item = (u16, String)>) -> Self {
+        Self {
+            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
+            asked: Arc::default(),
+        }
+    }
+
+    fn secrets(&self) -> Secrets {
+        let connector = SharedHttpConnector::new(self.clone());
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
+            .region(aws_sdk_secretsmanager::config::Region::new("eu-central-1"))
+            .credentials_provider(aws_credential_types::Credentials::new(
+                "id", "key", None, None, "test",
+            ))
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build();
+        Secrets::new(Some(aws_sdk_secretsmanager::Client::from_conf(config)), |_| None)
+    }
+}
+
+impl HttpConnector for Manager {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let asked = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        self.asked.lock().unwrap().push(asked);
+        let mut answers = self.answers.lock().unwrap();
+        let (status, body) = if answers.len() > 1 {
+            answers.pop_front()
+        } else {
+            answers.front().cloned()
+        }
+        .unwrap();
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(
+            status.try_into().unwrap(),
+            SdkBody::from(body),
+        )))
+    }
+}
+
+fn found(tempo: &str) -> (u16, String) {
+    let answer = serde_json::json!({"ARN": "arn", "Name": "tandem/acme", "SecretString": json(tempo)});
+    (200, answer.to_string())
+}
+
+fn refused(kind: &str) -> (u16, String) {
+    (
+        400,
+        serde_json::json!({"__type": kind, "message": "told so"}).to_string(),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_manager_that_falls_silent_stops_nothing_for_a_while() {
+    let manager = Manager::new([found("hush-1"), refused("ThrottlingException")]);
+    let secrets = manager.secrets();
+    let source: SecretSource = "aws:tandem/acme".parse().unwrap();
+    let first = secrets.get(&acme(), &source).await.unwrap();
+    assert!(manager.asked.lock().unwrap()[0].contains("AWSCURRENT"));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let second = secrets.get(&acme(), &source).await.unwrap();
+    assert_eq!(first.credentials_digest(), second.credentials_digest());
+    let forced = secrets.reload(&acme(), &source).await;
+    assert!(matches!(forced, Err(SecretError::Unreachable { .. })));
+    tokio::time::advance(Duration::from_secs(700)).await;
+    assert!(matches!(
+        secrets.get(&acme(), &source).await,
+        Err(SecretError::Unreachable { .. })
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_at_once_and_a_pending_version_may_be_missing() {
+    let source: SecretSource = "aws:tandem/acme".parse().unwrap();
+    let manager = Manager::new([refused("ResourceNotFoundException")]);
+    let secrets = manager.secrets();
+    assert!(
+        secrets
+            .stage(&acme(), &source, Stage::Pending)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(manager.asked.lock().unwrap()[0].contains("AWSPENDING"));
+    let error = secrets.get(&acme(), &source).await.unwrap_err();
+    assert!(matches!(&error, SecretError::Unreadable { .. }), "{error}");
+    let manager = Manager::new([found("hush-1"), refused("AccessDeniedException")]);
+    let secrets = manager.secrets();
+    secrets.get(&acme(), &source).await.unwrap();
+    let error = secrets.reload(&acme(), &source).await.unwrap_err();
+    assert!(error.to_string().contains("AccessDeniedException"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! What the tests are made of.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -7,7 +8,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use jiff::{SignedDuration, Timestamp};
-use tandem_aws::{DynamoStore, Embedded};
+use tandem_aws::{AwsEnvironment, DynamoStore, Embedded, TableCounts};
 use tandem_core::{
     AccountId, ConnectionName, Content, IssueId, LinkKey, Pair, PairId, Reason, Side, Sides, SiteName, Wait,
     WorklogId,
@@ -28,8 +29,32 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
+/// Names an endpoint of DynamoDB, or of what stands in for it, to hold the contract against instead of the
+/// embedded table. Each test makes a table of its own there.
+const ENDPOINT: &str = "TANDEM_TEST_DYNAMODB";
+
 pub(crate) async fn store() -> DynamoStore {
+    if let Ok(endpoint) = std::env::var(ENDPOINT) {
+        return at_endpoint(endpoint).await;
+    }
     yielding(&Embedded::open(None).await.unwrap())
+}
+
+async fn at_endpoint(endpoint: String) -> DynamoStore {
+    static TABLES: AtomicU32 = AtomicU32::new(0);
+    let vars = [
+        ("AWS_REGION", "eu-central-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
+    ];
+    let environment = AwsEnvironment::from_vars(vars.map(|(name, value)| (name.to_owned(), value))).unwrap();
+    let counts = TableCounts::default();
+    let number = TABLES.fetch_add(1, Ordering::SeqCst);
+    let table = format!("tandem-{}-{number}", std::process::id());
+    let store = DynamoStore::new(environment.dynamodb(&counts), table, counts);
+    store.create_table().await.unwrap();
+    store
 }
 
 /// A store whose every request lets others go first, as a network would: what is meant to be at once then
