@@ -202,11 +202,20 @@ async fn a_copy_is_claimed_by_one_connection() {
         store.commit(vec![claim("one", Some(5))]).await.unwrap(),
         Committed::Yes
     );
-    let found = store.claims(&globex(), &[root.clone()]).await.unwrap();
+    let found = store
+        .claims(&globex(), std::slice::from_ref(&root))
+        .await
+        .unwrap();
     assert_eq!(found[0].1.worklog, Some(WorklogId(5)));
     assert_eq!(store.commit(vec![drop("two")]).await.unwrap(), Committed::Lost);
     assert_eq!(store.commit(vec![drop("one")]).await.unwrap(), Committed::Yes);
-    assert!(store.claims(&globex(), &[root.clone()]).await.unwrap().is_empty());
+    assert!(
+        store
+            .claims(&globex(), std::slice::from_ref(&root))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
