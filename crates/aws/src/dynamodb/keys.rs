@@ -81,6 +81,7 @@ impl Key {
         let pk = match key {
             DueKey::Link(link) => parts("DUE#LINK", &[link.connection.as_str(), &issues(link)]),
             DueKey::Issue { site, issue } => parts("DUE#ISSUE", &[site.as_str(), &issue.to_string()]),
+            DueKey::Learn { site } => parts("DUE#LEARN", &[site.as_str()]),
         };
         Self::new(pk, "DUE")
     }
@@ -195,6 +196,31 @@ impl Key {
     /// A published configuration.
     pub fn config(number: u64) -> Self {
         Self::new(CONFIG.to_owned(), format!("{number:010}"))
+    }
+}
+
+/// Reads the key of a due row back from its partition, as a stream record tells it; `None` for other rows.
+pub fn due_key(pk: &str) -> Option<DueKey> {
+    let mut parts = pk.split('#');
+    let ("DUE", kind, first, second, None) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next())
+    else {
+        return None;
+    };
+    match kind {
+        "LINK" => {
+            let (a, b) = second.split_once('~')?;
+            Some(DueKey::Link(LinkKey {
+                connection: unescaped(first)?.as_str().into(),
+                a: IssueId(a.parse().ok()?),
+                b: IssueId(b.parse().ok()?),
+            }))
+        }
+        "ISSUE" => Some(DueKey::Issue {
+            site: unescaped(first)?.as_str().into(),
+            issue: IssueId(second.parse().ok()?),
+        }),
+        _ => None,
     }
 }
 
@@ -316,6 +342,20 @@ fn escaped(part: &str) -> String {
     text
 }
 
+fn unescaped(part: &str) -> Option<String> {
+    let mut pieces = part.split('%');
+    let mut text = pieces.next()?.to_owned();
+    for piece in pieces {
+        text.push(match piece.get(..2)? {
+            "23" => '#',
+            "25" => '%',
+            _ => return None,
+        });
+        text.push_str(&piece[2..]);
+    }
+    Some(text)
+}
+
 fn push_escaped(key: &mut String, part: &str) {
     for c in part.chars() {
         match c {
@@ -338,6 +378,38 @@ mod tests {
         let right = Key::echo(&"a".into(), "b#c");
         assert_ne!(left, right);
         assert_ne!(Key::note("a%23b"), Key::note("a#b"));
+    }
+
+    #[test]
+    fn a_due_row_tells_what_it_is_about() {
+        let link = |connection: &str| {
+            DueKey::Link(LinkKey {
+                connection: connection.into(),
+                a: IssueId(10_001),
+                b: IssueId(20_002),
+            })
+        };
+        let issue = DueKey::Issue {
+            site: "acme".into(),
+            issue: IssueId(7),
+        };
+        for key in [link("acme-globex"), link("50% #1"), link("%23"), issue] {
+            assert_eq!(due_key(&Key::due(&key).pk), Some(key));
+        }
+        for other in [
+            "",
+            "DUE#LINK#c",
+            "DUE#LINK#c#1",
+            "DUE#LINK#c#1~x",
+            "DUE#LINK#c#1~2#3",
+            "DUE#ISSUE#s#%",
+            "DUE#LINK#c%4#1~2",
+            "DUE#LINK#\u{e4}%\u{e4}\u{e4}#1~2",
+            "PAIRS#c#1~2#x",
+            "CONFIG",
+        ] {
+            assert_eq!(due_key(other), None, "{other}");
+        }
     }
 
     #[test]

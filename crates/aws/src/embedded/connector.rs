@@ -67,7 +67,20 @@ impl HttpConnector for Connector {
 }
 
 fn respond(database: &Database, operation: &str, body: &[u8]) -> Result<HttpResponse, ConnectorError> {
-    let (status, text) = match call(database, operation, body) {
+    let (status, text) = answered(database, operation, body);
+    let status = status
+        .try_into()
+        .map_err(|_| ConnectorError::other("no status".into(), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(text));
+    response
+        .headers_mut()
+        .insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}
+
+/// Answers a request: the status and the JSON.
+pub(super) fn answered(database: &Database, operation: &str, body: &[u8]) -> (u16, String) {
+    match call(database, operation, body) {
         Ok(text) => (200, text),
         Err(error) => match unusable(&error) {
             // No 5xx: the SDK would repeat what only a person can mend.
@@ -77,15 +90,7 @@ fn respond(database: &Database, operation: &str, body: &[u8]) -> Result<HttpResp
             ),
             None => (error.status_code(), error.to_json()),
         },
-    };
-    let status = status
-        .try_into()
-        .map_err(|_| ConnectorError::other("no status".into(), None))?;
-    let mut response = HttpResponse::new(status, SdkBody::from(text));
-    response
-        .headers_mut()
-        .insert("content-type", "application/x-amz-json-1.0");
-    Ok(response)
+    }
 }
 
 fn call(database: &Database, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {

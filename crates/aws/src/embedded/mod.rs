@@ -91,6 +91,21 @@ impl Embedded {
         }
     }
 
+    /// Answers a request as it is on the wire: `operation` is the last part of `X-Amz-Target`, such as `GetItem`.
+    /// Returns the status and the JSON.
+    ///
+    /// For tests that serve the table to other processes.
+    pub async fn answer(&self, operation: &str, body: &[u8]) -> Result<(u16, String), StoreError> {
+        let (database, operation, body) = (self.database.clone(), operation.to_owned(), body.to_vec());
+        let answer = move || connector::answered(&database, &operation, &body);
+        match self.home {
+            Home::Memory => Ok(answer()),
+            Home::File => tokio::task::spawn_blocking(answer)
+                .await
+                .map_err(|error| StoreError::Unavailable(error.to_string())),
+        }
+    }
+
     /// Removes rows whose time is over, as DynamoDB does by itself. Returns how many.
     ///
     /// For now and then, such as once an hour: it reads the whole table, a page at a time.
