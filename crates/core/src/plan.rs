@@ -372,7 +372,9 @@ impl<'o> Planner<'o> {
                 return self.park(pair, there, why, tried);
             }
         }
-        if self.observed.brake && !pair.released {
+        // Once parked, it stays so until a person lets it through, however much time passes.
+        let held = pair.wait.as_ref().is_some_and(|wait| wait.reason == Reason::MassDelete);
+        if (self.observed.brake || held) && !pair.released {
             let why = Unrenderable {
                 reason: Reason::MassDelete,
                 detail: format!("{gone}, with more others than the brake lets through"),

@@ -3,7 +3,7 @@
 //! A write goes: slot, intent, call, record. A process that dies in between leaves an intent, and the next run
 //! knows what to look for. A step that a site refuses parks its pair and holds up nobody else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::{Observed, Proof};
@@ -61,8 +61,8 @@ pub(crate) struct Report {
     pub(crate) written: usize,
     /// Steps carried out, row-only ones included.
     pub(crate) steps: usize,
-    /// Worklogs whose Jira id is to be learned, per side.
-    pub(crate) to_learn: BTreeMap<Side, Vec<WorklogId>>,
+    /// Sides with worklogs whose Jira id is to be learned.
+    pub(crate) to_learn: BTreeSet<Side>,
     /// The run has had its time, or a newer hint came: go on at once in another run.
     pub(crate) unfinished: bool,
 }
@@ -157,7 +157,8 @@ impl Run<'_> {
         }
         pair.rev += 1;
         ops.extend(self.places(&pair));
-        if recorded == Recorded::Adopt {
+        // A moved worklog has another shadow in Jira than before.
+        if matches!(recorded, Recorded::Adopt | Recorded::Move) {
             ops.extend(self.learn(&pair, now));
         }
         if recorded != Recorded::Agree {
@@ -199,7 +200,7 @@ impl Run<'_> {
         let mut ops = Vec::new();
         for side in Side::BOTH {
             if let Some(worklog) = pair.ids[side] {
-                self.report.to_learn.entry(side).or_default().push(worklog);
+                self.report.to_learn.insert(side);
                 ops.push(Op::PutLearn { site: self.connection.sites[side].clone(), worklog, at });
             }
         }

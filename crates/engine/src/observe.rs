@@ -24,8 +24,11 @@ use crate::ports::store::{Announced, Announcement, DueKey, DueRow, EvidenceId, L
 /// Pages of one issue's listing that are read at most: 200,000 worklogs.
 const PAGES_MAX: usize = 40;
 
-/// Absent worklogs that are asked for one by one in a run.
+/// Absent worklogs of which nothing is known that are asked for one by one in a run.
 const PROBES_MAX: usize = 5;
+
+/// Absent worklogs that Jira calls deleted and that Tempo is asked about in a run.
+const CONFIRMATIONS_MAX: usize = 50;
 
 /// Attempts for which a run waits for an announced change before it looks at everything else all the same.
 const PATIENT_ATTEMPTS: u32 = 3;
@@ -227,7 +230,7 @@ impl Engine {
     }
 
     /// Fetches twins that a move left behind on another issue.
-    async fn fetch_strays(
+    pub(crate) async fn fetch_strays(
         &self,
         connection: &Connection,
         observed: &mut Observed,
@@ -258,6 +261,7 @@ impl Engine {
         lane: Lane,
     ) -> Result<(), EngineError> {
         let mut probes = PROBES_MAX;
+        let mut confirmations = CONFIRMATIONS_MAX;
         for side in Side::BOTH {
             let site = self.site_of(connection, side)?;
             let absent: Vec<(WorklogId, Option<Timestamp>)> = observed
@@ -273,7 +277,9 @@ impl Engine {
             let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
             let proofs = self.proofs(connection, side, &ids).await?;
             for (id, written_at) in absent {
-                if let Some(proof) = proofs.get(&id) {
+                // Jira also deletes the shadow of a worklog that moves: only Tempo knows which it was.
+                let hearsay = proofs.get(&id).is_some_and(|proof| proof.source.starts_with("jira"));
+                if let Some(proof) = proofs.get(&id).filter(|_| !hearsay) {
                     if self.still_moving(connection, side, observed, proof, lane).await? {
                         continue;
                     }
@@ -281,12 +287,16 @@ impl Engine {
                     continue;
                 }
                 let lagging = written_at.is_some_and(|at| observed.now < at + connection.settings.grace);
-                if lagging || probes == 0 || observed.unreadable[side].contains_key(&id) {
+                let budget = if hearsay { &mut confirmations } else { &mut probes };
+                if (lagging && !hearsay) || *budget == 0 || observed.unreadable[side].contains_key(&id) {
                     continue;
                 }
-                probes -= 1;
+                *budget -= 1;
                 let found = self.call(site, lane, async |client| client.worklog(id).await).await?;
-                let Some(worklog) = found else { continue };
+                let Some(worklog) = found else {
+                    observed.proofs[side].extend(proofs.get(&id).filter(|_| hearsay).map(|proof| (id, proof.clone())));
+                    continue;
+                };
                 if worklog.issue == observed.link.issue(side) {
                     // The listing is behind; the worklog itself is the better witness.
                     observed.listings[side].insert(id, worklog);

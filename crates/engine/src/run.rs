@@ -45,15 +45,16 @@ impl Engine {
         };
         let (looked, finish) = match key {
             DueKey::Link(link) => self.look_at_link(link, &row, &owner).await,
-            DueKey::Issue { site, issue } => {
-                let found = self.discover(site, *issue, row.lane).await;
-                let looked = Looked { written: 0, trouble: found.is_err() };
-                let finish = found.map_or_else(|error| self.finish_failed(&row, &error), |()| Finish::Done);
-                (looked, finish)
-            }
+            DueKey::Issue { site, issue } => self.ended(&row, self.discover(site, *issue, row.lane).await),
+            DueKey::Learn { site } => self.ended(&row, self.learn(site).await),
         };
         self.store.finish(&row, &owner, &finish, self.clock.now()).await?;
         Ok(Some(looked))
+    }
+
+    fn ended(&self, row: &DueRow, result: Result<(), EngineError>) -> (Looked, Finish) {
+        let looked = Looked { written: 0, trouble: result.is_err() };
+        (looked, result.map_or_else(|error| self.finish_failed(row, &error), |()| Finish::Done))
     }
 
     async fn look_at_link(&self, link: &LinkKey, row: &DueRow, owner: &str) -> (Looked, Finish) {
@@ -75,10 +76,8 @@ impl Engine {
         };
         let result = self.reconcile(&mut run).await;
         let report = run.report;
-        for (side, worklogs) in &report.to_learn {
-            // One call a run: the side where people made them is where their deletes will be told of.
-            self.learn_now(&connection.sites[*side], worklogs).await;
-            break;
+        if let Err(error) = self.ask_to_learn(connection, &report.to_learn).await {
+            debug!(link.key = %link, "Jira ids are left for the sweep: {error}");
         }
         let looked = Looked { written: report.written, trouble: result.is_err() || report.trouble.is_some() };
         let finish = match result {
@@ -96,6 +95,8 @@ impl Engine {
         };
         let mut look_again = None;
         for round in 0.. {
+            // A pair that has just come here may have left its twin behind.
+            self.fetch_strays(run.connection, &mut observed, run.lane).await?;
             let plan = plan(&observed, &run.connection.settings);
             check::check(&plan, &observed, &run.connection.settings)?;
             look_again = plan.look_again;

@@ -69,7 +69,7 @@ impl Engine {
         let hinted_deletes = self.sweep_deletes(site, Lane::Sweep).await?;
         self.probe(site).await?;
         self.store.put_cursor(&name, &Cursor { at: start }).await?;
-        if let Err(error) = self.learn_rest(site).await {
+        if let Err(error) = self.learn(&site.name).await {
             warn!(site.name = %site.name, "Jira ids are left for the next sweep: {error}");
         }
         let hinted = hinted_changes + hinted_deletes;

@@ -42,6 +42,11 @@ pub enum DueKey {
         /// The issue.
         issue: IssueId,
     },
+    /// Learn the Jira ids of a site's worklogs.
+    Learn {
+        /// The site.
+        site: SiteName,
+    },
 }
 
 impl std::fmt::Display for DueKey {
@@ -49,6 +54,7 @@ impl std::fmt::Display for DueKey {
         match self {
             DueKey::Link(link) => write!(f, "{link}"),
             DueKey::Issue { site, issue } => write!(f, "{site}:{issue}"),
+            DueKey::Learn { site } => write!(f, "{site}:ids"),
         }
     }
 }

@@ -1,0 +1,9 @@
+//! The whole system on the simulator: real engine, real adapters, real table, no sockets, virtual time.
+#![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
+
+mod convergence;
+mod counts;
+mod deletes;
+mod interruptions;
+mod waiting;
+mod world;

@@ -1,0 +1,344 @@
+//! Sites, people and Tandem in one process under tokio's paused clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
+use tandem_aws::Embedded;
+use tandem_aws::dynamodb::DynamoStore;
+use tandem_aws::secrets::Secrets;
+use tandem_atlassian::{Transport, TransportError};
+use tandem_core::{Pair, PairState};
+use tandem_engine::ports::Clock;
+use tandem_engine::ports::store::Store;
+use tandem_engine::verify::Verdict;
+use tandem_runtime::config::{Config, ConfigEnv};
+use tandem_runtime::wiring::{Parts, Tandem};
+use tandem_sim::{
+    Answered, Content, Deliverer, IssueSpec, ProjectSpec, Sim, SiteHandle, SiteSpec, TokioClock, UserSpec,
+};
+use tower::ServiceExt;
+
+/// The moment at which each world begins.
+pub const START: &str = "2026-03-02T08:00:00Z";
+
+/// Carries requests to the simulated sites without a socket.
+struct InProcess {
+    router: axum::Router,
+}
+
+#[async_trait]
+impl Transport for InProcess {
+    async fn send(&self, request: Request<Bytes>, deadline: Duration) -> Result<Response<Bytes>, TransportError> {
+        let request = request.map(Body::from);
+        let answer = async {
+            let response = self.router.clone().oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, 64 << 20).collect().await;
+            match body {
+                Ok(body) => Ok(Response::from_parts(parts, body.to_bytes())),
+                Err(error) => Err(TransportError::Unknown(error.to_string())),
+            }
+        };
+        match tokio::time::timeout(deadline, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(TransportError::Unknown("timed out".into())),
+        }
+    }
+}
+
+/// Tokio's clock as the engine's.
+#[derive(Clone)]
+pub struct PausedClock(pub Arc<TokioClock>);
+
+#[async_trait]
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        tandem_sim::SimClock::now(self.0.as_ref())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// Two or three sites, and Tandem between them.
+pub struct World {
+    pub sim: Sim,
+    pub tandem: Arc<Tandem>,
+    pub store: Arc<DynamoStore>,
+    clock: PausedClock,
+    config: String,
+    secrets: Arc<Secrets>,
+    deliverer: Option<Deliverer>,
+}
+
+/// What a test may set before the world begins.
+pub struct Setup {
+    pub sites: Vec<SiteSpec>,
+    pub config: String,
+    pub webhooks: Webhooks,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Webhooks {
+    Both,
+    JiraOnly,
+    TempoOnly,
+    None,
+}
+
+pub const TEMPO_SECRET: &str = "tempo-secret-of-the-test";
+pub const JIRA_SECRET: &str = "jira-secret-of-the-test";
+
+/// A site with two people, a service user and some issues.
+pub fn site(name: &str, project: &str, issues: usize) -> SiteSpec {
+    let mut spec = SiteSpec::new(name)
+        .user(UserSpec::new("ann", "Ann Archer"))
+        .user(UserSpec::new("bob", "Bob Baker"))
+        .user(UserSpec::new(format!("eve-{name}"), "Eve Moor"))
+        .project(ProjectSpec::new(project));
+    spec = spec.issues(project, issues);
+    spec
+}
+
+pub fn config(extra: &str, links: &[(String, String)]) -> String {
+    let table: Vec<String> = links.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
+    format!(
+        r#"
+[sites.acme]
+jira = "http://127.0.0.1:1/jira/acme"
+tempo = "http://127.0.0.1:1/tempo"
+secret = "env:ACME"
+
+[sites.globex]
+jira = "http://127.0.0.1:1/jira/globex"
+tempo = "http://127.0.0.1:1/tempo"
+secret = "env:GLOBEX"
+
+[[connections]]
+name = "acme-globex"
+a = "acme"
+b = "globex"
+since = "2026-01-01"
+
+[connections.links]
+table = [{}]
+{extra}
+"#,
+        table.join(", ")
+    )
+}
+
+impl Setup {
+    /// Two sites with this many linked issues: SUP-1 ~ DEV-1 and so on.
+    pub fn two(issues: usize) -> Self {
+        let links: Vec<_> = (1..=issues).map(|n| (format!("SUP-{n}"), format!("DEV-{n}"))).collect();
+        Self {
+            // One more issue on each side that has no twin.
+            sites: vec![site("acme", "SUP", issues + 1), site("globex", "DEV", issues + 1)],
+            config: config("", &links),
+            webhooks: Webhooks::Both,
+        }
+    }
+
+    pub fn extra(mut self, extra: &str) -> Self {
+        self.config.push_str(extra);
+        self
+    }
+
+    pub fn webhooks(mut self, webhooks: Webhooks) -> Self {
+        self.webhooks = webhooks;
+        self
+    }
+
+    pub async fn build(self) -> World {
+        let clock = PausedClock(Arc::new(TokioClock::starting_at(START.parse().unwrap())));
+        let sim = Sim::new(7, clock.0.clone());
+        for mut spec in self.sites {
+            let name = spec.name.clone();
+            if matches!(self.webhooks, Webhooks::Both | Webhooks::TempoOnly) {
+                spec = spec.tempo_webhooks(&format!("http://127.0.0.1:2/hooks/tempo/{name}"), TEMPO_SECRET);
+            }
+            if matches!(self.webhooks, Webhooks::Both | Webhooks::JiraOnly) {
+                spec = spec.jira_webhook(&format!("http://127.0.0.1:2/hooks/jira/{name}"), JIRA_SECRET);
+            }
+            sim.add_site(spec);
+        }
+        let secrets = Arc::new(Secrets::new(None, |name| {
+            let site = name.to_lowercase();
+            Some(format!(
+                r#"{{"tempo_token":"tempo-{site}","jira_email":"tandem@{site}.example","jira_token":"jira-{site}",
+                    "jira_webhook_secrets":["{JIRA_SECRET}"],"tempo_webhook_secrets":["{TEMPO_SECRET}"]}}"#
+            ))
+        }));
+        let embedded = Embedded::in_memory(Arc::new(clock.clone())).await.unwrap();
+        let store = Arc::new(embedded.store());
+        let mut world = World {
+            sim: sim.clone(),
+            tandem: wire(&self.config, &store, &secrets, &sim, &clock, "first"),
+            store,
+            clock,
+            config: self.config,
+            secrets,
+            deliverer: None,
+        };
+        world.deliver();
+        world.tandem.engine.prepare().await.unwrap();
+        world
+    }
+}
+
+fn wire(
+    text: &str,
+    store: &Arc<DynamoStore>,
+    secrets: &Arc<Secrets>,
+    sim: &Sim,
+    clock: &PausedClock,
+    owner: &str,
+) -> Arc<Tandem> {
+    let config = Config::parse(text, "tandem.toml", &ConfigEnv { allow_loopback: true }).unwrap();
+    Arc::new(Tandem::new(Parts {
+        config,
+        store: Arc::clone(store) as Arc<dyn Store>,
+        secrets: Arc::clone(secrets),
+        transport: Arc::new(InProcess { router: sim.router() }),
+        clock: Arc::new(clock.clone()),
+        owner: owner.into(),
+        observer: None,
+    }))
+}
+
+impl World {
+    pub fn acme(&self) -> SiteHandle {
+        self.sim.site("acme")
+    }
+
+    pub fn globex(&self) -> SiteHandle {
+        self.sim.site("globex")
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Starts delivering webhooks to Tandem's router.
+    pub fn deliver(&mut self) {
+        let router = tandem_runtime::router::router(Arc::new(Arc::clone(&self.tandem)));
+        self.deliverer = Some(self.sim.spawn_deliverer_with(move |delivery| {
+            let router = router.clone();
+            async move {
+                let url: http::Uri = delivery.url.parse().unwrap();
+                let mut request = Request::builder()
+                    .method(delivery.method)
+                    .uri(url.path_and_query().unwrap().as_str());
+                for (name, value) in &delivery.headers {
+                    request = request.header(name, value);
+                }
+                let response = router.oneshot(request.body(Body::from(delivery.body)).unwrap()).await.unwrap();
+                let status = response.status().as_u16();
+                let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
+                Answered { status: Some(status), body }
+            }
+        }));
+    }
+
+    /// Stops webhooks for good: those on their way are lost.
+    pub fn lose_webhooks(&mut self) {
+        self.deliverer = None;
+        self.sim.drop_deliveries();
+    }
+
+    /// Replaces Tandem by a new process on the same table, as after a crash or a new configuration.
+    pub fn restart(&mut self, change: impl Fn(&str) -> String) {
+        self.config = change(&self.config);
+        let owner = format!("after-{}", self.now());
+        self.tandem = wire(&self.config, &self.store, &self.secrets, &self.sim, &self.clock, &owner);
+        if self.deliverer.is_some() {
+            self.deliver();
+        }
+    }
+
+    pub async fn wait(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Lets webhooks arrive and runs what is due until nothing is.
+    pub async fn settle(&self) {
+        for _ in 0..30 {
+            self.wait(1).await;
+            self.tandem.engine.run_due(None).await.unwrap();
+        }
+    }
+
+    pub async fn sweep(&self) {
+        self.tandem.engine.sweep_pass().await.unwrap();
+        self.tandem.engine.run_due(None).await.unwrap();
+    }
+
+    pub async fn audit(&self) {
+        self.tandem.engine.audit().await.unwrap();
+        self.tandem.engine.run_due(None).await.unwrap();
+    }
+
+    pub async fn verify(&self) -> Verdict {
+        let connections: Vec<_> = self.tandem.engine.connections.iter().collect();
+        // Cached site counters must not stand in the way of the comparison.
+        self.tandem.engine.verify(&connections, None, None).await.unwrap()
+    }
+
+    pub async fn assert_equal(&self) {
+        let verdict = self.verify().await;
+        assert!(verdict.equal, "both sides differ: {:#?}", verdict.differences);
+    }
+
+    /// What a site's worklogs on an issue say, sorted: author, day, time, seconds, billable, text.
+    pub fn said(&self, site: &str, issue: &str) -> Vec<(String, String, String, u64, u64, String)> {
+        let mut said: Vec<_> = self
+            .sim
+            .site(site)
+            .worklogs_of(issue)
+            .iter()
+            .map(|worklog| {
+                (
+                    worklog.author.clone(),
+                    worklog.start_date.to_string(),
+                    worklog.start_time.to_string(),
+                    worklog.time_spent_secs as u64,
+                    worklog.billable_secs as u64,
+                    worklog.description.clone().unwrap_or_default(),
+                )
+            })
+            .collect();
+        said.sort();
+        said
+    }
+
+    /// The live pairs that wait, with their reasons.
+    pub async fn waiting(&self) -> Vec<Pair> {
+        let mut waiting = Vec::new();
+        for connection in &self.tandem.engine.connections {
+            let (pairs, _) = self.store.waiting(&connection.name, None).await.unwrap();
+            waiting.extend(pairs.into_iter().filter(|pair| pair.state == PairState::Live));
+        }
+        waiting
+    }
+
+    pub async fn reasons(&self) -> Vec<&'static str> {
+        self.waiting().await.iter().filter_map(|pair| Some(pair.wait.as_ref()?.reason.as_str())).collect()
+    }
+}
+
+/// An hour at half past one.
+pub fn hour(author: &str, text: &str) -> Content {
+    Content::new(author, "2026-03-02", "13:30:00", 3600).text(text)
+}
+
+pub fn issue(key: &str) -> IssueSpec {
+    IssueSpec::new(key)
+}
