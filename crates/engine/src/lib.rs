@@ -16,6 +16,7 @@ pub mod ingest;
 pub mod learn;
 mod memory;
 pub mod observe;
+pub mod operator;
 pub mod options;
 pub mod pass;
 pub mod people;

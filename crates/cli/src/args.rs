@@ -1,0 +1,75 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// Keeps the Tempo worklogs of paired issues on two Jira Cloud sites the same.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tandem",
+    version,
+    after_help = "Exit codes: 0 done or equal, 1 failed, 2 wrong usage or configuration, 3 done, but something differs or waits.\nTANDEM_LOG says what is logged on stderr, such as info."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TANDEM_CONFIG",
+        default_value = "./tandem.toml",
+        hide_env_values = true
+    )]
+    pub(crate) config: PathBuf,
+    /// Keep the table in this directory (without --data and --table: in memory, for this one command)
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "table")]
+    pub(crate) data: Option<PathBuf>,
+    /// Use this table in DynamoDB, with the standard AWS variables
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+    /// Write data as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show it all on two simulated sites, with people logging time; needs no account
+    Demo(commands::demo::Arguments),
+    /// Run everything in one process
+    Serve(commands::serve::Arguments),
+    /// Run one pass and exit: by default a sweep, then what is due
+    Reconcile(commands::reconcile::Arguments),
+    /// Show what would be written, and write nothing
+    Plan(commands::plan::Arguments),
+    /// Compare both sides: exit code 0 when they are equal, 3 when they are not
+    Verify(commands::verify::Arguments),
+    /// Show what waits, and why
+    Queue(commands::queue::Arguments),
+    /// Show what was done
+    History(commands::history::Arguments),
+    /// Show how everything fares
+    Status,
+    /// Have what waits tried again
+    Retry(commands::retry::Arguments),
+    /// Let something through that is held back
+    Release(commands::release::Arguments),
+    /// Bring a deleted worklog back on both sides
+    Undelete(commands::undelete::Arguments),
+    /// Say which issues are twins
+    Link(commands::link::Arguments),
+    /// Check the configuration and put it into the table, as a new version
+    Publish,
+}

@@ -1,0 +1,161 @@
+//! `history`: what was done.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+use tandem_core::{ConnectionName, Content, IssueId, Side, WorklogId};
+use tandem_engine::Engine;
+use tandem_engine::ports::store::{HistoryRow, LinkRow};
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::resolve;
+use crate::{open, output, words};
+
+/// Lines that are searched for an issue whose link is gone.
+const SEARCH_MAX: usize = 100_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Only of this issue, by its key or id on either side
+    #[arg(value_name = "KEY")]
+    issue: Option<String>,
+    /// Only so many of the newest lines
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+}
+
+/// A line as it is shown.
+#[derive(Debug, Serialize)]
+struct Line {
+    id: String,
+    time: Timestamp,
+    connection: ConnectionName,
+    op: String,
+    side: Side,
+    /// The key of the issue, or its id where the key is not known.
+    issue: String,
+    worklog: Option<WorklogId>,
+    cause: String,
+    before: Option<Content>,
+    after: Option<Content>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<String>,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let opened = open::open(global).await?;
+    open::remark_on_memory(global);
+    let engine = opened.engine();
+    let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
+    let mut links = Vec::new();
+    for connection in &engine.connections {
+        links.extend(resolve::links(engine, connection).await?);
+    }
+    let mut rows = match &arguments.issue {
+        None => engine.store.history(&names(engine), None, limit).await?,
+        Some(name) => of_issue(engine, &links, name, limit).await?,
+    };
+    // A line that a crash wrote for what had to be remembered, not done.
+    rows.retain(|row| row.op != "agree");
+    if rows.len() >= limit {
+        output::say(format!("the newest {limit} lines; --limit shows more"));
+    }
+    if global.json {
+        let lines: Vec<Line> = rows.into_iter().map(|row| line(row, &links)).collect();
+        output::json(&lines)?;
+    } else if rows.is_empty() {
+        output::say("nothing was done yet");
+    } else {
+        for row in rows {
+            output::data(shown(&row, &links))?;
+        }
+    }
+    Ok(Ending::Done)
+}
+
+fn names(engine: &Engine) -> Vec<ConnectionName> {
+    engine.connections.iter().map(|connection| connection.name.clone()).collect()
+}
+
+async fn of_issue(
+    engine: &Engine,
+    links: &[LinkRow],
+    name: &str,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, Failure> {
+    let named: Vec<&LinkRow> = links
+        .iter()
+        .filter(|row| Side::BOTH.into_iter().any(|side| resolve::is(row, side, name)))
+        .collect();
+    let mut rows = Vec::new();
+    for link in &named {
+        rows.extend(engine.store.history(&[], Some(&link.key), limit).await?);
+    }
+    if named.is_empty() {
+        // It may have got another key, or its link may be gone.
+        let found = resolve::ask_sites(engine, name).await?;
+        if found.is_empty() {
+            return Err(Failure::usage(format!(
+                "there is no issue `{}` on any site; `tandem link list` shows the linked ones",
+                output::plain(name)
+            )));
+        }
+        let all = engine.store.history(&names(engine), None, SEARCH_MAX).await?;
+        rows.extend(all.into_iter().filter(|row| {
+            let places: BTreeSet<_> = places(engine, row).into_iter().collect();
+            !places.is_disjoint(&found)
+        }));
+    }
+    rows.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
+    rows.drain(..rows.len().saturating_sub(limit));
+    Ok(rows)
+}
+
+/// The two issues that a line is about, with their sites.
+fn places(engine: &Engine, row: &HistoryRow) -> Vec<(tandem_core::SiteName, IssueId)> {
+    let Some(connection) = engine.connection(&row.connection) else { return Vec::new() };
+    Side::BOTH.into_iter().map(|side| (connection.sites[side].clone(), row.link.issue(side))).collect()
+}
+
+fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
+    Line {
+        issue: resolve::issue_name(links, &row.link, row.side, row.issue),
+        id: row.id,
+        time: row.time,
+        connection: row.connection,
+        op: row.op,
+        side: row.side,
+        worklog: row.worklog,
+        cause: row.cause,
+        before: row.before,
+        after: row.after,
+        lost: row.lost,
+    }
+}
+
+fn shown(row: &HistoryRow, links: &[LinkRow]) -> String {
+    let issue = resolve::issue_name(links, &row.link, row.side, row.issue);
+    let worklog = row.worklog.map(|id| format!(" {id}")).unwrap_or_default();
+    let mut text = format!(
+        "{}  {:<8} {} {issue}{worklog}: {}  [{}]",
+        words::moment(row.time),
+        row.op,
+        row.side,
+        row.cause,
+        row.id
+    );
+    let mut add = |label: &str, content: &str| text.push_str(&format!("\n    {label} {}", output::plain(content)));
+    if let Some(before) = &row.before {
+        add("-", &words::content(before));
+    }
+    if let Some(after) = &row.after {
+        add("+", &words::content(after));
+    }
+    for lost in &row.lost {
+        add("lost:", lost);
+    }
+    text
+}

@@ -1,0 +1,351 @@
+//! `link`: which issues are twins.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+use tandem_core::{ConnectionName, IssueId, LinkKey, Reason, Side, Sides};
+use tandem_engine::discover::issue_ref;
+use tandem_engine::ports::site::{IssueRef, JiraIssue};
+use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
+use tandem_engine::{Connection, Engine};
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{csv_file, open, output, resolve, select, words};
+
+/// How many issues are asked for in one request.
+const ASKED_AT_ONCE: usize = 100;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+    /// The connection, where there are several
+    #[arg(long, global = true, value_name = "NAME")]
+    connection: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make two issues twins
+    Add {
+        /// The issue on side a
+        a_key: String,
+        /// The issue on side b
+        b_key: String,
+    },
+    /// Let two issues be twins no longer; their worklogs stay as they are
+    Rm {
+        /// The issue on side a
+        a_key: String,
+        /// The issue on side b
+        b_key: String,
+    },
+    /// Show the links
+    List,
+    /// Make twins of each line's two issues
+    Import {
+        /// A CSV file of two columns: the issue on side a, the issue on side b
+        file: PathBuf,
+    },
+}
+
+/// A link as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    connection: ConnectionName,
+    a_issue: String,
+    b_issue: String,
+    a_id: IssueId,
+    b_id: IssueId,
+    found_by: String,
+    since: Timestamp,
+    /// Why the whole link waits, if it does.
+    reason: Option<Reason>,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let lines = match &arguments.action {
+        // A file that is not there is told before anybody is asked.
+        Action::Import { file } => csv_file::read(file)?,
+        _ => Vec::new(),
+    };
+    if let Action::Add { a_key, b_key } | Action::Rm { a_key, b_key } = &arguments.action {
+        for name in [a_key, b_key] {
+            if !csv_file::is_issue(name.trim()) {
+                return Err(Failure::usage(format!(
+                    "`{}` is neither the key nor the id of an issue, like SUP-1 or 10042",
+                    output::plain(name)
+                )));
+            }
+        }
+    }
+    let opened = open::open(global).await?;
+    let engine = opened.engine();
+    if !matches!(arguments.action, Action::List) && global.data.is_none() && global.table.is_none() {
+        return Err(Failure::usage("a link is kept in the table: say which with --data DIR or --table NAME"));
+    }
+    let name = arguments.connection.as_deref();
+    match &arguments.action {
+        Action::Add { a_key, b_key } => add(global, engine, select::connection(engine, name)?, a_key, b_key).await,
+        Action::Rm { a_key, b_key } => remove(global, engine, select::connection(engine, name)?, a_key, b_key).await,
+        Action::List => list(global, engine, name).await,
+        Action::Import { file } => {
+            let connection = select::connection(engine, name)?;
+            import(global, engine, connection, &file.display().to_string(), lines).await
+        }
+    }
+}
+
+async fn add(
+    global: &Global,
+    engine: &Engine,
+    connection: &Connection,
+    a_key: &str,
+    b_key: &str,
+) -> Result<Ending, Failure> {
+    let mut found = Vec::new();
+    for (side, name) in [(Side::A, a_key), (Side::B, b_key)] {
+        let site = &connection.sites[side];
+        let Some(issue) = resolve::ask(engine, site, name).await? else {
+            return Err(Failure::failed(format!("{site} has no issue {name}, or the service user cannot see it")));
+        };
+        found.push(issue);
+    }
+    let [a, b] = found.as_slice() else { return Err(Failure::failed("two issues were not found")) };
+    let linked = join(engine, connection, a, b).await.map_err(|refused| match refused {
+        Ok(text) => Failure::failed(text),
+        Err(failure) => failure,
+    })?;
+    engine.hint_all(vec![DueKey::Link(key(connection, a, b))], Lane::Live, false).await?;
+    if global.json {
+        let new = linked == Linked::New;
+        output::json(&serde_json::json!({ "connection": connection.name, "a_issue": a.key, "b_issue": b.key, "new": new }))?;
+    } else if linked == Linked::New {
+        output::say(format!("{} and {} are twins now", a.key, b.key));
+    } else {
+        output::say(format!("{} and {} were twins already", a.key, b.key));
+    }
+    Ok(Ending::Done)
+}
+
+fn key(connection: &Connection, a: &JiraIssue, b: &JiraIssue) -> LinkKey {
+    LinkKey { connection: connection.name.clone(), a: a.id, b: b.id }
+}
+
+/// Links two issues. `Err(Ok(_))` says why one of them cannot have this twin.
+async fn join(
+    engine: &Engine,
+    connection: &Connection,
+    a: &JiraIssue,
+    b: &JiraIssue,
+) -> Result<Linked, Result<String, Failure>> {
+    let linked = engine.link_issues(connection, a, b, "command").await.map_err(|error| Err(error.into()))?;
+    let Linked::Refused { side, existing } = linked else { return Ok(linked) };
+    let row = engine.store.link(&existing).await.map_err(|error| Err(error.into()))?;
+    let (have_a, have_b) = row.map_or_else(
+        || (existing.a.to_string(), existing.b.to_string()),
+        |row| resolve::shown(&row),
+    );
+    let (taken, twin) = if side == Side::A { (&have_a, &have_b) } else { (&have_b, &have_a) };
+    Err(Ok(format!(
+        "{} and {} cannot be twins: in {} an issue has at most one, and {taken} already has {twin} (`tandem link rm {have_a} {have_b}` lets go of it)",
+        a.key, b.key, connection.name
+    )))
+}
+
+async fn remove(
+    global: &Global,
+    engine: &Engine,
+    connection: &Connection,
+    a_key: &str,
+    b_key: &str,
+) -> Result<Ending, Failure> {
+    let rows = resolve::links(engine, connection).await?;
+    let named = rows.into_iter().find(|row| resolve::is(row, Side::A, a_key) && resolve::is(row, Side::B, b_key));
+    let row = match named {
+        Some(row) => Some(row),
+        None => by_present_key(engine, connection, a_key, b_key).await?,
+    };
+    let gone = match &row {
+        Some(row) => engine.store.drop_link(&row.key, &connection.sites).await?,
+        None => false,
+    };
+    let Some(row) = row.filter(|_| gone) else {
+        return Err(Failure::failed(format!(
+            "{a_key} and {b_key} are not twins in {}; `tandem link list` shows who is",
+            connection.name
+        )));
+    };
+    let (a, b) = resolve::shown(&row);
+    if global.json {
+        output::json(&serde_json::json!({ "connection": connection.name, "a_issue": a, "b_issue": b, "removed": true }))?;
+    } else {
+        output::say(format!("{a} and {b} are twins no longer; their worklogs are left as they are"));
+    }
+    let again = match row.found_by.as_str() {
+        "table" => "the table in the configuration",
+        "remote-link" => "a remote link in Jira",
+        "field" => "a field in Jira",
+        _ => return Ok(Ending::Done),
+    };
+    output::say(format!("note: {again} still names them, so they are found again when either is looked at; take it out there too"));
+    Ok(Ending::Done)
+}
+
+/// For issues whose keys have changed since they were linked.
+async fn by_present_key(
+    engine: &Engine,
+    connection: &Connection,
+    a_key: &str,
+    b_key: &str,
+) -> Result<Option<LinkRow>, Failure> {
+    let a = resolve::ask(engine, &connection.sites.a, a_key).await?;
+    let b = resolve::ask(engine, &connection.sites.b, b_key).await?;
+    match (a, b) {
+        (Some(a), Some(b)) => Ok(engine.store.link(&key(connection, &a, &b)).await?),
+        _ => Ok(None),
+    }
+}
+
+async fn list(global: &Global, engine: &Engine, name: Option<&str>) -> Result<Ending, Failure> {
+    open::remark_on_memory(global);
+    let mut links = Vec::new();
+    for connection in select::connections(engine, name)? {
+        for row in resolve::links(engine, connection).await? {
+            let (a_issue, b_issue) = resolve::shown(&row);
+            links.push(Shown {
+                connection: row.key.connection,
+                a_issue,
+                b_issue,
+                a_id: row.key.a,
+                b_id: row.key.b,
+                found_by: row.found_by,
+                since: row.since,
+                reason: row.wait.map(|wait| wait.reason),
+            });
+        }
+    }
+    if global.json {
+        output::json(&links)?;
+    } else if links.is_empty() {
+        output::say("there are no links yet; they are found when a linked issue is first looked at");
+    } else {
+        let rows = links.iter().map(|link| {
+            let reason = link.reason.map(|reason| reason.to_string()).unwrap_or_default();
+            let name = link.connection.to_string();
+            vec![name, link.a_issue.clone(), link.b_issue.clone(), link.found_by.clone(), reason]
+        });
+        output::data(output::table(&["CONNECTION", "A", "B", "FOUND BY", "WAITS"], rows.collect()))?;
+    }
+    Ok(Ending::Done)
+}
+
+/// What came of an import.
+#[derive(Debug, Default, Serialize)]
+struct Imported {
+    new: usize,
+    already: usize,
+    bad: Vec<Bad>,
+}
+
+#[derive(Debug, Serialize)]
+struct Bad {
+    line: u64,
+    message: String,
+}
+
+async fn import(
+    global: &Global,
+    engine: &Engine,
+    connection: &Connection,
+    file: &str,
+    lines: Vec<csv_file::Line>,
+) -> Result<Ending, Failure> {
+    let mut imported = Imported::default();
+    let mut good = Vec::new();
+    for line in lines {
+        match line.pair {
+            Ok(pair) => good.push((line.number, pair)),
+            Err(message) => imported.bad.push(Bad { line: line.number, message }),
+        }
+    }
+    for chunk in good.chunks(ASKED_AT_ONCE) {
+        let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
+        for side in Side::BOTH {
+            let asked: Vec<IssueRef> =
+                chunk.iter().map(|(_, (a, b))| issue_ref(if side == Side::A { a } else { b })).collect();
+            found[side] = ask_all(engine, connection, side, &asked).await?;
+        }
+        let mut hints = Vec::new();
+        for (number, (a_name, b_name)) in chunk {
+            let a = found.a.get(&a_name.to_uppercase());
+            let b = found.b.get(&b_name.to_uppercase());
+            let (Some(a), Some(b)) = (a, b) else {
+                let (side, name) = if a.is_none() { (Side::A, a_name) } else { (Side::B, b_name) };
+                let site = &connection.sites[side];
+                let message = format!("{site} has no issue {name}, or the service user cannot see it");
+                imported.bad.push(Bad { line: *number, message });
+                continue;
+            };
+            match join(engine, connection, a, b).await {
+                Ok(Linked::New) => {
+                    imported.new += 1;
+                    hints.push(DueKey::Link(key(connection, a, b)));
+                }
+                Ok(_) => imported.already += 1,
+                Err(Ok(message)) => imported.bad.push(Bad { line: *number, message }),
+                Err(Err(failure)) => return Err(failure),
+            }
+        }
+        engine.hint_all(hints, Lane::Sweep, false).await?;
+    }
+    imported.bad.sort_by_key(|bad| bad.line);
+    for bad in &imported.bad {
+        output::say(format!("{file}:{}: {}", bad.line, bad.message));
+    }
+    if global.json {
+        output::json(&imported)?;
+    } else {
+        output::say(format!(
+            "{} made, {} there already, {}",
+            words::count(imported.new, "link"),
+            imported.already,
+            words::count(imported.bad.len(), "bad line")
+        ));
+    }
+    Ok(Ending::differs_if(!imported.bad.is_empty()))
+}
+
+/// Asks for many issues at once, by their keys and ids as written. A key that has changed leads to nobody here,
+/// so those are asked for one by one.
+async fn ask_all(
+    engine: &Engine,
+    connection: &Connection,
+    side: Side,
+    asked: &[IssueRef],
+) -> Result<BTreeMap<String, JiraIssue>, Failure> {
+    let name = &connection.sites[side];
+    let site = engine.sites.get(name).ok_or_else(|| Failure::failed(format!("site {name} is not configured")))?;
+    let issues = engine.call(site, Lane::Live, async |client| client.issues(asked, &[]).await).await?;
+    let mut found = BTreeMap::new();
+    for issue in issues {
+        found.insert(issue.id.to_string(), issue.clone());
+        found.insert(issue.key.to_uppercase(), issue);
+    }
+    for one in asked {
+        let text = match one {
+            IssueRef::Id(id) => id.to_string(),
+            IssueRef::Key(key) => key.clone(),
+        };
+        if !found.contains_key(&text)
+            && let Some(issue) = resolve::ask(engine, name, &text).await?
+        {
+            found.insert(text, issue);
+        }
+    }
+    Ok(found)
+}

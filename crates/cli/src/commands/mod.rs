@@ -1,0 +1,38 @@
+//! The subcommands, a file each.
+
+pub(crate) mod demo;
+pub(crate) mod history;
+pub(crate) mod link;
+pub(crate) mod plan;
+pub(crate) mod publish;
+pub(crate) mod queue;
+pub(crate) mod reconcile;
+pub(crate) mod release;
+pub(crate) mod retry;
+pub(crate) mod serve;
+pub(crate) mod status;
+pub(crate) mod undelete;
+pub(crate) mod verify;
+
+use crate::args::{Cli, Command};
+use crate::ending::{Ending, Failure};
+
+/// Runs what was asked for.
+pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Demo(arguments) => demo::run(global, &arguments).await,
+        Command::Serve(arguments) => serve::run(global, &arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(global, &arguments).await,
+        Command::Plan(arguments) => plan::run(global, &arguments).await,
+        Command::Verify(arguments) => verify::run(global, &arguments).await,
+        Command::Queue(arguments) => queue::run(global, &arguments).await,
+        Command::History(arguments) => history::run(global, &arguments).await,
+        Command::Status => status::run(global).await,
+        Command::Retry(arguments) => retry::run(global, &arguments).await,
+        Command::Release(arguments) => release::run(global, &arguments).await,
+        Command::Undelete(arguments) => undelete::run(global, &arguments).await,
+        Command::Link(arguments) => link::run(global, &arguments).await,
+        Command::Publish => publish::run(global).await,
+    }
+}

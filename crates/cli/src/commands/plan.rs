@@ -1,0 +1,129 @@
+//! `plan`: what would be written. Nothing is, anywhere.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+use tandem_core::LinkKey;
+use tandem_engine::Engine;
+use tandem_engine::operator::{Proposal, ReadOnly};
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{open, output, resolve, words};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Only this issue, by its key or id on either side; may be given several times
+    #[arg(long, value_name = "KEY")]
+    issue: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Steps {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    #[serde(flatten)]
+    proposal: Proposal,
+    /// The key of the issue, or its id where the key is not known.
+    issue: String,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let opened = open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?;
+    let engine = opened.engine();
+    let links = links(engine, &arguments.issue).await?;
+    let mut proposals = Vec::new();
+    let mut failed = 0;
+    for link in &links {
+        let Some(connection) = engine.connection(&link.connection) else { continue };
+        match engine.proposals(connection, link).await {
+            Ok(more) => proposals.extend(more),
+            Err(error) => {
+                failed += 1;
+                output::say(format!("error: {link} cannot be planned: {error}"));
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    for connection in &engine.connections {
+        rows.extend(resolve::links(engine, connection).await?);
+    }
+    let steps: Vec<Step> = proposals
+        .into_iter()
+        .map(|proposal| {
+            let issue = resolve::issue_name(&rows, &proposal.link, proposal.side, proposal.issue);
+            Step { proposal, issue }
+        })
+        .collect();
+    let open = !steps.is_empty();
+    if global.json {
+        output::json(&Steps { steps })?;
+    } else if open {
+        for step in &steps {
+            output::data(shown(engine, step))?;
+        }
+        output::say(format!("{}; nothing was written", words::count(steps.len(), "step")));
+    } else {
+        output::say("nothing would be written");
+    }
+    match failed {
+        0 => Ok(Ending::differs_if(open)),
+        _ => Ok(Ending::Failed),
+    }
+}
+
+async fn links(engine: &Engine, issues: &[String]) -> Result<BTreeSet<LinkKey>, Failure> {
+    let mut links = BTreeSet::new();
+    if issues.is_empty() {
+        for connection in &engine.connections {
+            links.extend(engine.links_ahead(connection).await?);
+        }
+        return Ok(links);
+    }
+    for name in issues {
+        let known = resolve::links_of(engine, name).await?;
+        links.extend(known.iter().map(|row| row.key.clone()));
+        if !known.is_empty() {
+            continue;
+        }
+        let found = resolve::ask_sites(engine, name).await?;
+        if found.is_empty() {
+            return Err(Failure::usage(format!("there is no issue `{}` on any site", output::plain(name))));
+        }
+        let before = links.len();
+        for (site, issue) in found {
+            for (connection, side) in engine.connections_of(&site) {
+                links.extend(engine.link_ahead(connection, side, issue).await?);
+            }
+        }
+        if links.len() == before {
+            output::say(format!("{} has no twin", output::plain(name)));
+        }
+    }
+    Ok(links)
+}
+
+fn shown(engine: &Engine, step: &Step) -> String {
+    let proposal = &step.proposal;
+    let site = engine.connection(&proposal.connection).map(|one| one.sites[proposal.side].to_string());
+    let worklog = proposal.worklog.map(|id| format!(" {id}")).unwrap_or_default();
+    let mut text = format!(
+        "{} on {} {}{worklog}: {}",
+        proposal.op.as_str(),
+        site.unwrap_or_default(),
+        step.issue,
+        output::plain(&proposal.reason)
+    );
+    if let Some(before) = &proposal.before {
+        text.push_str(&format!("\n  - {}", output::plain(&words::content(before))));
+    }
+    if let Some(after) = &proposal.after {
+        text.push_str(&format!("\n  + {}", output::plain(&words::content(after))));
+    }
+    text
+}

@@ -1,0 +1,66 @@
+//! `queue`: what waits, and why.
+
+use clap::Args;
+use jiff::Timestamp;
+use tandem_engine::operator::{ItemState, QueueItem};
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{open, output, words};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Only of this connection
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let opened = open::open(global).await?;
+    open::remark_on_memory(global);
+    let engine = opened.engine();
+    let connections = crate::select::connections(engine, arguments.connection.as_deref())?;
+    let mut items = engine.queue().await?;
+    if arguments.connection.is_some() {
+        items.retain(|item| connections.iter().any(|one| item.connection.as_ref() == Some(&one.name)));
+    }
+    if global.json {
+        output::json(&items)?;
+    } else if items.is_empty() {
+        output::say("nothing waits");
+    } else {
+        output::data(shown(&items, engine.clock.now()))?;
+        advise(&items);
+    }
+    Ok(Ending::differs_if(items.iter().any(|item| matches!(item.state, ItemState::Parked | ItemState::Missing))))
+}
+
+/// Lays the queue out for people.
+pub(crate) fn shown(items: &[QueueItem], now: Timestamp) -> String {
+    let rows = items.iter().map(|item| {
+        vec![
+            item.state.as_str().to_owned(),
+            item.reason.map(|reason| reason.to_string()).unwrap_or_default(),
+            item.a_issue.clone().unwrap_or_else(|| "-".to_owned()),
+            item.b_issue.clone().unwrap_or_else(|| "-".to_owned()),
+            item.worklog.map(|id| id.to_string()).unwrap_or_default(),
+            words::ago(item.since, now),
+            item.attempts.to_string(),
+            item.next_attempt.map(|at| words::ahead(at, now)).unwrap_or_default(),
+            output::short(item.detail.as_deref().unwrap_or_default(), 100),
+            item.id.to_string(),
+        ]
+    });
+    let header = ["STATE", "REASON", "A", "B", "WORKLOG", "SINCE", "TRIED", "NEXT", "DETAIL", "ID"];
+    output::table(&header, rows.collect())
+}
+
+/// Says once for each reason what can be done about it.
+fn advise(items: &[QueueItem]) {
+    let mut reasons: Vec<_> = items.iter().filter_map(|item| item.reason).collect();
+    reasons.sort();
+    reasons.dedup();
+    for reason in reasons {
+        output::say(format!("{reason}: {}", reason.advice()));
+    }
+}

@@ -1,0 +1,108 @@
+//! `reconcile`: one pass, then the end.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use tandem_engine::operator::ItemState;
+use tandem_engine::sweep::Swept;
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::words::count;
+use crate::{open, output};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Which pass (default: a sweep, then what is due until nothing is runnable)
+    #[arg(long, value_name = "PASS")]
+    pass: Option<Pass>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Pass {
+    /// Only what is due
+    Due,
+    /// What changed since the last sweep
+    Sweep,
+    /// Everything
+    Audit,
+}
+
+/// What came of it.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    /// Links and issues that a sweep or an audit had looked at.
+    hinted: usize,
+    /// Sites and connections that could not be read.
+    failed: usize,
+    /// Looks.
+    looked: usize,
+    /// Writes to the sites.
+    written: usize,
+    /// Looks at which something did not go through.
+    troubled: usize,
+    /// What waits afterwards.
+    waiting: Waiting,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Waiting {
+    due: usize,
+    parked: usize,
+    missing: usize,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let opened = open::open(global).await?;
+    let engine = opened.engine();
+    let swept = match arguments.pass {
+        Some(Pass::Due) => Swept::default(),
+        Some(Pass::Sweep) | None => engine.sweep_pass().await?,
+        Some(Pass::Audit) => {
+            engine.prepare().await?;
+            engine.resume_sites().await?;
+            engine.audit().await?
+        }
+    };
+    let passed = engine.run_due(None).await?;
+    let mut report = Report {
+        hinted: swept.hinted,
+        failed: swept.failed,
+        looked: passed.looked,
+        written: passed.written,
+        troubled: passed.troubled,
+        waiting: Waiting::default(),
+    };
+    let mut stuck = false;
+    for item in engine.queue().await? {
+        stuck |= item.is_stuck();
+        match item.state {
+            ItemState::Due | ItemState::Running => report.waiting.due += 1,
+            ItemState::Parked => report.waiting.parked += 1,
+            ItemState::Missing => report.waiting.missing += 1,
+        }
+    }
+    if global.json {
+        output::json(&report)?;
+    } else {
+        output::data(format!(
+            "{} looked at, {}, {} with trouble; waiting: {} due, {} parked, {} missing",
+            count(report.looked, "link"),
+            count(report.written, "write"),
+            report.troubled,
+            report.waiting.due,
+            report.waiting.parked,
+            report.waiting.missing,
+        ))?;
+    }
+    if report.failed > 0 {
+        output::say(format!(
+            "error: {} of the sites or connections could not be read; TANDEM_LOG=warn shows why, and `tandem status` which",
+            report.failed,
+        ));
+        return Ok(Ending::Failed);
+    }
+    if stuck {
+        output::say("some of it waits; `tandem queue` says what, why, and what to do");
+    }
+    Ok(Ending::differs_if(stuck))
+}

@@ -1,0 +1,42 @@
+//! `retry`: have what waits tried again.
+
+use clap::Args;
+use tandem_engine::operator::QueueId;
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{open, output, words};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Ids from `tandem queue`; none for everything that is parked, missing or failed
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let ids: Vec<QueueId> = arguments
+        .ids
+        .iter()
+        .map(|text| text.parse().map_err(|error| Failure::usage(format!("{error}"))))
+        .collect::<Result<_, Failure>>()?;
+    let opened = open::open(global).await?;
+    open::remark_on_memory(global);
+    let retried = opened.engine().retry(&ids).await?;
+    if !retried.unknown.is_empty() {
+        let unknown: Vec<String> = retried.unknown.iter().map(ToString::to_string).collect();
+        return Err(Failure::usage(format!(
+            "not in the queue: {}; `tandem queue` shows what is",
+            output::plain(&unknown.join(", "))
+        )));
+    }
+    if global.json {
+        output::json(&serde_json::json!({ "retried": retried.hinted }))?;
+    } else {
+        output::say(format!(
+            "{} will be tried again, by `tandem serve` at once or by the next `tandem reconcile`",
+            words::count(retried.hinted, "link")
+        ));
+    }
+    Ok(Ending::Done)
+}

@@ -1,0 +1,114 @@
+//! `serve`: everything in one process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tandem_aws::Embedded;
+use tandem_runtime::router::router;
+use tandem_runtime::wiring::Tandem;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{open, output};
+
+/// How long requests under way may take once the process is to stop.
+const LAST_REQUESTS: Duration = Duration::from_secs(3);
+
+/// How often rows of the embedded table whose time is over are removed.
+const SWEEP_EXPIRED: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Where the webhooks arrive; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8484")]
+    listen: SocketAddr,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let opened = open::open(global).await?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", arguments.listen)))?;
+    if global.data.is_none() && global.table.is_none() {
+        warn!("The table is in memory: what is waiting and the history are gone when this process ends; --data DIR keeps them");
+    }
+    let address = listener.local_addr().map_err(|error| Failure::Failed(error.into()))?;
+    let (stop, stopped) = watch::channel(false);
+    let signals = tokio::spawn(async move {
+        let name = interrupted().await;
+        info!("{name}: stopping");
+        // Nobody listens any more when everything has stopped by itself.
+        let _ = stop.send(true);
+    });
+    output::data(format!("tandem listening on http://{address}"))?;
+    everything(opened.tandem, opened.embedded, listener, stopped).await?;
+    signals.abort();
+    Ok(Ending::Done)
+}
+
+/// Runs the webhook endpoint and the loops until told to stop. The demo runs the very same.
+pub(crate) async fn everything(
+    tandem: Arc<Tandem>,
+    embedded: Option<Embedded>,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let app = router(Arc::new(Arc::clone(&tandem)));
+    let server = axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone()));
+    let server = tokio::spawn(async move { server.await });
+    let expiry = tokio::spawn(async move {
+        let Some(embedded) = embedded else { return };
+        loop {
+            tokio::time::sleep(SWEEP_EXPIRED).await;
+            match embedded.sweep_expired().await {
+                Ok(removed) => info!("Removed {removed} rows whose time was over"),
+                Err(error) => warn!("Could not remove rows whose time is over: {error}"),
+            }
+        }
+    });
+    // A run that is cut off is one that died: the next one finds out what became of its work.
+    tandem.engine.run_forever(tandem.config.engine.audit, until(stopped)).await;
+    expiry.abort();
+    match tokio::time::timeout(LAST_REQUESTS, server).await {
+        Ok(Ok(served)) => served.map_err(|error| Failure::Failed(error.into())),
+        Ok(Err(error)) => Err(Failure::Failed(error.into())),
+        Err(_) => {
+            warn!("Some requests were still under way");
+            Ok(())
+        }
+    }
+}
+
+/// Returns once told to stop.
+pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that whoever could say so is gone.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Returns the name of the signal that asks the process to end, once it comes.
+pub(crate) async fn interrupted() -> &'static str {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                name = interrupt() => name,
+            };
+        }
+    }
+    interrupt().await
+}
+
+async fn interrupt() -> &'static str {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without signals there is only waiting.
+        std::future::pending::<()>().await;
+    }
+    "SIGINT"
+}

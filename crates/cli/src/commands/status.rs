@@ -1,0 +1,139 @@
+//! `status`: health at a glance.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tandem_core::{ConnectionName, SiteName};
+use tandem_engine::Engine;
+use tandem_engine::operator::ItemState;
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{open, output, resolve, words};
+
+#[derive(Debug, Serialize)]
+struct Status {
+    sites: Vec<Site>,
+    connections: Vec<Connection>,
+    queue: Queue,
+}
+
+#[derive(Debug, Serialize)]
+struct Site {
+    name: SiteName,
+    paused: Option<Paused>,
+    missing_permissions: Vec<String>,
+    /// Whether Tempo's audit trail may be read; `null` while unknown.
+    papertrail: Option<bool>,
+    last_sweep: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct Paused {
+    since: Timestamp,
+    detail: String,
+    next_attempt: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Connection {
+    name: ConnectionName,
+    links: usize,
+    last_audit: Option<Timestamp>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Queue {
+    due: usize,
+    running: usize,
+    parked: usize,
+    missing: usize,
+    reasons: BTreeMap<&'static str, usize>,
+}
+
+pub(crate) async fn run(global: &Global) -> Result<Ending, Failure> {
+    let opened = open::open(global).await?;
+    open::remark_on_memory(global);
+    let engine = opened.engine();
+    let status = status(engine).await?;
+    if global.json {
+        output::json(&status)?;
+    } else {
+        output::data(shown(&status, engine.clock.now()))?;
+    }
+    let paused = status.sites.iter().any(|site| site.paused.is_some() || !site.missing_permissions.is_empty());
+    Ok(Ending::differs_if(paused || status.queue.parked + status.queue.missing > 0))
+}
+
+async fn status(engine: &Engine) -> Result<Status, Failure> {
+    let mut sites = Vec::new();
+    for name in engine.sites.keys() {
+        let state = engine.store.site(name).await?;
+        sites.push(Site {
+            name: name.clone(),
+            paused: state.paused.map(|pause| Paused {
+                since: pause.since,
+                detail: pause.detail,
+                next_attempt: pause.probe_at,
+            }),
+            missing_permissions: state.missing_permissions,
+            papertrail: state.papertrail,
+            last_sweep: engine.store.cursor(&format!("changes:{name}")).await?.map(|cursor| cursor.at),
+        });
+    }
+    let mut connections = Vec::new();
+    for connection in &engine.connections {
+        connections.push(Connection {
+            name: connection.name.clone(),
+            links: resolve::links(engine, connection).await?.len(),
+            last_audit: engine.store.cursor(&format!("audited:{}", connection.name)).await?.map(|cursor| cursor.at),
+        });
+    }
+    let mut queue = Queue::default();
+    for item in engine.queue().await? {
+        match item.state {
+            ItemState::Due => queue.due += 1,
+            ItemState::Running => queue.running += 1,
+            ItemState::Parked => queue.parked += 1,
+            ItemState::Missing => queue.missing += 1,
+        }
+        if let Some(reason) = item.reason {
+            *queue.reasons.entry(reason.as_str()).or_default() += 1;
+        }
+    }
+    Ok(Status { sites, connections, queue })
+}
+
+fn shown(status: &Status, now: Timestamp) -> String {
+    let age = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| words::ago(at, now));
+    let sites = status.sites.iter().map(|site| {
+        let health = match &site.paused {
+            Some(paused) => format!("paused {}: {}", words::ago(paused.since, now), paused.detail),
+            None if !site.missing_permissions.is_empty() => {
+                format!("lacks {}", site.missing_permissions.join(", "))
+            }
+            None => "ok".to_owned(),
+        };
+        let proof = match site.papertrail {
+            Some(true) => "Tempo's audit trail",
+            Some(false) => "Jira's feed",
+            None => "not known yet",
+        };
+        vec![site.name.to_string(), health, age(site.last_sweep), proof.to_owned()]
+    });
+    let sites = output::table(&["SITE", "HEALTH", "LAST SWEEP", "DELETES ARE READ FROM"], sites.collect());
+    let connections = status
+        .connections
+        .iter()
+        .map(|one| vec![one.name.to_string(), one.links.to_string(), age(one.last_audit)])
+        .collect();
+    let connections = output::table(&["CONNECTION", "LINKS", "LAST AUDIT"], connections);
+    let queue = &status.queue;
+    let reasons: Vec<String> = queue.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    format!(
+        "{sites}\n\n{connections}\n\nqueue: {} due, {} running, {} parked, {} missing{reasons}",
+        queue.due, queue.running, queue.parked, queue.missing
+    )
+}

@@ -1,0 +1,79 @@
+//! Reading pairs of issues from a CSV file.
+
+use std::path::Path;
+
+use crate::ending::Failure;
+
+/// A line of the file: where it is, and the two issues or what is wrong.
+pub(crate) struct Line {
+    pub(crate) number: u64,
+    pub(crate) pair: Result<(String, String), String>,
+}
+
+const RIGHT: &str = "right: A_KEY,B_KEY, like SUP-1,DEV-9";
+
+/// Reads a file. A first line that names the columns is left out, as are empty lines and those that begin with `#`.
+pub(crate) fn read(path: &Path) -> Result<Vec<Line>, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
+    Ok(lines(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)))
+}
+
+fn lines(bytes: &[u8]) -> Vec<Line> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(bytes);
+    let mut lines = Vec::new();
+    for (index, record) in reader.byte_records().enumerate() {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                let number = error.position().map_or(0, csv::Position::line);
+                lines.push(Line { number, pair: Err(format!("{error}; {RIGHT}")) });
+                continue;
+            }
+        };
+        let number = record.position().map_or(0, csv::Position::line);
+        let fields: Vec<String> = record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+        let pair = match fields.as_slice() {
+            [a, b] if is_issue(a) && is_issue(b) => Ok((a.clone(), b.clone())),
+            [a, b] if index == 0 && !has_digit(a) && !has_digit(b) => continue,
+            [a, b] => {
+                let wrong = if is_issue(a) { b } else { a };
+                Err(format!("`{}` is neither the key nor the id of an issue; {RIGHT}", crate::output::plain(wrong)))
+            }
+            fields => Err(format!("{} instead of 2 columns; {RIGHT}", fields.len())),
+        };
+        lines.push(Line { number, pair });
+    }
+    lines
+}
+
+fn has_digit(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// Returns whether a text can be an issue's key (`SUP-1`) or id (`10042`).
+pub(crate) fn is_issue(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_project = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    is_number(text)
+        || text.rsplit_once('-').is_some_and(|(project, number)| is_project(project) && is_number(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_line_does_not_hold_up_the_others() {
+        let lines = lines(b"a_key,b_key\nSUP-1,DEV-9\n\n# later\nSUP-2\nSUP-3,what\n \"SUP-4\" , DEV-4\n10001,\xff-1\n");
+        let shown: Vec<(u64, bool)> = lines.iter().map(|line| (line.number, line.pair.is_ok())).collect();
+        assert_eq!(shown, [(2, true), (5, false), (6, false), (7, true), (8, false)]);
+    }
+}

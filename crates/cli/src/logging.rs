@@ -1,0 +1,41 @@
+//! The log: on stderr, for people.
+
+use std::io::{IsTerminal, stderr, stdout};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+use crate::ending::Failure;
+
+/// The variable that says what is logged, such as `info` or `warn,tandem_engine=debug`.
+const VARIABLE: &str = "TANDEM_LOG";
+
+/// Sets the log up.
+pub(crate) fn init(cli: &Cli) -> Result<(), Failure> {
+    let filter = match std::env::var(VARIABLE) {
+        Ok(text) if !text.trim().is_empty() => EnvFilter::try_new(&text).map_err(|error| {
+            Failure::usage(format!(
+                "{VARIABLE} cannot be read: {error}\n  right: error, warn, info, debug or trace; or per part, like warn,tandem_engine=debug"
+            ))
+        })?,
+        _ => EnvFilter::new(default(cli)),
+    };
+    tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter(filter)
+        .with_ansi(stderr().is_terminal())
+        .with_target(false)
+        .with_writer(stderr)
+        .init();
+    Ok(())
+}
+
+fn default(cli: &Cli) -> &'static str {
+    match &cli.command {
+        Command::Serve(_) => "info",
+        // What goes wrong there goes wrong on purpose, and lines between the pictures would spoil them.
+        Command::Demo(_) if stdout().is_terminal() => "off",
+        Command::Demo(_) => "error",
+        _ => "warn",
+    }
+}

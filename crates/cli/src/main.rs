@@ -1,0 +1,46 @@
+//! Tandem's command line.
+//!
+//! A file per subcommand, in `commands`. Data goes to stdout; what is for people, progress included, to stderr.
+//! Exit code: 0 done or equal, 1 failed, 2 wrong usage or configuration, 3 done but something differs or waits.
+
+mod args;
+mod commands;
+mod csv_file;
+mod ending;
+mod logging;
+mod open;
+mod output;
+mod resolve;
+mod select;
+mod words;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::ending::Failure;
+
+/// How long a process that is done waits for what still runs in the background.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = logging::init(&cli).and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::Failed(error.into()))?;
+        let ended = runtime.block_on(commands::run(cli));
+        runtime.shutdown_timeout(LAST_WAIT);
+        ended
+    });
+    match ended {
+        Ok(ending) => ending.code(),
+        Err(failure) => {
+            output::say(format!("error: {failure}"));
+            failure.code()
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! From the command line to a Tandem that is ready: configuration, secrets, table.
+//!
+//! All that can be wrong there is found before any work begins.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tandem_atlassian::ReqwestTransport;
+use tandem_aws::secrets::{SecretError, Secrets};
+use tandem_aws::{AwsEnvironment, DynamoStore, Embedded, TableCounts};
+use tandem_core::SiteName;
+use tandem_engine::Engine;
+use tandem_engine::ports::{Store, StoreError};
+use tandem_runtime::clock::SystemClock;
+use tandem_runtime::config::{Config, ConfigEnv, ConfigError, SecretRef};
+use tandem_runtime::wiring::{self, Parts, Tandem};
+
+use crate::args::Global;
+use crate::ending::Failure;
+use crate::output::say;
+
+/// What a command works with.
+pub(crate) struct Opened {
+    /// Everything wired up.
+    pub(crate) tandem: Arc<Tandem>,
+    /// The table when it is inside this process.
+    pub(crate) embedded: Option<Embedded>,
+}
+
+impl Opened {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.tandem.engine
+    }
+}
+
+/// Reads the configuration.
+pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
+    let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    Config::load(&global.config, &ConfigEnv::from_vars(variables)).map_err(|error| match &error {
+        ConfigError::Read { source, .. } => Failure::usage(format!("{error}: {source}")),
+        ConfigError::Invalid { .. } => Failure::usage(error.to_string()),
+    })
+}
+
+/// Opens everything.
+pub(crate) async fn open(global: &Global) -> Result<Opened, Failure> {
+    open_through(global, |store| store).await
+}
+
+/// Opens everything, with something of the command's own before the table.
+pub(crate) async fn open_through(
+    global: &Global,
+    wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> Result<Opened, Failure> {
+    let config = config(global)?;
+    let secrets = Arc::new(secrets(&config)?);
+    check_secrets(global, &config, &secrets).await?;
+    let (store, embedded) = table(global).await?;
+    let transport = ReqwestTransport::new().map_err(|error| Failure::Failed(error.into()))?;
+    let tandem = Tandem::new(Parts {
+        config,
+        store: wrap(store),
+        secrets,
+        transport: Arc::new(transport),
+        clock: Arc::new(SystemClock),
+        owner: wiring::owner(),
+        observer: None,
+    });
+    Ok(Opened { tandem: Arc::new(tandem), embedded })
+}
+
+/// Opens the table.
+async fn table(global: &Global) -> Result<(Arc<dyn Store>, Option<Embedded>), Failure> {
+    match (&global.table, &global.data) {
+        (Some(_), Some(_)) => Err(Failure::usage("--data and --table exclude each other")),
+        (Some(name), None) => {
+            let counts = TableCounts::default();
+            let client = aws()?.dynamodb(&counts);
+            Ok((Arc::new(DynamoStore::new(client, name, counts)), None))
+        }
+        (None, directory) => {
+            let embedded = Embedded::open(directory.as_deref()).await.map_err(|error| match error {
+                StoreError::Unusable(_) => Failure::usage(format!("--data: {error}")),
+                _ => error.into(),
+            })?;
+            Ok((Arc::new(embedded.store()), Some(embedded)))
+        }
+    }
+}
+
+fn aws() -> Result<AwsEnvironment, Failure> {
+    let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    AwsEnvironment::from_vars(variables).map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn secrets(config: &Config) -> Result<Secrets, Failure> {
+    let in_aws = config.sites.values().any(|site| matches!(site.secret, SecretRef::Aws(_)));
+    let manager = if in_aws { Some(aws()?.secrets_manager()) } else { None };
+    Ok(Secrets::new(manager, |name| std::env::var(name).ok()))
+}
+
+/// Reads each site's secret once, so that one that is not there is told before anything is begun.
+async fn check_secrets(global: &Global, config: &Config, secrets: &Secrets) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(&global.config).unwrap_or_default();
+    let mut wrong = Vec::new();
+    for site in config.sites.values() {
+        let read = secrets.get(&site.name, &tandem_runtime::credentials::source(&site.secret)).await;
+        match read {
+            Ok(_) => {}
+            Err(error @ SecretError::Unreachable { .. }) => return Err(Failure::Failed(error.into())),
+            Err(error) => wrong.push(format!(
+                "{}{error}\n  right: JSON like {{\"tempo_token\":\"…\",\"jira_email\":\"…\",\"jira_token\":\"…\",\"jira_webhook_secrets\":[\"…\"],\"tempo_webhook_secrets\":[\"…\"]}}",
+                place(&global.config, &text, &site.name),
+            )),
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::usage(wrong.join("\n\n"))) }
+}
+
+/// Returns `FILE:LINE: ` of a site's `secret =`, or only `FILE: ` where it is written in an unusual way.
+fn place(file: &Path, text: &str, site: &SiteName) -> String {
+    match secret_line(text, site.as_str()) {
+        Some(line) => format!("{}:{line}: ", file.display()),
+        None => format!("{}: ", file.display()),
+    }
+}
+
+fn secret_line(text: &str, site: &str) -> Option<usize> {
+    let mut inside = false;
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[') {
+            let name: String = header.split(']').next().unwrap_or_default().chars().filter(|c| !c.is_whitespace()).collect();
+            inside = name == format!("sites.{site}") || name == format!("sites.\"{site}\"");
+        } else if inside && line.split_once('=').is_some_and(|(key, _)| key.trim() == "secret") {
+            return Some(index + 1);
+        }
+    }
+    None
+}
+
+/// Tells a person that what a command found is gone when it ends.
+pub(crate) fn remark_on_memory(global: &Global) {
+    if global.data.is_none() && global.table.is_none() {
+        say("note: without --data or --table the table is in memory and empty, for this one command");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_sites_secret_is_found() {
+        let text = "[sites.acme]\njira = \"x\"\nsecret = \"env:A\"\n\n[ sites . \"globex\" ]\n# secret = no\nsecret=\"env:G\"\n[[connections]]\n";
+        assert_eq!(secret_line(text, "acme"), Some(3));
+        assert_eq!(secret_line(text, "globex"), Some(7));
+        assert_eq!(secret_line(text, "other"), None);
+        assert_eq!(secret_line("sites.acme.secret = \"env:A\"", "acme"), None);
+    }
+}

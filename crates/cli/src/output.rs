@@ -1,0 +1,70 @@
+//! Writing to stdout and stderr.
+
+use std::io::{ErrorKind, Write, stderr, stdout};
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::ending::Failure;
+
+/// Writes data to stdout. A reader that has seen enough is no failure.
+pub(crate) fn data(text: impl AsRef<str>) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    let written = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Failed(error.into())),
+        _ => Ok(()),
+    }
+}
+
+/// Writes data to stdout as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(error.into()))?;
+    data(text)
+}
+
+/// Tells a person something, on stderr.
+pub(crate) fn say(text: impl AsRef<str>) {
+    // There is nobody left to tell when this fails.
+    let _ = writeln!(stderr().lock(), "{}", text.as_ref());
+}
+
+/// Lays rows out in columns, without lines around them.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row.into_iter().map(|cell| plain(&cell)));
+    }
+    let text = table.to_string();
+    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// Takes from a text what could move a terminal's cursor or colour: others wrote it.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+/// Cuts a text to so many characters.
+pub(crate) fn short(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(chars.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_letters() {
+        assert_eq!(short("grün", 4), "grün");
+        assert_eq!(short("grüner", 4), "grü…");
+    }
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor() {
+        assert_eq!(plain("a\u{1b}[2Jb\nc"), "a [2Jb c");
+    }
+}

@@ -1,0 +1,87 @@
+//! From an issue's key or id, as a person writes it, to its links.
+
+use std::collections::BTreeSet;
+
+use tandem_core::{IssueId, LinkKey, Side, SiteName};
+use tandem_engine::discover::issue_ref;
+use tandem_engine::ports::site::JiraIssue;
+use tandem_engine::ports::store::{Lane, LinkRow};
+use tandem_engine::{Connection, Engine, EngineError};
+
+use crate::ending::Failure;
+
+/// Lists a connection's links.
+pub(crate) async fn links(engine: &Engine, connection: &Connection) -> Result<Vec<LinkRow>, Failure> {
+    let mut links = Vec::new();
+    let mut cursor = None;
+    loop {
+        let (rows, next) = engine.store.links(&connection.name, cursor).await?;
+        links.extend(rows);
+        match next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(links),
+        }
+    }
+}
+
+/// Returns the links of an issue, on either side of any connection.
+pub(crate) async fn links_of(engine: &Engine, name: &str) -> Result<Vec<LinkRow>, Failure> {
+    let mut found = Vec::new();
+    for connection in &engine.connections {
+        let rows = links(engine, connection).await?;
+        found.extend(rows.into_iter().filter(|row| Side::BOTH.into_iter().any(|side| is(row, side, name))));
+    }
+    Ok(found)
+}
+
+/// Says whether a side of a link is the issue of that name.
+pub(crate) fn is(row: &LinkRow, side: Side, name: &str) -> bool {
+    let key = match side {
+        Side::A => &row.a_key,
+        Side::B => &row.b_key,
+    };
+    let name = name.trim();
+    key.as_deref().is_some_and(|key| key.eq_ignore_ascii_case(name)) || row.key.issue(side).to_string() == name
+}
+
+/// Asks each site for an issue, for names that the table does not know: an issue that has moved, or has no twin.
+pub(crate) async fn ask_sites(engine: &Engine, name: &str) -> Result<BTreeSet<(SiteName, IssueId)>, Failure> {
+    let mut found = BTreeSet::new();
+    for site in engine.sites.keys() {
+        if let Some(issue) = ask(engine, site, name).await? {
+            found.insert((site.clone(), issue.id));
+        }
+    }
+    Ok(found)
+}
+
+/// Asks a site for an issue.
+pub(crate) async fn ask(engine: &Engine, site: &SiteName, name: &str) -> Result<Option<JiraIssue>, Failure> {
+    let site = engine.sites.get(site).ok_or_else(|| Failure::failed(format!("site {site} is not configured")))?;
+    let asked = issue_ref(name);
+    match engine.call(site, Lane::Live, async |client| client.issue(&asked, &[]).await).await {
+        Ok(issue) => Ok(issue),
+        // The one at which a name does not exist says so in various ways.
+        Err(EngineError::Site { error, .. }) if error.status == Some(404) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Shows a link as its two keys.
+pub(crate) fn shown(row: &LinkRow) -> (String, String) {
+    let name = |key: &Option<String>, id: IssueId| key.clone().unwrap_or_else(|| id.to_string());
+    (name(&row.a_key, row.key.a), name(&row.b_key, row.key.b))
+}
+
+/// Shows one side of a link, when it is known.
+pub(crate) fn issue_name(rows: &[LinkRow], link: &LinkKey, side: Side, issue: IssueId) -> String {
+    let row = rows.iter().find(|row| row.key == *link && row.key.issue(side) == issue);
+    let row = row.or_else(|| {
+        rows.iter().find(|row| row.key.connection == link.connection && row.key.issue(side) == issue)
+    });
+    match row.map(shown) {
+        Some((a, _)) if side == Side::A => a,
+        Some((_, b)) => b,
+        None => issue.to_string(),
+    }
+}

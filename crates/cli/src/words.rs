@@ -1,0 +1,74 @@
+//! Moments, durations and contents as people read them.
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::Content;
+
+/// `1h 30m`
+pub(crate) fn hours(secs: u64) -> String {
+    match (secs / 3600, secs % 3600 / 60, secs % 60) {
+        (0, minutes, 0) => format!("{minutes}m"),
+        (hours, 0, 0) => format!("{hours}h"),
+        (hours, minutes, 0) => format!("{hours}h {minutes:02}m"),
+        (hours, minutes, secs) => format!("{hours}h {minutes:02}m {secs:02}s"),
+    }
+}
+
+/// `3 min ago`
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", span(now.duration_since(at)))
+}
+
+/// `in 3 min`
+pub(crate) fn ahead(at: Timestamp, now: Timestamp) -> String {
+    if at <= now { "now".to_owned() } else { format!("in {}", span(at.duration_since(now))) }
+}
+
+fn span(span: SignedDuration) -> String {
+    match span.as_secs().max(0) {
+        secs @ 0..=119 => format!("{secs} s"),
+        secs @ 120..=7199 => format!("{} min", secs / 60),
+        secs @ 7200..=172_799 => format!("{} h", secs / 3600),
+        secs => format!("{} days", secs / 86_400),
+    }
+}
+
+/// A moment to the second.
+pub(crate) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// One line about a worklog's content.
+pub(crate) fn content(content: &Content) -> String {
+    let time = content.start_time.map(|time| time.strftime(" %H:%M").to_string()).unwrap_or_default();
+    let mut text =
+        format!("{} {}{time} {}", content.author, content.start_date, hours(content.time_spent_secs));
+    match content.billable_secs {
+        Some(0) => text.push_str(" non-billable"),
+        Some(secs) if secs != content.time_spent_secs => text.push_str(&format!(" ({} billable)", hours(secs))),
+        _ => {}
+    }
+    for (key, value) in &content.attributes {
+        text.push_str(&format!(" {key}={value}"));
+    }
+    if !content.description.is_empty() {
+        text.push_str(&format!(" \"{}\"", content.description));
+    }
+    text
+}
+
+/// `1 worklog`, `2 worklogs`
+pub(crate) fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_as_people_say_them() {
+        for (secs, text) in [(0, "0m"), (900, "15m"), (3600, "1h"), (5400, "1h 30m"), (3661, "1h 01m 01s")] {
+            assert_eq!(hours(secs), text);
+        }
+    }
+}

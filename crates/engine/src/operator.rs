@@ -1,0 +1,14 @@
+//! What a person can ask and do: what waits, trying again, letting deletes through, looking ahead, undoing.
+//!
+//! Nothing here decides about worklogs. It reads the table, or leaves a hint and lets the next run decide.
+
+mod ahead;
+mod queue;
+mod read_only;
+mod release;
+mod undelete;
+
+pub use ahead::{Proposal, ProposedOp};
+pub use queue::{BadQueueId, ItemState, QueueId, QueueItem, Retried};
+pub use read_only::ReadOnly;
+pub use undelete::Undeleted;

@@ -1,0 +1,215 @@
+//! What a run would do, without doing it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use tandem_core::observed::Observed;
+use tandem_core::plan::{Action, Recorded, Step, plan};
+use tandem_core::{ConnectionName, Content, IssueId, LinkKey, PairId, Side, WorklogId, check};
+
+use crate::error::EngineError;
+use crate::options::{Connection, Engine};
+use crate::ports::store::Lane;
+
+/// Rounds that are looked ahead, as many as a run plans.
+const ROUNDS_MAX: usize = 8;
+
+/// Pages per side that are read at most to find the issues that have worklogs.
+const PAGES_MAX: usize = 1000;
+
+/// What would be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProposedOp {
+    /// A worklog would be made.
+    Create,
+    /// A worklog would be changed.
+    Update,
+    /// A worklog would be deleted.
+    Delete,
+    /// Something would be set aside.
+    Park,
+}
+
+impl ProposedOp {
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProposedOp::Create => "create",
+            ProposedOp::Update => "update",
+            ProposedOp::Delete => "delete",
+            ProposedOp::Park => "park",
+        }
+    }
+}
+
+/// One write that a run would make, or one worklog that it would set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proposal {
+    /// The connection.
+    pub connection: ConnectionName,
+    /// The link.
+    #[serde(skip)]
+    pub link: LinkKey,
+    /// The side that would be written to.
+    pub side: Side,
+    /// What would be done.
+    pub op: ProposedOp,
+    /// The worklog that it would be done to; `None` for a new one.
+    pub worklog: Option<WorklogId>,
+    /// The worklog on the other side that it follows, if any.
+    pub source: Option<WorklogId>,
+    /// The issue that would be written to; shown by its key where that is known.
+    #[serde(skip)]
+    pub issue: IssueId,
+    /// What the worklog says now.
+    pub before: Option<Content>,
+    /// What it would say.
+    pub after: Option<Content>,
+    /// Why; for something set aside, the reason code and what is wrong.
+    pub reason: String,
+}
+
+impl Engine {
+    /// Returns the links of a connection that have worklogs or pairs, looking for those not known yet. Meant for
+    /// an engine whose store is [`ReadOnly`](crate::operator::ReadOnly).
+    ///
+    /// # Errors
+    /// When a site or the table fails.
+    pub async fn links_ahead(&self, connection: &Connection) -> Result<BTreeSet<LinkKey>, EngineError> {
+        self.link_tables(Lane::Sweep).await?;
+        let mut links = BTreeSet::new();
+        let since = self.since(connection).await?;
+        for side in Side::BOTH {
+            let site = self.site_of(connection, side)?;
+            let mut seen = BTreeSet::new();
+            let mut offset = 0;
+            for _ in 0..PAGES_MAX {
+                let page =
+                    self.call(site, Lane::Sweep, async |client| client.list_dates(since, None, offset).await).await?;
+                for worklog in page.rows {
+                    if seen.insert(worklog.issue) {
+                        links.extend(self.link_of(connection, side, worklog.issue, Lane::Sweep).await?);
+                    }
+                }
+                match page.next {
+                    Some(next) if next > offset => offset = next,
+                    _ => break,
+                }
+            }
+        }
+        let mut cursor = None;
+        loop {
+            let (rows, next) = self.store.links(&connection.name, cursor).await?;
+            links.extend(rows.into_iter().map(|row| row.key));
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(links),
+            }
+        }
+    }
+
+    /// Returns an issue's link, looking for it if need be.
+    ///
+    /// # Errors
+    /// When a site or the table fails.
+    pub async fn link_ahead(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issue: IssueId,
+    ) -> Result<Option<LinkKey>, EngineError> {
+        self.link_of(connection, side, issue, Lane::Sweep).await
+    }
+
+    /// Returns what a run of a link would write. Steps that only remember something are taken as done, so that
+    /// what follows from them is seen too.
+    ///
+    /// # Errors
+    /// As a run would fail.
+    pub async fn proposals(&self, connection: &Connection, link: &LinkKey) -> Result<Vec<Proposal>, EngineError> {
+        let (mut planned, mut observed) = self.dry_run(connection, link).await?;
+        let mut proposals = Vec::new();
+        let mut written: BTreeMap<PairId, Vec<(Side, ProposedOp)>> = BTreeMap::new();
+        for _ in 0..ROUNDS_MAX {
+            let mut went_on = false;
+            for step in &planned.steps {
+                let Some(proposal) = propose(step, link) else {
+                    went_on |= remember(step, &mut observed);
+                    continue;
+                };
+                let done = written.entry(step.pair.id.clone()).or_default();
+                if done.contains(&(proposal.side, proposal.op)) {
+                    continue;
+                }
+                done.push((proposal.side, proposal.op));
+                match &step.action {
+                    Action::Record(_) => went_on |= remember(step, &mut observed),
+                    Action::Delete { moves: true, .. } => went_on |= take_away(step, &mut observed, connection),
+                    _ => {}
+                }
+                proposals.push(proposal);
+            }
+            if !went_on {
+                break;
+            }
+            planned = plan(&observed, &connection.settings);
+            check::check(&planned, &observed, &connection.settings)?;
+        }
+        Ok(proposals)
+    }
+}
+
+fn propose(step: &Step, link: &LinkKey) -> Option<Proposal> {
+    let pair = &step.pair;
+    let (side, op, worklog, issue, before, after, reason) = match &step.action {
+        Action::Record(Recorded::Park) => {
+            let wait = pair.wait.as_ref()?;
+            let side = wait.side;
+            let worklog = pair.ids[side].or(pair.ids[side.other()]);
+            let reason = format!("{}: {}", wait.reason, wait.detail);
+            (side, ProposedOp::Park, worklog, link.issue(side), None, None, reason)
+        }
+        Action::Record(_) => return None,
+        Action::Create { side, body, .. } => {
+            let issue = pair.link.issue(*side);
+            (*side, ProposedOp::Create, None, issue, None, Some(body.clone()), step.cause.clone())
+        }
+        Action::Update { side, worklog, before, body, .. } => {
+            let issue = pair.strays[*side].unwrap_or_else(|| pair.link.issue(*side));
+            let (before, after) = (Some(before.clone()), Some(body.clone()));
+            (*side, ProposedOp::Update, Some(*worklog), issue, before, after, step.cause.clone())
+        }
+        Action::Delete { side, worklog, issue, before, .. } => {
+            (*side, ProposedOp::Delete, Some(*worklog), *issue, Some(before.clone()), None, step.cause.clone())
+        }
+    };
+    let source = pair.ids[side.other()];
+    let connection = link.connection.clone();
+    Some(Proposal { connection, link: link.clone(), side, op, worklog, source, issue, before, after, reason })
+}
+
+/// Takes a row-only step as done.
+fn remember(step: &Step, observed: &mut Observed) -> bool {
+    let mut pair = step.pair.clone();
+    pair.rev += 1;
+    match observed.pairs.iter_mut().find(|row| row.id == pair.id) {
+        Some(row) => *row = pair,
+        None => observed.pairs.push(pair),
+    }
+    true
+}
+
+/// Takes the first half of a move as done: the worklog is gone from where it was.
+fn take_away(step: &Step, observed: &mut Observed, connection: &Connection) -> bool {
+    let Action::Delete { side, worklog, .. } = &step.action else { return false };
+    let mut pair = step.done(&step.pair, None, observed.now, &connection.settings.rules);
+    pair.rev += 1;
+    observed.listings[*side].remove(worklog);
+    observed.strays[*side].remove(worklog);
+    match observed.pairs.iter_mut().find(|row| row.id == pair.id) {
+        Some(row) => *row = pair,
+        None => observed.pairs.push(pair),
+    }
+    true
+}

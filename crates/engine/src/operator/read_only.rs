@@ -1,0 +1,357 @@
+//! A table that can only be read.
+//!
+//! For looking ahead: what the engine would remember is dropped, or kept in memory for as long as this lives.
+//! One row alone is still written, the site's token bucket, since the limit is shared with whoever runs
+//! meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tandem_core::{
+    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Side, Sides, SiteName, Wait, WorklogId,
+};
+
+use crate::ports::Store;
+use crate::ports::store::{
+    Claim, Committed, ConfigVersion, Cursor, DueKey, DueRow, Evidence, EvidenceId, Finish, Hint, HistoryRow,
+    IssueRow, LinkRow, Linked, Lookup, LookupQuery, Op, Origin, PersonRow, Root, SiteState, Slot, StoreError,
+    Whereabouts,
+};
+
+/// The links that were found meanwhile, and the deletes that were counted.
+#[derive(Default)]
+struct Found {
+    links: BTreeMap<LinkKey, LinkRow>,
+    issues: BTreeMap<(SiteName, IssueId), IssueRow>,
+    deletes: BTreeMap<ConnectionName, BTreeSet<(SiteName, WorklogId)>>,
+    notes: BTreeMap<String, String>,
+}
+
+/// Reads from another store and writes nothing to it.
+pub struct ReadOnly {
+    inner: Arc<dyn Store>,
+    found: Mutex<Found>,
+}
+
+impl ReadOnly {
+    /// Wraps a store.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, found: Mutex::default() }
+    }
+
+    fn found(&self) -> std::sync::MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn blank(site: &SiteName, issue: IssueId) -> IssueRow {
+    IssueRow { site: site.clone(), issue, key: None, links: BTreeMap::new(), look_again: BTreeMap::new() }
+}
+
+#[async_trait]
+impl Store for ReadOnly {
+    async fn issues(&self, issues: &[(SiteName, IssueId)]) -> Result<Vec<IssueRow>, StoreError> {
+        let mut rows = self.inner.issues(issues).await?;
+        let found = self.found();
+        for asked in issues {
+            let Some(new) = found.issues.get(asked) else { continue };
+            match rows.iter_mut().find(|row| row.site == asked.0 && row.issue == asked.1) {
+                Some(row) => {
+                    row.links.extend(new.links.clone());
+                    row.look_again.extend(new.look_again.clone());
+                }
+                None => rows.push(new.clone()),
+            }
+        }
+        // Looking ahead looks everywhere: that there was no twin a while ago is no reason not to.
+        for row in &mut rows {
+            let known = found.issues.get(&(row.site.clone(), row.issue));
+            row.look_again = known.map(|row| row.look_again.clone()).unwrap_or_default();
+        }
+        Ok(rows)
+    }
+
+    async fn put_unlinked(
+        &self,
+        site: &SiteName,
+        issue: IssueId,
+        key: Option<&str>,
+        connection: &ConnectionName,
+        look_again: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut found = self.found();
+        let row = found.issues.entry((site.clone(), issue)).or_insert_with(|| blank(site, issue));
+        row.key = key.map(ToOwned::to_owned);
+        row.look_again.insert(connection.clone(), look_again);
+        Ok(())
+    }
+
+    async fn put_link(&self, link: &LinkRow, sites: &Sides<SiteName>) -> Result<Linked, StoreError> {
+        let connection = &link.key.connection;
+        for side in Side::BOTH {
+            let known = self.issues(&[(sites[side].clone(), link.key.issue(side))]).await?;
+            let existing = known.into_iter().find_map(|mut row| row.links.remove(connection));
+            match existing {
+                Some(existing) if existing == link.key => return Ok(Linked::Already),
+                Some(existing) => return Ok(Linked::Refused { side, existing }),
+                None => {}
+            }
+        }
+        let mut found = self.found();
+        for side in Side::BOTH {
+            let (site, issue) = (&sites[side], link.key.issue(side));
+            let row = found.issues.entry((site.clone(), issue)).or_insert_with(|| blank(site, issue));
+            row.links.insert(connection.clone(), link.key.clone());
+        }
+        found.links.insert(link.key.clone(), link.clone());
+        Ok(Linked::New)
+    }
+
+    async fn drop_link(&self, _key: &LinkKey, _sites: &Sides<SiteName>) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn link(&self, key: &LinkKey) -> Result<Option<LinkRow>, StoreError> {
+        let found = self.found().links.get(key).cloned();
+        match found {
+            Some(row) => Ok(Some(row)),
+            None => self.inner.link(key).await,
+        }
+    }
+
+    async fn set_link_wait(&self, _key: &LinkKey, _wait: Option<&Wait>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn links(
+        &self,
+        connection: &ConnectionName,
+        cursor: Option<String>,
+    ) -> Result<(Vec<LinkRow>, Option<String>), StoreError> {
+        let (mut rows, next) = self.inner.links(connection, cursor).await?;
+        if next.is_none() {
+            rows.extend(self.found().links.values().filter(|row| row.key.connection == *connection).cloned());
+        }
+        Ok((rows, next))
+    }
+
+    async fn first_run(&self, connection: &ConnectionName, now: Timestamp) -> Result<Timestamp, StoreError> {
+        // Asking for the day sets it where there is none, so it is asked for only where there is one.
+        match self.inner.cursor(&format!("audited:{connection}")).await? {
+            Some(_) => self.inner.first_run(connection, now).await,
+            None => Ok(now),
+        }
+    }
+
+    async fn lookup(&self, query: &LookupQuery<'_>) -> Result<Lookup, StoreError> {
+        self.inner.lookup(query).await
+    }
+
+    async fn hint(&self, _hints: &[Hint], _extra: &[Op], _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn ready(&self, now: Timestamp, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+        self.inner.ready(now, limit).await
+    }
+
+    async fn due(&self, cursor: Option<String>) -> Result<(Vec<DueRow>, Option<String>), StoreError> {
+        self.inner.due(cursor).await
+    }
+
+    async fn due_row(&self, key: &DueKey) -> Result<Option<DueRow>, StoreError> {
+        self.inner.due_row(key).await
+    }
+
+    async fn take(
+        &self,
+        _key: &DueKey,
+        _owner: &str,
+        _now: Timestamp,
+        _lease: Duration,
+    ) -> Result<Option<DueRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn renew(
+        &self,
+        _key: &DueKey,
+        _owner: &str,
+        _now: Timestamp,
+        _lease: Duration,
+    ) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn finish(&self, _taken: &DueRow, _owner: &str, _finish: &Finish, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn pairs(&self, link: &LinkKey) -> Result<Vec<Pair>, StoreError> {
+        self.inner.pairs(link).await
+    }
+
+    async fn pair(&self, link: &LinkKey, id: &PairId) -> Result<Option<Pair>, StoreError> {
+        self.inner.pair(link, id).await
+    }
+
+    async fn commit(&self, _ops: Vec<Op>) -> Result<Committed, StoreError> {
+        Ok(Committed::Yes)
+    }
+
+    async fn whereabouts(
+        &self,
+        connection: &ConnectionName,
+        site: &SiteName,
+        worklogs: &[WorklogId],
+    ) -> Result<Vec<Whereabouts>, StoreError> {
+        self.inner.whereabouts(connection, site, worklogs).await
+    }
+
+    async fn origins(
+        &self,
+        worklogs: &[(SiteName, WorklogId)],
+    ) -> Result<Vec<((SiteName, WorklogId), Origin)>, StoreError> {
+        self.inner.origins(worklogs).await
+    }
+
+    async fn claims(&self, site: &SiteName, roots: &[Root]) -> Result<Vec<(Root, Claim)>, StoreError> {
+        self.inner.claims(site, roots).await
+    }
+
+    async fn evidence(&self, site: &SiteName, ids: &[EvidenceId]) -> Result<Vec<Evidence>, StoreError> {
+        self.inner.evidence(site, ids).await
+    }
+
+    async fn jira_ids(
+        &self,
+        site: &SiteName,
+        worklogs: &[WorklogId],
+    ) -> Result<Vec<(WorklogId, JiraWorklogId)>, StoreError> {
+        self.inner.jira_ids(site, worklogs).await
+    }
+
+    async fn tempo_ids(
+        &self,
+        site: &SiteName,
+        jira: &[JiraWorklogId],
+    ) -> Result<Vec<(JiraWorklogId, WorklogId)>, StoreError> {
+        self.inner.tempo_ids(site, jira).await
+    }
+
+    async fn to_learn(&self, site: &SiteName, limit: usize) -> Result<Vec<(WorklogId, Timestamp)>, StoreError> {
+        self.inner.to_learn(site, limit).await
+    }
+
+    async fn drop_learn(&self, _site: &SiteName, _worklogs: &[WorklogId]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn waiting(
+        &self,
+        connection: &ConnectionName,
+        cursor: Option<String>,
+    ) -> Result<(Vec<Pair>, Option<String>), StoreError> {
+        self.inner.waiting(connection, cursor).await
+    }
+
+    /// Counts what would be deleted now; what was deleted earlier within the window is not known here.
+    async fn brake(
+        &self,
+        connection: &ConnectionName,
+        deletes: &[(SiteName, WorklogId)],
+        _since: Timestamp,
+        _now: Timestamp,
+        enough: usize,
+    ) -> Result<usize, StoreError> {
+        let mut found = self.found();
+        let counted = found.deletes.entry(connection.clone()).or_default();
+        counted.extend(deletes.iter().cloned());
+        Ok(counted.len().min(enough))
+    }
+
+    async fn release_brake(&self, _connection: &ConnectionName, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn history(
+        &self,
+        connections: &[ConnectionName],
+        link: Option<&LinkKey>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        self.inner.history(connections, link, limit).await
+    }
+
+    async fn reserve(
+        &self,
+        site: &SiteName,
+        now: Timestamp,
+        interval: Duration,
+        patience: Duration,
+    ) -> Result<Slot, StoreError> {
+        self.inner.reserve(site, now, interval, patience).await
+    }
+
+    async fn hold(&self, site: &SiteName, until: Timestamp) -> Result<(), StoreError> {
+        self.inner.hold(site, until).await
+    }
+
+    async fn site(&self, site: &SiteName) -> Result<SiteState, StoreError> {
+        self.inner.site(site).await
+    }
+
+    async fn put_site(&self, _site: &SiteName, _state: &SiteState) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn people(
+        &self,
+        from: &SiteName,
+        to: &SiteName,
+        accounts: &[AccountId],
+        now: Timestamp,
+    ) -> Result<Vec<PersonRow>, StoreError> {
+        self.inner.people(from, to, accounts, now).await
+    }
+
+    async fn put_person(&self, _from: &SiteName, _to: &SiteName, _person: &PersonRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
+        self.inner.cursor(name).await
+    }
+
+    async fn put_cursor(&self, _name: &str, _cursor: &Cursor) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let kept = self.found().notes.get(name).cloned();
+        match kept {
+            Some(text) => Ok(Some(text)),
+            None => self.inner.note(name).await,
+        }
+    }
+
+    async fn put_note(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.found().notes.insert(name.to_owned(), text.to_owned());
+        Ok(())
+    }
+
+    async fn config(&self) -> Result<Option<ConfigVersion>, StoreError> {
+        self.inner.config().await
+    }
+
+    async fn put_config(&self, _text: &str, _now: Timestamp) -> Result<u64, StoreError> {
+        Err(StoreError::Unusable("it is open for reading only".into()))
+    }
+
+    async fn configs(&self, limit: usize) -> Result<Vec<ConfigVersion>, StoreError> {
+        self.inner.configs(limit).await
+    }
+}

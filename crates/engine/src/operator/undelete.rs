@@ -1,0 +1,210 @@
+//! Bringing a deleted worklog back: on the side where it began, from where a run takes it across.
+//!
+//! A row of its own, under the link and never alive, says that it was asked for and what is written. So a
+//! second call, or one after a crash, finds what the first one made instead of making another.
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::{
+    Content, Intent, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId, twin,
+};
+use tracing::info;
+
+use crate::error::EngineError;
+use crate::options::{Connection, Engine};
+use crate::ports::site::Outcome;
+use crate::ports::store::{Committed, DueKey, HistoryRow, Lane, Op};
+use crate::run::began_on;
+
+/// How long a create may take altogether; the client's deadline is shorter.
+const ATTEMPT: SignedDuration = SignedDuration::from_secs(40);
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undeleted {
+    /// It is back: this worklog on this side; a run brings the other side along.
+    Back {
+        /// The side.
+        side: Side,
+        /// The worklog.
+        worklog: WorklogId,
+    },
+    /// It was brought back before.
+    Already {
+        /// The side.
+        side: Side,
+        /// The worklog.
+        worklog: WorklogId,
+    },
+    /// The site did not say whether it was made. Calling again looks for it first.
+    Unknown {
+        /// What happened.
+        what: String,
+        /// From when on another call may make it anew.
+        until: Timestamp,
+    },
+    /// The line is not a delete that can be undone, and why.
+    Not(String),
+}
+
+impl Engine {
+    /// Brings a worklog back whose delete is in the history. Exactly once, however often it is called.
+    ///
+    /// # Errors
+    /// When the site refuses, or the table fails.
+    pub async fn undelete(&self, line: &HistoryRow) -> Result<Undeleted, EngineError> {
+        let Some(connection) = self.connection(&line.connection) else {
+            return Ok(Undeleted::Not(format!("the connection {} is not configured any more", line.connection)));
+        };
+        let link = &line.link;
+        if self.store.link(link).await?.is_none() {
+            return Ok(Undeleted::Not("its issues are not linked any more".into()));
+        }
+        let Some(gone) = self.store.pair(link, &line.pair).await? else {
+            return Ok(Undeleted::Not("the pair is not remembered any more".into()));
+        };
+        if gone.state == PairState::Live {
+            return Ok(Undeleted::Not("the worklog is not deleted".into()));
+        }
+        let (side, body) = match what_to_write(line, &gone) {
+            Some(found) => found,
+            None => return Ok(Undeleted::Not(format!("a line `{}` deleted nothing", line.op))),
+        };
+        let id = PairId::new(format!("undelete-{}", gone.id));
+        let row = match self.store.pair(link, &id).await? {
+            Some(row) => row,
+            None => Pair { state: PairState::Gone, ..half(&id, link) },
+        };
+        if let Some(worklog) = row.ids[side] {
+            return Ok(Undeleted::Already { side, worklog });
+        }
+        self.bring_back(connection, link, side, body, row).await
+    }
+
+    async fn bring_back(
+        &self,
+        connection: &Connection,
+        link: &LinkKey,
+        side: Side,
+        body: Content,
+        row: Pair,
+    ) -> Result<Undeleted, EngineError> {
+        let site = self.site_of(connection, side)?;
+        let issue = link.issue(side);
+        let now = self.clock.now();
+        if let Some(intent) = &row.intent {
+            // An earlier call does not know what became of it. What stands on the issue tells.
+            let listed = self.list(connection, side, issue, Lane::Live).await?.0;
+            let since = intent.at - SignedDuration::from_mins(2);
+            let made = listed
+                .values()
+                .find(|worklog| worklog.created_at >= since && twin::same_work(&intent.body, &worklog.content));
+            if let Some(worklog) = made {
+                let worklog = worklog.clone();
+                self.remember_back(connection, row, side, &worklog).await?;
+                return Ok(Undeleted::Back { side, worklog: worklog.id });
+            }
+            let until = intent.until + connection.settings.grace;
+            if now < until {
+                let what = "an earlier attempt may still show itself".to_string();
+                return Ok(Undeleted::Unknown { what, until });
+            }
+        }
+        self.pass(site, Lane::Live).await?;
+        let now = self.clock.now();
+        let mut row = row;
+        row.intent = Some(intent(side, issue, &body, now));
+        row.rev += 1;
+        if self.store.commit(vec![Op::PutPair(Box::new(row.clone()))]).await? == Committed::Lost {
+            return Err(EngineError::Lost);
+        }
+        match self.sent(site, async |client| client.create(issue, &body, None).await).await {
+            Ok(worklog) => {
+                self.remember_back(connection, row, side, &worklog).await?;
+                Ok(Undeleted::Back { side, worklog: worklog.id })
+            }
+            Err(error) if error.outcome == Outcome::Unknown => {
+                Ok(Undeleted::Unknown { what: error.to_string(), until: now + ATTEMPT + connection.settings.grace })
+            }
+            Err(error) => {
+                row.intent = None;
+                row.rev += 1;
+                self.store.commit(vec![Op::PutPair(Box::new(row))]).await?;
+                Err(EngineError::site(&site.name, error))
+            }
+        }
+    }
+
+    /// Writes down which worklog it is, and has the link looked at. The worklog itself is like one that a person
+    /// logged: the run that sees it begins a pair of its own.
+    async fn remember_back(
+        &self,
+        connection: &Connection,
+        mut row: Pair,
+        side: Side,
+        worklog: &Worklog,
+    ) -> Result<(), EngineError> {
+        let now = self.clock.now();
+        row.intent = None;
+        row.ids[side] = Some(worklog.id);
+        row.rev += 1;
+        let link = row.link.clone();
+        let line = HistoryRow {
+            id: format!("{:013}-{}-{}", now.as_millisecond(), row.id, row.rev),
+            time: now,
+            connection: connection.name.clone(),
+            link: link.clone(),
+            op: "undelete".into(),
+            side,
+            issue: link.issue(side),
+            worklog: Some(worklog.id),
+            pair: row.id.clone(),
+            cause: "a person asked for it".into(),
+            before: None,
+            after: Some(worklog.content.clone()),
+            lost: Vec::new(),
+            expires: now + crate::gate::signed(self.options.history),
+        };
+        let ops = vec![Op::PutPair(Box::new(row)), Op::PutHistory(Box::new(line))];
+        if self.store.commit(ops).await? == Committed::Lost {
+            return Err(EngineError::Lost);
+        }
+        info!(link.key = %link, "Brought a worklog of {link} back on {side}");
+        self.hint_all(vec![DueKey::Link(link)], Lane::Live, true).await
+    }
+}
+
+/// The side that a deleted worklog began on, and what it said there.
+fn what_to_write(line: &HistoryRow, gone: &Pair) -> Option<(Side, Content)> {
+    if line.op != "delete" {
+        return None;
+    }
+    let began = began_on(&gone.id).unwrap_or(line.side);
+    match (&gone.base, &line.before) {
+        (Some(base), _) if began != line.side => Some((began, base[began].clone())),
+        // The line holds what was taken away, values that are not mapped included.
+        (_, Some(before)) => Some((line.side, before.clone())),
+        (Some(base), None) => Some((began, base[began].clone())),
+        (None, None) => None,
+    }
+}
+
+fn half(id: &PairId, link: &LinkKey) -> Pair {
+    let mut pair = Pair::half(id.clone(), link.clone(), Side::A, WorklogId(0));
+    pair.ids = Sides::new(None, None);
+    pair
+}
+
+fn intent(side: Side, issue: IssueId, body: &Content, now: Timestamp) -> Intent {
+    Intent {
+        kind: IntentKind::Create,
+        side,
+        issue,
+        worklog: None,
+        source: None,
+        before: None,
+        body: body.clone(),
+        then: None,
+        at: now,
+        until: now + ATTEMPT,
+    }
+}
