@@ -1,1 +1,158 @@
-//! To come.
+//! Only a proven delete deletes.
+
+use tandem_sim::{FaultOutcome, Fault, Matcher};
+
+use crate::world::{Setup, Webhooks, World, hour};
+
+async fn synced(webhooks: Webhooks) -> (World, u64) {
+    let world = Setup::two(2).webhooks(webhooks).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    if webhooks == Webhooks::None {
+        world.sweep().await;
+    }
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    world.wait(120).await;
+    (world, id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_follows_although_its_webhooks_are_lost() {
+    let (mut world, id) = synced(Webhooks::Both).await;
+    world.lose_webhooks();
+    world.acme().delete(id).unwrap();
+    world.sim.drop_deliveries();
+    world.sweep().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_audit_trail_is_closed_jiras_feed_proves_the_delete() {
+    let (world, id) = synced(Webhooks::None).await;
+    for site in [world.acme(), world.globex()] {
+        site.configure(|spec| spec.papertrail = false);
+    }
+    world.sweep().await;
+    world.acme().delete(id).unwrap();
+    world.sweep().await;
+    world.wait(300).await;
+    world.sweep().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_shows_nothing_deletes_nothing() {
+    let (world, _) = synced(Webhooks::Both).await;
+    world.acme().lose_permissions();
+    world.wait(300).await;
+    world.audit().await;
+    world.wait(300).await;
+    world.sweep().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    assert!(!world.reasons().await.is_empty() || has_due_reason(&world).await);
+    world.acme().restore_permissions();
+    world.wait(300).await;
+    world.sweep().await;
+    world.audit().await;
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    world.assert_equal().await;
+}
+
+async fn has_due_reason(world: &World) -> bool {
+    use tandem_engine::ports::store::Store;
+    let (rows, _) = world.store.due(None).await.unwrap();
+    rows.iter().any(|row| row.reason.is_some())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_answers_500_deletes_nothing() {
+    let (world, _) = synced(Webhooks::Both).await;
+    let broken = Matcher::any().times(12);
+    world.sim.fail_next("acme", broken, Fault::LostBefore(FaultOutcome::Status(500)));
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    for _ in 0..4 {
+        world.wait(1000).await;
+        world.sweep().await;
+        world.audit().await;
+    }
+    world.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_wins_over_a_delete_of_its_twin() {
+    let (mut world, id) = synced(Webhooks::Both).await;
+    let twin = world.globex().worklogs()[0].id;
+    world.lose_webhooks();
+    world.acme().delete(id).unwrap();
+    world.globex().edit(twin, |worklog| worklog.time_spent_secs = 7200).unwrap();
+    world.sim.drop_deliveries();
+    world.wait(10).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+    assert_eq!(world.said("acme", "SUP-1")[0].3, 7200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_of_many_worklogs_is_stopped_by_the_brake_until_a_person_lets_it_through() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    for n in 0..60 {
+        world.acme().log_time("SUP-1", hour("ann", &format!("entry {n}"))).unwrap();
+    }
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 60);
+    world.wait(300).await;
+    let before: jiff::civil::Date = "2026-12-31".parse().unwrap();
+    world.acme().retention_purge(before);
+    assert_eq!(world.acme().worklogs().len(), 0);
+    for _ in 0..3 {
+        world.wait(3000).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 60, "the purge went through the brake");
+    assert_eq!(world.reasons().await.iter().filter(|reason| **reason == "mass-delete").count(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_moved_to_an_issue_without_a_twin_takes_its_twin_away() {
+    let (world, id) = synced(Webhooks::Both).await;
+    world.acme().move_to_issue(id, "SUP-3").unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    world.acme().move_to_issue(id, "SUP-1").unwrap();
+    world.settle().await;
+    world.wait(300).await;
+    world.sweep().await;
+    // Back on a linked issue it is kept the same again.
+    assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_on_the_twin_survives_the_move_of_its_worklog() {
+    let (mut world, id) = synced(Webhooks::Both).await;
+    let twin = world.globex().worklogs()[0].id;
+    world.lose_webhooks();
+    world.globex().edit(twin, |worklog| worklog.description = Some("edited there".into())).unwrap();
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    world.sim.drop_deliveries();
+    world.wait(10).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    assert_eq!(world.said("acme", "SUP-2"), world.said("globex", "DEV-2"));
+    assert_eq!(world.said("acme", "SUP-2")[0].5, "edited there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issue_that_is_gone_takes_nothing_with_it() {
+    let (world, _) = synced(Webhooks::None).await;
+    world.acme().delete_issue("ann", "SUP-1").unwrap();
+    world.wait(300).await;
+    world.audit().await;
+    world.sweep().await;
+    assert_eq!(world.globex().worklogs().len(), 1, "the twin was deleted with the issue");
+    assert!(has_due_reason(&world).await);
+}

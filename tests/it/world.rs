@@ -20,7 +20,7 @@ use tandem_engine::verify::Verdict;
 use tandem_runtime::config::{Config, ConfigEnv};
 use tandem_runtime::wiring::{Parts, Tandem};
 use tandem_sim::{
-    Answered, Content, Deliverer, IssueSpec, ProjectSpec, Sim, SiteHandle, SiteSpec, TokioClock, UserSpec,
+    Answered, Content, Deliverer, ProjectSpec, Sim, SiteHandle, SiteSpec, TokioClock, UserSpec,
 };
 use tower::ServiceExt;
 
@@ -254,6 +254,17 @@ impl World {
         self.sim.drop_deliveries();
     }
 
+    /// Puts the same worklogs on both sides of the first link, unheard.
+    pub fn lose_and_fill(&self, count: i64) {
+        for n in 0..count {
+            let day = format!("2026-02-{:02}", 1 + n % 28);
+            let content = Content::new("ann", &day, "09:00:00", 60 + n).text(format!("entry {n}"));
+            self.acme().log_time("SUP-1", content.clone()).unwrap();
+            self.globex().log_time("DEV-1", content).unwrap();
+        }
+        self.sim.drop_deliveries();
+    }
+
     /// Replaces Tandem by a new process on the same table, as after a crash or a new configuration.
     pub fn restart(&mut self, change: impl Fn(&str) -> String) {
         self.config = change(&self.config);
@@ -337,8 +348,4 @@ impl World {
 /// An hour at half past one.
 pub fn hour(author: &str, text: &str) -> Content {
     Content::new(author, "2026-03-02", "13:30:00", 3600).text(text)
-}
-
-pub fn issue(key: &str) -> IssueSpec {
-    IssueSpec::new(key)
 }

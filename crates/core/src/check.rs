@@ -68,8 +68,9 @@ pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<()
                 if hours(source) != hours(body) {
                     return Err(Violation::InventedHours(name.to_string(), *side));
                 }
+                let in_plan = plan.steps.iter().map(|step| &step.pair);
                 let paired: BTreeSet<WorklogId> =
-                    observed.pairs.iter().filter_map(|pair| pair.ids[*side]).collect();
+                    observed.pairs.iter().chain(in_plan).filter_map(|pair| pair.ids[*side]).collect();
                 let interrupted = step.pair.abandoned.last().is_some_and(|intent| {
                     observed.listings[*side].values().any(|worklog| {
                         !paired.contains(&worklog.id)

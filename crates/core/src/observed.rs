@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::ids::{IssueId, LinkKey, Side, Sides, WorklogId};
+use crate::ids::{IssueId, LinkKey, PairId, Side, Sides, WorklogId};
 use crate::pair::Pair;
 use crate::rules::{Lookups, Rules};
 use crate::worklog::Worklog;
@@ -25,6 +25,11 @@ pub struct Observed {
     pub strays: Sides<BTreeMap<WorklogId, Worklog>>,
     /// The link's pairs, whatever their state, and those of other links whose worklog turned up here.
     pub pairs: Vec<Pair>,
+    /// Of these, pairs whose own link is no more: their twin stays behind.
+    pub orphaned: BTreeSet<PairId>,
+    /// Worklogs that took the place of one that Tandem deleted for a move, through another connection: the pair
+    /// that they belong to, by side.
+    pub successors: Sides<BTreeMap<WorklogId, PairId>>,
     /// Listed worklogs that belong elsewhere or to the past: not new.
     pub foreign: Sides<BTreeSet<WorklogId>>,
     /// Proofs that a worklog was deleted or moved away.
@@ -98,6 +103,8 @@ impl Observed {
             unreadable: Sides::default(),
             strays: Sides::default(),
             pairs: Vec::new(),
+            orphaned: BTreeSet::new(),
+            successors: Sides::default(),
             foreign: Sides::default(),
             proofs: Sides::default(),
             edited: Sides::default(),

@@ -57,6 +57,9 @@ pub enum PairState {
     Gone,
     /// One side was deleted and the policy says `keep`: the other is left alone from now on.
     Kept,
+    /// Its worklog moved to an issue without a twin, and its own twin was taken away. It begins anew when the
+    /// worklog turns up on a linked issue.
+    Left,
 }
 
 /// What a write was for.

@@ -140,6 +140,7 @@ impl<'o> Planner<'o> {
     fn new(observed: &'o Observed, settings: &'o Settings) -> Self {
         let taken = Sides::from_fn(|side| {
             let mut taken = observed.foreign[side].clone();
+            taken.extend(observed.successors[side].keys());
             taken.extend(observed.pairs.iter().filter_map(|pair| pair.ids[side]));
             taken
         });
@@ -167,10 +168,14 @@ impl<'o> Planner<'o> {
     fn run(&mut self) {
         let observed = self.observed;
         for pair in &observed.pairs {
+            if pair.state == PairState::Left {
+                self.come_back(pair);
+                continue;
+            }
             if pair.state != PairState::Live {
                 continue;
             }
-            if pair.link != observed.link {
+            if pair.link != observed.link || self.is_succeeded(pair) {
                 if self.turned_up(pair) {
                     self.arrive(pair);
                 }
@@ -193,6 +198,10 @@ impl<'o> Planner<'o> {
         let found = Sides::from_fn(|side| self.observed.worklog(side, ids[side]).cloned());
         if let Some(intent) = pair.intent.clone() {
             match intent.kind {
+                // A twin that a move left behind is taken away for good: nothing else would have removed it.
+                IntentKind::Delete if pair.strays[intent.side].is_some() && found[intent.side].is_none() => {
+                    return self.taken_away(pair, intent.side);
+                }
                 // The delete is decided anew: its proof is still there, and deleting twice does no harm.
                 IntentKind::Delete if self.observed.now >= intent.until => pair.intent = None,
                 IntentKind::Update
@@ -210,6 +219,37 @@ impl<'o> Planner<'o> {
             (Some(a), Some(b)) => self.present(pair, Sides::new(a, b)),
             (a, b) => self.absent(pair, ids, Sides::new(a, b)),
         }
+    }
+
+    /// The twin that a move had left behind is gone; the next step makes it anew.
+    fn taken_away(&mut self, mut pair: Pair, side: Side) {
+        pair.intent = None;
+        pair.wait = None;
+        pair.ids[side] = None;
+        pair.strays[side] = None;
+        pair.seen[side] = None;
+        let cause = format!("its old twin on {side} is taken away");
+        self.push(pair, Action::Record(Recorded::Move), cause, vec![]);
+    }
+
+    /// A worklog that had moved to an issue without a twin is listed on a linked one.
+    fn come_back(&mut self, pair: &Pair) {
+        let Some(side) = Side::BOTH.into_iter().find(|side| {
+            pair.ids[*side].is_some_and(|id| self.observed.listings[*side].contains_key(&id))
+        }) else {
+            return;
+        };
+        let mut next = pair.clone();
+        next.link = self.observed.link.clone();
+        next.state = PairState::Live;
+        next.strays = Sides::default();
+        next.ids[side.other()] = None;
+        next.seen = Sides::default();
+        next.base = None;
+        next.intent = None;
+        next.wait = None;
+        next.written_at = None;
+        self.push(next, Action::Record(Recorded::Move), "back on a linked issue".to_string(), vec![]);
     }
 
     /// Says whether an update of unknown outcome shows in the worklog: it is atomic, so one written field is enough.
@@ -242,20 +282,25 @@ impl<'o> Planner<'o> {
 
     fn present(&mut self, pair: Pair, found: Sides<Worklog>) {
         let before = self.row(&pair.id);
+        let mut pair = pair;
         let found = found.map(|side, worklog| self.current(&pair, side, &worklog));
+        for side in Side::BOTH {
+            pair.seen[side] = pair.seen[side].max(Some(found[side].updated_at));
+        }
         let now = found.clone().map(|_, worklog| worklog.content);
         let edited = Sides::from_fn(|side| self.observed.edited_at(side, &found[side]));
         let merged = match merge::merge(pair.base.as_ref(), &now, &edited, self.rules, &self.observed.lookups) {
             Ok(merged) => merged,
             Err(unrenderable) => return self.park(pair, Side::B, unrenderable, now.map(|_, c| Some(c))),
         };
-        let mut pair = pair;
-        for side in Side::BOTH {
-            pair.seen[side] = pair.seen[side].max(Some(found[side].updated_at));
-        }
         if merged.is_quiet() {
             let all_agreed = |_| true;
             pair.base = merge::agree(pair.base.as_ref(), &now, all_agreed, self.rules);
+            if pair.strays.a.or(pair.strays.b).is_some()
+                && let Some(until) = self.waits(&pair, &now)
+            {
+                return self.wait_on(pair, until);
+            }
             let waited = pair.wait.take();
             if let Some(step) = self.bring_home(&mut pair, &found) {
                 return self.push(pair, step.0, step.1, vec![]);
@@ -459,11 +504,18 @@ impl<'o> Planner<'o> {
                 None => self.missing(pair, side, Sides::new(None, None)),
             };
         };
-        if let Some(late) = pair.abandoned.iter().find_map(|intent| match twin::made_by(intent, &self.free(to), self.rules) {
-            twin::Made::One(found) => Some((found, intent.clone())),
-            _ => None,
-        }) {
-            let (found, intent) = late;
+        let late = pair.abandoned.iter().find_map(|intent| match twin::made_by(intent, &self.free(to), self.rules) {
+            twin::Made::None => None,
+            made => Some((made, intent.clone())),
+        });
+        if let Some((twin::Made::Several(count), _)) = late {
+            let why = Unrenderable {
+                reason: Reason::AmbiguousCreate,
+                detail: format!("{count} worklogs on side {to} might be what an earlier create made"),
+            };
+            return self.park(pair, to, why, Sides::new(None, None));
+        }
+        if let Some((twin::Made::One(found), intent)) = late {
             self.taken[to].insert(found);
             let mut base = Sides::new(source.content.clone(), source.content.clone());
             if let Some(source) = &intent.source {
@@ -579,7 +631,8 @@ impl<'o> Planner<'o> {
 
     /// A create that was given up on may still show itself after its twin was made again.
     fn late_duplicate(&self, side: Side, worklog: &Worklog) -> Option<Unrenderable> {
-        let of = self.with_abandoned.iter().filter(|pair| pair.ids[side].is_some()).find(|pair| {
+        let settled = |pair: &&&Pair| pair.ids[side].is_some() || pair.state != PairState::Live;
+        let of = self.with_abandoned.iter().filter(settled).find(|pair| {
             pair.abandoned.iter().any(|intent| {
                 intent.side == side && matches!(twin::made_by(intent, &[worklog], self.rules), twin::Made::One(_))
             })
@@ -590,9 +643,24 @@ impl<'o> Planner<'o> {
         })
     }
 
+    /// Says whether another connection put a new worklog in the place of one of a pair's.
+    fn is_succeeded(&self, pair: &Pair) -> bool {
+        Side::BOTH.into_iter().any(|side| self.observed.successors[side].values().any(|of| *of == pair.id))
+    }
+
     /// Says whether one of a pair's worklogs is listed here although the pair remembers it elsewhere. A twin that
     /// a move left behind here is remembered, and stays with the pair that went.
     fn turned_up(&self, pair: &Pair) -> bool {
+        if self.observed.orphaned.contains(&pair.id) {
+            return true;
+        }
+        if pair.intent.as_ref().is_some_and(|intent| intent.kind == IntentKind::Create) {
+            // Its old link first has to find out what became of the create.
+            return false;
+        }
+        if self.is_succeeded(pair) {
+            return true;
+        }
         Side::BOTH.into_iter().any(|side| {
             let here = self.observed.link.issue(side);
             let remembered = pair.strays[side].unwrap_or_else(|| pair.link.issue(side));
@@ -605,7 +673,28 @@ impl<'o> Planner<'o> {
         let mut next = pair.clone();
         next.link = self.observed.link.clone();
         next.wait = None;
+        if self.observed.orphaned.contains(&pair.id) {
+            // The link was replaced: what stands on the old issue stays there, and is no twin any more.
+            for side in Side::BOTH {
+                let here = pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id));
+                if !here {
+                    next.ids[side] = None;
+                    next.seen[side] = None;
+                }
+            }
+            next.strays = Sides::default();
+            next.base = None;
+            next.intent = None;
+            return self.push(next, Action::Record(Recorded::Move), format!("link {} is no more", pair.link), vec![]);
+        }
         for side in Side::BOTH {
+            let successor = self.observed.successors[side].iter().find(|(_, of)| **of == pair.id);
+            if let Some((id, _)) = successor {
+                next.ids[side] = Some(*id);
+                next.seen[side] = None;
+                next.strays[side] = None;
+                continue;
+            }
             let Some(id) = pair.ids[side] else { continue };
             let here = self.observed.listings[side].contains_key(&id);
             next.strays[side] = if here || next.link.issue(side) == pair.link.issue(side) {
@@ -753,7 +842,7 @@ impl Step {
                 pair.seen[*side] = pair.seen[*side].max(Some(answer.updated_at));
                 pair.base = settled(row, *side, source, &told(&answer.content, body), apart, rules);
             }
-            Action::Delete { side, before, moves, .. } => {
+            Action::Delete { side, before, moves, proof, .. } => {
                 if *moves {
                     pair.ids[*side] = None;
                     pair.strays[*side] = None;
@@ -761,6 +850,10 @@ impl Step {
                     if let Some(base) = &mut pair.base {
                         base[*side] = before.clone();
                     }
+                } else if proof.moved_to.is_some() {
+                    pair.state = PairState::Left;
+                    pair.ids[*side] = None;
+                    pair.base = None;
                 } else {
                     pair.state = PairState::Gone;
                 }

@@ -33,6 +33,7 @@ pub fn made_by(intent: &Intent, free: &[&Worklog], rules: &Rules) -> Made {
             .filter(|worklog| {
                 worklog.content.author == intent.body.author
                     && worklog.created_at >= intent.at - SKEW
+                    && worklog.created_at <= intent.until + SKEW
                     && worklog.updated_at > worklog.created_at
                     && resembles(&intent.body, &worklog.content)
             })

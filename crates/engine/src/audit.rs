@@ -46,6 +46,12 @@ impl Engine {
     pub async fn audit(&self) -> Result<Swept, EngineError> {
         let mut swept = Swept::default();
         for site in self.sites.values() {
+            // Rights may have been given since.
+            let mut state = self.site_state(site).await?;
+            if state.papertrail == Some(false) {
+                state.papertrail = None;
+                self.put_site_state(site, &state).await?;
+            }
             // Both feeds: what one of them missed, the other may have.
             if let Err(error) = self.sweep_deletes(site, Lane::Sweep).await {
                 warn!(site.name = %site.name, "Could not read what was deleted on {}: {error}", site.name);
@@ -178,12 +184,13 @@ impl Engine {
         let asked: Vec<_> = issues.iter().map(|issue| (site.clone(), *issue)).collect();
         let known: BTreeMap<IssueId, _> =
             self.store.issues(&asked).await?.into_iter().map(|row| (row.issue, row)).collect();
-        let open: Vec<DueKey> = issues
+        let again = |issue: &IssueId| known.get(issue).and_then(|row| row.look_again.get(&connection.name)).copied();
+        let mut open: Vec<IssueId> =
+            issues.into_iter().filter(|issue| again(issue).is_none_or(|again| again <= now)).collect();
+        // Those never looked at first, then those not looked at for longest, so that all have their turn.
+        open.sort_by_key(|issue| again(issue));
+        let open: Vec<DueKey> = open
             .into_iter()
-            .filter(|issue| {
-                let again = known.get(issue).and_then(|row| row.look_again.get(&connection.name));
-                again.is_none_or(|again| *again <= now)
-            })
             .take(DISCOVER_MAX)
             .map(|issue| DueKey::Issue { site: site.clone(), issue })
             .collect();
@@ -193,7 +200,7 @@ impl Engine {
     }
 }
 
-fn audited(connection: &Connection) -> String {
+pub(crate) fn audited(connection: &Connection) -> String {
     format!("audited:{}", connection.name)
 }
 

@@ -145,8 +145,13 @@ impl Engine {
                         complete = false;
                         continue;
                     };
-                    if let Linked::Refused { existing, .. } = self.link_issues(connection, a, b, "table").await? {
-                        warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key);
+                    match self.link_issues(connection, a, b, "table").await? {
+                        Linked::New => {
+                            let link = LinkKey { connection: connection.name.clone(), a: a.id, b: b.id };
+                            self.hint_all(vec![DueKey::Link(link)], Lane::Sweep, false).await?;
+                        }
+                        Linked::Already => {}
+                        Linked::Refused { existing, .. } => warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key),
                     }
                 }
             }

@@ -3,13 +3,13 @@
 //! A write goes: slot, intent, call, record. A process that dies in between leaves an intent, and the next run
 //! knows what to look for. A step that a site refuses parks its pair and holds up nobody else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::{Observed, Proof};
 use tandem_core::plan::{Action, Plan, Recorded, Step};
 use tandem_core::rules::Person;
-use tandem_core::{AccountId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog, WorklogId};
+use tandem_core::{AccountId, IssueId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog, WorklogId};
 use tracing::{info, warn};
 
 use crate::echo;
@@ -30,8 +30,14 @@ const ECHO_FOR: SignedDuration = SignedDuration::from_hours(3);
 /// Jira tells less, so that a person's worklog may look the same: its echoes are recognised for less long.
 const JIRA_ECHO_FOR: SignedDuration = SignedDuration::from_mins(15);
 
+/// How long after its intent a call is not sent any more: the client's own deadline still has to fit in.
+const LATE: SignedDuration = SignedDuration::from_secs(8);
+
 /// Failures in a row after which a run stops trying.
 const FAILURES_MAX: u32 = 3;
+
+/// Row-only steps that go into one transaction: each is at most seven rows of its hundred, one is the fence.
+const RECORDS_PER_COMMIT: usize = 12;
 
 /// An observation older than this is not written on when a newer hint has come in.
 const FRESH: SignedDuration = SignedDuration::from_secs(5);
@@ -78,20 +84,30 @@ enum Fate {
 impl Run<'_> {
     /// Carries out the steps of a plan and keeps `observed` in step with what was done.
     pub(crate) async fn execute(&mut self, plan: &Plan, observed: &mut Observed) -> Result<(), EngineError> {
-        for step in &plan.steps {
+        let (records, writes): (Vec<&Step>, Vec<&Step>) =
+            plan.steps.iter().partition(|step| matches!(step.action, Action::Record(_)));
+        for batch in records.chunks(RECORDS_PER_COMMIT) {
+            if !self.stay(observed).await? {
+                return Ok(());
+            }
+            match self.record(batch, observed).await {
+                Ok(()) => self.report.steps += batch.len(),
+                // One row that another runner changed must not hold up the others of its batch.
+                Err(EngineError::Lost) => self.record_singly(batch, observed).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        for step in writes {
             if self.report.failed.contains(&step.pair.id) {
                 continue;
             }
-            if self.report.unfinished || self.report.failures_in_row >= FAILURES_MAX {
-                self.report.unfinished = true;
+            if self.report.failures_in_row >= FAILURES_MAX {
+                // The site does not answer. The rest waits for the backoff like what failed.
                 return Ok(());
             }
-            let fate = match &step.action {
-                Action::Record(recorded) => self.record(step, *recorded, observed).await?,
-                _ => self.write(step, observed).await?,
-            };
-            match fate {
+            match self.write(step, observed).await? {
                 Fate::Done => self.report.steps += 1,
+                Fate::Skipped if self.report.unfinished => return Ok(()),
                 Fate::Skipped => {}
                 Fate::PlanAgain => {
                     self.report.steps += 1;
@@ -144,35 +160,64 @@ impl Run<'_> {
 
     // --- rows only ---
 
-    async fn record(&mut self, step: &Step, recorded: Recorded, observed: &mut Observed) -> Result<Fate, EngineError> {
-        let now = self.now();
-        let mut pair = step.pair.clone();
-        let mut ops = Vec::new();
-        if recorded == Recorded::Move {
-            let old = observed.pairs.iter().find(|row| row.id == pair.id).map(|row| row.link.clone());
-            if let Some(link) = old.filter(|link| *link != pair.link) {
-                ops.push(Op::DropPair { link, id: pair.id.clone(), rev: pair.rev });
-                pair.rev = 0;
+    async fn record_singly(&mut self, batch: &[&Step], observed: &mut Observed) -> Result<(), EngineError> {
+        let mut lost = 0;
+        for step in batch {
+            match self.record(&[step], observed).await {
+                Ok(()) => self.report.steps += 1,
+                Err(EngineError::Lost) => {
+                    lost += 1;
+                    self.report.failed.insert(step.pair.id.clone());
+                    let what = format!("{} was changed by another runner", step.pair.id);
+                    self.report.trouble.get_or_insert((None, what));
+                }
+                Err(error) => return Err(error),
             }
         }
-        pair.rev += 1;
-        ops.extend(self.places(&pair));
-        // A moved worklog has another shadow in Jira than before.
-        if matches!(recorded, Recorded::Adopt | Recorded::Move) {
-            ops.extend(self.learn(&pair, now));
+        // All of them: it is the lease that is gone.
+        if lost == batch.len() { Err(EngineError::Lost) } else { Ok(()) }
+    }
+
+    async fn record(&mut self, batch: &[&Step], observed: &mut Observed) -> Result<(), EngineError> {
+        let now = self.now();
+        let mut ops = Vec::new();
+        let mut pairs = Vec::new();
+        for step in batch {
+            let Action::Record(recorded) = step.action else { continue };
+            let mut pair = step.pair.clone();
+            if recorded == Recorded::Move {
+                let old = observed.pairs.iter().find(|row| row.id == pair.id).map(|row| row.link.clone());
+                if let Some(link) = old.filter(|link| *link != pair.link) {
+                    ops.push(Op::DropPair { link, id: pair.id.clone(), rev: pair.rev });
+                    pair.rev = 0;
+                }
+            }
+            pair.rev += 1;
+            ops.extend(self.places(&pair));
+            if let Some(row) = observed.pairs.iter().find(|row| row.id == pair.id) {
+                ops.extend(self.left_behind(row, &pair));
+            }
+            if recorded == Recorded::Adopt {
+                ops.extend(self.adopted(step, &pair, observed).await?);
+            }
+            // A moved worklog has another shadow in Jira than before.
+            if matches!(recorded, Recorded::Adopt | Recorded::Move) {
+                ops.extend(self.learn(&pair, now));
+            }
+            if recorded != Recorded::Agree {
+                ops.push(self.history(step, &pair, now, None, None));
+            }
+            if recorded == Recorded::Park
+                && let Some(wait) = &pair.wait
+            {
+                warn!(link.key = %self.link, pair.id = %pair.id, wait.reason = %wait.reason, "Parked {} of {}: {}", pair.id, self.link, wait.reason);
+            }
+            ops.push(Op::PutPair(Box::new(pair.clone())));
+            pairs.push(pair);
         }
-        if recorded != Recorded::Agree {
-            ops.push(self.history(step, &pair, now, None, None));
-        }
-        ops.push(Op::PutPair(Box::new(pair.clone())));
         self.commit(ops).await?;
-        if recorded == Recorded::Park
-            && let Some(wait) = &pair.wait
-        {
-            warn!(link.key = %self.link, pair.id = %pair.id, wait.reason = %wait.reason, "Parked {} of {}: {}", pair.id, self.link, wait.reason);
-        }
-        replace(observed, pair);
-        Ok(Fate::Done)
+        replace(observed, pairs);
+        Ok(())
     }
 
     /// The rows that say where a pair's worklogs belong.
@@ -181,6 +226,54 @@ impl Run<'_> {
             .into_iter()
             .filter_map(|side| pair.ids[side].map(|worklog| self.place(pair, side, worklog, pair.state)))
             .collect()
+    }
+
+    /// Worklogs that a pair had and has no more: a listing that still shows one shows the past.
+    fn left_behind(&self, row: &Pair, pair: &Pair) -> Vec<Op> {
+        Side::BOTH
+            .into_iter()
+            .filter_map(|side| row.ids[side].filter(|id| pair.ids[side] != Some(*id)).map(|id| (side, id)))
+            .map(|(side, id)| self.place(pair, side, id, PairState::Gone))
+            .collect()
+    }
+
+    /// Remembers where an adopted twin came from, so that a ring of connections makes no second copy of it.
+    async fn adopted(&self, step: &Step, pair: &Pair, observed: &Observed) -> Result<Vec<Op>, EngineError> {
+        let interrupted = observed
+            .pairs
+            .iter()
+            .find(|row| row.id == pair.id)
+            .and_then(|row| row.intent.as_ref().or(row.abandoned.last()))
+            .map(|intent| intent.side);
+        if interrupted.is_none() && self.engine.connections.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let to = interrupted.unwrap_or(Side::B);
+        let (Some(source), Some(twin)) = (pair.ids[to.other()], pair.ids[to]) else { return Ok(Vec::new()) };
+        let (here, there) = (self.connection.sites[to.other()].clone(), self.connection.sites[to].clone());
+        let known = self.engine.store.origins(&[(here.clone(), source), (there.clone(), twin)]).await?;
+        let of = |site: &tandem_core::SiteName, id| {
+            known.iter().find(|((at, worklog), _)| at == site && *worklog == id).map(|(_, origin)| origin)
+        };
+        if of(&there, twin).is_some() {
+            return Ok(Vec::new());
+        }
+        let root = of(&here, source).map_or(Root { site: here, worklog: source }, |origin| origin.root.clone());
+        let listed = observed.worklog(to, twin);
+        let edited = observed.worklog(to.other(), source).map(|source| observed.edited_at(to.other(), source));
+        let (Some(listed), Some(edited_at)) = (listed, edited) else { return Ok(Vec::new()) };
+        let mut ops = Vec::new();
+        let claims = self.engine.store.claims(&there, std::slice::from_ref(&root)).await?;
+        if claims.iter().all(|(_, claim)| claim.connection == self.connection.name) {
+            let claim = Claim { connection: self.connection.name.clone(), worklog: Some(twin) };
+            ops.push(Op::PutClaim { root: root.clone(), site: there.clone(), claim });
+        }
+        // What stands there may be a person's edit of what we wrote: it is as old as the listing says.
+        let same = step.pair.base.as_ref().is_some_and(|base| base[to] == listed.content);
+        let edited_at = if same { edited_at } else { listed.updated_at };
+        let origin = Origin { root, written_updated_at: listed.updated_at, edited_at, moved_away: false };
+        ops.push(Op::PutOrigin { site: there, worklog: twin, origin });
+        Ok(ops)
     }
 
     fn place(&self, pair: &Pair, side: Side, worklog: WorklogId, state: PairState) -> Op {
@@ -292,6 +385,13 @@ impl Run<'_> {
         row.rev += 1;
         let root = self.root(step, side).await?;
         self.commit(self.intent_ops(step, side, &row, root.as_ref(), now).await?).await?;
+        if self.now() > now + LATE {
+            // The machine slept between intent and call. Somebody else may have given up on us by now.
+            row.intent = None;
+            self.put(row, root, side, observed).await?;
+            self.report.unfinished = true;
+            return Ok(Fate::Skipped);
+        }
 
         let sent = match &step.action {
             Action::Create { body, .. } => {
@@ -332,10 +432,10 @@ impl Run<'_> {
         let from = side.other();
         let source = match &step.action {
             Action::Create { .. } => step.pair.ids[from],
-            Action::Update { .. } => step.pair.ids[side],
+            Action::Update { .. } | Action::Delete { moves: true, .. } => step.pair.ids[side],
             _ => None,
         };
-        let at = if matches!(step.action, Action::Update { .. }) { side } else { from };
+        let at = if matches!(step.action, Action::Create { .. }) { from } else { side };
         let Some(id) = source else { return Ok(None) };
         let site = self.connection.sites[at].clone();
         let known = self.engine.store.origins(&[(site.clone(), id)]).await?;
@@ -382,6 +482,12 @@ impl Run<'_> {
             }
             Action::Record(_) => {}
         }
+        if let (Action::Delete { worklog, moves: true, .. }, Some(root)) = (&step.action, root) {
+            // Before the delete, so that no other connection ever takes it for a person's.
+            let origin =
+                Origin { root: root.clone(), written_updated_at: now, edited_at: now, moved_away: true };
+            ops.push(Op::PutOrigin { site: site.clone(), worklog: *worklog, origin });
+        }
         if let (Action::Create { .. }, Some(root)) = (&step.action, root) {
             ops.extend(self.places(row));
             let claim = Claim { connection: self.connection.name.clone(), worklog: None };
@@ -405,6 +511,7 @@ impl Run<'_> {
         pair.rev += 1;
         let mut ops = vec![Op::PutPair(Box::new(pair.clone())), self.history(step, &pair, now, answer.as_ref(), None)];
         ops.extend(self.places(&pair));
+        ops.extend(self.left_behind(&row, &pair));
         if let Some(answer) = &answer {
             let body = &answer.content;
             let mark = echo::tempo_mark(
@@ -427,7 +534,8 @@ impl Run<'_> {
                 let from = side.other();
                 let source = pair.ids[from].and_then(|id| observed.worklog(from, id));
                 let edited_at = source.map_or(answer.updated_at, |source| observed.edited_at(from, source));
-                let origin = Origin { root: root.clone(), written_updated_at: answer.updated_at, edited_at };
+                let written_updated_at = answer.updated_at;
+                let origin = Origin { root: root.clone(), written_updated_at, edited_at, moved_away: false };
                 ops.push(Op::PutOrigin { site: site.clone(), worklog: answer.id, origin });
                 if matches!(step.action, Action::Create { .. }) {
                     let claim = Claim { connection: self.connection.name.clone(), worklog: Some(answer.id) };
@@ -437,21 +545,18 @@ impl Run<'_> {
         }
         match &step.action {
             Action::Create { .. } => ops.extend(self.learn(&pair, now)),
-            Action::Delete { worklog, moves, .. } => {
+            Action::Delete { worklog, moves: false, .. } => {
                 // For other connections of the site, our own delete is a proof like any other.
-                let source = if *moves { "own-move" } else { "own-delete" }.to_string();
-                let id = EvidenceId::Tempo(*worklog);
+                let (id, source) = (EvidenceId::Tempo(*worklog), "own-delete".to_string());
                 ops.push(Op::PutEvidence(Evidence { site: site.clone(), id, source, at: now, moved_to: None }));
-                if *moves {
-                    ops.push(self.place(&pair, side, *worklog, PairState::Gone));
-                }
             }
             _ => {}
         }
         self.commit(ops).await?;
         self.report.written += 1;
         info!(link.key = %self.link, pair.id = %pair.id, "Wrote {} on {site}: {}", pair.id, step.cause);
-        self.wake_others(&site, side).await?;
+        let issue = row.strays[side].unwrap_or_else(|| row.link.issue(side));
+        self.wake_others(&site, issue).await?;
         match (&step.action, answer) {
             (Action::Delete { worklog, .. }, _) => {
                 observed.listings[side].remove(worklog);
@@ -467,16 +572,15 @@ impl Run<'_> {
             }
             (_, None) => {}
         }
-        replace(observed, pair);
+        replace(observed, vec![pair]);
         Ok(())
     }
 
     /// Hints at the links that the written issue has in other connections: for them this is news.
-    async fn wake_others(&self, site: &tandem_core::SiteName, side: Side) -> Result<(), EngineError> {
+    async fn wake_others(&self, site: &tandem_core::SiteName, issue: IssueId) -> Result<(), EngineError> {
         if self.engine.connections_of(site).count() < 2 {
             return Ok(());
         }
-        let issue = self.link.issue(side);
         let rows = self.engine.store.issues(&[(site.clone(), issue)]).await?;
         let others = rows.into_iter().flat_map(|row| row.links.into_values()).filter(|link| link != self.link);
         self.engine.hint_all(others.map(DueKey::Link).collect(), self.lane, false).await
@@ -552,7 +656,7 @@ impl Run<'_> {
         self.commit(ops).await?;
         warn!(link.key = %self.link, pair.id = %row.id, wait.reason = %reason, "{} refused {} of {}: {reason}", site.name, row.id, self.link);
         self.report.failed.insert(row.id.clone());
-        replace(observed, row);
+        replace(observed, vec![row]);
         Ok(Fate::Skipped)
     }
 
@@ -587,7 +691,7 @@ impl Run<'_> {
             ops.extend(self.give_up_claim(&row, root, side));
         }
         self.commit(ops).await?;
-        replace(observed, row);
+        replace(observed, vec![row]);
         Ok(())
     }
 
@@ -626,9 +730,12 @@ fn asks_for_estimate(error: &SiteError) -> bool {
     message.contains("remaining") && message.contains("must not be empty")
 }
 
-fn replace(observed: &mut Observed, pair: Pair) {
-    match observed.pairs.iter_mut().find(|row| row.id == pair.id) {
-        Some(row) => *row = pair,
-        None => observed.pairs.push(pair),
+fn replace(observed: &mut Observed, pairs: Vec<Pair>) {
+    let mut pairs: BTreeMap<PairId, Pair> = pairs.into_iter().map(|pair| (pair.id.clone(), pair)).collect();
+    for row in &mut observed.pairs {
+        if let Some(pair) = pairs.remove(&row.id) {
+            *row = pair;
+        }
     }
+    observed.pairs.extend(pairs.into_values());
 }

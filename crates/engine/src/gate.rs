@@ -72,7 +72,7 @@ impl Engine {
     /// # Errors
     /// `Deferred` when the wait is longer than the lane's patience, `Paused` when the site is.
     pub async fn pass(&self, site: &Site, lane: Lane) -> Result<(), EngineError> {
-        self.unpaused(site).await?;
+        self.unpaused(site, true).await?;
         let slot = self.store.reserve(&site.name, self.clock.now(), interval(site), patience(lane)).await?;
         match slot {
             Slot::At(at) => {
@@ -166,13 +166,13 @@ impl Engine {
     }
 
     /// Refuses while a site is paused. A changed secret resumes it; otherwise one call in a while is let through.
-    async fn unpaused(&self, site: &Site) -> Result<(), EngineError> {
+    async fn unpaused(&self, site: &Site, to_call: bool) -> Result<(), EngineError> {
         let mut state = self.site_state(site).await?;
         let Some(pause) = state.paused.clone() else { return Ok(()) };
         let digest = site.client.credentials_digest().await.ok();
         let changed = digest.is_some() && digest != pause.credentials;
         let now = self.clock.now();
-        if !changed && now < pause.probe_at {
+        if !changed && (now < pause.probe_at || !to_call) {
             let error = EngineError::Paused { site: site.name.clone(), detail: pause.detail, until: pause.probe_at };
             return Err(error);
         }
@@ -194,7 +194,7 @@ impl Engine {
     /// When the table fails.
     pub async fn resume_sites(&self) -> Result<(), EngineError> {
         for site in self.sites.values() {
-            match self.unpaused(site).await {
+            match self.unpaused(site, false).await {
                 Ok(()) | Err(EngineError::Paused { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -101,23 +101,19 @@ impl Engine {
 
         let mut hints = Vec::new();
         let mut extra = Vec::new();
-        let mut deleted_by_us = false;
         for connection in &connections {
             if is_echo(event, &found, connection) {
                 debug!(site.name = %site, connection.name = %connection, "Own write came back from {site}");
-                deleted_by_us |= matches!(event, Event::TempoDeleted { .. } | Event::JiraDeleted { .. });
                 continue;
             }
-            self.hint_at(site, event, &found, connection, now, &mut hints, &mut extra);
+            self.hint_at(site, event, &found, connection, now, &mut hints);
         }
-        if let Some(evidence) = evidence(site, event, now)
-            && !deleted_by_us
-        {
-            extra.push(Op::PutEvidence(evidence));
-        }
+        extra.extend(evidence(site, event, now).map(Op::PutEvidence));
         if hints.is_empty() {
-            // A proof is kept even when nobody waits for it, but is no reason to wake anybody.
-            if !extra.is_empty() && found.issue.as_ref().is_some_and(|issue| !issue.links.is_empty()) {
+            // A proof is kept even when it is no reason to wake anybody: the delete of ours that it seems to tell
+            // of may have failed, and a person's have followed.
+            let ours = found.issue.as_ref().is_none_or(|issue| !issue.links.is_empty());
+            if !extra.is_empty() && ours {
                 self.store.hint(&[], &extra, now).await?;
             }
             return Ok(Stored::Nothing);
@@ -128,7 +124,6 @@ impl Engine {
         Ok(Stored::Hint)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one connection's share of one webhook")]
     fn hint_at(
         &self,
         site: &SiteName,
@@ -137,25 +132,15 @@ impl Engine {
         connection: &ConnectionName,
         now: Timestamp,
         hints: &mut Vec<Hint>,
-        extra: &mut Vec<Op>,
     ) {
         let ready_at = now + signed(self.options.settle);
         let Some(side) = self.connection(connection).and_then(|connection| connection.side(site)) else { return };
         let link = found.issue.as_ref().and_then(|issue| issue.links.get(connection));
         let home = found.whereabouts.iter().find(|place| place.connection == *connection && place.state == PairState::Live);
-        if let (Some(home), Event::TempoChanged { worklog, issue, .. }) = (home, event)
+        if let (Some(home), Event::TempoChanged { issue, .. }) = (home, event)
             && home.link.issue(side) != *issue
         {
-            // It left its link. If it went to another linked issue, that link's run takes it in; the old one
-            // has to know why it is gone in any case.
-            let evidence = Evidence {
-                site: site.clone(),
-                id: EvidenceId::Tempo(*worklog),
-                source: "moved".into(),
-                at: now,
-                moved_to: Some(*issue),
-            };
-            extra.push(Op::PutEvidence(evidence));
+            // It left its link: the old link's run asks where to.
             let key = DueKey::Link(home.link.clone());
             hints.push(Hint { key, lane: Lane::Live, ready_at, announced: Vec::new(), force: false });
         }

@@ -25,7 +25,7 @@ use crate::ports::store::{Announced, Announcement, DueKey, DueRow, EvidenceId, L
 const PAGES_MAX: usize = 40;
 
 /// Absent worklogs of which nothing is known that are asked for one by one in a run.
-const PROBES_MAX: usize = 5;
+const PROBES_MAX: usize = 20;
 
 /// Absent worklogs that Jira calls deleted and that Tempo is asked about in a run.
 const CONFIRMATIONS_MAX: usize = 50;
@@ -216,15 +216,24 @@ impl Engine {
             let places = self.store.whereabouts(&connection.name, &connection.sites[side], &unpaired).await?;
             for place in places {
                 observed.foreign[side].insert(place.worklog);
-                if place.state == PairState::Live && place.link != observed.link {
+                let alive = matches!(place.state, PairState::Live | PairState::Left);
+                if alive && place.link != observed.link {
                     arrivals.insert(place.pair, place.link);
                 }
             }
         }
+        let mut links: BTreeMap<LinkKey, bool> = BTreeMap::new();
         for (id, link) in arrivals {
-            if let Some(pair) = self.store.pair(&link, &id).await? {
-                observed.pairs.push(pair);
+            let Some(pair) = self.store.pair(&link, &id).await? else { continue };
+            let there = match links.get(&link) {
+                Some(there) => *there,
+                None => self.store.link(&link).await?.is_some(),
+            };
+            links.insert(link, there);
+            if !there && pair.state == PairState::Live {
+                observed.orphaned.insert(pair.id.clone());
             }
+            observed.pairs.push(pair);
         }
         Ok(())
     }
@@ -275,15 +284,14 @@ impl Engine {
                 continue;
             }
             let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
-            let proofs = self.proofs(connection, side, &ids).await?;
+            let mut proofs = self.proofs(connection, side, &ids).await?;
+            self.forget_own_moves(connection, side, &mut proofs).await?;
             for (id, written_at) in absent {
-                // Jira also deletes the shadow of a worklog that moves: only Tempo knows which it was.
-                let hearsay = proofs.get(&id).is_some_and(|proof| proof.source.starts_with("jira"));
-                if let Some(proof) = proofs.get(&id).filter(|_| !hearsay) {
-                    if self.still_moving(connection, side, observed, proof, lane).await? {
-                        continue;
-                    }
-                    observed.proofs[side].insert(id, proof.clone());
+                let proof = proofs.remove(&id);
+                // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
+                let hearsay = proof.as_ref().is_some_and(|proof| proof.source.starts_with("jira"));
+                if let Some(proof) = proof.clone().filter(|_| !hearsay) {
+                    observed.proofs[side].insert(id, proof);
                     continue;
                 }
                 let lagging = written_at.is_some_and(|at| observed.now < at + connection.settings.grace);
@@ -294,17 +302,15 @@ impl Engine {
                 *budget -= 1;
                 let found = self.call(site, lane, async |client| client.worklog(id).await).await?;
                 let Some(worklog) = found else {
-                    observed.proofs[side].extend(proofs.get(&id).filter(|_| hearsay).map(|proof| (id, proof.clone())));
+                    observed.proofs[side].extend(proof.map(|proof| (id, proof)));
                     continue;
                 };
                 if worklog.issue == observed.link.issue(side) {
                     // The listing is behind; the worklog itself is the better witness.
                     observed.listings[side].insert(id, worklog);
-                    continue;
-                }
-                let source = "moved".to_string();
-                let proof = Proof { source, at: observed.now, moved_to: Some(worklog.issue) };
-                if !self.still_moving(connection, side, observed, &proof, lane).await? {
+                } else if !self.went_to_a_link(connection, side, observed, worklog.issue, lane).await? {
+                    let source = "moved".to_string();
+                    let proof = Proof { source, at: observed.now, moved_to: Some(worklog.issue) };
                     observed.proofs[side].insert(id, proof);
                 }
             }
@@ -312,17 +318,33 @@ impl Engine {
         Ok(())
     }
 
-    /// Says whether a worklog went to another linked issue: then that link's run takes it in, and nothing is to
-    /// be done here.
-    async fn still_moving(
+    /// Drops proofs of worklogs that Tandem itself took away because their twin moved: nobody deleted those.
+    async fn forget_own_moves(
         &self,
         connection: &Connection,
         side: Side,
-        observed: &mut Observed,
-        proof: &Proof,
+        proofs: &mut BTreeMap<WorklogId, Proof>,
+    ) -> Result<(), EngineError> {
+        let site = &connection.sites[side];
+        let asked: Vec<_> = proofs.keys().map(|id| (site.clone(), *id)).collect();
+        for ((_, id), origin) in self.store.origins(&asked).await? {
+            if origin.moved_away {
+                proofs.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether an issue that a worklog went to is linked: then that link's run takes it in, and nothing is to
+    /// be done here.
+    async fn went_to_a_link(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &Observed,
+        issue: IssueId,
         lane: Lane,
     ) -> Result<bool, EngineError> {
-        let Some(issue) = proof.moved_to else { return Ok(false) };
         let there = self.link_of(connection, side, issue, lane).await?;
         let Some(there) = there.filter(|there| *there != observed.link) else { return Ok(false) };
         self.hint_all(vec![DueKey::Link(there)], lane, false).await?;
@@ -341,19 +363,17 @@ impl Engine {
             self.store.jira_ids(site, ids).await?.into_iter().map(|(worklog, jira)| (jira, worklog)).collect();
         let mut keys: Vec<EvidenceId> = ids.iter().copied().map(EvidenceId::Tempo).collect();
         keys.extend(jira.keys().copied().map(EvidenceId::Jira));
-        let mut proofs = BTreeMap::new();
+        let mut proofs: BTreeMap<WorklogId, Proof> = BTreeMap::new();
         for evidence in self.store.evidence(site, &keys).await? {
             let worklog = match evidence.id {
                 EvidenceId::Tempo(worklog) => Some(worklog),
                 EvidenceId::Jira(id) => jira.get(&id).copied(),
             };
             let proof = Proof { source: evidence.source, at: evidence.at, moved_to: evidence.moved_to };
-            if let Some(worklog) = worklog {
-                // A delete says more than a move.
-                let known = proofs.get(&worklog).is_some_and(|known: &Proof| known.moved_to.is_none());
-                if !known {
-                    proofs.insert(worklog, proof);
-                }
+            if let Some(worklog) = worklog
+                && proofs.get(&worklog).is_none_or(|known| weight(known) < weight(&proof))
+            {
+                proofs.insert(worklog, proof);
             }
         }
         Ok(proofs)
@@ -425,13 +445,55 @@ impl Engine {
                     claimed.push(root.clone());
                 }
             }
+            let mut twins: BTreeMap<WorklogId, WorklogId> = roots
+                .iter()
+                .filter(|(root, _)| root.site == *there)
+                .map(|(root, id)| (*id, root.worklog))
+                .collect();
             for (root, claim) in self.store.claims(there, &claimed).await? {
-                if claim.connection == connection.name {
-                    continue;
-                }
-                if let Some(id) = roots.get(&root) {
+                let Some(id) = roots.get(&root) else { continue };
+                twins.extend(claim.worklog.map(|twin| (*id, twin)));
+                if claim.connection != connection.name {
                     let copy = claim.worklog.map_or(Copy::InFlight, Copy::Known);
                     observed.copies[side].insert(*id, copy);
+                }
+            }
+            twins.retain(|id, _| !half.contains(&(side, *id)));
+            self.find_successors(connection, side, observed, &twins).await?;
+        }
+        Ok(())
+    }
+
+    /// Finds worklogs that another connection made in the place of one that it had to take away for a move. They
+    /// carry on that one's pair; `twins` are their twins by origin.
+    async fn find_successors(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &mut Observed,
+        twins: &BTreeMap<WorklogId, WorklogId>,
+    ) -> Result<(), EngineError> {
+        let there = side.other();
+        for (id, twin) in twins {
+            let holds = |pair: &&tandem_core::Pair| pair.ids[there] == Some(*twin) && pair.state == PairState::Live;
+            let known = observed.pairs.iter().find(holds).cloned();
+            let pair = match known {
+                Some(pair) => Some(pair),
+                None => {
+                    let places = self.store.whereabouts(&connection.name, &connection.sites[there], &[*twin]).await?;
+                    match places.into_iter().find(|place| place.state == PairState::Live) {
+                        Some(place) => self.store.pair(&place.link, &place.pair).await?,
+                        None => None,
+                    }
+                }
+            };
+            let Some(pair) = pair else { continue };
+            let Some(old) = pair.ids[side].filter(|old| old != id) else { continue };
+            let origins = self.store.origins(&[(connection.sites[side].clone(), old)]).await?;
+            if origins.iter().any(|(_, origin)| origin.moved_away) {
+                observed.successors[side].insert(*id, pair.id.clone());
+                if !observed.pairs.iter().any(|row| row.id == pair.id) {
+                    observed.pairs.push(pair);
                 }
             }
         }
@@ -454,7 +516,16 @@ impl Engine {
                 .collect();
             let accounts: Vec<AccountId> = accounts.into_iter().cloned().collect();
             let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
-            for person in self.store.people(from, to, &accounts, observed.now).await? {
+            // What was once found goes on being said, or a text would change when a look-up grows old. Only
+            // somebody who was not found is looked for again, when there is something of theirs to write.
+            let wanted: BTreeSet<AccountId> = self.unwritten_authors(observed, side);
+            for person in self.store.people(from, to, &accounts, Timestamp::MIN).await? {
+                let again = person.other.is_none() && person.expires <= observed.now && wanted.contains(&person.account);
+                let person = if again {
+                    self.look_up_person(connection, side, &person.account, lane).await?
+                } else {
+                    person
+                };
                 let known = Person { other: person.other, display_name: person.display_name };
                 observed.lookups.people[side].insert(person.account, known);
             }
@@ -475,6 +546,21 @@ impl Engine {
             definitions.into_iter().filter(|one| !one.names.is_empty()).map(|one| (one.key, one.names)).collect()
         });
         Ok(())
+    }
+
+    /// The authors of a side's worklogs that have no twin yet.
+    fn unwritten_authors(&self, observed: &Observed, side: Side) -> BTreeSet<AccountId> {
+        let twinned: BTreeSet<WorklogId> = observed
+            .pairs
+            .iter()
+            .filter(|pair| pair.ids[side.other()].is_some() || pair.state != PairState::Live)
+            .filter_map(|pair| pair.ids[side])
+            .collect();
+        observed.listings[side]
+            .values()
+            .filter(|worklog| !twinned.contains(&worklog.id))
+            .map(|worklog| worklog.content.author.clone())
+            .collect()
     }
 
     /// Counts proven deletes against the brake.
@@ -503,4 +589,9 @@ impl Engine {
         let count = self.store.brake(&connection.name, deletes, since, now, enough).await?;
         Ok(count > connection.mass_delete_max)
     }
+}
+
+/// How much a proof says: Tempo's word for a delete more than Jira's, which may tell of a move.
+fn weight(proof: &Proof) -> u8 {
+    if proof.source.starts_with("jira") { 0 } else { 1 }
 }

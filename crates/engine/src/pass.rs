@@ -38,11 +38,14 @@ impl Engine {
     /// When the table fails.
     pub async fn run_due(&self, deadline: Option<Timestamp>) -> Result<Passed, EngineError> {
         let mut passed = Passed::default();
+        let mut failure = None;
         let mut running = FuturesUnordered::new();
         let mut keys: BTreeSet<DueKey> = BTreeSet::new();
         loop {
             let now = self.clock.now();
-            let over = deadline.is_some_and(|deadline| now >= deadline) || passed.looked >= LOOKS_MAX;
+            let over = failure.is_some()
+                || deadline.is_some_and(|deadline| now >= deadline)
+                || passed.looked >= LOOKS_MAX;
             if !over && running.len() < self.options.concurrency {
                 let ready = self.store.ready(now, self.options.concurrency * 4).await?;
                 for row in by_lane(ready) {
@@ -55,16 +58,19 @@ impl Engine {
             match running.next().await {
                 Some((key, looked)) => {
                     keys.remove(&key);
-                    if let Some(looked) = looked? {
-                        passed.looked += 1;
-                        passed.written += looked.written;
-                        passed.troubled += usize::from(looked.trouble);
-                    } else {
+                    match looked {
+                        Ok(Some(looked)) => {
+                            passed.looked += 1;
+                            passed.written += looked.written;
+                            passed.troubled += usize::from(looked.trouble);
+                        }
                         // Somebody else has it. Do not ask for it again at once.
-                        self.clock.sleep(Duration::from_millis(50)).await;
+                        Ok(None) => self.clock.sleep(Duration::from_millis(50)).await,
+                        // The other looks are let finish: they may be in the middle of a write.
+                        Err(error) => failure = Some(error),
                     }
                 }
-                None if over => return Ok(passed),
+                None if over => return failure.map_or(Ok(passed), Err),
                 None => match self.next_in_line(now).await? {
                     Some(at) => self.sleep_until(at).await,
                     None => return Ok(passed),
@@ -83,6 +89,19 @@ impl Engine {
             .min();
         // Never at once: an index may lag behind what was just done.
         Ok(next.map(|at| at.max(now + SignedDuration::from_millis(50))))
+    }
+
+    /// Says whether a connection was last audited longer ago than this. The table remembers, so that a process
+    /// that is started anew every day still audits.
+    async fn audit_is_due(&self, every: Duration) -> Result<bool, EngineError> {
+        let before = self.clock.now() - signed(every);
+        for connection in &self.connections {
+            let last = self.store.cursor(&crate::audit::audited(connection)).await?;
+            if last.is_some_and(|last| last.at <= before) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes the links of the configuration and looks at connections that never ran. To be called when a process
@@ -119,18 +138,18 @@ impl Engine {
     /// Keeps a process going: what is due as it comes, sweeps and audits by the clock. Returns when `stop` does.
     pub async fn run_forever(&self, audit: Duration, stop: impl Future<Output = ()>) {
         let sweeps = async {
-            let mut next_audit = None;
             loop {
                 if let Err(error) = self.sweep_pass().await {
                     error!("The sweep failed: {error}");
                 }
-                let now = self.clock.now();
-                let due = *next_audit.get_or_insert(now + signed(audit));
-                if now >= due {
-                    if let Err(error) = self.audit().await {
-                        error!("The audit failed: {error}");
+                match self.audit_is_due(audit).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        if let Err(error) = self.audit().await {
+                            error!("The audit failed: {error}");
+                        }
                     }
-                    next_audit = Some(self.clock.now() + signed(audit));
+                    Err(error) => error!("Could not tell when the last audit was: {error}"),
                 }
                 self.clock.sleep(self.options.sweep).await;
             }

@@ -62,6 +62,14 @@ impl Engine {
             warn!(link.key = %link, "Left {link} alone: its connection is not configured");
             return (Looked::default(), Finish::Done);
         };
+        match self.store.link(link).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                debug!(link.key = %link, "Left {link} alone: it is no more");
+                return (Looked::default(), Finish::Done);
+            }
+            Err(error) => return (Looked::default(), self.finish_failed(row, &error.into())),
+        }
         let now = self.clock.now();
         let mut run = Run {
             engine: self,
@@ -93,6 +101,8 @@ impl Engine {
             Sight::Clear(observed, unshown) => (observed, unshown),
             Sight::NotYet(unshown) => return Ok(Rest { unshown, look_again: None }),
         };
+        // However long looking took, a run gets its time to write.
+        run.started = self.clock.now();
         let mut look_again = None;
         for round in 0.. {
             // A pair that has just come here may have left its twin behind.

@@ -62,6 +62,7 @@ impl Engine {
 
     async fn sweep_site(&self, site: &Site) -> Result<usize, EngineError> {
         let start = self.clock.now();
+        self.notice_new_credentials(site).await?;
         let name = format!("changes:{}", site.name);
         // A site that was never swept is audited first; from then on the sweep goes on from that day.
         let since = self.store.cursor(&name).await?.map_or(start, |cursor| cursor.at);
@@ -111,7 +112,6 @@ impl Engine {
             self.store.issues(&asked).await?.into_iter().map(|row| (row.issue, row)).collect();
         let ids: Vec<WorklogId> = worklogs.iter().map(|worklog| worklog.id).collect();
         let mut news = BTreeSet::new();
-        let mut extra = Vec::new();
         for (connection, side) in self.connections_of(&site.name) {
             let since = self.since(connection).await?;
             let places: BTreeMap<WorklogId, _> = self
@@ -124,30 +124,21 @@ impl Engine {
             for worklog in worklogs {
                 let row = rows.get(&worklog.issue);
                 let link = row.and_then(|row| row.links.get(&connection.name));
-                if let Some(place) = places.get(&worklog.id) {
-                    if place.state != PairState::Live {
-                        continue;
+                match places.get(&worklog.id) {
+                    Some(place) if matches!(place.state, PairState::Gone | PairState::Kept) => continue,
+                    Some(place) if place.state == PairState::Live => {
+                        let here = place.link.issue(side) == worklog.issue;
+                        let known = place.seen.is_some_and(|seen| seen.as_second() >= worklog.updated_at.as_second());
+                        if !here || !known {
+                            news.insert(DueKey::Link(place.link.clone()));
+                        }
+                        // A twin that a move left behind is looked after by the link that its pair is in now.
+                        if here || link.is_none() {
+                            continue;
+                        }
                     }
-                    let moved = place.link.issue(side) != worklog.issue;
-                    let known = place.seen.is_some_and(|seen| seen.as_second() >= worklog.updated_at.as_second());
-                    if moved {
-                        extra.push(Op::PutEvidence(Evidence {
-                            site: site.name.clone(),
-                            id: EvidenceId::Tempo(worklog.id),
-                            source: "moved".into(),
-                            at: now,
-                            moved_to: Some(worklog.issue),
-                        }));
-                        news.extend(link.cloned().map(DueKey::Link));
-                    }
-                    if moved || !known {
-                        news.insert(DueKey::Link(place.link.clone()));
-                    }
-                    if !moved || link.is_some() {
-                        continue;
-                    }
-                } else if worklog.content.start_date < since {
-                    continue;
+                    _ if worklog.content.start_date < since => continue,
+                    _ => {}
                 }
                 match link {
                     Some(link) => {
@@ -161,9 +152,6 @@ impl Engine {
                     }
                 }
             }
-        }
-        for ops in extra.chunks(50) {
-            self.store.hint(&[], ops, now).await?;
         }
         let fresh: Vec<DueKey> = news.into_iter().filter(|key| hinted.insert(key.clone())).collect();
         self.hint_all(fresh, Lane::Sweep, false).await
@@ -337,6 +325,21 @@ impl Engine {
             self.wake_parked().await?;
         }
         self.store.put_note("config-digest", digest).await?;
+        Ok(())
+    }
+
+    /// After a change of a site's secret, everything that was parked is tried again.
+    async fn notice_new_credentials(&self, site: &Site) -> Result<(), EngineError> {
+        let Ok(digest) = site.client.credentials_digest().await else { return Ok(()) };
+        let mut state = self.site_state(site).await?;
+        if state.credentials.as_ref() == Some(&digest) {
+            return Ok(());
+        }
+        let known = state.credentials.replace(digest).is_some();
+        self.put_site_state(site, &state).await?;
+        if known {
+            self.wake_parked().await?;
+        }
         Ok(())
     }
 

@@ -218,7 +218,9 @@ fn again(
     quiet: bool,
     now: Timestamp,
 ) -> Write {
-    let write = released(Write::update(key));
+    let write = Write::update(key).remove(&["#owner", "#lease_until"]);
+    // What did not go through is to be tried as it was.
+    let write = if quiet { write.remove(TAKEN) } else { write };
     let write = match hint_at {
         None => write
             .when("#owner = :owner AND attribute_not_exists(#hint_at)")
@@ -246,8 +248,11 @@ fn again(
 }
 
 fn released(write: Write) -> Write {
-    write.remove(&["#owner", "#lease_until", "#taken_plain", "#taken_forced"])
+    write.remove(&["#owner", "#lease_until"]).remove(TAKEN)
 }
+
+/// What a look that went through has used up.
+const TAKEN: &[&str] = &["#taken_plain", "#taken_forced"];
 
 fn set_or_remove(write: Write, attribute: &str, value: Option<String>) -> Write {
     match value {

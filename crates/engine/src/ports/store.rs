@@ -192,7 +192,8 @@ pub enum Finish {
         reason: Option<Reason>,
         /// What happened, for a person.
         detail: Option<String>,
-        /// True when this is just the next scheduled look.
+        /// True when this is just the next scheduled look. When it is false, what was taken counts on: plain
+        /// hints and `force` are there for the next look.
         quiet: bool,
         /// Announced changes that are still to be seen. Those of newer hints are kept besides.
         announced: Vec<Announcement>,
@@ -324,6 +325,9 @@ pub struct Origin {
     pub written_updated_at: Timestamp,
     /// When a person made the change that was written, by their site's clock.
     pub edited_at: Timestamp,
+    /// Tandem takes it away because its twin moved, and makes it anew elsewhere: nobody deleted it.
+    #[serde(default)]
+    pub moved_away: bool,
 }
 
 /// Who makes, or made, the copy of a root worklog on a site.
