@@ -5,6 +5,8 @@
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod current;
+pub mod lambda;
 pub mod router;
 pub mod wiring;
 

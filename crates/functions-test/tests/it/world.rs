@@ -1,0 +1,254 @@
+//! Two sites and the three functions, in real time.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tandem_engine::ports::Store;
+use tandem_functions_test::{Function, Table, event};
+use tandem_sim::{
+    Answered, Content, Deliverer, Delivery, Running, Sim, SiteHandle, SiteSpec, SystemClock, UserSpec,
+};
+
+pub const TEMPO_SECRET: &str = "tempo-webhook-secret-of-the-test";
+pub const JIRA_SECRET: &str = "jira-webhook-secret-of-the-test";
+
+/// Where a function's binary is.
+pub fn binary(name: &str) -> PathBuf {
+    match std::env::var_os("TANDEM_FUNCTIONS") {
+        Some(folder) => PathBuf::from(folder).join(name),
+        None => match name {
+            "webhook" => env!("CARGO_BIN_EXE_function-webhook").into(),
+            "worker" => env!("CARGO_BIN_EXE_function-worker").into(),
+            "reconcile" => env!("CARGO_BIN_EXE_function-reconcile").into(),
+            other => panic!("there is no function {other}"),
+        },
+    }
+}
+
+/// What a function finds in its environment, less the secrets.
+pub fn environment(table: &Table) -> BTreeMap<String, String> {
+    let vars = [
+        ("TANDEM_TABLE", Table::NAME),
+        ("TANDEM_ALLOW_LOOPBACK", "1"),
+        ("TANDEM_LOG", "debug"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIATEST"),
+        ("AWS_SECRET_ACCESS_KEY", "secret-access-key-of-the-test"),
+        ("AWS_SESSION_TOKEN", "session-token-of-the-test"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", table.url()),
+    ];
+    vars.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+pub struct World {
+    pub sim: Sim,
+    pub table: Table,
+    pub webhook: Arc<Function>,
+    pub worker: Function,
+    pub reconcile: Function,
+    running: Running,
+}
+
+impl World {
+    /// Two sites that tell of everything, SUP-1 linked with DEV-1, configuration published.
+    pub async fn new() -> Self {
+        let world = Self::unpublished().await;
+        world.publish().await;
+        world
+    }
+
+    /// The same before anybody has published a configuration.
+    pub async fn unpublished() -> Self {
+        let sim = Sim::new(11, Arc::new(SystemClock));
+        for (name, project) in [("acme", "SUP"), ("globex", "DEV")] {
+            let site = SiteSpec::new(name)
+                .user(UserSpec::new("ann", "Ann Archer"))
+                .issues(project, 2)
+                .tempo_webhooks(&format!("https://hooks.example/hooks/tempo/{name}"), TEMPO_SECRET)
+                .jira_webhook(&format!("https://hooks.example/hooks/jira/{name}"), JIRA_SECRET);
+            sim.add_site(site);
+        }
+        let running = sim.serve().await.unwrap();
+        let table = Table::serve().await;
+        let mut environment = environment(&table);
+        for site in ["acme", "globex"] {
+            let secret = json!({
+                "tempo_token": format!("tempo-{site}"),
+                "jira_email": format!("tandem@{site}.example"),
+                "jira_token": format!("jira-{site}"),
+                "jira_webhook_secrets": [JIRA_SECRET],
+                "tempo_webhook_secrets": [TEMPO_SECRET],
+            });
+            environment.insert(format!("TANDEM_{}", site.to_uppercase()), secret.to_string());
+        }
+        let environment: Vec<_> = environment.into_iter().collect();
+        let start = async |name| Function::start(name, &binary(name), &environment).await;
+        let (webhook, worker, reconcile) = (
+            start("webhook").await,
+            start("worker").await,
+            start("reconcile").await,
+        );
+        Self {
+            sim,
+            table,
+            webhook: Arc::new(webhook),
+            worker,
+            reconcile,
+            running,
+        }
+    }
+
+    pub async fn publish(&self) {
+        let text = format!(
+            r#"
+[engine]
+settle = "200ms"
+
+[sites.acme]
+jira = "{acme}"
+tempo = "{tempo}"
+secret = "env:TANDEM_ACME"
+
+[sites.globex]
+jira = "{globex}"
+tempo = "{tempo}"
+secret = "env:TANDEM_GLOBEX"
+
+[[connections]]
+name = "acme-globex"
+a = "acme"
+b = "globex"
+since = "2024-01-01"
+
+[connections.links]
+table = [["SUP-1", "DEV-1"]]
+"#,
+            tempo = self.running.tempo_url,
+            acme = self.running.jira_urls["acme"],
+            globex = self.running.jira_urls["globex"],
+        );
+        self.table
+            .store()
+            .put_config(&text, Timestamp::now())
+            .await
+            .unwrap();
+    }
+
+    pub fn acme(&self) -> SiteHandle {
+        self.sim.site("acme")
+    }
+
+    pub fn globex(&self) -> SiteHandle {
+        self.sim.site("globex")
+    }
+
+    /// Sends an event to `webhook` and returns how API Gateway would answer.
+    pub async fn ask(&self, event: Value) -> Answered {
+        event::answer(&self.webhook.invoke(event).await.unwrap())
+    }
+
+    /// Waits for the sites' next webhooks, which are then the test's to deliver.
+    pub async fn deliveries(&self) -> Vec<Delivery> {
+        for _ in 0..200 {
+            let deliveries = self.sim.take_deliveries(self.sim.now());
+            if !deliveries.is_empty() {
+                return deliveries;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no site told of anything");
+    }
+
+    /// Delivers webhooks through API Gateway as the sites send them.
+    pub fn deliver(&self) -> Deliverer {
+        let webhook = Arc::clone(&self.webhook);
+        self.sim.spawn_deliverer_with(move |delivery| {
+            let webhook = Arc::clone(&webhook);
+            async move { event::answer(&webhook.invoke(event::delivery(&delivery)).await.unwrap()) }
+        })
+    }
+
+    /// Takes what the event source mapping would give to `worker`: the records that its filter lets through.
+    pub fn take_waking(&self) -> Vec<Value> {
+        self.table
+            .take_stream()
+            .into_iter()
+            .filter(event::wakes)
+            .collect()
+    }
+
+    /// Gives records to `worker` and returns the sequence numbers that it wants again.
+    pub async fn wake(&self, records: &[Value]) -> Vec<String> {
+        let answer = self.worker.invoke(event::batch(records)).await.unwrap();
+        let failures = answer["batchItemFailures"].as_array().unwrap().iter();
+        failures
+            .map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Plays API Gateway and the event source mapping until nothing has happened for a while. Returns how many
+    /// records woke the worker.
+    pub async fn settle(&self) -> usize {
+        let _deliverer = self.deliver();
+        let (mut quiet, mut woken) = (0, 0);
+        while quiet < 20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let records = self.take_waking();
+            quiet = if records.is_empty() && self.sim.deliveries_pending() == 0 {
+                quiet + 1
+            } else {
+                0
+            };
+            woken += records.len();
+            if !records.is_empty() {
+                assert_eq!(self.wake(&records).await, Vec::<String>::new());
+            }
+        }
+        woken
+    }
+
+    /// Runs a scheduled pass as EventBridge Scheduler asks for it.
+    pub async fn pass(&self, pass: &str) -> Value {
+        self.reconcile.invoke(json!({"pass": pass})).await.unwrap()
+    }
+
+    /// Returns what the worklogs on an issue say, sorted: seconds and text.
+    pub fn said(&self, site: &str, issue: &str) -> Vec<(i64, String)> {
+        let worklogs = self.sim.site(site).worklogs_of(issue);
+        let mut said: Vec<_> = worklogs
+            .iter()
+            .map(|w| (w.time_spent_secs, w.description.clone().unwrap_or_default()))
+            .collect();
+        said.sort();
+        said
+    }
+
+    /// Checks what holds after every scenario: nobody was sent too much, no secret was written down.
+    pub fn assert_well_behaved(&self) {
+        assert_eq!(self.sim.violations(), []);
+        for function in [&self.webhook, &self.worker, &self.reconcile] {
+            let log = function.log();
+            let secrets = [
+                TEMPO_SECRET,
+                JIRA_SECRET,
+                "tempo-acme",
+                "jira-acme",
+                "tempo-globex",
+                "jira-globex",
+            ];
+            for secret in secrets.iter().chain(&["secret-access-key", "session-token"]) {
+                assert!(!log.contains(secret), "a log holds {secret}:\n{log}");
+            }
+        }
+    }
+}
+
+/// An hour of work.
+pub fn hour(text: &str) -> Content {
+    Content::new("ann", "2024-03-04", "13:30:00", 3600).text(text)
+}

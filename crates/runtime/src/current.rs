@@ -1,0 +1,274 @@
+//! The newest published configuration, wired: what the functions run on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tandem_atlassian::Transport;
+use tandem_aws::secrets::Secrets;
+use tandem_engine::ports::store::ConfigVersion;
+use tandem_engine::ports::{Clock, Store, StoreError};
+use tokio::sync::Mutex;
+use tracing::{error, info, warn};
+
+use crate::config::{Config, ConfigEnv};
+use crate::router::Current;
+use crate::wiring::{Parts, Tandem};
+
+/// For how long a version is used before the table is asked for a newer one.
+pub const KEPT: Duration = Duration::from_secs(60);
+
+/// Why there is no configuration to run on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CurrentError {
+    /// Nobody has published one.
+    #[error("no configuration is published yet: run `tandem publish`")]
+    NotPublished,
+    /// The table did not give it.
+    #[error("the published configuration cannot be read: {0}")]
+    Table(#[from] StoreError),
+    /// The newest one has mistakes, and there is no earlier one in memory.
+    #[error("the published configuration has mistakes; publish it anew\n{0}")]
+    Invalid(String),
+}
+
+/// Reads the newest published configuration from the table, at most once a minute, and keeps it wired.
+pub struct Published {
+    store: Arc<dyn Store>,
+    secrets: Arc<Secrets>,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    environment: ConfigEnv,
+    owner: String,
+    held: Mutex<Option<Held>>,
+}
+
+/// A version in use.
+struct Held {
+    number: u64,
+    tandem: Arc<Tandem>,
+    /// By the wall clock: a monotonic one may stand still while a function is frozen between two events.
+    read_at: Timestamp,
+}
+
+impl Published {
+    /// Puts together what every version is wired with. Reads nothing.
+    pub fn new(
+        store: Arc<dyn Store>,
+        secrets: Arc<Secrets>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        environment: ConfigEnv,
+    ) -> Self {
+        let owner = crate::wiring::owner();
+        Self {
+            store,
+            secrets,
+            transport,
+            clock,
+            environment,
+            owner,
+            held: Mutex::new(None),
+        }
+    }
+
+    /// Returns the newest version, wired.
+    ///
+    /// A version in use stays in use while the table does not answer, or when a newer one has mistakes.
+    ///
+    /// # Errors
+    /// When there is none, in the table or in memory, that could be used.
+    pub async fn current(&self) -> Result<Arc<Tandem>, CurrentError> {
+        let mut held = self.held.lock().await;
+        let now = self.clock.now();
+        if let Some(held) = &*held
+            && now.duration_since(held.read_at)
+                < SignedDuration::try_from(KEPT).unwrap_or(SignedDuration::MAX)
+        {
+            return Ok(Arc::clone(&held.tandem));
+        }
+        let known = held.as_ref().map(|held| held.number);
+        let tandem = match (self.newer_than(known).await, held.take()) {
+            (Ok(Some((number, tandem))), _) => {
+                *held = Some(Held {
+                    number,
+                    tandem: Arc::clone(&tandem),
+                    read_at: now,
+                });
+                return Ok(tandem);
+            }
+            (Ok(None), Some(kept)) => kept,
+            (Ok(None), None) => return Err(CurrentError::NotPublished),
+            (Err(problem), None) => return Err(problem),
+            (Err(problem @ CurrentError::Table(_)), Some(kept)) => {
+                warn!(
+                    config.version = kept.number,
+                    "Going on with version {}: {problem}", kept.number
+                );
+                kept
+            }
+            (Err(problem), Some(kept)) => {
+                error!(
+                    config.version = kept.number,
+                    "Going on with version {}: {problem}", kept.number
+                );
+                kept
+            }
+        };
+        let kept = held.insert(Held {
+            read_at: now,
+            ..tandem
+        });
+        Ok(Arc::clone(&kept.tandem))
+    }
+
+    /// Reads and wires the newest version, unless it is the one that is known.
+    async fn newer_than(&self, known: Option<u64>) -> Result<Option<(u64, Arc<Tandem>)>, CurrentError> {
+        let Some(ConfigVersion { number, text, .. }) = self.store.config().await? else {
+            return match known {
+                Some(_) => Err(CurrentError::NotPublished),
+                None => Ok(None),
+            };
+        };
+        if known == Some(number) {
+            return Ok(None);
+        }
+        let config = Config::parse(&text, &format!("version {number}"), &self.environment)
+            .map_err(|error| CurrentError::Invalid(error.to_string()))?;
+        info!(
+            config.version = number,
+            "Running on version {number} of the configuration"
+        );
+        let tandem = Tandem::new(Parts {
+            config,
+            store: Arc::clone(&self.store),
+            secrets: Arc::clone(&self.secrets),
+            transport: Arc::clone(&self.transport),
+            clock: Arc::clone(&self.clock),
+            owner: self.owner.clone(),
+            observer: None,
+        });
+        Ok(Some((number, Arc::new(tandem))))
+    }
+}
+
+#[async_trait]
+impl Current for Published {
+    async fn tandem(&self) -> Result<Arc<Tandem>, String> {
+        self.current().await.map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use tandem_atlassian::TransportError;
+    use tandem_aws::Embedded;
+
+    use super::*;
+
+    struct HandClock(AtomicI64);
+
+    #[async_trait]
+    impl Clock for HandClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap()
+        }
+
+        async fn sleep(&self, _: Duration) {}
+    }
+
+    struct NoNetwork;
+
+    #[async_trait]
+    impl Transport for NoNetwork {
+        async fn send(&self, _: Request<Bytes>, _: Duration) -> Result<Response<Bytes>, TransportError> {
+            Err(TransportError::NotSent("there is no network in this test".into()))
+        }
+    }
+
+    fn text(settle: &str) -> String {
+        format!(
+            r#"
+            engine.settle = "{settle}"
+            sites.a = {{ jira = "https://a.atlassian.net", secret = "env:A" }}
+            sites.b = {{ jira = "https://b.atlassian.net", secret = "env:B" }}
+            [[connections]]
+            name = "a-b"
+            a = "a"
+            b = "b"
+            "#
+        )
+    }
+
+    #[tokio::test]
+    async fn a_newer_version_is_taken_up_within_a_minute_and_a_bad_one_is_not() {
+        let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000)));
+        let store = Arc::new(Embedded::open(None).await.unwrap().store());
+        let counts = store.counts().clone();
+        let published = Published::new(
+            Arc::clone(&store) as Arc<dyn Store>,
+            Arc::new(Secrets::new(None, |_| None)),
+            Arc::new(NoNetwork),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            ConfigEnv::default(),
+        );
+        let settle = async || {
+            published
+                .current()
+                .await
+                .map(|tandem| tandem.config.engine.settle.as_secs())
+        };
+
+        let none = settle().await.unwrap_err();
+        assert_eq!(
+            none.to_string(),
+            "no configuration is published yet: run `tandem publish`"
+        );
+        store.put_config("not = [toml", clock.now()).await.unwrap();
+        assert!(
+            matches!(settle().await.unwrap_err(), CurrentError::Invalid(text) if text.contains("version 1:"))
+        );
+
+        store.put_config(&text("3s"), clock.now()).await.unwrap();
+        assert_eq!(settle().await.unwrap(), 3);
+        store.put_config(&text("4s"), clock.now()).await.unwrap();
+        let before = counts.total();
+        assert_eq!(settle().await.unwrap(), 3);
+        assert_eq!(
+            counts.total(),
+            before,
+            "the table was asked although a minute is not over"
+        );
+
+        clock.0.fetch_add(60, Ordering::Relaxed);
+        assert_eq!(settle().await.unwrap(), 4);
+        store.put_config("sites = 1", clock.now()).await.unwrap();
+        clock.0.fetch_add(60, Ordering::Relaxed);
+        assert_eq!(settle().await.unwrap(), 4);
+        store.put_config(&text("5s"), clock.now()).await.unwrap();
+        clock.0.fetch_add(60, Ordering::Relaxed);
+        assert_eq!(settle().await.unwrap(), 5);
+    }
+
+    #[tokio::test]
+    async fn the_same_version_stays_the_same_engine() {
+        let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000)));
+        let store = Arc::new(Embedded::open(None).await.unwrap().store());
+        store.put_config(&text("2s"), clock.now()).await.unwrap();
+        let published = Published::new(
+            store,
+            Arc::new(Secrets::new(None, |_| None)),
+            Arc::new(NoNetwork),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            ConfigEnv::default(),
+        );
+        let first = published.current().await.unwrap();
+        clock.0.fetch_add(600, Ordering::Relaxed);
+        assert!(Arc::ptr_eq(&first, &published.current().await.unwrap()));
+    }
+}

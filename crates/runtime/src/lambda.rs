@@ -1,0 +1,199 @@
+//! What the Lambda functions share, short of Lambda's own types: the cold start, and what an event asks for.
+//!
+//! A function is translation in, one call here, translation out. Nothing here knows the shape of an event, so
+//! it all runs in tests without Lambda.
+
+pub mod pass;
+pub mod wake;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_atlassian::ReqwestTransport;
+use tandem_atlassian::transport::ClientError;
+use tandem_aws::secrets::Secrets;
+use tandem_aws::{AwsEnvironment, DynamoStore, EnvironmentError, TableCounts};
+use tandem_engine::Engine;
+use tracing::{Level, error, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::clock::SystemClock;
+use crate::config::ConfigEnv;
+use crate::current::Published;
+
+/// How long before its deadline an invocation is left, so that its answer still goes out.
+const ANSWER: SignedDuration = SignedDuration::from_secs(2);
+
+/// Why a function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The table is not named.
+    #[error("TANDEM_TABLE is not set: it names the DynamoDB table")]
+    NoTable,
+    /// The level of the log is none.
+    #[error("TANDEM_LOG is `{0}`, but must be error, warn, info, debug or trace")]
+    LogLevel(String),
+    /// A variable of AWS is missing.
+    #[error(transparent)]
+    Aws(#[from] EnvironmentError),
+    /// The network cannot be set up.
+    #[error("the HTTP client cannot be set up")]
+    Network(#[from] ClientError),
+}
+
+/// Starts the log and makes what lives as long as the process. To be called once.
+///
+/// The configuration is read here too, where Lambda's time is not yet an event's; if that fails, the first event
+/// tries again.
+///
+/// # Errors
+/// When the environment lacks something; the log has said what.
+pub async fn start(vars: impl IntoIterator<Item = (String, String)>) -> Result<Arc<Published>, StartError> {
+    let environment = Environment::from_vars(vars);
+    log(environment
+        .as_ref()
+        .map_or(Level::INFO, |environment| environment.log));
+    match environment.and_then(|environment| environment.published()) {
+        Ok(published) => {
+            if let Err(error) = published.current().await {
+                warn!("Started without a configuration: {error}");
+            }
+            Ok(Arc::new(published))
+        }
+        Err(error) => {
+            error!("Cannot start: {error}");
+            Err(error)
+        }
+    }
+}
+
+/// What the environment says.
+#[derive(Debug)]
+struct Environment {
+    table: String,
+    aws: AwsEnvironment,
+    config: ConfigEnv,
+    log: Level,
+}
+
+impl Environment {
+    fn from_vars(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, StartError> {
+        let vars: Vec<_> = vars.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let get = |wanted: &str| {
+            vars.iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.as_str())
+        };
+        let log = match get("TANDEM_LOG") {
+            Some(level) => level
+                .parse()
+                .map_err(|_| StartError::LogLevel(level.to_owned()))?,
+            None => Level::INFO,
+        };
+        Ok(Self {
+            table: get("TANDEM_TABLE").ok_or(StartError::NoTable)?.to_owned(),
+            log,
+            config: ConfigEnv::from_vars(vars.iter().map(|(name, value)| (name, value))),
+            aws: AwsEnvironment::from_vars(vars)?,
+        })
+    }
+
+    fn published(self) -> Result<Published, StartError> {
+        let counts = TableCounts::default();
+        let store = DynamoStore::new(self.aws.dynamodb(&counts), self.table, counts);
+        let secrets = Secrets::new(Some(self.aws.secrets_manager()), |name| std::env::var(name).ok());
+        let transport = Arc::new(ReqwestTransport::new()?);
+        Ok(Published::new(
+            Arc::new(store),
+            Arc::new(secrets),
+            transport,
+            Arc::new(SystemClock),
+            self.config,
+        ))
+    }
+}
+
+/// Writes JSON lines, which CloudWatch takes apart.
+///
+/// The level is for Tandem's own lines; libraries keep to warnings, since what they tell below that may hold
+/// headers and bodies, and so tokens and people's texts.
+fn log(level: Level) {
+    // The runtime's span carries the id of the request.
+    let filter =
+        format!("warn,lambda_runtime=info,tandem={level},webhook={level},worker={level},reconcile={level}");
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_ansi(false)
+        .with_env_filter(EnvFilter::new(filter))
+        .finish();
+    // Fails when there is a log already, which is as good.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Reads an invocation's deadline, in milliseconds since 1970; one that makes no sense is in ten seconds.
+pub fn deadline(ms: u64, now: Timestamp) -> Timestamp {
+    let told = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    told.filter(|told| *told > now)
+        .unwrap_or_else(|| now.saturating_add(SignedDuration::from_secs(10)).unwrap_or(now))
+}
+
+/// Sleeps until a moment.
+async fn sleep_until(engine: &Engine, at: Timestamp) {
+    if let Ok(wait) = at.duration_since(engine.clock.now()).try_into() {
+        engine.clock.sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vars(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect()
+    }
+
+    #[test]
+    fn a_missing_variable_stops_the_start_by_name() {
+        let aws = [
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "key"),
+        ];
+        let error = |extra: &[(&str, &str)]| {
+            Environment::from_vars(vars(&[aws.as_slice(), extra].concat()))
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(error(&[]), "TANDEM_TABLE is not set: it names the DynamoDB table");
+        assert_eq!(
+            error(&[("TANDEM_TABLE", "")]),
+            "TANDEM_TABLE is not set: it names the DynamoDB table"
+        );
+        let level = error(&[("TANDEM_TABLE", "t"), ("TANDEM_LOG", "loud")]);
+        assert_eq!(
+            level,
+            "TANDEM_LOG is `loud`, but must be error, warn, info, debug or trace"
+        );
+        let aws = Environment::from_vars(vars(&[("TANDEM_TABLE", "t")]))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(aws, "AWS_REGION is not set; AWS needs it");
+    }
+
+    #[test]
+    fn a_deadline_is_never_over_already() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let later = now + SignedDuration::from_secs(30);
+        assert_eq!(deadline(later.as_millisecond().unsigned_abs(), now), later);
+        for nonsense in [0, u64::MAX] {
+            assert_eq!(deadline(nonsense, now), now + SignedDuration::from_secs(10));
+        }
+    }
+}

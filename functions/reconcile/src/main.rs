@@ -1,0 +1,44 @@
+//! The function behind the schedules: due, sweep, audit.
+
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tandem_runtime::current::{CurrentError, Published};
+use tandem_runtime::lambda::{self, pass, pass::Pass};
+use tracing::warn;
+
+/// What EventBridge sends: the Scheduler our own payload, a rule an event with it under `detail`.
+#[derive(Deserialize)]
+struct Schedule {
+    pass: Option<Pass>,
+    detail: Option<Detail>,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    pass: Option<Pass>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let published = lambda::start(std::env::vars()).await?;
+    run(service_fn(|event| reconcile(&published, event))).await
+}
+
+async fn reconcile(published: &Published, event: LambdaEvent<Schedule>) -> Result<Value, Error> {
+    let deadline = lambda::deadline(event.context.deadline, Timestamp::now());
+    let Schedule { pass, detail } = event.payload;
+    let pass = pass.or(detail.and_then(|detail| detail.pass)).unwrap_or_default();
+    match published.current().await {
+        Ok(tandem) => Ok(serde_json::to_value(
+            pass::run(&tandem.engine, pass, deadline).await?,
+        )?),
+        // Not an alarm: a new deployment's schedules run before its first `tandem publish`.
+        Err(problem @ CurrentError::NotPublished) => {
+            warn!("Nothing to do: {problem}");
+            Ok(json!({"pass": pass, "waits_for": problem.to_string()}))
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
