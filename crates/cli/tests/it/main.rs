@@ -1,1 +1,9 @@
-//! To come.
+//! The binary as people run it: exit codes, stdout, and two simulated sites over real HTTP.
+#![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
+
+mod acting;
+mod bad_input;
+mod bench;
+mod looking;
+mod serving;
+mod showing;

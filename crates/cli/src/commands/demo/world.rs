@@ -234,6 +234,7 @@ name = "acme-globex"
 a = "acme"
 b = "globex"
 since = "{since}"
+scope = {{ a = "project = SUP", b = "project = DEV" }}
 
 [connections.links]
 from = ["table", "remote-link", "field"]

@@ -1,0 +1,124 @@
+//! What a person can do: link issues, let deletes through, undo them, publish.
+
+use crate::bench::{Bench, hour};
+
+#[test]
+fn links_are_made_shown_refused_and_removed() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-3", hour("ann", "waits for a twin")).unwrap();
+    bench.reconcile();
+    bench.run(&["link", "add", "sup-3", "DEV-3"]).ended(0);
+    bench.run(&["link", "add", "SUP-3", "DEV-3"]).ended(0).says("already");
+    bench.run(&["link", "add", "SUP-3", "DEV-4"]).ended(1).says("SUP-3 already has DEV-3");
+    bench.run(&["link", "add", "SUP-4", "DEV-3"]).ended(1).says("DEV-3 already has SUP-3");
+    bench.run(&["link", "add", "SUP-4", "DEV-99"]).ended(1).says("globex has no issue DEV-99");
+    bench.run(&["link", "add", "SUP-4", "DEV-4", "--connection", "nobody"]).ended(2).says("acme-globex");
+
+    let links = bench.run(&["link", "list", "--json"]).ended(0).json();
+    let names: Vec<_> = links.as_array().unwrap().iter().map(|link| link["a_issue"].as_str().unwrap()).collect();
+    assert_eq!(names, ["SUP-1", "SUP-2", "SUP-3"]);
+    assert_eq!(links[2]["found_by"], "command");
+
+    bench.reconcile();
+    assert!(bench.alike("SUP-3", "DEV-3", 1), "adding a link left its worklogs where they were");
+    bench.run(&["link", "rm", "SUP-3", "DEV-3"]).ended(0).says("left as they are");
+    bench.run(&["link", "rm", "SUP-3", "DEV-3"]).ended(1).says("not twins");
+    bench.acme().log_time("SUP-3", hour("ann", "stays here")).unwrap();
+    bench.reconcile();
+    assert_eq!(bench.said("globex", "DEV-3").len(), 1);
+}
+
+#[test]
+fn a_bad_line_of_an_import_is_told_and_the_good_ones_are_kept() {
+    let bench = Bench::new();
+    let file = bench.path("links.csv");
+    std::fs::write(&file, "a,b\nSUP-3,DEV-3\nSUP-4\nSUP-4,DEV-99\nSUP-1,DEV-4\nSUP-4,DEV-4\n").unwrap();
+    bench.reconcile();
+    let file = file.to_str().unwrap();
+    let ran = bench.run(&["link", "import", file]).ended(3);
+    let ran = ran.says("links.csv:3: 1 instead of 2 columns").says("links.csv:4: globex has no issue DEV-99");
+    ran.says("links.csv:5: SUP-1 and DEV-4 cannot be twins").says("2 links made");
+    let links = bench.run(&["link", "list", "--json"]).json();
+    assert_eq!(links.as_array().unwrap().len(), 4);
+    std::fs::write(file, "SUP-3,DEV-3\n").unwrap();
+    let again = bench.run(&["link", "import", file, "--json"]).ended(0).json();
+    assert_eq!(again, serde_json::json!({ "new": 0, "already": 1, "bad": [] }));
+}
+
+#[test]
+fn deletes_beyond_the_brake_wait_for_a_person_and_not_for_a_retry() {
+    let bench = Bench::with("[connections.policy]\nmass_delete = { max = 2, within = \"1h\" }");
+    let ids: Vec<u64> =
+        (0..4).map(|n| bench.acme().log_time("SUP-1", hour("ann", &format!("old {n}"))).unwrap()).collect();
+    bench.reconcile();
+    for id in ids {
+        bench.acme().delete(id).unwrap();
+    }
+    bench.run(&["reconcile"]).ended(3);
+    assert_eq!(bench.said("globex", "DEV-1").len(), 4);
+    let queue = bench.run(&["queue", "--json"]).ended(3).json();
+    assert!(queue.as_array().unwrap().iter().all(|item| item["reason"] == "mass-delete"), "{queue}");
+    bench.run(&["retry"]).ended(0);
+    bench.run(&["reconcile"]).ended(3);
+    assert_eq!(bench.said("globex", "DEV-1").len(), 4, "a retry let deletes through the brake");
+
+    let released = bench.run(&["release", "mass-delete", "--json"]).ended(0).json();
+    assert_eq!(released["released"], 4);
+    bench.reconcile();
+    assert_eq!(bench.said("globex", "DEV-1").len(), 0);
+    bench.run(&["queue"]).ended(0);
+}
+
+#[test]
+fn a_deleted_worklog_comes_back_on_both_sides_once() {
+    let bench = Bench::new();
+    let id = bench.acme().log_time("SUP-1", hour("ann", "precious").billable(0)).unwrap();
+    bench.reconcile();
+    let created = bench.run(&["history", "SUP-1", "--json"]).json()[0]["id"].as_str().unwrap().to_owned();
+    bench.acme().delete(id).unwrap();
+    bench.reconcile();
+    assert!(bench.alike("SUP-1", "DEV-1", 0));
+    let lines = bench.run(&["history", "SUP-1", "--json"]).json();
+    let delete = lines.as_array().unwrap().iter().find(|line| line["op"] == "delete").unwrap();
+    let delete = delete["id"].as_str().unwrap();
+
+    bench.run(&["undelete", &created]).ended(2);
+    bench.run(&["undelete", delete]).ended(0);
+    bench.run(&["undelete", delete]).ended(0).says("already");
+    bench.reconcile();
+    bench.run(&["undelete", delete]).ended(0).says("already");
+    bench.reconcile();
+    assert!(bench.alike("SUP-1", "DEV-1", 1));
+    let said = bench.said("globex", "DEV-1");
+    assert_eq!(said, [("precious".into(), 3600, 0, "2026-03-02 13:30:00".into())]);
+    bench.run(&["verify"]).ended(0);
+}
+
+#[test]
+fn an_undelete_whose_answer_was_lost_makes_no_second_worklog() {
+    let bench = Bench::new();
+    let id = bench.acme().log_time("SUP-1", hour("ann", "precious")).unwrap();
+    bench.reconcile();
+    bench.acme().delete(id).unwrap();
+    bench.reconcile();
+    let lines = bench.run(&["history", "SUP-1", "--json"]).json();
+    let delete = lines.as_array().unwrap().iter().find(|line| line["op"] == "delete").unwrap();
+    let delete = delete["id"].as_str().unwrap();
+    let lost = tandem_sim::Fault::LostAfter(tandem_sim::FaultOutcome::Status(504));
+    bench.acme().fail_next(tandem_sim::Matcher::tempo("POST", "/4/worklogs"), lost);
+    bench.run(&["undelete", delete]).ended(1).says("it looks before it makes one");
+    bench.run(&["undelete", delete]).ended(0);
+    bench.reconcile();
+    assert!(bench.alike("SUP-1", "DEV-1", 1));
+}
+
+#[test]
+fn publishing_counts_versions_and_the_same_text_is_no_new_one() {
+    let bench = Bench::new();
+    assert_eq!(bench.run(&["publish"]).ended(0).out, "version 1\n");
+    assert_eq!(bench.run(&["publish", "--json"]).ended(0).json()["version"], 1);
+    let path = bench.path("tandem.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}# more\n")).unwrap();
+    assert_eq!(bench.run(&["publish"]).ended(0).out, "version 2\n");
+}
