@@ -59,9 +59,7 @@ async fn a_listing_that_shows_nothing_deletes_nothing() {
 }
 
 async fn has_due_reason(world: &World) -> bool {
-    use tandem_engine::ports::store::Store;
-    let (rows, _) = world.store.due(None).await.unwrap();
-    rows.iter().any(|row| row.reason.is_some())
+    world.due().await.iter().any(|row| row.reason.is_some())
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,5 +5,6 @@ mod convergence;
 mod counts;
 mod deletes;
 mod interruptions;
+mod rings;
 mod waiting;
 mod world;

@@ -15,7 +15,7 @@ use tandem_aws::secrets::Secrets;
 use tandem_atlassian::{Transport, TransportError};
 use tandem_core::{Pair, PairState};
 use tandem_engine::ports::Clock;
-use tandem_engine::ports::store::Store;
+use tandem_engine::ports::store::{DueRow, Store};
 use tandem_engine::verify::Verdict;
 use tandem_runtime::config::{Config, ConfigEnv};
 use tandem_runtime::wiring::{Parts, Tandem};
@@ -338,6 +338,20 @@ impl World {
             waiting.extend(pairs.into_iter().filter(|pair| pair.state == PairState::Live));
         }
         waiting
+    }
+
+    /// All due rows.
+    pub async fn due(&self) -> Vec<DueRow> {
+        let mut due = Vec::new();
+        let mut cursor = None;
+        loop {
+            let (rows, next) = self.store.due(cursor).await.unwrap();
+            due.extend(rows);
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return due,
+            }
+        }
     }
 
     pub async fn reasons(&self) -> Vec<&'static str> {

@@ -27,6 +27,8 @@ pub struct Observed {
     pub pairs: Vec<Pair>,
     /// Of these, pairs whose own link is no more: their twin stays behind.
     pub orphaned: BTreeSet<PairId>,
+    /// Absent worklogs that Tandem itself took away because their twin moved: nobody deleted those.
+    pub moved_away: Sides<BTreeSet<WorklogId>>,
     /// Worklogs that took the place of one that Tandem deleted for a move, through another connection: the pair
     /// that they belong to, by side.
     pub successors: Sides<BTreeMap<WorklogId, PairId>>,
@@ -104,6 +106,7 @@ impl Observed {
             strays: Sides::default(),
             pairs: Vec::new(),
             orphaned: BTreeSet::new(),
+            moved_away: Sides::default(),
             successors: Sides::default(),
             foreign: Sides::default(),
             proofs: Sides::default(),

@@ -215,6 +215,13 @@ impl<'o> Planner<'o> {
                 _ => return self.look_at(intent.until),
             }
         }
+        // Another connection of a ring may have taken the stray away.
+        if let Some(side) = Side::BOTH.into_iter().find(|side| {
+            let gone = found[*side].is_none() && pair.strays[*side].is_some();
+            gone && self.observed.moved_away[*side].contains(&ids[*side])
+        }) {
+            return self.taken_away(pair, side);
+        }
         match (found.a, found.b) {
             (Some(a), Some(b)) => self.present(pair, Sides::new(a, b)),
             (a, b) => self.absent(pair, ids, Sides::new(a, b)),
@@ -645,7 +652,9 @@ impl<'o> Planner<'o> {
 
     /// Says whether another connection put a new worklog in the place of one of a pair's.
     fn is_succeeded(&self, pair: &Pair) -> bool {
-        Side::BOTH.into_iter().any(|side| self.observed.successors[side].values().any(|of| *of == pair.id))
+        Side::BOTH.into_iter().any(|side| {
+            self.observed.successors[side].iter().any(|(id, of)| *of == pair.id && pair.ids[side] != Some(*id))
+        })
     }
 
     /// Says whether one of a pair's worklogs is listed here although the pair remembers it elsewhere. A twin that

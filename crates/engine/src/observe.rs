@@ -285,7 +285,9 @@ impl Engine {
             }
             let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
             let mut proofs = self.proofs(connection, side, &ids).await?;
-            self.forget_own_moves(connection, side, &mut proofs).await?;
+            let own_moves = self.own_moves(connection, side, &ids).await?;
+            proofs.retain(|id, _| !own_moves.contains(id));
+            observed.moved_away[side] = own_moves;
             for (id, written_at) in absent {
                 let proof = proofs.remove(&id);
                 // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
@@ -296,7 +298,8 @@ impl Engine {
                 }
                 let lagging = written_at.is_some_and(|at| observed.now < at + connection.settings.grace);
                 let budget = if hearsay { &mut confirmations } else { &mut probes };
-                if (lagging && !hearsay) || *budget == 0 || observed.unreadable[side].contains_key(&id) {
+                let known = observed.moved_away[side].contains(&id) || observed.unreadable[side].contains_key(&id);
+                if (lagging && !hearsay) || *budget == 0 || known {
                     continue;
                 }
                 *budget -= 1;
@@ -318,21 +321,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Drops proofs of worklogs that Tandem itself took away because their twin moved: nobody deleted those.
-    async fn forget_own_moves(
+    /// Returns those of the worklogs that Tandem itself took away because their twin moved.
+    async fn own_moves(
         &self,
         connection: &Connection,
         side: Side,
-        proofs: &mut BTreeMap<WorklogId, Proof>,
-    ) -> Result<(), EngineError> {
-        let site = &connection.sites[side];
-        let asked: Vec<_> = proofs.keys().map(|id| (site.clone(), *id)).collect();
-        for ((_, id), origin) in self.store.origins(&asked).await? {
-            if origin.moved_away {
-                proofs.remove(&id);
-            }
-        }
-        Ok(())
+        ids: &[WorklogId],
+    ) -> Result<BTreeSet<WorklogId>, EngineError> {
+        let asked: Vec<_> = ids.iter().map(|id| (connection.sites[side].clone(), *id)).collect();
+        let origins = self.store.origins(&asked).await?;
+        Ok(origins.into_iter().filter(|(_, origin)| origin.moved_away).map(|((_, id), _)| id).collect())
     }
 
     /// Says whether an issue that a worklog went to is linked: then that link's run takes it in, and nothing is to
@@ -517,10 +515,12 @@ impl Engine {
             let accounts: Vec<AccountId> = accounts.into_iter().cloned().collect();
             let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
             // What was once found goes on being said, or a text would change when a look-up grows old. Only
-            // somebody who was not found is looked for again, when there is something of theirs to write.
+            // somebody who was not found is looked for again, when there is something of theirs to write; at once when
+            // a person asked for another attempt, since access may have been given a moment ago.
             let wanted: BTreeSet<AccountId> = self.unwritten_authors(observed, side);
             for person in self.store.people(from, to, &accounts, Timestamp::MIN).await? {
-                let again = person.other.is_none() && person.expires <= observed.now && wanted.contains(&person.account);
+                let old = observed.force || person.expires <= observed.now;
+                let again = person.other.is_none() && old && wanted.contains(&person.account);
                 let person = if again {
                     self.look_up_person(connection, side, &person.account, lane).await?
                 } else {

@@ -124,6 +124,10 @@ impl Engine {
                 break;
             }
         }
+        if !run.report.failed.is_empty() {
+            // What was refused or left has a time of its own now.
+            look_again = plan(&observed, &run.connection.settings).look_again;
+        }
         if run.report.written > 0 {
             info!(link.key = %run.link, run.n_written = run.report.written, "Reconciled {}", run.link);
         } else {

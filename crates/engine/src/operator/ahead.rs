@@ -71,6 +71,20 @@ pub struct Proposal {
 }
 
 impl Engine {
+    /// Reads what was deleted since the last sweep, so that it is known as deleted and not just as missing. Meant
+    /// for an engine whose store is [`ReadOnly`](crate::operator::ReadOnly).
+    ///
+    /// # Errors
+    /// When a site or the table fails.
+    pub async fn deletes_ahead(&self) -> Result<(), EngineError> {
+        for site in self.sites.values() {
+            if self.connections_of(&site.name).next().is_some() {
+                self.sweep_deletes(site, Lane::Sweep).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the links of a connection that have worklogs or pairs, looking for those not known yet. Meant for
     /// an engine whose store is [`ReadOnly`](crate::operator::ReadOnly).
     ///

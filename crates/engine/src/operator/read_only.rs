@@ -28,6 +28,7 @@ struct Found {
     issues: BTreeMap<(SiteName, IssueId), IssueRow>,
     deletes: BTreeMap<ConnectionName, BTreeSet<(SiteName, WorklogId)>>,
     notes: BTreeMap<String, String>,
+    evidence: BTreeMap<(SiteName, EvidenceId), Evidence>,
 }
 
 /// Reads from another store and writes nothing to it.
@@ -150,7 +151,13 @@ impl Store for ReadOnly {
         self.inner.lookup(query).await
     }
 
-    async fn hint(&self, _hints: &[Hint], _extra: &[Op], _now: Timestamp) -> Result<(), StoreError> {
+    async fn hint(&self, _hints: &[Hint], extra: &[Op], _now: Timestamp) -> Result<(), StoreError> {
+        let mut found = self.found();
+        for op in extra {
+            if let Op::PutEvidence(proof) = op {
+                found.evidence.insert((proof.site.clone(), proof.id.clone()), proof.clone());
+            }
+        }
         Ok(())
     }
 
@@ -223,7 +230,13 @@ impl Store for ReadOnly {
     }
 
     async fn evidence(&self, site: &SiteName, ids: &[EvidenceId]) -> Result<Vec<Evidence>, StoreError> {
-        self.inner.evidence(site, ids).await
+        let mut proofs = self.inner.evidence(site, ids).await?;
+        let found = self.found();
+        let new = ids.iter().filter(|id| !proofs.iter().any(|proof| proof.id == **id));
+        let new: Vec<Evidence> =
+            new.filter_map(|id| found.evidence.get(&(site.clone(), id.clone())).cloned()).collect();
+        proofs.extend(new);
+        Ok(proofs)
     }
 
     async fn jira_ids(

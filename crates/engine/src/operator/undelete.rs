@@ -10,8 +10,8 @@ use tandem_core::{
 use tracing::info;
 
 use crate::error::EngineError;
-use crate::options::{Connection, Engine};
-use crate::ports::site::Outcome;
+use crate::options::{Connection, Engine, Site};
+use crate::ports::site::{IssueRef, Outcome};
 use crate::ports::store::{Committed, DueKey, HistoryRow, Lane, Op};
 use crate::run::began_on;
 
@@ -74,7 +74,8 @@ impl Engine {
             Some(row) => row,
             None => Pair { state: PairState::Gone, ..half(&id, link) },
         };
-        if let Some(worklog) = row.ids[side] {
+        // Not in `ids`: a worklog that a pair has is no news, and this one is to begin a pair of its own.
+        if let Some(worklog) = row.intent.as_ref().and_then(|intent| intent.worklog) {
             return Ok(Undeleted::Already { side, worklog });
         }
         self.bring_back(connection, link, side, body, row).await
@@ -109,6 +110,10 @@ impl Engine {
                 return Ok(Undeleted::Unknown { what, until });
             }
         }
+        let remaining = match self.site_state(site).await?.demands_estimate {
+            true => self.remaining_on(site, issue).await?,
+            false => None,
+        };
         self.pass(site, Lane::Live).await?;
         let now = self.clock.now();
         let mut row = row;
@@ -117,7 +122,7 @@ impl Engine {
         if self.store.commit(vec![Op::PutPair(Box::new(row.clone()))]).await? == Committed::Lost {
             return Err(EngineError::Lost);
         }
-        match self.sent(site, async |client| client.create(issue, &body, None).await).await {
+        match self.sent(site, async |client| client.create(issue, &body, remaining).await).await {
             Ok(worklog) => {
                 self.remember_back(connection, row, side, &worklog).await?;
                 Ok(Undeleted::Back { side, worklog: worklog.id })
@@ -134,6 +139,14 @@ impl Engine {
         }
     }
 
+    /// The estimate that the issue has, so that it stays.
+    async fn remaining_on(&self, site: &Site, issue: IssueId) -> Result<Option<u64>, EngineError> {
+        let fields = ["timetracking".to_string(), "timeestimate".to_string()];
+        let issue = IssueRef::Id(issue);
+        let found = self.call(site, Lane::Live, async |client| client.issue(&issue, &fields).await).await?;
+        Ok(Some(found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0)))
+    }
+
     /// Writes down which worklog it is, and has the link looked at. The worklog itself is like one that a person
     /// logged: the run that sees it begins a pair of its own.
     async fn remember_back(
@@ -144,8 +157,9 @@ impl Engine {
         worklog: &Worklog,
     ) -> Result<(), EngineError> {
         let now = self.clock.now();
-        row.intent = None;
-        row.ids[side] = Some(worklog.id);
+        if let Some(intent) = &mut row.intent {
+            intent.worklog = Some(worklog.id);
+        }
         row.rev += 1;
         let link = row.link.clone();
         let line = HistoryRow {

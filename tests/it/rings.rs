@@ -1,0 +1,116 @@
+//! Chains and rings of connections.
+
+use tandem_sim::{ProjectSpec, SiteSpec, UserSpec};
+
+use crate::world::{Setup, Webhooks, World, hour};
+
+fn site(name: &str, project: &str) -> SiteSpec {
+    SiteSpec::new(name)
+        .user(UserSpec::new("ann", "Ann"))
+        .user(UserSpec::new("bob", "Bob"))
+        .project(ProjectSpec::new(project))
+        .issues(project, 2)
+}
+
+async fn sites(ring: bool, webhooks: Webhooks) -> World {
+    let mut config = String::new();
+    for name in ["acme", "globex", "initech"] {
+        config.push_str(&format!(
+            "[sites.{name}]\njira = \"http://127.0.0.1:1/jira/{name}\"\ntempo = \"http://127.0.0.1:1/tempo\"\nsecret = \"env:{}\"\n",
+            name.to_uppercase()
+        ));
+    }
+    let mut pairs = vec![("acme", "SUP", "globex", "DEV"), ("globex", "DEV", "initech", "OPS")];
+    if ring {
+        pairs.push(("initech", "OPS", "acme", "SUP"));
+    }
+    for (a, a_key, b, b_key) in pairs {
+        config.push_str(&format!(
+            "[[connections]]\nname = \"{a}-{b}\"\na = \"{a}\"\nb = \"{b}\"\nsince = \"2026-01-01\"\n\
+             [connections.links]\ntable = [[\"{a_key}-1\", \"{b_key}-1\"], [\"{a_key}-2\", \"{b_key}-2\"]]\n"
+        ));
+    }
+    let sites = vec![site("acme", "SUP"), site("globex", "DEV"), site("initech", "OPS")];
+    Setup { sites, config, webhooks }.build().await
+}
+
+const PLACES: [(&str, &str); 3] = [("acme", "SUP"), ("globex", "DEV"), ("initech", "OPS")];
+
+fn same_everywhere(world: &World, number: u8, count: usize) {
+    let said = world.said("acme", &format!("SUP-{number}"));
+    assert_eq!(said.len(), count, "{said:?}");
+    for (site, project) in PLACES {
+        assert_eq!(world.said(site, &format!("{project}-{number}")), said, "{site}");
+    }
+}
+
+async fn rest(world: &World) {
+    for _ in 0..4 {
+        world.settle().await;
+        world.wait(300).await;
+        world.sweep().await;
+    }
+}
+
+async fn every_change_goes_round_once(ring: bool, webhooks: Webhooks) {
+    let world = sites(ring, webhooks).await;
+    let first = world.acme().log_time("SUP-1", hour("ann", "from acme")).unwrap();
+    world.sim.site("initech").log_time("OPS-1", hour("bob", "from initech")).unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 1, 2);
+
+    let twin = world.globex().worklogs_of("DEV-1").iter().find(|one| one.author == "ann").unwrap().id;
+    world.globex().edit(twin, |worklog| worklog.time_spent_secs = 60).unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 1, 2);
+    assert!(world.said("acme", "SUP-1").iter().any(|said| said.3 == 60));
+
+    world.acme().move_to_issue(first, "SUP-2").unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 1, 1);
+    same_everywhere(&world, 2, 1);
+
+    world.acme().delete(first).unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 2, 0);
+    same_everywhere(&world, 1, 1);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_goes_along_a_chain_of_three_sites() {
+    every_change_goes_round_once(false, Webhooks::Both).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_goes_along_a_chain_of_three_sites_unheard() {
+    every_change_goes_round_once(false, Webhooks::None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_goes_round_a_ring_of_three_sites_once() {
+    every_change_goes_round_once(true, Webhooks::Both).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_goes_round_a_ring_of_three_sites_once_unheard() {
+    every_change_goes_round_once(true, Webhooks::None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_edits_on_a_ring_come_to_rest_on_the_newest() {
+    let world = sites(true, Webhooks::Both).await;
+    let first = world.acme().log_time("SUP-1", hour("ann", "text")).unwrap();
+    rest(&world).await;
+    let third = world.sim.site("initech").worklogs_of("OPS-1")[0].id;
+    world.acme().edit(first, |worklog| worklog.time_spent_secs = 60).unwrap();
+    world.wait(2).await;
+    world.sim.site("initech").edit(third, |worklog| worklog.time_spent_secs = 120).unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 1, 1);
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 120);
+    world.sim.reset_requests();
+    world.settle().await;
+    let writes = world.sim.requests().iter().filter(|request| request.method == "PUT").count();
+    assert_eq!(writes, 0, "the ring does not come to rest");
+}
