@@ -19,27 +19,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Line>, Failure> {
 }
 
 fn lines(bytes: &[u8]) -> Vec<Line> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .comment(Some(b'#'))
-        .from_reader(bytes);
+    let text = String::from_utf8_lossy(bytes);
     let mut lines = Vec::new();
-    for (index, record) in reader.byte_records().enumerate() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                let number = error.position().map_or(0, csv::Position::line);
-                lines.push(Line { number, pair: Err(format!("{error}; {RIGHT}")) });
-                continue;
-            }
-        };
-        let number = record.position().map_or(0, csv::Position::line);
-        let fields: Vec<String> = record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+    // Line by line: no key has a line break in it, and one open quote must not swallow the rest of the file.
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"').trim()).collect();
         let pair = match fields.as_slice() {
-            [a, b] if is_issue(a) && is_issue(b) => Ok((a.clone(), b.clone())),
-            [a, b] if index == 0 && !has_digit(a) && !has_digit(b) => continue,
+            [a, b] if is_issue(a) && is_issue(b) => Ok(((*a).to_owned(), (*b).to_owned())),
+            [a, b] if lines.is_empty() && !has_digit(a) && !has_digit(b) => continue,
             [a, b] => {
                 let wrong = if is_issue(a) { b } else { a };
                 Err(format!("`{}` is neither the key nor the id of an issue; {RIGHT}", crate::output::plain(wrong)))

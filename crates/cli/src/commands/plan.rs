@@ -36,6 +36,7 @@ struct Step {
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let opened = open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?;
     let engine = opened.engine();
+    engine.deletes_ahead().await?;
     let links = links(engine, &arguments.issue).await?;
     let mut proposals = Vec::new();
     let mut failed = 0;

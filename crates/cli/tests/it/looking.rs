@@ -82,7 +82,6 @@ fn plan_says_what_reconcile_then_does_and_writes_nothing() {
     bench.acme().edit(kept, |worklog| worklog.time_spent_secs = 900).unwrap();
     bench.acme().log_time("SUP-1", hour("bob", "new")).unwrap();
     bench.acme().log_time("SUP-1", hour("zoe", "unknown")).unwrap();
-    // The proof of a delete is for the sweep to find.
     let before = (bench.sim.worklogs("globex"), bench.run(&["history", "--json"]).out, bench.run(&["queue", "--json"]).out);
 
     let plan = bench.run(&["plan", "--json"]).ended(3).json();
@@ -93,6 +92,8 @@ fn plan_says_what_reconcile_then_does_and_writes_nothing() {
     assert_eq!(ops("update")[0]["issue"], "DEV-1", "{plan}");
     let created: Vec<_> = ops("create").iter().map(|step| step["after"]["description"].clone()).collect();
     assert!(created.contains(&"new".into()), "{plan}");
+    assert_eq!(ops("delete")[0]["issue"], "DEV-2", "{plan}");
+    assert_eq!(ops("delete")[0]["before"]["description"], "to go", "{plan}");
     assert!(steps.iter().all(|step| step["side"] == "b" && step["connection"] == "acme-globex"), "{plan}");
     let one = bench.run(&["plan", "--issue", "DEV-2", "--json"]).json();
     assert!(one["steps"].as_array().unwrap().iter().all(|step| step["issue"] == "DEV-2"), "{one}");
