@@ -374,7 +374,13 @@ impl Run<'_> {
             return Ok(Fate::Skipped);
         }
         let site = self.engine.site_of(self.connection, side)?;
-        let remaining = self.remaining_estimate(site, step, side).await?;
+        let remaining = match step.action {
+            Action::Delete { .. } => None,
+            _ => {
+                let issue = step.pair.strays[side].unwrap_or_else(|| self.link.issue(side));
+                self.engine.remaining_estimate(site, issue, self.lane).await?
+            }
+        };
         // The slot comes before the intent, so that little time passes between intent and call.
         self.engine.pass(site, self.lane).await?;
 
@@ -414,17 +420,6 @@ impl Run<'_> {
             }
             Err(error) => self.failed(step, side, site, row, error, root, observed).await,
         }
-    }
-
-    /// Where a site demands a remaining estimate with each write: the one that the issue has, so that it stays.
-    async fn remaining_estimate(&self, site: &Site, step: &Step, side: Side) -> Result<Option<u64>, EngineError> {
-        if matches!(step.action, Action::Delete { .. }) || !self.engine.site_state(site).await?.demands_estimate {
-            return Ok(None);
-        }
-        let issue = IssueRef::Id(step.pair.strays[side].unwrap_or_else(|| self.link.issue(side)));
-        let fields = ["timetracking".to_string(), "timeestimate".to_string()];
-        let found = self.engine.call(site, self.lane, async |client| client.issue(&issue, &fields).await).await?;
-        Ok(Some(found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0)))
     }
 
     /// The worklog at the start of the chain that a write carries on.
@@ -721,6 +716,23 @@ impl Run<'_> {
         let known = Person { other: person.other, display_name: person.display_name };
         observed.lookups.people[from].insert(person.account, known);
         Ok(changed)
+    }
+}
+
+impl Engine {
+    /// Where a site demands a remaining estimate with each write: the one that the issue has, so that it stays.
+    pub(crate) async fn remaining_estimate(
+        &self,
+        site: &Site,
+        issue: IssueId,
+        lane: Lane,
+    ) -> Result<Option<u64>, EngineError> {
+        if !self.site_state(site).await?.demands_estimate {
+            return Ok(None);
+        }
+        let fields = ["timetracking".to_string(), "timeestimate".to_string()];
+        let found = self.call(site, lane, async |client| client.issue(&IssueRef::Id(issue), &fields).await).await?;
+        Ok(Some(found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0)))
     }
 }
 

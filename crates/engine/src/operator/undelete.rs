@@ -10,8 +10,8 @@ use tandem_core::{
 use tracing::info;
 
 use crate::error::EngineError;
-use crate::options::{Connection, Engine, Site};
-use crate::ports::site::{IssueRef, Outcome};
+use crate::options::{Connection, Engine};
+use crate::ports::site::Outcome;
 use crate::ports::store::{Committed, DueKey, HistoryRow, Lane, Op};
 use crate::run::began_on;
 
@@ -110,10 +110,7 @@ impl Engine {
                 return Ok(Undeleted::Unknown { what, until });
             }
         }
-        let remaining = match self.site_state(site).await?.demands_estimate {
-            true => self.remaining_on(site, issue).await?,
-            false => None,
-        };
+        let remaining = self.remaining_estimate(site, issue, Lane::Live).await?;
         self.pass(site, Lane::Live).await?;
         let now = self.clock.now();
         let mut row = row;
@@ -139,16 +136,8 @@ impl Engine {
         }
     }
 
-    /// The estimate that the issue has, so that it stays.
-    async fn remaining_on(&self, site: &Site, issue: IssueId) -> Result<Option<u64>, EngineError> {
-        let fields = ["timetracking".to_string(), "timeestimate".to_string()];
-        let issue = IssueRef::Id(issue);
-        let found = self.call(site, Lane::Live, async |client| client.issue(&issue, &fields).await).await?;
-        Ok(Some(found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0)))
-    }
-
     /// Writes down which worklog it is, and has the link looked at. The worklog itself is like one that a person
-    /// logged: the run that sees it begins a pair of its own.
+    /// logged: the run that sees it begins a pair of its own. So this row holds its id aside, not as a pair's.
     async fn remember_back(
         &self,
         connection: &Connection,
