@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tandem_runtime::current::{CurrentError, Published};
 use tandem_runtime::lambda::{self, pass, pass::Pass};
-use tracing::warn;
+use tracing::{error, warn};
 
 /// What EventBridge sends: the Scheduler our own payload, a rule an event with it under `detail`.
 #[derive(Deserialize)]
@@ -23,7 +23,12 @@ struct Detail {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let published = lambda::start(std::env::vars()).await?;
-    run(service_fn(|event| reconcile(&published, event))).await
+    run(service_fn(async |event| {
+        reconcile(&published, event)
+            .await
+            .inspect_err(|problem| error!("Failed: {problem}"))
+    }))
+    .await
 }
 
 async fn reconcile(published: &Published, event: LambdaEvent<Schedule>) -> Result<Value, Error> {

@@ -1,18 +1,63 @@
 //! The function behind API Gateway: the same router as on one machine.
 
 use http::Uri;
-use lambda_http::{Error, Request, service_fn};
+use http_body_util::BodyExt;
+use lambda_http::lambda_runtime::{LambdaInvocation, layers::TracingLayer};
+use lambda_http::{Body, Error, Request, Response, service_fn};
+use serde_json::Value;
 use tandem_runtime::{lambda, router::router};
 use tower::ServiceExt;
+use tower::util::MapRequestLayer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let published = lambda::start(std::env::vars()).await?;
     let router = router(published);
-    lambda_http::run(service_fn(move |request| {
-        router.clone().oneshot(at_own_path(request))
-    }))
-    .await
+    let service = service_fn(move |request| {
+        let router = router.clone();
+        async move {
+            let (parts, body) = router.oneshot(at_own_path(request)).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok::<_, Error>(Response::from_parts(parts, Body::from(&body[..])))
+        }
+    });
+    lambda_http::runtime(service)
+        .layer(MapRequestLayer::new(mend))
+        .layer(TracingLayer::new())
+        .run()
+        .await
+}
+
+/// Makes an address of what a stranger sent as one.
+///
+/// `lambda_http` panics at a host or a query that is no part of an address, and a panic ends the process.
+fn mend(mut invocation: LambdaInvocation) -> LambdaInvocation {
+    if let Ok(mut event) = serde_json::from_slice::<Value>(&invocation.body) {
+        if let Some(headers) = event.get_mut("headers").and_then(Value::as_object_mut) {
+            // Nobody reads them, and API Gateway says by itself where it is.
+            headers.retain(|name, _| !["host", "x-forwarded-proto"].contains(&name.to_lowercase().as_str()));
+        }
+        if let Some(Value::String(query)) = event.get_mut("rawQueryString") {
+            *query = escaped(query);
+        }
+        invocation.body = event.to_string().into();
+    }
+    invocation
+}
+
+/// Escapes what may not stand in a query; what is escaped already stays as it is.
+fn escaped(query: &str) -> String {
+    let mut text = String::with_capacity(query.len());
+    for byte in query.bytes() {
+        match byte {
+            b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
+                text.push_str(&format!("%{byte:02X}"))
+            }
+            byte if byte.is_ascii_graphic() => text.push(char::from(byte)),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 /// Cuts what API Gateway puts before the path: the stage, or the mapping of a custom domain.
@@ -36,6 +81,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn any_query_is_made_an_address() {
+        assert_eq!(escaped("a=%20b+c&d=f%2B/?"), "a=%20b+c&d=f%2B/?");
+        assert_eq!(escaped("<\u{fc} #>"), "%3C%C3%BC%20%23%3E");
+    }
+
+    #[test]
     fn a_stage_or_a_mapping_before_the_path_does_no_harm() {
         for (uri, own) in [
             (
@@ -51,7 +102,7 @@ mod tests {
             ("/v1/healthz", "/healthz"),
             ("/other?x", "/other?x"),
         ] {
-            let request = at_own_path(http::Request::get(uri).body(lambda_http::Body::Empty).unwrap());
+            let request = at_own_path(http::Request::get(uri).body(Body::Empty).unwrap());
             assert_eq!(request.uri(), own, "{uri}");
         }
     }

@@ -12,12 +12,17 @@ use tandem_aws::dynamodb::schema::TABLE;
 use tandem_engine::ports::store::DueKey;
 use tandem_runtime::current::{CurrentError, Published};
 use tandem_runtime::lambda::{self, wake::wake};
-use tracing::warn;
+use tracing::{error, warn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let published = lambda::start(std::env::vars()).await?;
-    run(service_fn(|event| work(&published, event))).await
+    run(service_fn(async |event| {
+        work(&published, event)
+            .await
+            .inspect_err(|problem| error!("Failed: {problem}"))
+    }))
+    .await
 }
 
 async fn work(published: &Published, event: LambdaEvent<Event>) -> Result<DynamoDbEventResponse, Error> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tandem_functions_test::event;
 
 use crate::world::{World, hour};
 
@@ -13,7 +12,7 @@ async fn a_lost_stream_record_is_made_up_for_by_the_minute_schedule() {
     world.pass("sweep").await;
     world.acme().log_time("SUP-1", hour("told")).unwrap();
     for delivery in world.deliveries().await {
-        world.ask(event::delivery(&delivery)).await;
+        world.hand_over(&delivery).await;
     }
     assert!(!world.take_waking().is_empty());
     assert_eq!(world.said("globex", "DEV-1"), []);

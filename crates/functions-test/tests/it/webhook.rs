@@ -10,12 +10,15 @@ use crate::world::{World, hour};
 async fn told(world: &World) -> Delivery {
     world.acme().log_time("SUP-1", hour("Größe — ☃")).unwrap();
     loop {
-        let found = world
-            .deliveries()
-            .await
-            .into_iter()
-            .find(|delivery| delivery.url.contains("/tempo/"));
-        if let Some(delivery) = found {
+        let (mut tempo, others) = (None, world.deliveries().await);
+        for delivery in others {
+            match delivery.url.contains("/tempo/") {
+                true => tempo = Some(delivery),
+                // On this occasion Jira's is lost on its way.
+                false => world.sim.delivered(delivery.id, Some(204)),
+            }
+        }
+        if let Some(delivery) = tempo {
             return delivery;
         }
     }
@@ -75,9 +78,11 @@ async fn the_handshake_is_answered_through_api_gateway() {
 #[tokio::test]
 async fn a_webhook_is_stored_with_at_most_two_requests() {
     let world = World::new().await;
-    // The cold start reads the configuration; that is before any webhook.
-    let health = event::http("GET", "/hooks/tempo/acme?randomString=x", &[], b"", Carried::Text);
-    assert_eq!(world.ask(health).await.status, Some(200));
+    // Each function's cold start reads the configuration; that is before any webhook.
+    let handshake = event::http("GET", "/hooks/tempo/acme?randomString=x", &[], b"", Carried::Text);
+    assert_eq!(world.ask(handshake).await.status, Some(200));
+    world.wake(&[]).await;
+    world.pass("due").await;
     let mut seen = 0;
     let id = world.acme().log_time("SUP-1", hour("one")).unwrap();
     for change in 0..3 {
@@ -92,7 +97,7 @@ async fn a_webhook_is_stored_with_at_most_two_requests() {
         }
         for delivery in world.deliveries().await {
             world.table.take_requests();
-            let answer = world.ask(event::delivery(&delivery)).await;
+            let answer = world.hand_over(&delivery).await;
             assert!(matches!(answer.status, Some(202 | 204)), "{answer:?}");
             let requests = world.table.take_requests();
             assert!(requests.len() <= 2, "{}: {requests:#?}", delivery.event);
@@ -133,7 +138,7 @@ async fn a_wrong_signature_is_refused_and_stores_nothing() {
     }
     assert_eq!(world.table.take_stream(), Vec::<serde_json::Value>::new());
     assert_eq!(world.table.store().due(None).await.unwrap().0, []);
-    assert_eq!(world.ask(event::delivery(&good)).await.status, Some(202));
+    assert_eq!(world.hand_over(&good).await.status, Some(202));
     world.assert_well_behaved();
 }
 
@@ -161,11 +166,34 @@ async fn a_webhook_under_a_stage_arrives() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_or_not_json_is_refused_by_its_own_status() {
+async fn a_body_that_is_too_large_is_refused_by_its_own_status() {
     let world = World::new().await;
     let long = vec![b'x'; 256 * 1024 + 1];
     let event = event::http("POST", "/hooks/jira/acme", &[], &long, Carried::Text);
     assert_eq!(world.ask(event).await.status, Some(413));
+}
+
+#[tokio::test]
+async fn an_address_that_makes_no_sense_is_no_way_to_stop_the_function() {
+    let world = World::new().await;
+    for strange in [
+        "/hooks/tempo/acme?<script>",
+        "/hooks/tempo/a b?x",
+        "/hooks/jira/%ff",
+        "//evil.example/",
+        "/?\u{fc}",
+    ] {
+        let event = event::http("GET", strange, &[], b"", Carried::Text);
+        // It may be refused in any way; the next one finds the function as it was.
+        let _ = world.webhook.invoke(event).await;
+    }
+    let handshake = event::http("GET", "/hooks/tempo/acme?randomString=x", &[], b"", Carried::Text);
+    assert_eq!(world.ask(handshake).await.status, Some(200));
+    assert!(
+        !world.webhook.log().contains("panicked"),
+        "{}",
+        world.webhook.log()
+    );
 }
 
 #[tokio::test]
@@ -175,16 +203,16 @@ async fn a_table_that_is_away_makes_the_sender_come_again() {
     let health = event::http("GET", "/hooks/tempo/acme?randomString=x", &[], b"", Carried::Text);
     assert_eq!(world.ask(health).await.status, Some(200));
     world.table.set_down(true);
-    assert_eq!(world.ask(event::delivery(&webhook)).await.status, Some(503));
+    assert_eq!(world.hand_over(&webhook).await.status, Some(503));
     world.table.set_down(false);
-    assert_eq!(world.ask(event::delivery(&webhook)).await.status, Some(202));
+    assert_eq!(world.hand_over(&webhook).await.status, Some(202));
 }
 
 #[tokio::test]
 async fn without_a_published_configuration_webhooks_wait_outside_and_nothing_is_half_done() {
     let world = World::unpublished().await;
     let webhook = told(&world).await;
-    assert_eq!(world.ask(event::delivery(&webhook)).await.status, Some(503));
+    assert_eq!(world.hand_over(&webhook).await.status, Some(503));
     let handshake = event::http("GET", "/hooks/tempo/acme?randomString=x", &[], b"", Carried::Text);
     assert_eq!(world.ask(handshake).await.status, Some(503));
     let report = world.pass("sweep").await;
@@ -202,7 +230,7 @@ async fn without_a_published_configuration_webhooks_wait_outside_and_nothing_is_
     );
 
     world.publish().await;
-    assert_eq!(world.ask(event::delivery(&webhook)).await.status, Some(202));
+    assert_eq!(world.hand_over(&webhook).await.status, Some(202));
     world.settle().await;
     assert_eq!(world.said("globex", "DEV-1").len(), 1);
     world.assert_well_behaved();

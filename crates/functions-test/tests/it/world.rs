@@ -164,6 +164,14 @@ table = [["SUP-1", "DEV-1"]]
         panic!("no site told of anything");
     }
 
+    /// Delivers a webhook through API Gateway and tells its sender how it went.
+    pub async fn hand_over(&self, delivery: &Delivery) -> Answered {
+        let answered = self.ask(event::delivery(delivery)).await;
+        self.sim
+            .delivered_with_body(delivery.id, answered.status, &answered.body);
+        answered
+    }
+
     /// Delivers webhooks through API Gateway as the sites send them.
     pub fn deliver(&self) -> Deliverer {
         let webhook = Arc::clone(&self.webhook);
@@ -196,7 +204,12 @@ table = [["SUP-1", "DEV-1"]]
     pub async fn settle(&self) -> usize {
         let _deliverer = self.deliver();
         let (mut quiet, mut woken) = (0, 0);
+        let start = std::time::Instant::now();
         while quiet < 20 {
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "something never comes to rest"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
             let records = self.take_waking();
             quiet = if records.is_empty() && self.sim.deliveries_pending() == 0 {
