@@ -14,7 +14,8 @@ const RIGHT: &str = "right: A_KEY,B_KEY, like SUP-1,DEV-9";
 
 /// Reads a file. A first line that names the columns is left out, as are empty lines and those that begin with `#`.
 pub(crate) fn read(path: &Path) -> Result<Vec<Line>, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
     Ok(lines(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)))
 }
 
@@ -27,13 +28,19 @@ fn lines(bytes: &[u8]) -> Vec<Line> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"').trim()).collect();
+        let fields: Vec<&str> = line
+            .split(',')
+            .map(|field| field.trim().trim_matches('"').trim())
+            .collect();
         let pair = match fields.as_slice() {
             [a, b] if is_issue(a) && is_issue(b) => Ok(((*a).to_owned(), (*b).to_owned())),
             [a, b] if lines.is_empty() && !has_digit(a) && !has_digit(b) => continue,
             [a, b] => {
                 let wrong = if is_issue(a) { b } else { a };
-                Err(format!("`{}` is neither the key nor the id of an issue; {RIGHT}", crate::output::plain(wrong)))
+                Err(format!(
+                    "`{}` is neither the key nor the id of an issue; {RIGHT}",
+                    crate::output::plain(wrong)
+                ))
             }
             fields => Err(format!("{} instead of 2 columns; {RIGHT}", fields.len())),
         };
@@ -51,10 +58,14 @@ pub(crate) fn is_issue(text: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_project = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
     is_number(text)
-        || text.rsplit_once('-').is_some_and(|(project, number)| is_project(project) && is_number(number))
+        || text
+            .rsplit_once('-')
+            .is_some_and(|(project, number)| is_project(project) && is_number(number))
 }
 
 #[cfg(test)]
@@ -63,8 +74,13 @@ mod tests {
 
     #[test]
     fn a_bad_line_does_not_hold_up_the_others() {
-        let lines = lines(b"a_key,b_key\nSUP-1,DEV-9\n\n# later\nSUP-2\nSUP-3,what\n \"SUP-4\" , DEV-4\n10001,\xff-1\n");
-        let shown: Vec<(u64, bool)> = lines.iter().map(|line| (line.number, line.pair.is_ok())).collect();
+        let lines = lines(
+            b"a_key,b_key\nSUP-1,DEV-9\n\n# later\nSUP-2\nSUP-3,what\n \"SUP-4\" , DEV-4\n10001,\xff-1\n",
+        );
+        let shown: Vec<(u64, bool)> = lines
+            .iter()
+            .map(|line| (line.number, line.pair.is_ok()))
+            .collect();
         assert_eq!(shown, [(2, true), (5, false), (6, false), (7, true), (8, false)]);
     }
 }

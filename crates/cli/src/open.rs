@@ -35,7 +35,8 @@ impl Opened {
 
 /// Reads the configuration.
 pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
-    let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let variables = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     Config::load(&global.config, &ConfigEnv::from_vars(variables)).map_err(|error| match &error {
         ConfigError::Read { source, .. } => Failure::usage(format!("{error}: {source}")),
         ConfigError::Invalid { .. } => Failure::usage(error.to_string()),
@@ -66,7 +67,10 @@ pub(crate) async fn open_through(
         owner: wiring::owner(),
         observer: None,
     });
-    Ok(Opened { tandem: Arc::new(tandem), embedded })
+    Ok(Opened {
+        tandem: Arc::new(tandem),
+        embedded,
+    })
 }
 
 /// Opens the table.
@@ -79,23 +83,33 @@ async fn table(global: &Global) -> Result<(Arc<dyn Store>, Option<Embedded>), Fa
             Ok((Arc::new(DynamoStore::new(client, name, counts)), None))
         }
         (None, directory) => {
-            let embedded = Embedded::open(directory.as_deref()).await.map_err(|error| match error {
-                StoreError::Unusable(_) => Failure::usage(format!("--data: {error}")),
-                _ => error.into(),
-            })?;
+            let embedded = Embedded::open(directory.as_deref())
+                .await
+                .map_err(|error| match error {
+                    StoreError::Unusable(_) => Failure::usage(format!("--data: {error}")),
+                    _ => error.into(),
+                })?;
             Ok((Arc::new(embedded.store()), Some(embedded)))
         }
     }
 }
 
 fn aws() -> Result<AwsEnvironment, Failure> {
-    let variables = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let variables = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     AwsEnvironment::from_vars(variables).map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn secrets(config: &Config) -> Result<Secrets, Failure> {
-    let in_aws = config.sites.values().any(|site| matches!(site.secret, SecretRef::Aws(_)));
-    let manager = if in_aws { Some(aws()?.secrets_manager()) } else { None };
+    let in_aws = config
+        .sites
+        .values()
+        .any(|site| matches!(site.secret, SecretRef::Aws(_)));
+    let manager = if in_aws {
+        Some(aws()?.secrets_manager())
+    } else {
+        None
+    };
     Ok(Secrets::new(manager, |name| std::env::var(name).ok()))
 }
 
@@ -104,7 +118,9 @@ async fn check_secrets(global: &Global, config: &Config, secrets: &Secrets) -> R
     let text = std::fs::read_to_string(&global.config).unwrap_or_default();
     let mut wrong = Vec::new();
     for site in config.sites.values() {
-        let read = secrets.get(&site.name, &tandem_runtime::credentials::source(&site.secret)).await;
+        let read = secrets
+            .get(&site.name, &tandem_runtime::credentials::source(&site.secret))
+            .await;
         match read {
             Ok(_) => {}
             Err(error @ SecretError::Unreachable { .. }) => return Err(Failure::Failed(error.into())),
@@ -114,7 +130,11 @@ async fn check_secrets(global: &Global, config: &Config, secrets: &Secrets) -> R
             )),
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Failure::usage(wrong.join("\n\n"))) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::usage(wrong.join("\n\n")))
+    }
 }
 
 /// Returns `FILE:LINE: ` of a site's `secret =`, or only `FILE: ` where it is written in an unusual way.
@@ -130,9 +150,19 @@ fn secret_line(text: &str, site: &str) -> Option<usize> {
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if let Some(header) = line.strip_prefix('[') {
-            let name: String = header.split(']').next().unwrap_or_default().chars().filter(|c| !c.is_whitespace()).collect();
+            let name: String = header
+                .split(']')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .filter(|c| !c.is_whitespace())
+                .collect();
             inside = name == format!("sites.{site}") || name == format!("sites.\"{site}\"");
-        } else if inside && line.split_once('=').is_some_and(|(key, _)| key.trim() == "secret") {
+        } else if inside
+            && line
+                .split_once('=')
+                .is_some_and(|(key, _)| key.trim() == "secret")
+        {
             return Some(index + 1);
         }
     }

@@ -29,7 +29,10 @@ pub(crate) async fn links_of(engine: &Engine, name: &str) -> Result<Vec<LinkRow>
     let mut found = Vec::new();
     for connection in &engine.connections {
         let rows = links(engine, connection).await?;
-        found.extend(rows.into_iter().filter(|row| Side::BOTH.into_iter().any(|side| is(row, side, name))));
+        found.extend(
+            rows.into_iter()
+                .filter(|row| Side::BOTH.into_iter().any(|side| is(row, side, name))),
+        );
     }
     Ok(found)
 }
@@ -41,7 +44,8 @@ pub(crate) fn is(row: &LinkRow, side: Side, name: &str) -> bool {
         Side::B => &row.b_key,
     };
     let name = name.trim();
-    key.as_deref().is_some_and(|key| key.eq_ignore_ascii_case(name)) || row.key.issue(side).to_string() == name
+    key.as_deref().is_some_and(|key| key.eq_ignore_ascii_case(name))
+        || row.key.issue(side).to_string() == name
 }
 
 /// Asks each site for an issue, for names that the table does not know: an issue that has moved, or has no twin.
@@ -57,9 +61,15 @@ pub(crate) async fn ask_sites(engine: &Engine, name: &str) -> Result<BTreeSet<(S
 
 /// Asks a site for an issue.
 pub(crate) async fn ask(engine: &Engine, site: &SiteName, name: &str) -> Result<Option<JiraIssue>, Failure> {
-    let site = engine.sites.get(site).ok_or_else(|| Failure::failed(format!("site {site} is not configured")))?;
+    let site = engine
+        .sites
+        .get(site)
+        .ok_or_else(|| Failure::failed(format!("site {site} is not configured")))?;
     let asked = issue_ref(name);
-    match engine.call(site, Lane::Live, async |client| client.issue(&asked, &[]).await).await {
+    match engine
+        .call(site, Lane::Live, async |client| client.issue(&asked, &[]).await)
+        .await
+    {
         Ok(issue) => Ok(issue),
         // The one at which a name does not exist says so in various ways.
         Err(EngineError::Site { error, .. }) if error.status == Some(404) => Ok(None),
@@ -75,9 +85,12 @@ pub(crate) fn shown(row: &LinkRow) -> (String, String) {
 
 /// Shows one side of a link, when it is known.
 pub(crate) fn issue_name(rows: &[LinkRow], link: &LinkKey, side: Side, issue: IssueId) -> String {
-    let row = rows.iter().find(|row| row.key == *link && row.key.issue(side) == issue);
+    let row = rows
+        .iter()
+        .find(|row| row.key == *link && row.key.issue(side) == issue);
     let row = row.or_else(|| {
-        rows.iter().find(|row| row.key.connection == link.connection && row.key.issue(side) == issue)
+        rows.iter()
+            .find(|row| row.key.connection == link.connection && row.key.issue(side) == issue)
     });
     match row.map(shown) {
         Some((a, _)) if side == Side::A => a,

@@ -6,12 +6,18 @@ use tandem_engine::{Connection, Engine};
 use crate::ending::Failure;
 
 /// Returns the connection of that name, or all of them.
-pub(crate) fn connections<'e>(engine: &'e Engine, name: Option<&str>) -> Result<Vec<&'e Connection>, Failure> {
+pub(crate) fn connections<'e>(
+    engine: &'e Engine,
+    name: Option<&str>,
+) -> Result<Vec<&'e Connection>, Failure> {
     match name {
         None => Ok(engine.connections.iter().collect()),
         Some(name) => match engine.connection(&ConnectionName::new(name)) {
             Some(connection) => Ok(vec![connection]),
-            None => Err(Failure::usage(format!("there is no connection `{name}`; there are: {}", names(engine)))),
+            None => Err(Failure::usage(format!(
+                "there is no connection `{name}`; there are: {}",
+                names(engine)
+            ))),
         },
     }
 }
@@ -20,10 +26,18 @@ pub(crate) fn connections<'e>(engine: &'e Engine, name: Option<&str>) -> Result<
 pub(crate) fn connection<'e>(engine: &'e Engine, name: Option<&str>) -> Result<&'e Connection, Failure> {
     match connections(engine, name)?.as_slice() {
         [connection] => Ok(connection),
-        _ => Err(Failure::usage(format!("say which connection with --connection NAME; there are: {}", names(engine)))),
+        _ => Err(Failure::usage(format!(
+            "say which connection with --connection NAME; there are: {}",
+            names(engine)
+        ))),
     }
 }
 
 fn names(engine: &Engine) -> String {
-    engine.connections.iter().map(|connection| connection.name.as_str()).collect::<Vec<_>>().join(", ")
+    engine
+        .connections
+        .iter()
+        .map(|connection| connection.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -20,7 +20,11 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
 
 /// `in 3 min`
 pub(crate) fn ahead(at: Timestamp, now: Timestamp) -> String {
-    if at <= now { "now".to_owned() } else { format!("in {}", span(at.duration_since(now))) }
+    if at <= now {
+        "now".to_owned()
+    } else {
+        format!("in {}", span(at.duration_since(now)))
+    }
 }
 
 fn span(span: SignedDuration) -> String {
@@ -39,12 +43,21 @@ pub(crate) fn moment(at: Timestamp) -> String {
 
 /// One line about a worklog's content.
 pub(crate) fn content(content: &Content) -> String {
-    let time = content.start_time.map(|time| time.strftime(" %H:%M").to_string()).unwrap_or_default();
-    let mut text =
-        format!("{} {}{time} {}", content.author, content.start_date, hours(content.time_spent_secs));
+    let time = content
+        .start_time
+        .map(|time| time.strftime(" %H:%M").to_string())
+        .unwrap_or_default();
+    let mut text = format!(
+        "{} {}{time} {}",
+        content.author,
+        content.start_date,
+        hours(content.time_spent_secs)
+    );
     match content.billable_secs {
         Some(0) => text.push_str(" non-billable"),
-        Some(secs) if secs != content.time_spent_secs => text.push_str(&format!(" ({} billable)", hours(secs))),
+        Some(secs) if secs != content.time_spent_secs => {
+            text.push_str(&format!(" ({} billable)", hours(secs)))
+        }
         _ => {}
     }
     for (key, value) in &content.attributes {
@@ -58,7 +71,11 @@ pub(crate) fn content(content: &Content) -> String {
 
 /// `1 worklog`, `2 worklogs`
 pub(crate) fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +84,13 @@ mod tests {
 
     #[test]
     fn durations_are_told_as_people_say_them() {
-        for (secs, text) in [(0, "0m"), (900, "15m"), (3600, "1h"), (5400, "1h 30m"), (3661, "1h 01m 01s")] {
+        for (secs, text) in [
+            (0, "0m"),
+            (900, "15m"),
+            (3600, "1h"),
+            (5400, "1h 30m"),
+            (3661, "1h 01m 01s"),
+        ] {
             assert_eq!(hours(secs), text);
         }
     }

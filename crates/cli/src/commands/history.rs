@@ -77,7 +77,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 }
 
 fn names(engine: &Engine) -> Vec<ConnectionName> {
-    engine.connections.iter().map(|connection| connection.name.clone()).collect()
+    engine
+        .connections
+        .iter()
+        .map(|connection| connection.name.clone())
+        .collect()
 }
 
 async fn of_issue(
@@ -116,8 +120,13 @@ async fn of_issue(
 
 /// The two issues that a line is about, with their sites.
 fn places(engine: &Engine, row: &HistoryRow) -> Vec<(tandem_core::SiteName, IssueId)> {
-    let Some(connection) = engine.connection(&row.connection) else { return Vec::new() };
-    Side::BOTH.into_iter().map(|side| (connection.sites[side].clone(), row.link.issue(side))).collect()
+    let Some(connection) = engine.connection(&row.connection) else {
+        return Vec::new();
+    };
+    Side::BOTH
+        .into_iter()
+        .map(|side| (connection.sites[side].clone(), row.link.issue(side)))
+        .collect()
 }
 
 fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
@@ -147,7 +156,8 @@ fn shown(row: &HistoryRow, links: &[LinkRow]) -> String {
         row.cause,
         row.id
     );
-    let mut add = |label: &str, content: &str| text.push_str(&format!("\n    {label} {}", output::plain(content)));
+    let mut add =
+        |label: &str, content: &str| text.push_str(&format!("\n    {label} {}", output::plain(content)));
     if let Some(before) = &row.before {
         add("-", &words::content(before));
     }

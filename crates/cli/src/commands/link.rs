@@ -86,12 +86,18 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let opened = open::open(global).await?;
     let engine = opened.engine();
     if !matches!(arguments.action, Action::List) && global.data.is_none() && global.table.is_none() {
-        return Err(Failure::usage("a link is kept in the table: say which with --data DIR or --table NAME"));
+        return Err(Failure::usage(
+            "a link is kept in the table: say which with --data DIR or --table NAME",
+        ));
     }
     let name = arguments.connection.as_deref();
     match &arguments.action {
-        Action::Add { a_key, b_key } => add(global, engine, select::connection(engine, name)?, a_key, b_key).await,
-        Action::Rm { a_key, b_key } => remove(global, engine, select::connection(engine, name)?, a_key, b_key).await,
+        Action::Add { a_key, b_key } => {
+            add(global, engine, select::connection(engine, name)?, a_key, b_key).await
+        }
+        Action::Rm { a_key, b_key } => {
+            remove(global, engine, select::connection(engine, name)?, a_key, b_key).await
+        }
         Action::List => list(global, engine, name).await,
         Action::Import { file } => {
             let connection = select::connection(engine, name)?;
@@ -111,19 +117,29 @@ async fn add(
     for (side, name) in [(Side::A, a_key), (Side::B, b_key)] {
         let site = &connection.sites[side];
         let Some(issue) = resolve::ask(engine, site, name).await? else {
-            return Err(Failure::failed(format!("{site} has no issue {name}, or the service user cannot see it")));
+            return Err(Failure::failed(format!(
+                "{site} has no issue {name}, or the service user cannot see it"
+            )));
         };
         found.push(issue);
     }
-    let [a, b] = found.as_slice() else { return Err(Failure::failed("two issues were not found")) };
-    let linked = join(engine, connection, a, b).await.map_err(|refused| match refused {
-        Ok(text) => Failure::failed(text),
-        Err(failure) => failure,
-    })?;
-    engine.hint_all(vec![DueKey::Link(key(connection, a, b))], Lane::Live, false).await?;
+    let [a, b] = found.as_slice() else {
+        return Err(Failure::failed("two issues were not found"));
+    };
+    let linked = join(engine, connection, a, b)
+        .await
+        .map_err(|refused| match refused {
+            Ok(text) => Failure::failed(text),
+            Err(failure) => failure,
+        })?;
+    engine
+        .hint_all(vec![DueKey::Link(key(connection, a, b))], Lane::Live, false)
+        .await?;
     if global.json {
         let new = linked == Linked::New;
-        output::json(&serde_json::json!({ "connection": connection.name, "a_issue": a.key, "b_issue": b.key, "new": new }))?;
+        output::json(
+            &serde_json::json!({ "connection": connection.name, "a_issue": a.key, "b_issue": b.key, "new": new }),
+        )?;
     } else if linked == Linked::New {
         output::say(format!("{} and {} are twins now", a.key, b.key));
     } else {
@@ -133,7 +149,11 @@ async fn add(
 }
 
 fn key(connection: &Connection, a: &JiraIssue, b: &JiraIssue) -> LinkKey {
-    LinkKey { connection: connection.name.clone(), a: a.id, b: b.id }
+    LinkKey {
+        connection: connection.name.clone(),
+        a: a.id,
+        b: b.id,
+    }
 }
 
 /// Links two issues. `Err(Ok(_))` says why one of them cannot have this twin.
@@ -143,14 +163,27 @@ async fn join(
     a: &JiraIssue,
     b: &JiraIssue,
 ) -> Result<Linked, Result<String, Failure>> {
-    let linked = engine.link_issues(connection, a, b, "command").await.map_err(|error| Err(error.into()))?;
-    let Linked::Refused { side, existing } = linked else { return Ok(linked) };
-    let row = engine.store.link(&existing).await.map_err(|error| Err(error.into()))?;
+    let linked = engine
+        .link_issues(connection, a, b, "command")
+        .await
+        .map_err(|error| Err(error.into()))?;
+    let Linked::Refused { side, existing } = linked else {
+        return Ok(linked);
+    };
+    let row = engine
+        .store
+        .link(&existing)
+        .await
+        .map_err(|error| Err(error.into()))?;
     let (have_a, have_b) = row.map_or_else(
         || (existing.a.to_string(), existing.b.to_string()),
         |row| resolve::shown(&row),
     );
-    let (taken, twin) = if side == Side::A { (&have_a, &have_b) } else { (&have_b, &have_a) };
+    let (taken, twin) = if side == Side::A {
+        (&have_a, &have_b)
+    } else {
+        (&have_b, &have_a)
+    };
     Err(Ok(format!(
         "{} and {} cannot be twins: in {} an issue has at most one, and {taken} already has {twin} (`tandem link rm {have_a} {have_b}` lets go of it)",
         a.key, b.key, connection.name
@@ -165,7 +198,9 @@ async fn remove(
     b_key: &str,
 ) -> Result<Ending, Failure> {
     let rows = resolve::links(engine, connection).await?;
-    let named = rows.into_iter().find(|row| resolve::is(row, Side::A, a_key) && resolve::is(row, Side::B, b_key));
+    let named = rows
+        .into_iter()
+        .find(|row| resolve::is(row, Side::A, a_key) && resolve::is(row, Side::B, b_key));
     let row = match named {
         Some(row) => Some(row),
         None => by_present_key(engine, connection, a_key, b_key).await?,
@@ -182,9 +217,13 @@ async fn remove(
     };
     let (a, b) = resolve::shown(&row);
     if global.json {
-        output::json(&serde_json::json!({ "connection": connection.name, "a_issue": a, "b_issue": b, "removed": true }))?;
+        output::json(
+            &serde_json::json!({ "connection": connection.name, "a_issue": a, "b_issue": b, "removed": true }),
+        )?;
     } else {
-        output::say(format!("{a} and {b} are twins no longer; their worklogs are left as they are"));
+        output::say(format!(
+            "{a} and {b} are twins no longer; their worklogs are left as they are"
+        ));
     }
     let again = match row.found_by.as_str() {
         "table" => "the table in the configuration",
@@ -192,7 +231,9 @@ async fn remove(
         "field" => "a field in Jira",
         _ => return Ok(Ending::Done),
     };
-    output::say(format!("note: {again} still names them, so they are found again when either is looked at; take it out there too"));
+    output::say(format!(
+        "note: {again} still names them, so they are found again when either is looked at; take it out there too"
+    ));
     Ok(Ending::Done)
 }
 
@@ -237,9 +278,18 @@ async fn list(global: &Global, engine: &Engine, name: Option<&str>) -> Result<En
         let rows = links.iter().map(|link| {
             let reason = link.reason.map(|reason| reason.to_string()).unwrap_or_default();
             let name = link.connection.to_string();
-            vec![name, link.a_issue.clone(), link.b_issue.clone(), link.found_by.clone(), reason]
+            vec![
+                name,
+                link.a_issue.clone(),
+                link.b_issue.clone(),
+                link.found_by.clone(),
+                reason,
+            ]
         });
-        output::data(output::table(&["CONNECTION", "A", "B", "FOUND BY", "WAITS"], rows.collect()))?;
+        output::data(output::table(
+            &["CONNECTION", "A", "B", "FOUND BY", "WAITS"],
+            rows.collect(),
+        ))?;
     }
     Ok(Ending::Done)
 }
@@ -270,14 +320,19 @@ async fn import(
     for line in lines {
         match line.pair {
             Ok(pair) => good.push((line.number, pair)),
-            Err(message) => imported.bad.push(Bad { line: line.number, message }),
+            Err(message) => imported.bad.push(Bad {
+                line: line.number,
+                message,
+            }),
         }
     }
     for chunk in good.chunks(ASKED_AT_ONCE) {
         let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
         for side in Side::BOTH {
-            let asked: Vec<IssueRef> =
-                chunk.iter().map(|(_, (a, b))| issue_ref(if side == Side::A { a } else { b })).collect();
+            let asked: Vec<IssueRef> = chunk
+                .iter()
+                .map(|(_, (a, b))| issue_ref(if side == Side::A { a } else { b }))
+                .collect();
             found[side] = ask_all(engine, connection, side, &asked).await?;
         }
         let mut hints = Vec::new();
@@ -285,10 +340,17 @@ async fn import(
             let a = found.a.get(&a_name.to_uppercase());
             let b = found.b.get(&b_name.to_uppercase());
             let (Some(a), Some(b)) = (a, b) else {
-                let (side, name) = if a.is_none() { (Side::A, a_name) } else { (Side::B, b_name) };
+                let (side, name) = if a.is_none() {
+                    (Side::A, a_name)
+                } else {
+                    (Side::B, b_name)
+                };
                 let site = &connection.sites[side];
                 let message = format!("{site} has no issue {name}, or the service user cannot see it");
-                imported.bad.push(Bad { line: *number, message });
+                imported.bad.push(Bad {
+                    line: *number,
+                    message,
+                });
                 continue;
             };
             match join(engine, connection, a, b).await {
@@ -297,7 +359,10 @@ async fn import(
                     hints.push(DueKey::Link(key(connection, a, b)));
                 }
                 Ok(_) => imported.already += 1,
-                Err(Ok(message)) => imported.bad.push(Bad { line: *number, message }),
+                Err(Ok(message)) => imported.bad.push(Bad {
+                    line: *number,
+                    message,
+                }),
                 Err(Err(failure)) => return Err(failure),
             }
         }
@@ -329,8 +394,13 @@ async fn ask_all(
     asked: &[IssueRef],
 ) -> Result<BTreeMap<String, JiraIssue>, Failure> {
     let name = &connection.sites[side];
-    let site = engine.sites.get(name).ok_or_else(|| Failure::failed(format!("site {name} is not configured")))?;
-    let issues = engine.call(site, Lane::Live, async |client| client.issues(asked, &[]).await).await?;
+    let site = engine
+        .sites
+        .get(name)
+        .ok_or_else(|| Failure::failed(format!("site {name} is not configured")))?;
+    let issues = engine
+        .call(site, Lane::Live, async |client| client.issues(asked, &[]).await)
+        .await?;
     let mut found = BTreeMap::new();
     for issue in issues {
         found.insert(issue.id.to_string(), issue.clone());

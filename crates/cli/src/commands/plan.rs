@@ -41,7 +41,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let mut proposals = Vec::new();
     let mut failed = 0;
     for link in &links {
-        let Some(connection) = engine.connection(&link.connection) else { continue };
+        let Some(connection) = engine.connection(&link.connection) else {
+            continue;
+        };
         match engine.proposals(connection, link).await {
             Ok(more) => proposals.extend(more),
             Err(error) => {
@@ -68,7 +70,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         for step in &steps {
             output::data(shown(engine, step))?;
         }
-        output::say(format!("{}; nothing was written", words::count(steps.len(), "step")));
+        output::say(format!(
+            "{}; nothing was written",
+            words::count(steps.len(), "step")
+        ));
     } else {
         output::say("nothing would be written");
     }
@@ -94,7 +99,10 @@ async fn links(engine: &Engine, issues: &[String]) -> Result<BTreeSet<LinkKey>, 
         }
         let found = resolve::ask_sites(engine, name).await?;
         if found.is_empty() {
-            return Err(Failure::usage(format!("there is no issue `{}` on any site", output::plain(name))));
+            return Err(Failure::usage(format!(
+                "there is no issue `{}` on any site",
+                output::plain(name)
+            )));
         }
         let before = links.len();
         for (site, issue) in found {
@@ -111,7 +119,9 @@ async fn links(engine: &Engine, issues: &[String]) -> Result<BTreeSet<LinkKey>, 
 
 fn shown(engine: &Engine, step: &Step) -> String {
     let proposal = &step.proposal;
-    let site = engine.connection(&proposal.connection).map(|one| one.sites[proposal.side].to_string());
+    let site = engine
+        .connection(&proposal.connection)
+        .map(|one| one.sites[proposal.side].to_string());
     let worklog = proposal.worklog.map(|id| format!(" {id}")).unwrap_or_default();
     let mut text = format!(
         "{} on {} {}{worklog}: {}",

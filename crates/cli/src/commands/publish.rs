@@ -6,7 +6,9 @@ use crate::{open, output};
 
 pub(crate) async fn run(global: &Global) -> Result<Ending, Failure> {
     if global.table.is_none() && global.data.is_none() {
-        return Err(Failure::usage("publish needs --table NAME (or --data DIR): there is no table to put it into"));
+        return Err(Failure::usage(
+            "publish needs --table NAME (or --data DIR): there is no table to put it into",
+        ));
     }
     let opened = open::open(global).await?;
     let engine = opened.engine();

@@ -22,7 +22,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let connections = crate::select::connections(engine, arguments.connection.as_deref())?;
     let mut items = engine.queue().await?;
     if arguments.connection.is_some() {
-        items.retain(|item| connections.iter().any(|one| item.connection.as_ref() == Some(&one.name)));
+        items.retain(|item| {
+            connections
+                .iter()
+                .any(|one| item.connection.as_ref() == Some(&one.name))
+        });
     }
     if global.json {
         output::json(&items)?;
@@ -32,7 +36,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         output::data(shown(&items, engine.clock.now()))?;
         advise(&items);
     }
-    Ok(Ending::differs_if(items.iter().any(|item| matches!(item.state, ItemState::Parked | ItemState::Missing))))
+    Ok(Ending::differs_if(items.iter().any(|item| {
+        matches!(item.state, ItemState::Parked | ItemState::Missing)
+    })))
 }
 
 /// Lays the queue out for people.
@@ -46,12 +52,16 @@ pub(crate) fn shown(items: &[QueueItem], now: Timestamp) -> String {
             item.worklog.map(|id| id.to_string()).unwrap_or_default(),
             words::ago(item.since, now),
             item.attempts.to_string(),
-            item.next_attempt.map(|at| words::ahead(at, now)).unwrap_or_default(),
+            item.next_attempt
+                .map(|at| words::ahead(at, now))
+                .unwrap_or_default(),
             output::short(item.detail.as_deref().unwrap_or_default(), 100),
             item.id.to_string(),
         ]
     });
-    let header = ["STATE", "REASON", "A", "B", "WORKLOG", "SINCE", "TRIED", "NEXT", "DETAIL", "ID"];
+    let header = [
+        "STATE", "REASON", "A", "B", "WORKLOG", "SINCE", "TRIED", "NEXT", "DETAIL", "ID",
+    ];
     output::table(&header, rows.collect())
 }
 

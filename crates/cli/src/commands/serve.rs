@@ -35,9 +35,13 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", arguments.listen)))?;
     if global.data.is_none() && global.table.is_none() {
-        warn!("The table is in memory: what is waiting and the history are gone when this process ends; --data DIR keeps them");
+        warn!(
+            "The table is in memory: what is waiting and the history are gone when this process ends; --data DIR keeps them"
+        );
     }
-    let address = listener.local_addr().map_err(|error| Failure::Failed(error.into()))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::Failed(error.into()))?;
     let (stop, stopped) = watch::channel(false);
     let signals = tokio::spawn(async move {
         let name = interrupted().await;
@@ -72,7 +76,10 @@ pub(crate) async fn everything(
         }
     });
     // A run that is cut off is one that died: the next one finds out what became of its work.
-    tandem.engine.run_forever(tandem.config.engine.audit, until(stopped)).await;
+    tandem
+        .engine
+        .run_forever(tandem.config.engine.audit, until(stopped))
+        .await;
     expiry.abort();
     match tokio::time::timeout(LAST_REQUESTS, server).await {
         Ok(Ok(served)) => served.map_err(|error| Failure::Failed(error.into())),

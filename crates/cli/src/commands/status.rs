@@ -62,8 +62,13 @@ pub(crate) async fn run(global: &Global) -> Result<Ending, Failure> {
     } else {
         output::data(shown(&status, engine.clock.now()))?;
     }
-    let paused = status.sites.iter().any(|site| site.paused.is_some() || !site.missing_permissions.is_empty());
-    Ok(Ending::differs_if(paused || status.queue.parked + status.queue.missing > 0))
+    let paused = status
+        .sites
+        .iter()
+        .any(|site| site.paused.is_some() || !site.missing_permissions.is_empty());
+    Ok(Ending::differs_if(
+        paused || status.queue.parked + status.queue.missing > 0,
+    ))
 }
 
 async fn status(engine: &Engine) -> Result<Status, Failure> {
@@ -79,7 +84,11 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
             }),
             missing_permissions: state.missing_permissions,
             papertrail: state.papertrail,
-            last_sweep: engine.store.cursor(&format!("changes:{name}")).await?.map(|cursor| cursor.at),
+            last_sweep: engine
+                .store
+                .cursor(&format!("changes:{name}"))
+                .await?
+                .map(|cursor| cursor.at),
         });
     }
     let mut connections = Vec::new();
@@ -87,7 +96,11 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
         connections.push(Connection {
             name: connection.name.clone(),
             links: resolve::links(engine, connection).await?.len(),
-            last_audit: engine.store.cursor(&format!("audited:{}", connection.name)).await?.map(|cursor| cursor.at),
+            last_audit: engine
+                .store
+                .cursor(&format!("audited:{}", connection.name))
+                .await?
+                .map(|cursor| cursor.at),
         });
     }
     let mut queue = Queue::default();
@@ -102,7 +115,11 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
             *queue.reasons.entry(reason.as_str()).or_default() += 1;
         }
     }
-    Ok(Status { sites, connections, queue })
+    Ok(Status {
+        sites,
+        connections,
+        queue,
+    })
 }
 
 fn shown(status: &Status, now: Timestamp) -> String {
@@ -120,9 +137,17 @@ fn shown(status: &Status, now: Timestamp) -> String {
             Some(false) => "Jira's feed",
             None => "not known yet",
         };
-        vec![site.name.to_string(), health, age(site.last_sweep), proof.to_owned()]
+        vec![
+            site.name.to_string(),
+            health,
+            age(site.last_sweep),
+            proof.to_owned(),
+        ]
     });
-    let sites = output::table(&["SITE", "HEALTH", "LAST SWEEP", "DELETES ARE READ FROM"], sites.collect());
+    let sites = output::table(
+        &["SITE", "HEALTH", "LAST SWEEP", "DELETES ARE READ FROM"],
+        sites.collect(),
+    );
     let connections = status
         .connections
         .iter()
@@ -130,8 +155,16 @@ fn shown(status: &Status, now: Timestamp) -> String {
         .collect();
     let connections = output::table(&["CONNECTION", "LINKS", "LAST AUDIT"], connections);
     let queue = &status.queue;
-    let reasons: Vec<String> = queue.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let reasons: Vec<String> = queue
+        .reasons
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    let reasons = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", reasons.join(", "))
+    };
     format!(
         "{sites}\n\n{connections}\n\nqueue: {} due, {} running, {} parked, {} missing{reasons}",
         queue.due, queue.running, queue.parked, queue.missing

@@ -67,13 +67,19 @@ pub(crate) fn shown(engine: &Engine, verdict: &Verdict, links: &[LinkRow]) -> St
     for difference in &verdict.differences {
         text.push_str(&format!("\n\n{}", one(engine, difference, links)));
     }
-    text.push_str(&format!("\n\nnot equal: {}", words::count(verdict.differences.len(), "difference")));
+    text.push_str(&format!(
+        "\n\nnot equal: {}",
+        words::count(verdict.differences.len(), "difference")
+    ));
     text
 }
 
 fn one(engine: &Engine, difference: &Difference, links: &[LinkRow]) -> String {
     let fields = difference.fields.join(", ");
-    let reason = difference.reason.map(|reason| format!(" ({reason}: {})", reason.advice())).unwrap_or_default();
+    let reason = difference
+        .reason
+        .map(|reason| format!(" ({reason}: {})", reason.advice()))
+        .unwrap_or_default();
     let mut text = format!("{}: {}", difference.connection, difference.kind);
     if !fields.is_empty() {
         text.push_str(&format!(" in {fields}"));
@@ -81,7 +87,10 @@ fn one(engine: &Engine, difference: &Difference, links: &[LinkRow]) -> String {
     text.push_str(&reason);
     for (side, entry) in [(Side::A, &difference.a), (Side::B, &difference.b)] {
         if let Some(entry) = entry {
-            text.push_str(&format!("\n  {side} {}", line(engine, &difference.connection, side, entry, links)));
+            text.push_str(&format!(
+                "\n  {side} {}",
+                line(engine, &difference.connection, side, entry, links)
+            ));
         }
     }
     text
@@ -89,9 +98,20 @@ fn one(engine: &Engine, difference: &Difference, links: &[LinkRow]) -> String {
 
 fn line(engine: &Engine, connection: &str, side: Side, entry: &Entry, links: &[LinkRow]) -> String {
     let name = tandem_core::ConnectionName::new(connection);
-    let site = engine.connection(&name).map(|one| one.sites[side].to_string()).unwrap_or_default();
+    let site = engine
+        .connection(&name)
+        .map(|one| one.sites[side].to_string())
+        .unwrap_or_default();
     // Any link of the issue will do for its name.
-    let nowhere = LinkKey { connection: name, a: entry.issue, b: entry.issue };
+    let nowhere = LinkKey {
+        connection: name,
+        a: entry.issue,
+        b: entry.issue,
+    };
     let issue = resolve::issue_name(links, &nowhere, side, entry.issue);
-    output::plain(&format!("{site} {issue} {}: {}", entry.worklog, words::content(&entry.content)))
+    output::plain(&format!(
+        "{site} {issue} {}: {}",
+        entry.worklog,
+        words::content(&entry.content)
+    ))
 }

@@ -5,24 +5,56 @@ use crate::bench::{Bench, hour};
 #[test]
 fn links_are_made_shown_refused_and_removed() {
     let bench = Bench::new();
-    bench.acme().log_time("SUP-3", hour("ann", "waits for a twin")).unwrap();
+    bench
+        .acme()
+        .log_time("SUP-3", hour("ann", "waits for a twin"))
+        .unwrap();
     bench.reconcile();
     bench.run(&["link", "add", "sup-3", "DEV-3"]).ended(0);
-    bench.run(&["link", "add", "SUP-3", "DEV-3"]).ended(0).says("already");
-    bench.run(&["link", "add", "SUP-3", "DEV-4"]).ended(1).says("SUP-3 already has DEV-3");
-    bench.run(&["link", "add", "SUP-4", "DEV-3"]).ended(1).says("DEV-3 already has SUP-3");
-    bench.run(&["link", "add", "SUP-4", "DEV-99"]).ended(1).says("globex has no issue DEV-99");
-    bench.run(&["link", "add", "SUP-4", "DEV-4", "--connection", "nobody"]).ended(2).says("acme-globex");
+    bench
+        .run(&["link", "add", "SUP-3", "DEV-3"])
+        .ended(0)
+        .says("already");
+    bench
+        .run(&["link", "add", "SUP-3", "DEV-4"])
+        .ended(1)
+        .says("SUP-3 already has DEV-3");
+    bench
+        .run(&["link", "add", "SUP-4", "DEV-3"])
+        .ended(1)
+        .says("DEV-3 already has SUP-3");
+    bench
+        .run(&["link", "add", "SUP-4", "DEV-99"])
+        .ended(1)
+        .says("globex has no issue DEV-99");
+    bench
+        .run(&["link", "add", "SUP-4", "DEV-4", "--connection", "nobody"])
+        .ended(2)
+        .says("acme-globex");
 
     let links = bench.run(&["link", "list", "--json"]).ended(0).json();
-    let names: Vec<_> = links.as_array().unwrap().iter().map(|link| link["a_issue"].as_str().unwrap()).collect();
+    let names: Vec<_> = links
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|link| link["a_issue"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["SUP-1", "SUP-2", "SUP-3"]);
     assert_eq!(links[2]["found_by"], "command");
 
     bench.reconcile();
-    assert!(bench.alike("SUP-3", "DEV-3", 1), "adding a link left its worklogs where they were");
-    bench.run(&["link", "rm", "SUP-3", "DEV-3"]).ended(0).says("left as they are");
-    bench.run(&["link", "rm", "SUP-3", "DEV-3"]).ended(1).says("not twins");
+    assert!(
+        bench.alike("SUP-3", "DEV-3", 1),
+        "adding a link left its worklogs where they were"
+    );
+    bench
+        .run(&["link", "rm", "SUP-3", "DEV-3"])
+        .ended(0)
+        .says("left as they are");
+    bench
+        .run(&["link", "rm", "SUP-3", "DEV-3"])
+        .ended(1)
+        .says("not twins");
     bench.acme().log_time("SUP-3", hour("ann", "stays here")).unwrap();
     bench.reconcile();
     assert_eq!(bench.said("globex", "DEV-3").len(), 1);
@@ -32,12 +64,19 @@ fn links_are_made_shown_refused_and_removed() {
 fn a_bad_line_of_an_import_is_told_and_the_good_ones_are_kept() {
     let bench = Bench::new();
     let file = bench.path("links.csv");
-    std::fs::write(&file, "a,b\nSUP-3,DEV-3\nSUP-4\nSUP-4,DEV-99\nSUP-1,DEV-4\nSUP-4,DEV-4\n").unwrap();
+    std::fs::write(
+        &file,
+        "a,b\nSUP-3,DEV-3\nSUP-4\nSUP-4,DEV-99\nSUP-1,DEV-4\nSUP-4,DEV-4\n",
+    )
+    .unwrap();
     bench.reconcile();
     let file = file.to_str().unwrap();
     let ran = bench.run(&["link", "import", file]).ended(3);
-    let ran = ran.says("links.csv:3: 1 instead of 2 columns").says("links.csv:4: globex has no issue DEV-99");
-    ran.says("links.csv:5: SUP-1 and DEV-4 cannot be twins").says("2 links made");
+    let ran = ran
+        .says("links.csv:3: 1 instead of 2 columns")
+        .says("links.csv:4: globex has no issue DEV-99");
+    ran.says("links.csv:5: SUP-1 and DEV-4 cannot be twins")
+        .says("2 links made");
     let links = bench.run(&["link", "list", "--json"]).json();
     assert_eq!(links.as_array().unwrap().len(), 4);
     std::fs::write(file, "SUP-3,DEV-3\n").unwrap();
@@ -48,8 +87,14 @@ fn a_bad_line_of_an_import_is_told_and_the_good_ones_are_kept() {
 #[test]
 fn deletes_beyond_the_brake_wait_for_a_person_and_not_for_a_retry() {
     let bench = Bench::with("[connections.policy]\nmass_delete = { max = 2, within = \"1h\" }");
-    let ids: Vec<u64> =
-        (0..4).map(|n| bench.acme().log_time("SUP-1", hour("ann", &format!("old {n}"))).unwrap()).collect();
+    let ids: Vec<u64> = (0..4)
+        .map(|n| {
+            bench
+                .acme()
+                .log_time("SUP-1", hour("ann", &format!("old {n}")))
+                .unwrap()
+        })
+        .collect();
     bench.reconcile();
     for id in ids {
         bench.acme().delete(id).unwrap();
@@ -57,10 +102,21 @@ fn deletes_beyond_the_brake_wait_for_a_person_and_not_for_a_retry() {
     bench.run(&["reconcile"]).ended(3);
     assert_eq!(bench.said("globex", "DEV-1").len(), 4);
     let queue = bench.run(&["queue", "--json"]).ended(3).json();
-    assert!(queue.as_array().unwrap().iter().all(|item| item["reason"] == "mass-delete"), "{queue}");
+    assert!(
+        queue
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|item| item["reason"] == "mass-delete"),
+        "{queue}"
+    );
     bench.run(&["retry"]).ended(0);
     bench.run(&["reconcile"]).ended(3);
-    assert_eq!(bench.said("globex", "DEV-1").len(), 4, "a retry let deletes through the brake");
+    assert_eq!(
+        bench.said("globex", "DEV-1").len(),
+        4,
+        "a retry let deletes through the brake"
+    );
 
     let released = bench.run(&["release", "mass-delete", "--json"]).ended(0).json();
     assert_eq!(released["released"], 4);
@@ -72,14 +128,25 @@ fn deletes_beyond_the_brake_wait_for_a_person_and_not_for_a_retry() {
 #[test]
 fn a_deleted_worklog_comes_back_on_both_sides_once() {
     let bench = Bench::new();
-    let id = bench.acme().log_time("SUP-1", hour("ann", "precious").billable(0)).unwrap();
+    let id = bench
+        .acme()
+        .log_time("SUP-1", hour("ann", "precious").billable(0))
+        .unwrap();
     bench.reconcile();
-    let created = bench.run(&["history", "SUP-1", "--json"]).json()[0]["id"].as_str().unwrap().to_owned();
+    let created = bench.run(&["history", "SUP-1", "--json"]).json()[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     bench.acme().delete(id).unwrap();
     bench.reconcile();
     assert!(bench.alike("SUP-1", "DEV-1", 0));
     let lines = bench.run(&["history", "SUP-1", "--json"]).json();
-    let delete = lines.as_array().unwrap().iter().find(|line| line["op"] == "delete").unwrap();
+    let delete = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|line| line["op"] == "delete")
+        .unwrap();
     let delete = delete["id"].as_str().unwrap();
 
     bench.run(&["undelete", &created]).ended(2);
@@ -102,11 +169,21 @@ fn an_undelete_whose_answer_was_lost_makes_no_second_worklog() {
     bench.acme().delete(id).unwrap();
     bench.reconcile();
     let lines = bench.run(&["history", "SUP-1", "--json"]).json();
-    let delete = lines.as_array().unwrap().iter().find(|line| line["op"] == "delete").unwrap();
+    let delete = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|line| line["op"] == "delete")
+        .unwrap();
     let delete = delete["id"].as_str().unwrap();
     let lost = tandem_sim::Fault::LostAfter(tandem_sim::FaultOutcome::Status(504));
-    bench.acme().fail_next(tandem_sim::Matcher::tempo("POST", "/4/worklogs"), lost);
-    bench.run(&["undelete", delete]).ended(1).says("it looks before it makes one");
+    bench
+        .acme()
+        .fail_next(tandem_sim::Matcher::tempo("POST", "/4/worklogs"), lost);
+    bench
+        .run(&["undelete", delete])
+        .ended(1)
+        .says("it looks before it makes one");
     bench.run(&["undelete", delete]).ended(0);
     bench.reconcile();
     assert!(bench.alike("SUP-1", "DEV-1", 1));

@@ -47,43 +47,93 @@ fn a_good_configuration_with_its_secrets_is_taken() {
 fn each_mistake_in_the_configuration_is_told_with_its_line_and_remedy() {
     for (wrong, instead, place, says) in [
         ("name = \"acme-globex\"", "name = ", "tandem.toml:10:", "right:"),
-        ("a = \"acme\"", "a = \"acmee\"", "tandem.toml:11:", "did you mean `acme`?"),
+        (
+            "a = \"acme\"",
+            "a = \"acmee\"",
+            "tandem.toml:11:",
+            "did you mean `acme`?",
+        ),
         ("a = \"acme\"", "a = 7", "tandem.toml:11:", "right:"),
-        ("b = \"globex\"", "b = \"globex\"\ncolour = \"red\"", "tandem.toml:13:", "colour"),
-        ("jira = \"https://acme.atlassian.net\"", "jira = \"https://evil.example\"", "tandem.toml:2:", "right:"),
-        ("jira = \"https://acme.atlassian.net\"", "jira = \"http://127.0.0.1:1\"", "tandem.toml:2:", "TANDEM_ALLOW_LOOPBACK=1"),
-        ("secret = \"env:TANDEM_TEST_ACME\"", "secret = \"hush-hush\"", "tandem.toml:3:", "aws:ID | env:NAME | file:PATH"),
-        ("b = \"globex\"", "b = \"globex\"\nsince = \"yesterday\"", "tandem.toml:13:", "right:"),
+        (
+            "b = \"globex\"",
+            "b = \"globex\"\ncolour = \"red\"",
+            "tandem.toml:13:",
+            "colour",
+        ),
+        (
+            "jira = \"https://acme.atlassian.net\"",
+            "jira = \"https://evil.example\"",
+            "tandem.toml:2:",
+            "right:",
+        ),
+        (
+            "jira = \"https://acme.atlassian.net\"",
+            "jira = \"http://127.0.0.1:1\"",
+            "tandem.toml:2:",
+            "TANDEM_ALLOW_LOOPBACK=1",
+        ),
+        (
+            "secret = \"env:TANDEM_TEST_ACME\"",
+            "secret = \"hush-hush\"",
+            "tandem.toml:3:",
+            "aws:ID | env:NAME | file:PATH",
+        ),
+        (
+            "b = \"globex\"",
+            "b = \"globex\"\nsince = \"yesterday\"",
+            "tandem.toml:13:",
+            "right:",
+        ),
     ] {
         let text = GOOD.replace(wrong, instead);
         assert_ne!(text, GOOD);
-        queue(&text, Some(SECRET), Some(SECRET)).ended(2).says(place).says(says);
+        queue(&text, Some(SECRET), Some(SECRET))
+            .ended(2)
+            .says(place)
+            .says(says);
     }
 }
 
 #[test]
 fn a_configuration_that_is_not_there_is_told_by_its_name() {
     let directory = TempDir::new().unwrap();
-    run(tandem().arg("status").current_dir(directory.path())).ended(2).says("tandem.toml").says("--config");
+    run(tandem().arg("status").current_dir(directory.path()))
+        .ended(2)
+        .says("tandem.toml")
+        .says("--config");
     let other = directory.path().join("other.toml");
-    run(tandem().arg("status").env("TANDEM_CONFIG", &other)).ended(2).says("other.toml");
+    run(tandem().arg("status").env("TANDEM_CONFIG", &other))
+        .ended(2)
+        .says("other.toml");
 }
 
 #[test]
 fn a_secret_that_is_not_there_is_told_with_site_place_and_line() {
     let ran = queue(GOOD, Some(SECRET), None).ended(2);
-    ran.says("tandem.toml:7:").says("globex").says("env:TANDEM_TEST_GLOBEX").says("tempo_token");
+    ran.says("tandem.toml:7:")
+        .says("globex")
+        .says("env:TANDEM_TEST_GLOBEX")
+        .says("tempo_token");
 }
 
 #[test]
 fn a_secret_that_is_not_json_is_told_without_being_shown() {
-    queue(GOOD, Some("hush hush"), Some(SECRET)).ended(2).says("tandem.toml:3:").says("acme").says("not JSON");
-    queue(GOOD, Some(r#"{"jira_email":"hush"}"#), Some(SECRET)).ended(2).says("tempo_token");
+    queue(GOOD, Some("hush hush"), Some(SECRET))
+        .ended(2)
+        .says("tandem.toml:3:")
+        .says("acme")
+        .says("not JSON");
+    queue(GOOD, Some(r#"{"jira_email":"hush"}"#), Some(SECRET))
+        .ended(2)
+        .says("tempo_token");
 }
 
 #[test]
 fn both_missing_secrets_are_told_at_once() {
-    queue(GOOD, None, None).ended(2).says("tandem.toml:3:").says("tandem.toml:7:");
+    queue(GOOD, None, None)
+        .ended(2)
+        .says("tandem.toml:3:")
+        .says("tandem.toml:7:");
 }
 
 #[test]
@@ -115,22 +165,44 @@ fn wrong_usage_ends_with_two() {
     ] {
         let ran = bench.run(arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
-        assert!(!ran.err.is_empty() && ran.out.is_empty(), "{arguments:?}: {ran:?}");
+        assert!(
+            !ran.err.is_empty() && ran.out.is_empty(),
+            "{arguments:?}: {ran:?}"
+        );
     }
     run(bench.command(&["queue"]).args(["--table", "tandem"])).ended(2);
-    run(bench.command(&["queue"]).env("TANDEM_LOG", "=loud=")).ended(2).says("TANDEM_LOG");
+    run(bench.command(&["queue"]).env("TANDEM_LOG", "=loud="))
+        .ended(2)
+        .says("TANDEM_LOG");
     let file = bench.path("acme.json");
-    run(bench.without_data(&["queue", "--data"]).arg(file)).ended(2).says("--data");
-    run(&mut bench.without_data(&["link", "add", "SUP-3", "DEV-3"])).ended(2).says("--data DIR");
-    run(&mut bench.without_data(&["publish"])).ended(2).says("--table NAME");
+    run(bench.without_data(&["queue", "--data"]).arg(file))
+        .ended(2)
+        .says("--data");
+    run(&mut bench.without_data(&["link", "add", "SUP-3", "DEV-3"]))
+        .ended(2)
+        .says("--data DIR");
+    run(&mut bench.without_data(&["publish"]))
+        .ended(2)
+        .says("--table NAME");
 }
 
 #[test]
 fn help_is_no_failure_and_names_every_command() {
     let ran = run(tandem().arg("--help")).ended(0);
     for command in [
-        "demo", "serve", "reconcile", "plan", "verify", "queue", "history", "status", "retry", "release", "undelete",
-        "link", "publish",
+        "demo",
+        "serve",
+        "reconcile",
+        "plan",
+        "verify",
+        "queue",
+        "history",
+        "status",
+        "retry",
+        "release",
+        "undelete",
+        "link",
+        "publish",
     ] {
         assert!(ran.out.contains(command), "{command}: {ran:?}");
         run(tandem().args([command, "--help"])).ended(0);

@@ -122,7 +122,13 @@ impl Bench {
         let deliverer = sim.spawn_deliverer();
         drop(guard);
         let directory = TempDir::new().unwrap();
-        let bench = Self { sim, directory, _running: running, _deliverer: deliverer, runtime };
+        let bench = Self {
+            sim,
+            directory,
+            _running: running,
+            _deliverer: deliverer,
+            runtime,
+        };
         let text = bench.config(extra);
         std::fs::write(bench.path("tandem.toml"), text).unwrap();
         for site in ["acme", "globex"] {
@@ -172,7 +178,11 @@ impl Bench {
 
     pub fn without_data(&self, arguments: &[&str]) -> Command {
         let mut command = tandem();
-        command.args(arguments).arg("--config").arg(self.path("tandem.toml")).env("TANDEM_ALLOW_LOOPBACK", "1");
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("tandem.toml"))
+            .env("TANDEM_ALLOW_LOOPBACK", "1");
         command
     }
 
@@ -233,9 +243,18 @@ impl Bench {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.strip_prefix("tandem listening on ").unwrap_or_else(|| panic!("{line:?}")).trim().to_owned();
-        assert!(url.starts_with("http://127.0.0.1:") && !url.ends_with(":0"), "{url}");
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .strip_prefix("tandem listening on ")
+            .unwrap_or_else(|| panic!("{line:?}"))
+            .trim()
+            .to_owned();
+        assert!(
+            url.starts_with("http://127.0.0.1:") && !url.ends_with(":0"),
+            "{url}"
+        );
         Serving { child, url }
     }
 }
@@ -261,7 +280,13 @@ impl Serving {
     /// Asks it to stop and returns its exit code.
     pub fn stop(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -5,17 +5,29 @@ use crate::bench::{Bench, hour};
 #[test]
 fn queue_shows_what_is_parked_with_its_reason_and_what_to_do() {
     let bench = Bench::new();
-    let id = bench.acme().log_time("SUP-1", hour("zoe", "by somebody that globex does not know")).unwrap();
+    let id = bench
+        .acme()
+        .log_time("SUP-1", hour("zoe", "by somebody that globex does not know"))
+        .unwrap();
     bench.acme().log_time("SUP-1", hour("ann", "fine")).unwrap();
     bench.run(&["reconcile"]).ended(3).says("tandem queue");
-    assert_eq!(bench.said("globex", "DEV-1").len(), 1, "one bad worklog holds up the other");
+    assert_eq!(
+        bench.said("globex", "DEV-1").len(),
+        1,
+        "one bad worklog holds up the other"
+    );
 
     let queue = bench.run(&["queue", "--json"]).ended(3).json();
-    let [item] = queue.as_array().unwrap().as_slice() else { panic!("{queue}") };
+    let [item] = queue.as_array().unwrap().as_slice() else {
+        panic!("{queue}")
+    };
     assert_eq!(item["state"], "parked");
     assert_eq!(item["reason"], "author-unmapped");
     assert_eq!(item["connection"], "acme-globex");
-    assert_eq!((&item["a_issue"], &item["b_issue"]), (&"SUP-1".into(), &"DEV-1".into()));
+    assert_eq!(
+        (&item["a_issue"], &item["b_issue"]),
+        (&"SUP-1".into(), &"DEV-1".into())
+    );
     assert_eq!(item["worklog"], id);
     for field in ["id", "detail", "since", "next_attempt"] {
         assert!(item[field].is_string(), "{field}: {item}");
@@ -31,12 +43,20 @@ fn queue_shows_what_is_parked_with_its_reason_and_what_to_do() {
     assert_eq!(status["connections"][0]["links"], 2);
 
     // It goes on once the person is there and it is tried again.
-    bench.globex().put_user(tandem_sim::UserSpec::new("zoe", "Zoe Zimmer"));
+    bench
+        .globex()
+        .put_user(tandem_sim::UserSpec::new("zoe", "Zoe Zimmer"));
     bench.run(&["retry", item["id"].as_str().unwrap()]).ended(0);
     bench.reconcile();
     assert!(bench.alike("SUP-1", "DEV-1", 2));
-    assert_eq!(bench.run(&["queue", "--json"]).ended(0).json(), serde_json::json!([]));
-    bench.run(&["retry", item["id"].as_str().unwrap()]).ended(2).says("not in the queue");
+    assert_eq!(
+        bench.run(&["queue", "--json"]).ended(0).json(),
+        serde_json::json!([])
+    );
+    bench
+        .run(&["retry", item["id"].as_str().unwrap()])
+        .ended(2)
+        .says("not in the queue");
     bench.run(&["retry"]).ended(0);
 }
 
@@ -45,7 +65,10 @@ fn history_tells_each_write_with_its_cause_and_both_contents() {
     let bench = Bench::new();
     let id = bench.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
     bench.reconcile();
-    bench.acme().edit(id, |worklog| worklog.description = Some("second".into())).unwrap();
+    bench
+        .acme()
+        .edit(id, |worklog| worklog.description = Some("second".into()))
+        .unwrap();
     bench.reconcile();
     bench.acme().delete(id).unwrap();
     bench.reconcile();
@@ -53,13 +76,21 @@ fn history_tells_each_write_with_its_cause_and_both_contents() {
     bench.reconcile();
 
     let all = bench.run(&["history", "--json"]).ended(0).json();
-    let ops: Vec<_> = all.as_array().unwrap().iter().map(|line| line["op"].as_str().unwrap().to_owned()).collect();
+    let ops: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["op"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(ops, ["create", "update", "delete", "create"]);
     for name in ["SUP-1", "sup-1", "DEV-1"] {
         let lines = bench.run(&["history", name, "--json"]).ended(0).json();
         assert_eq!(lines.as_array().unwrap().len(), 3, "{name}: {lines}");
         let update = &lines[1];
-        assert_eq!((&update["side"], &update["issue"]), (&"b".into(), &"DEV-1".into()));
+        assert_eq!(
+            (&update["side"], &update["issue"]),
+            (&"b".into(), &"DEV-1".into())
+        );
         assert_eq!(update["before"]["description"], "first");
         assert_eq!(update["after"]["description"], "second");
         assert_eq!(update["before"]["start_time"], "13:30:00");
@@ -69,7 +100,10 @@ fn history_tells_each_write_with_its_cause_and_both_contents() {
     let text = bench.run(&["history"]).ended(0);
     assert!(text.out.contains("second"), "{text:?}");
     // An issue that is there and has no twin has no history.
-    assert_eq!(bench.run(&["history", "SUP-4", "--json"]).ended(0).json(), serde_json::json!([]));
+    assert_eq!(
+        bench.run(&["history", "SUP-4", "--json"]).ended(0).json(),
+        serde_json::json!([])
+    );
 }
 
 #[test]
@@ -79,10 +113,17 @@ fn plan_says_what_reconcile_then_does_and_writes_nothing() {
     let kept = bench.acme().log_time("SUP-1", hour("ann", "to change")).unwrap();
     bench.reconcile();
     bench.acme().delete(gone).unwrap();
-    bench.acme().edit(kept, |worklog| worklog.time_spent_secs = 900).unwrap();
+    bench
+        .acme()
+        .edit(kept, |worklog| worklog.time_spent_secs = 900)
+        .unwrap();
     bench.acme().log_time("SUP-1", hour("bob", "new")).unwrap();
     bench.acme().log_time("SUP-1", hour("zoe", "unknown")).unwrap();
-    let before = (bench.sim.worklogs("globex"), bench.run(&["history", "--json"]).out, bench.run(&["queue", "--json"]).out);
+    let before = (
+        bench.sim.worklogs("globex"),
+        bench.run(&["history", "--json"]).out,
+        bench.run(&["queue", "--json"]).out,
+    );
 
     let plan = bench.run(&["plan", "--json"]).ended(3).json();
     let steps = plan["steps"].as_array().unwrap();
@@ -90,20 +131,42 @@ fn plan_says_what_reconcile_then_does_and_writes_nothing() {
     assert_eq!(ops("update")[0]["after"]["time_spent_secs"], 900, "{plan}");
     assert_eq!(ops("update")[0]["before"]["time_spent_secs"], 3600, "{plan}");
     assert_eq!(ops("update")[0]["issue"], "DEV-1", "{plan}");
-    let created: Vec<_> = ops("create").iter().map(|step| step["after"]["description"].clone()).collect();
+    let created: Vec<_> = ops("create")
+        .iter()
+        .map(|step| step["after"]["description"].clone())
+        .collect();
     assert!(created.contains(&"new".into()), "{plan}");
     assert_eq!(ops("delete")[0]["issue"], "DEV-2", "{plan}");
     assert_eq!(ops("delete")[0]["before"]["description"], "to go", "{plan}");
-    assert!(steps.iter().all(|step| step["side"] == "b" && step["connection"] == "acme-globex"), "{plan}");
+    assert!(
+        steps
+            .iter()
+            .all(|step| step["side"] == "b" && step["connection"] == "acme-globex"),
+        "{plan}"
+    );
     let one = bench.run(&["plan", "--issue", "DEV-2", "--json"]).json();
-    assert!(one["steps"].as_array().unwrap().iter().all(|step| step["issue"] == "DEV-2"), "{one}");
+    assert!(
+        one["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|step| step["issue"] == "DEV-2"),
+        "{one}"
+    );
 
-    let after = (bench.sim.worklogs("globex"), bench.run(&["history", "--json"]).out, bench.run(&["queue", "--json"]).out);
+    let after = (
+        bench.sim.worklogs("globex"),
+        bench.run(&["history", "--json"]).out,
+        bench.run(&["queue", "--json"]).out,
+    );
     assert_eq!(before, after, "planning changed something");
 
     bench.run(&["reconcile"]).ended(3);
     let rest = bench.run(&["plan"]);
-    assert!(!rest.out.contains("create") || rest.out.contains("unknown"), "{rest:?}");
+    assert!(
+        !rest.out.contains("create") || rest.out.contains("unknown"),
+        "{rest:?}"
+    );
 }
 
 #[test]
@@ -112,9 +175,16 @@ fn plan_shows_a_first_run_on_an_empty_table() {
     bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
     bench.globex().log_time("DEV-1", hour("ann", "one")).unwrap();
     bench.globex().log_time("DEV-2", hour("bob", "two")).unwrap();
-    let plan = crate::bench::run(&mut bench.without_data(&["plan", "--json"])).ended(3).json();
-    let [step] = plan["steps"].as_array().unwrap().as_slice() else { panic!("{plan}") };
-    assert_eq!((&step["op"], &step["side"], &step["issue"]), (&"create".into(), &"a".into(), &"SUP-2".into()));
+    let plan = crate::bench::run(&mut bench.without_data(&["plan", "--json"]))
+        .ended(3)
+        .json();
+    let [step] = plan["steps"].as_array().unwrap().as_slice() else {
+        panic!("{plan}")
+    };
+    assert_eq!(
+        (&step["op"], &step["side"], &step["issue"]),
+        (&"create".into(), &"a".into(), &"SUP-2".into())
+    );
     assert!(step["worklog"].is_null() && step["before"].is_null());
     assert!(!bench.data().exists());
 }

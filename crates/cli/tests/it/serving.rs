@@ -8,14 +8,31 @@ use crate::bench::{Bench, hour, wait};
 fn serve_carries_every_kind_of_change_in_both_directions() {
     let bench = Bench::new();
     let serving = bench.serve();
-    let from_a = bench.acme().log_time("SUP-1", hour("ann", "from acme").billable(0)).unwrap();
-    let from_b = bench.globex().log_time("DEV-1", hour("bob", "from globex")).unwrap();
+    let from_a = bench
+        .acme()
+        .log_time("SUP-1", hour("ann", "from acme").billable(0))
+        .unwrap();
+    let from_b = bench
+        .globex()
+        .log_time("DEV-1", hour("bob", "from globex"))
+        .unwrap();
     wait("both cross", || bench.alike("SUP-1", "DEV-1", 2));
     let there = bench.said("globex", "DEV-1");
-    assert!(there.contains(&("from acme".into(), 3600, 0, "2026-03-02 13:30:00".into())), "{there:?}");
+    assert!(
+        there.contains(&("from acme".into(), 3600, 0, "2026-03-02 13:30:00".into())),
+        "{there:?}"
+    );
 
-    bench.acme().edit(from_a, |worklog| worklog.time_spent_secs = 1800).unwrap();
-    bench.globex().edit(from_b, |worklog| worklog.description = Some("edited on globex".into())).unwrap();
+    bench
+        .acme()
+        .edit(from_a, |worklog| worklog.time_spent_secs = 1800)
+        .unwrap();
+    bench
+        .globex()
+        .edit(from_b, |worklog| {
+            worklog.description = Some("edited on globex".into())
+        })
+        .unwrap();
     wait("edits cross", || {
         let said = bench.said("acme", "SUP-1");
         bench.alike("SUP-1", "DEV-1", 2)
@@ -24,11 +41,15 @@ fn serve_carries_every_kind_of_change_in_both_directions() {
     });
 
     bench.acme().move_to_issue(from_a, "SUP-2").unwrap();
-    wait("the move crosses", || bench.alike("SUP-1", "DEV-1", 1) && bench.alike("SUP-2", "DEV-2", 1));
+    wait("the move crosses", || {
+        bench.alike("SUP-1", "DEV-1", 1) && bench.alike("SUP-2", "DEV-2", 1)
+    });
 
     bench.globex().delete(from_b).unwrap();
     bench.acme().delete(from_a).unwrap();
-    wait("deletes cross", || bench.alike("SUP-1", "DEV-1", 0) && bench.alike("SUP-2", "DEV-2", 0));
+    wait("deletes cross", || {
+        bench.alike("SUP-1", "DEV-1", 0) && bench.alike("SUP-2", "DEV-2", 0)
+    });
 
     bench.run(&["verify"]).ended(0);
     assert_eq!(serving.stop(), Some(0));
@@ -38,7 +59,10 @@ fn serve_carries_every_kind_of_change_in_both_directions() {
 fn reconcile_alone_brings_both_sides_together_and_verify_sees_it() {
     let bench = Bench::new();
     let from_a = bench.acme().log_time("SUP-1", hour("ann", "from acme")).unwrap();
-    bench.globex().log_time("DEV-2", hour("bob", "from globex")).unwrap();
+    bench
+        .globex()
+        .log_time("DEV-2", hour("bob", "from globex"))
+        .unwrap();
     let differs = bench.run(&["verify", "--json"]).ended(3).json();
     assert_eq!(differs["equal"], false);
     assert_eq!(differs["differences"].as_array().unwrap().len(), 2);
@@ -58,7 +82,10 @@ fn reconcile_alone_brings_both_sides_together_and_verify_sees_it() {
     bench.acme().delete(from_a).unwrap();
     bench.reconcile();
     assert!(bench.alike("SUP-1", "DEV-1", 0));
-    let report = bench.run(&["reconcile", "--pass", "audit", "--json"]).ended(0).json();
+    let report = bench
+        .run(&["reconcile", "--pass", "audit", "--json"])
+        .ended(0)
+        .json();
     assert_eq!(report["written"], 0, "{report}");
     bench.run(&["reconcile", "--pass", "due"]).ended(0);
     bench.run(&["reconcile", "--pass", "sweep"]).ended(0);
@@ -73,7 +100,13 @@ fn reconcile_fails_when_a_site_cannot_be_read_and_says_so() {
     bench.run(&["status"]).ended(3);
     let status = bench.run(&["status", "--json"]).ended(3).json();
     assert!(status["sites"][0]["paused"].is_null(), "{status}");
-    assert!(status["sites"][1]["paused"]["detail"].as_str().unwrap().contains("401"), "{status}");
+    assert!(
+        status["sites"][1]["paused"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("401"),
+        "{status}"
+    );
 }
 
 #[test]
@@ -82,7 +115,12 @@ fn commands_work_on_a_directory_that_serve_uses() {
     let serving = bench.serve();
     let mut ids = BTreeSet::new();
     for round in 0..6 {
-        ids.insert(bench.acme().log_time("SUP-1", hour("ann", &format!("round {round}"))).unwrap());
+        ids.insert(
+            bench
+                .acme()
+                .log_time("SUP-1", hour("ann", &format!("round {round}")))
+                .unwrap(),
+        );
         bench.run(&["queue"]).ended(0);
         bench.run(&["history"]).ended(0);
         // Both do the same work at the same time, on the same table.
@@ -91,7 +129,12 @@ fn commands_work_on_a_directory_that_serve_uses() {
     wait("all cross", || bench.alike("SUP-1", "DEV-1", ids.len()));
     bench.run(&["verify"]).ended(0);
     let created = bench.run(&["history", "SUP-1", "--json"]).ended(0).json();
-    let created = created.as_array().unwrap().iter().filter(|line| line["op"] == "create").count();
+    let created = created
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|line| line["op"] == "create")
+        .count();
     assert_eq!(created, ids.len());
     assert_eq!(serving.stop(), Some(0));
 }

@@ -99,8 +99,11 @@ impl Engine {
             let mut seen = BTreeSet::new();
             let mut offset = 0;
             for _ in 0..PAGES_MAX {
-                let page =
-                    self.call(site, Lane::Sweep, async |client| client.list_dates(since, None, offset).await).await?;
+                let page = self
+                    .call(site, Lane::Sweep, async |client| {
+                        client.list_dates(since, None, offset).await
+                    })
+                    .await?;
                 for worklog in page.rows {
                     if seen.insert(worklog.issue) {
                         links.extend(self.link_of(connection, side, worklog.issue, Lane::Sweep).await?);
@@ -141,7 +144,11 @@ impl Engine {
     ///
     /// # Errors
     /// As a run would fail.
-    pub async fn proposals(&self, connection: &Connection, link: &LinkKey) -> Result<Vec<Proposal>, EngineError> {
+    pub async fn proposals(
+        &self,
+        connection: &Connection,
+        link: &LinkKey,
+    ) -> Result<Vec<Proposal>, EngineError> {
         let (mut planned, mut observed) = self.dry_run(connection, link).await?;
         let mut proposals = Vec::new();
         let mut written: BTreeMap<PairId, Vec<(Side, ProposedOp)>> = BTreeMap::new();
@@ -159,7 +166,9 @@ impl Engine {
                 done.push((proposal.side, proposal.op));
                 match &step.action {
                     Action::Record(_) => went_on |= remember(step, &mut observed),
-                    Action::Delete { moves: true, .. } => went_on |= take_away(step, &mut observed, connection),
+                    Action::Delete { moves: true, .. } => {
+                        went_on |= take_away(step, &mut observed, connection)
+                    }
                     _ => {}
                 }
                 proposals.push(proposal);
@@ -182,25 +191,78 @@ fn propose(step: &Step, link: &LinkKey) -> Option<Proposal> {
             let side = wait.side;
             let worklog = pair.ids[side].or(pair.ids[side.other()]);
             let reason = format!("{}: {}", wait.reason, wait.detail);
-            (side, ProposedOp::Park, worklog, link.issue(side), None, None, reason)
+            (
+                side,
+                ProposedOp::Park,
+                worklog,
+                link.issue(side),
+                None,
+                None,
+                reason,
+            )
         }
         Action::Record(_) => return None,
         Action::Create { side, body, .. } => {
             let issue = pair.link.issue(*side);
-            (*side, ProposedOp::Create, None, issue, None, Some(body.clone()), step.cause.clone())
+            (
+                *side,
+                ProposedOp::Create,
+                None,
+                issue,
+                None,
+                Some(body.clone()),
+                step.cause.clone(),
+            )
         }
-        Action::Update { side, worklog, before, body, .. } => {
+        Action::Update {
+            side,
+            worklog,
+            before,
+            body,
+            ..
+        } => {
             let issue = pair.strays[*side].unwrap_or_else(|| pair.link.issue(*side));
             let (before, after) = (Some(before.clone()), Some(body.clone()));
-            (*side, ProposedOp::Update, Some(*worklog), issue, before, after, step.cause.clone())
+            (
+                *side,
+                ProposedOp::Update,
+                Some(*worklog),
+                issue,
+                before,
+                after,
+                step.cause.clone(),
+            )
         }
-        Action::Delete { side, worklog, issue, before, .. } => {
-            (*side, ProposedOp::Delete, Some(*worklog), *issue, Some(before.clone()), None, step.cause.clone())
-        }
+        Action::Delete {
+            side,
+            worklog,
+            issue,
+            before,
+            ..
+        } => (
+            *side,
+            ProposedOp::Delete,
+            Some(*worklog),
+            *issue,
+            Some(before.clone()),
+            None,
+            step.cause.clone(),
+        ),
     };
     let source = pair.ids[side.other()];
     let connection = link.connection.clone();
-    Some(Proposal { connection, link: link.clone(), side, op, worklog, source, issue, before, after, reason })
+    Some(Proposal {
+        connection,
+        link: link.clone(),
+        side,
+        op,
+        worklog,
+        source,
+        issue,
+        before,
+        after,
+        reason,
+    })
 }
 
 /// Takes a row-only step as done.
@@ -216,7 +278,9 @@ fn remember(step: &Step, observed: &mut Observed) -> bool {
 
 /// Takes the first half of a move as done: the worklog is gone from where it was.
 fn take_away(step: &Step, observed: &mut Observed, connection: &Connection) -> bool {
-    let Action::Delete { side, worklog, .. } = &step.action else { return false };
+    let Action::Delete { side, worklog, .. } = &step.action else {
+        return false;
+    };
     let mut pair = step.done(&step.pair, None, observed.now, &connection.settings.rules);
     pair.rev += 1;
     observed.listings[*side].remove(worklog);

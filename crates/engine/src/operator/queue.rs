@@ -41,7 +41,9 @@ pub struct BadQueueId(String);
 impl fmt::Display for QueueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            QueueId::Pair { link, pair } => write!(f, "pair:{}:{}:{}:{pair}", link.connection, link.a, link.b),
+            QueueId::Pair { link, pair } => {
+                write!(f, "pair:{}:{}:{}:{pair}", link.connection, link.a, link.b)
+            }
             QueueId::Link(link) => write!(f, "link:{}:{}:{}", link.connection, link.a, link.b),
             QueueId::Issue { site, issue } => write!(f, "issue:{site}:{issue}"),
         }
@@ -60,16 +62,22 @@ impl FromStr for QueueId {
             false => Err(bad()),
         };
         let link = |name: &str, a: &str, b: &str| {
-            Ok(LinkKey { connection: ConnectionName::new(name), a: issue(a)?, b: issue(b)? })
+            Ok(LinkKey {
+                connection: ConnectionName::new(name),
+                a: issue(a)?,
+                b: issue(b)?,
+            })
         };
         match parts.as_slice() {
-            ["pair", name, a, b, pair] if !name.is_empty() && !pair.is_empty() => {
-                Ok(QueueId::Pair { link: link(name, a, b)?, pair: PairId::new(*pair) })
-            }
+            ["pair", name, a, b, pair] if !name.is_empty() && !pair.is_empty() => Ok(QueueId::Pair {
+                link: link(name, a, b)?,
+                pair: PairId::new(*pair),
+            }),
             ["link", name, a, b] if !name.is_empty() => Ok(QueueId::Link(link(name, a, b)?)),
-            ["issue", site, id] if !site.is_empty() => {
-                Ok(QueueId::Issue { site: SiteName::new(*site), issue: issue(id)? })
-            }
+            ["issue", site, id] if !site.is_empty() => Ok(QueueId::Issue {
+                site: SiteName::new(*site),
+                issue: issue(id)?,
+            }),
             _ => Err(bad()),
         }
     }
@@ -217,12 +225,25 @@ impl Engine {
                     Some(row) => names(&row),
                     None => (link.a.to_string(), link.b.to_string()),
                 };
-                (QueueId::Link(link.clone()), Some(link.connection), Some(a), Some(b))
+                (
+                    QueueId::Link(link.clone()),
+                    Some(link.connection),
+                    Some(a),
+                    Some(b),
+                )
             }
             DueKey::Issue { site, issue } => {
-                let known = self.store.issues(&[(site.clone(), issue)]).await?.into_iter().next();
+                let known = self
+                    .store
+                    .issues(&[(site.clone(), issue)])
+                    .await?
+                    .into_iter()
+                    .next();
                 let name = known.and_then(|row| row.key).unwrap_or_else(|| issue.to_string());
-                let place = self.connections_of(&site).next().map(|(connection, side)| (connection.name.clone(), side));
+                let place = self
+                    .connections_of(&site)
+                    .next()
+                    .map(|(connection, side)| (connection.name.clone(), side));
                 let (a, b) = match &place {
                     Some((_, Side::B)) => (None, Some(name)),
                     _ => (Some(name), None),
@@ -259,7 +280,12 @@ impl Engine {
         let mut retried = Retried::default();
         let mut keys = BTreeSet::new();
         if ids.is_empty() {
-            keys.extend(items.iter().filter(|item| item.is_stuck()).map(|item| key_of(&item.id)));
+            keys.extend(
+                items
+                    .iter()
+                    .filter(|item| item.is_stuck())
+                    .map(|item| key_of(&item.id)),
+            );
         } else {
             let known: BTreeSet<&QueueId> = items.iter().map(|item| &item.id).collect();
             retried.unknown = ids.iter().filter(|id| !known.contains(id)).cloned().collect();
@@ -269,9 +295,11 @@ impl Engine {
             keys.extend(ids.iter().map(key_of));
         }
         let sites: BTreeSet<SiteName> = keys.iter().flat_map(|key| self.sites_of(key)).collect();
-        self.probe_paused(if ids.is_empty() { None } else { Some(&sites) }).await?;
+        self.probe_paused(if ids.is_empty() { None } else { Some(&sites) })
+            .await?;
         retried.hinted = keys.len();
-        self.hint_all(keys.into_iter().collect(), Lane::Live, true).await?;
+        self.hint_all(keys.into_iter().collect(), Lane::Live, true)
+            .await?;
         Ok(retried)
     }
 
@@ -279,7 +307,9 @@ impl Engine {
         match key {
             DueKey::Link(link) => {
                 let connection = self.connection(&link.connection);
-                connection.map(|one| vec![one.sites.a.clone(), one.sites.b.clone()]).unwrap_or_default()
+                connection
+                    .map(|one| vec![one.sites.a.clone(), one.sites.b.clone()])
+                    .unwrap_or_default()
             }
             DueKey::Issue { site, .. } | DueKey::Learn { site } => vec![site.clone()],
         }
@@ -288,7 +318,11 @@ impl Engine {
     /// Lets one call through to each paused site, to see whether its credentials are accepted again.
     async fn probe_paused(&self, only: Option<&BTreeSet<SiteName>>) -> Result<(), EngineError> {
         let now = self.clock.now();
-        for name in self.sites.keys().filter(|name| only.is_none_or(|only| only.contains(name))) {
+        for name in self
+            .sites
+            .keys()
+            .filter(|name| only.is_none_or(|only| only.contains(name)))
+        {
             let mut state = self.store.site(name).await?;
             if let Some(pause) = &mut state.paused {
                 pause.probe_at = now;
@@ -302,16 +336,26 @@ impl Engine {
 fn key_of(id: &QueueId) -> DueKey {
     match id {
         QueueId::Pair { link, .. } | QueueId::Link(link) => DueKey::Link(link.clone()),
-        QueueId::Issue { site, issue } => DueKey::Issue { site: site.clone(), issue: *issue },
+        QueueId::Issue { site, issue } => DueKey::Issue {
+            site: site.clone(),
+            issue: *issue,
+        },
     }
 }
 
 fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
     let wait = pair.wait?;
     let (a, b) = names(link);
-    let state = if wait.reason == Reason::Missing { ItemState::Missing } else { ItemState::Parked };
+    let state = if wait.reason == Reason::Missing {
+        ItemState::Missing
+    } else {
+        ItemState::Parked
+    };
     Some(QueueItem {
-        id: QueueId::Pair { link: pair.link.clone(), pair: pair.id },
+        id: QueueId::Pair {
+            link: pair.link.clone(),
+            pair: pair.id,
+        },
         connection: Some(pair.link.connection),
         a_issue: Some(a),
         b_issue: Some(b),
@@ -354,16 +398,34 @@ mod tests {
 
     #[test]
     fn an_id_reads_back_as_it_was_shown() {
-        for text in ["pair:acme-globex:10001:1010001:a500001", "link:x.y_z:1:2", "issue:acme:10001"] {
-            assert_eq!(text.parse::<QueueId>().map(|id| id.to_string()), Ok(text.to_string()));
+        for text in [
+            "pair:acme-globex:10001:1010001:a500001",
+            "link:x.y_z:1:2",
+            "issue:acme:10001",
+        ] {
+            assert_eq!(
+                text.parse::<QueueId>().map(|id| id.to_string()),
+                Ok(text.to_string())
+            );
         }
     }
 
     #[test]
     fn what_is_no_id_is_refused() {
         for text in [
-            "", "pair", "pair:x:1:2", "pair:x:1:2:", "pair:x:one:2:a1", "link:x:1", "link:x:1:2:3", "link::1:2",
-            "issue:acme:", "issue:acme:+1", "issue:acme:1:2", "note:x:1:2", " link:x:1:2",
+            "",
+            "pair",
+            "pair:x:1:2",
+            "pair:x:1:2:",
+            "pair:x:one:2:a1",
+            "link:x:1",
+            "link:x:1:2:3",
+            "link::1:2",
+            "issue:acme:",
+            "issue:acme:+1",
+            "issue:acme:1:2",
+            "note:x:1:2",
+            " link:x:1:2",
         ] {
             assert!(text.parse::<QueueId>().is_err(), "{text}");
         }

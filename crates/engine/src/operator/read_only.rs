@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tandem_core::{
-    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Side, Sides, SiteName, Wait, WorklogId,
+    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Side, Sides, SiteName, Wait,
+    WorklogId,
 };
 
 use crate::ports::Store;
@@ -40,7 +41,10 @@ pub struct ReadOnly {
 impl ReadOnly {
     /// Wraps a store.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, found: Mutex::default() }
+        Self {
+            inner,
+            found: Mutex::default(),
+        }
     }
 
     fn found(&self) -> std::sync::MutexGuard<'_, Found> {
@@ -49,7 +53,13 @@ impl ReadOnly {
 }
 
 fn blank(site: &SiteName, issue: IssueId) -> IssueRow {
-    IssueRow { site: site.clone(), issue, key: None, links: BTreeMap::new(), look_again: BTreeMap::new() }
+    IssueRow {
+        site: site.clone(),
+        issue,
+        key: None,
+        links: BTreeMap::new(),
+        look_again: BTreeMap::new(),
+    }
 }
 
 #[async_trait]
@@ -58,8 +68,13 @@ impl Store for ReadOnly {
         let mut rows = self.inner.issues(issues).await?;
         let found = self.found();
         for asked in issues {
-            let Some(new) = found.issues.get(asked) else { continue };
-            match rows.iter_mut().find(|row| row.site == asked.0 && row.issue == asked.1) {
+            let Some(new) = found.issues.get(asked) else {
+                continue;
+            };
+            match rows
+                .iter_mut()
+                .find(|row| row.site == asked.0 && row.issue == asked.1)
+            {
                 Some(row) => {
                     row.links.extend(new.links.clone());
                     row.look_again.extend(new.look_again.clone());
@@ -84,7 +99,10 @@ impl Store for ReadOnly {
         look_again: Timestamp,
     ) -> Result<(), StoreError> {
         let mut found = self.found();
-        let row = found.issues.entry((site.clone(), issue)).or_insert_with(|| blank(site, issue));
+        let row = found
+            .issues
+            .entry((site.clone(), issue))
+            .or_insert_with(|| blank(site, issue));
         row.key = key.map(ToOwned::to_owned);
         row.look_again.insert(connection.clone(), look_again);
         Ok(())
@@ -93,7 +111,9 @@ impl Store for ReadOnly {
     async fn put_link(&self, link: &LinkRow, sites: &Sides<SiteName>) -> Result<Linked, StoreError> {
         let connection = &link.key.connection;
         for side in Side::BOTH {
-            let known = self.issues(&[(sites[side].clone(), link.key.issue(side))]).await?;
+            let known = self
+                .issues(&[(sites[side].clone(), link.key.issue(side))])
+                .await?;
             let existing = known.into_iter().find_map(|mut row| row.links.remove(connection));
             match existing {
                 Some(existing) if existing == link.key => return Ok(Linked::Already),
@@ -104,7 +124,10 @@ impl Store for ReadOnly {
         let mut found = self.found();
         for side in Side::BOTH {
             let (site, issue) = (&sites[side], link.key.issue(side));
-            let row = found.issues.entry((site.clone(), issue)).or_insert_with(|| blank(site, issue));
+            let row = found
+                .issues
+                .entry((site.clone(), issue))
+                .or_insert_with(|| blank(site, issue));
             row.links.insert(connection.clone(), link.key.clone());
         }
         found.links.insert(link.key.clone(), link.clone());
@@ -134,7 +157,13 @@ impl Store for ReadOnly {
     ) -> Result<(Vec<LinkRow>, Option<String>), StoreError> {
         let (mut rows, next) = self.inner.links(connection, cursor).await?;
         if next.is_none() {
-            rows.extend(self.found().links.values().filter(|row| row.key.connection == *connection).cloned());
+            rows.extend(
+                self.found()
+                    .links
+                    .values()
+                    .filter(|row| row.key.connection == *connection)
+                    .cloned(),
+            );
         }
         Ok((rows, next))
     }
@@ -155,7 +184,9 @@ impl Store for ReadOnly {
         let mut found = self.found();
         for op in extra {
             if let Op::PutEvidence(proof) = op {
-                found.evidence.insert((proof.site.clone(), proof.id.clone()), proof.clone());
+                found
+                    .evidence
+                    .insert((proof.site.clone(), proof.id.clone()), proof.clone());
             }
         }
         Ok(())
@@ -193,7 +224,13 @@ impl Store for ReadOnly {
         Ok(false)
     }
 
-    async fn finish(&self, _taken: &DueRow, _owner: &str, _finish: &Finish, _now: Timestamp) -> Result<(), StoreError> {
+    async fn finish(
+        &self,
+        _taken: &DueRow,
+        _owner: &str,
+        _finish: &Finish,
+        _now: Timestamp,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -232,9 +269,12 @@ impl Store for ReadOnly {
     async fn evidence(&self, site: &SiteName, ids: &[EvidenceId]) -> Result<Vec<Evidence>, StoreError> {
         let mut proofs = self.inner.evidence(site, ids).await?;
         let found = self.found();
-        let new = ids.iter().filter(|id| !proofs.iter().any(|proof| proof.id == **id));
-        let new: Vec<Evidence> =
-            new.filter_map(|id| found.evidence.get(&(site.clone(), id.clone())).cloned()).collect();
+        let new = ids
+            .iter()
+            .filter(|id| !proofs.iter().any(|proof| proof.id == **id));
+        let new: Vec<Evidence> = new
+            .filter_map(|id| found.evidence.get(&(site.clone(), id.clone())).cloned())
+            .collect();
         proofs.extend(new);
         Ok(proofs)
     }
@@ -255,7 +295,11 @@ impl Store for ReadOnly {
         self.inner.tempo_ids(site, jira).await
     }
 
-    async fn to_learn(&self, site: &SiteName, limit: usize) -> Result<Vec<(WorklogId, Timestamp)>, StoreError> {
+    async fn to_learn(
+        &self,
+        site: &SiteName,
+        limit: usize,
+    ) -> Result<Vec<(WorklogId, Timestamp)>, StoreError> {
         self.inner.to_learn(site, limit).await
     }
 
@@ -331,7 +375,12 @@ impl Store for ReadOnly {
         self.inner.people(from, to, accounts, now).await
     }
 
-    async fn put_person(&self, _from: &SiteName, _to: &SiteName, _person: &PersonRow) -> Result<(), StoreError> {
+    async fn put_person(
+        &self,
+        _from: &SiteName,
+        _to: &SiteName,
+        _person: &PersonRow,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 

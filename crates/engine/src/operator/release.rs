@@ -26,7 +26,11 @@ impl Engine {
         loop {
             let (pairs, next) = self.store.waiting(&connection.name, cursor).await?;
             for pair in pairs {
-                if pair.wait.as_ref().is_none_or(|wait| wait.reason != Reason::MassDelete) {
+                if pair
+                    .wait
+                    .as_ref()
+                    .is_none_or(|wait| wait.reason != Reason::MassDelete)
+                {
                     continue;
                 }
                 if self.release(&pair).await? {
@@ -39,15 +43,23 @@ impl Engine {
                 None => break,
             }
         }
-        self.store.release_brake(&connection.name, self.clock.now()).await?;
-        self.hint_all(links.into_iter().collect(), Lane::Live, true).await?;
+        self.store
+            .release_brake(&connection.name, self.clock.now())
+            .await?;
+        self.hint_all(links.into_iter().collect(), Lane::Live, true)
+            .await?;
         Ok(released)
     }
 
     async fn release(&self, listed: &tandem_core::Pair) -> Result<bool, EngineError> {
         for _ in 0..ATTEMPTS_MAX {
-            let Some(mut pair) = self.store.pair(&listed.link, &listed.id).await? else { return Ok(false) };
-            let waits = pair.wait.as_ref().is_some_and(|wait| wait.reason == Reason::MassDelete);
+            let Some(mut pair) = self.store.pair(&listed.link, &listed.id).await? else {
+                return Ok(false);
+            };
+            let waits = pair
+                .wait
+                .as_ref()
+                .is_some_and(|wait| wait.reason == Reason::MassDelete);
             if !waits || pair.state != PairState::Live {
                 return Ok(false);
             }

@@ -5,7 +5,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{
-    Content, Intent, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId, twin,
+    Content, Intent, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId,
+    twin,
 };
 use tracing::info;
 
@@ -53,7 +54,10 @@ impl Engine {
     /// When the site refuses, or the table fails.
     pub async fn undelete(&self, line: &HistoryRow) -> Result<Undeleted, EngineError> {
         let Some(connection) = self.connection(&line.connection) else {
-            return Ok(Undeleted::Not(format!("the connection {} is not configured any more", line.connection)));
+            return Ok(Undeleted::Not(format!(
+                "the connection {} is not configured any more",
+                line.connection
+            )));
         };
         let link = &line.link;
         if self.store.link(link).await?.is_none() {
@@ -72,7 +76,10 @@ impl Engine {
         let id = PairId::new(format!("undelete-{}", gone.id));
         let row = match self.store.pair(link, &id).await? {
             Some(row) => row,
-            None => Pair { state: PairState::Gone, ..half(&id, link) },
+            None => Pair {
+                state: PairState::Gone,
+                ..half(&id, link)
+            },
         };
         // Not in `ids`: a worklog that a pair has is no news, and this one is to begin a pair of its own.
         if let Some(worklog) = row.intent.as_ref().and_then(|intent| intent.worklog) {
@@ -96,13 +103,16 @@ impl Engine {
             // An earlier call does not know what became of it. What stands on the issue tells.
             let listed = self.list(connection, side, issue, Lane::Live).await?.0;
             let since = intent.at - SignedDuration::from_mins(2);
-            let made = listed
-                .values()
-                .find(|worklog| worklog.created_at >= since && twin::same_work(&intent.body, &worklog.content));
+            let made = listed.values().find(|worklog| {
+                worklog.created_at >= since && twin::same_work(&intent.body, &worklog.content)
+            });
             if let Some(worklog) = made {
                 let worklog = worklog.clone();
                 self.remember_back(connection, row, side, &worklog).await?;
-                return Ok(Undeleted::Back { side, worklog: worklog.id });
+                return Ok(Undeleted::Back {
+                    side,
+                    worklog: worklog.id,
+                });
             }
             let until = intent.until + connection.settings.grace;
             if now < until {
@@ -116,17 +126,29 @@ impl Engine {
         let mut row = row;
         row.intent = Some(intent(side, issue, &body, now));
         row.rev += 1;
-        if self.store.commit(vec![Op::PutPair(Box::new(row.clone()))]).await? == Committed::Lost {
+        if self
+            .store
+            .commit(vec![Op::PutPair(Box::new(row.clone()))])
+            .await?
+            == Committed::Lost
+        {
             return Err(EngineError::Lost);
         }
-        match self.sent(site, async |client| client.create(issue, &body, remaining).await).await {
+        match self
+            .sent(site, async |client| client.create(issue, &body, remaining).await)
+            .await
+        {
             Ok(worklog) => {
                 self.remember_back(connection, row, side, &worklog).await?;
-                Ok(Undeleted::Back { side, worklog: worklog.id })
+                Ok(Undeleted::Back {
+                    side,
+                    worklog: worklog.id,
+                })
             }
-            Err(error) if error.outcome == Outcome::Unknown => {
-                Ok(Undeleted::Unknown { what: error.to_string(), until: now + ATTEMPT + connection.settings.grace })
-            }
+            Err(error) if error.outcome == Outcome::Unknown => Ok(Undeleted::Unknown {
+                what: error.to_string(),
+                until: now + ATTEMPT + connection.settings.grace,
+            }),
             Err(error) => {
                 row.intent = None;
                 row.rev += 1;

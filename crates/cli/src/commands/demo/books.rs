@@ -20,16 +20,24 @@ pub(super) struct Books {
 /// Compares both sites over the linked issues.
 pub(super) fn compare(world: &World) -> Books {
     let acme = side(world, "acme", |link| link.0, |value| value.to_owned());
-    let globex = side(world, "globex", |link| link.1, |value| {
-        let account = ACCOUNTS.iter().find(|(_, customer)| *customer == value);
-        account.map_or_else(|| value.to_owned(), |(account, _)| (*account).to_owned())
-    });
+    let globex = side(
+        world,
+        "globex",
+        |link| link.1,
+        |value| {
+            let account = ACCOUNTS.iter().find(|(_, customer)| *customer == value);
+            account.map_or_else(|| value.to_owned(), |(account, _)| (*account).to_owned())
+        },
+    );
     let mut books = Books::default();
     for rows in [&acme, &globex] {
         books.duplicates += rows.values().map(|rows| rows.len() - 1).sum::<usize>();
     }
     let numbers: std::collections::BTreeSet<&String> = acme.keys().chain(globex.keys()).collect();
-    books.unlike = numbers.into_iter().filter(|number| acme.get(*number) != globex.get(*number)).count();
+    books.unlike = numbers
+        .into_iter()
+        .filter(|number| acme.get(*number) != globex.get(*number))
+        .count();
     books
 }
 
@@ -48,15 +56,24 @@ fn side(
                 "" => format!("{}", worklog.id),
                 number => number.to_owned(),
             };
-            rows.entry(number).or_default().push(said(index, &worklog, &account));
+            rows.entry(number)
+                .or_default()
+                .push(said(index, &worklog, &account));
         }
     }
     rows
 }
 
 fn said(link: usize, worklog: &Worklog, account: impl Fn(&str) -> String) -> String {
-    let Content { author, start_date, start_time, time_spent_secs, billable_secs, description, attributes } =
-        &worklog.content;
+    let Content {
+        author,
+        start_date,
+        start_time,
+        time_spent_secs,
+        billable_secs,
+        description,
+        attributes,
+    } = &worklog.content;
     let accounts: Vec<String> = attributes.values().map(|value| account(value)).collect();
     format!(
         "{link} {} {start_date} {start_time} {time_spent_secs} {billable_secs} {description:?} {accounts:?}",

@@ -83,7 +83,9 @@ struct Requests {
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     if global.table.is_some() {
-        return Err(Failure::usage("demo keeps its table in memory, or in an empty directory with --data DIR"));
+        return Err(Failure::usage(
+            "demo keeps its table in memory, or in an empty directory with --data DIR",
+        ));
     }
     let show = Show::new(global.json);
     let world = World::build(global, arguments.seed).await?;
@@ -104,7 +106,12 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 }
 
 /// All that happens while Tandem serves.
-async fn perform(global: &Global, arguments: &Arguments, world: &World, show: &Show) -> Result<Ending, Failure> {
+async fn perform(
+    global: &Global,
+    arguments: &Arguments,
+    world: &World,
+    show: &Show,
+) -> Result<Ending, Failure> {
     let post = Post::start(world, arguments.seed, show.clone())?;
     show.say(world.addresses());
     let watching = show.watch(world);
@@ -130,15 +137,26 @@ async fn perform(global: &Global, arguments: &Arguments, world: &World, show: &S
 
 /// The play itself: people act, the world comes to rest, the books are compared.
 async fn play(arguments: &Arguments, world: &World, post: &Post, show: &Show) -> Result<Summary, Failure> {
-    let people = people::act(world, show, arguments.seed, Duration::from_secs(arguments.seconds)).await;
-    show.tell("demo", "people stop; what is still on its way arrives, and a sweep finds what no webhook told");
+    let people = people::act(
+        world,
+        show,
+        arguments.seed,
+        Duration::from_secs(arguments.seconds),
+    )
+    .await;
+    show.tell(
+        "demo",
+        "people stop; what is still on its way arrives, and a sweep finds what no webhook told",
+    );
     world.sim.calm();
     let verdict = rest(world, show).await?;
     let engine = &world.tandem.engine;
     let books = books::compare(world);
     let names: Vec<_> = engine.connections.iter().map(|one| one.name.clone()).collect();
     let history = engine.store.history(&names, None, usize::MAX >> 1).await?;
-    let writes = history.iter().filter(|row| matches!(row.op.as_str(), "create" | "update" | "delete" | "move"));
+    let writes = history
+        .iter()
+        .filter(|row| matches!(row.op.as_str(), "create" | "update" | "delete" | "move"));
     let (webhooks, webhooks_lost) = post.counts();
     Ok(Summary {
         equal: verdict.equal && books.unlike == 0,
@@ -148,8 +166,15 @@ async fn play(arguments: &Arguments, world: &World, post: &Post, show: &Show) ->
         people,
         webhooks,
         webhooks_lost,
-        writes: writes.filter(|row| row.op != "move" || row.before.is_some()).count(),
-        waiting: engine.queue().await?.iter().filter(|item| item.is_stuck()).count(),
+        writes: writes
+            .filter(|row| row.op != "move" || row.before.is_some())
+            .count(),
+        waiting: engine
+            .queue()
+            .await?
+            .iter()
+            .filter(|item| item.is_stuck())
+            .count(),
         requests: world
             .sim
             .site_names()
@@ -157,7 +182,12 @@ async fn play(arguments: &Arguments, world: &World, post: &Post, show: &Show) ->
             .map(|site| {
                 let rate = world.sim.site(&site).tempo_rate();
                 let (peak_per_second, answered_429) = (rate.peak, rate.answered_429);
-                Requests { site, tempo: rate.requests, peak_per_second, answered_429 }
+                Requests {
+                    site,
+                    tempo: rate.requests,
+                    peak_per_second,
+                    answered_429,
+                }
             })
             .collect(),
     })
@@ -182,7 +212,10 @@ async fn rest(world: &World, show: &Show) -> Result<Verdict, Failure> {
                 Ok(verdict) if verdict.equal || over => return Ok(verdict),
                 Ok(verdict) => show.tell(
                     "demo",
-                    format!("not equal yet: {}", words::count(verdict.differences.len(), "difference")),
+                    format!(
+                        "not equal yet: {}",
+                        words::count(verdict.differences.len(), "difference")
+                    ),
                 ),
                 // The bucket may be empty after all that.
                 Err(error) if over => return Err(error.into()),
@@ -195,7 +228,9 @@ async fn rest(world: &World, show: &Show) -> Result<Verdict, Failure> {
 
 async fn is_quiet(engine: &Engine) -> Result<bool, Failure> {
     let items = engine.queue().await?;
-    Ok(!items.iter().any(|item| matches!(item.state, ItemState::Due | ItemState::Running)))
+    Ok(!items
+        .iter()
+        .any(|item| matches!(item.state, ItemState::Due | ItemState::Running)))
 }
 
 /// Prints the result.
@@ -211,9 +246,18 @@ fn tell(global: &Global, world: &World, summary: &Summary) -> Result<(), Failure
     output::data("")?;
     output::data(output::table(
         &["SITE", "WORKLOGS", "WORKED", "BILLABLE"],
-        vec![totals("acme", &summary.totals.a), totals("globex", &summary.totals.b)],
+        vec![
+            totals("acme", &summary.totals.a),
+            totals("globex", &summary.totals.b),
+        ],
     ))?;
-    let Done { logged, edited, moved, deleted, refused: _ } = summary.people;
+    let Done {
+        logged,
+        edited,
+        moved,
+        deleted,
+        refused: _,
+    } = summary.people;
     output::data(format!(
         "\npeople: {logged} logged, {edited} edited, {moved} moved, {deleted} deleted on {} linked issues\n\
          webhooks: {} sent, {} lost on purpose\n\
@@ -234,6 +278,9 @@ fn tell(global: &Global, world: &World, summary: &Summary) -> Result<(), Failure
     if summary.equal {
         output::data("both sides are equal")
     } else {
-        output::data(format!("NOT EQUAL: {} on one side only, or different", words::count(summary.unlike, "worklog")))
+        output::data(format!(
+            "NOT EQUAL: {} on one side only, or different",
+            words::count(summary.unlike, "worklog")
+        ))
     }
 }

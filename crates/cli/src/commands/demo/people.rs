@@ -24,12 +24,26 @@ pub(super) struct Done {
     pub(super) refused: usize,
 }
 
-const TASKS: [&str; 8] =
-    ["Review", "Workshop", "Call with the customer", "Bug hunt", "Estimate", "Release notes", "Tests", "Größenprüfung"];
+const TASKS: [&str; 8] = [
+    "Review",
+    "Workshop",
+    "Call with the customer",
+    "Bug hunt",
+    "Estimate",
+    "Release notes",
+    "Tests",
+    "Größenprüfung",
+];
 
 /// Lets people act for a while.
 pub(super) async fn act(world: &World, show: &Show, seed: u64, time: Duration) -> Done {
-    let mut script = Script { world, show, dice: SmallRng::seed_from_u64(seed), number: 0, done: Done::default() };
+    let mut script = Script {
+        world,
+        show,
+        dice: SmallRng::seed_from_u64(seed),
+        number: 0,
+        done: Done::default(),
+    };
     let end = Instant::now() + time;
     script.opening();
     while Instant::now() < end {
@@ -61,10 +75,14 @@ impl Script<'_> {
             content.billable_secs = 0;
         });
         self.log(1, 4, 1, |content| {
-            content.attributes.insert("_Customer_".into(), ACCOUNTS[0].1.into());
+            content
+                .attributes
+                .insert("_Customer_".into(), ACCOUNTS[0].1.into());
         });
         self.log(0, 3, 2, |content| {
-            content.attributes.insert("_Account_".into(), ACCOUNTS[1].0.into());
+            content
+                .attributes
+                .insert("_Account_".into(), ACCOUNTS[1].0.into());
         });
         self.log(1, 1, 3, |_| {});
     }
@@ -75,12 +93,15 @@ impl Script<'_> {
         let kind = self.dice.random_range(0..100);
         let picked = worklogs.choose(&mut self.dice).map(|worklog| worklog.id);
         match (kind, picked) {
-            (45..=74, Some(id)) => self.edit(side, id),
-            (75..=84, Some(id)) => self.relocate(side, id),
-            (85..=94, Some(id)) => self.delete(side, id),
-            (95.., _) => self.log_in_jira(side),
+            (35..=66, Some(id)) => self.edit(side, id),
+            (67..=79, Some(id)) => self.relocate(side, id),
+            (80..=92, Some(id)) => self.delete(side, id),
+            (93.., _) => self.log_in_jira(side),
             _ => {
-                let (person, link) = (self.dice.random_range(0..PEOPLE.len()), self.dice.random_range(0..LINKS.len()));
+                let (person, link) = (
+                    self.dice.random_range(0..PEOPLE.len()),
+                    self.dice.random_range(0..LINKS.len()),
+                );
                 self.log(side, person, link, |_| {});
             }
         }
@@ -90,7 +111,12 @@ impl Script<'_> {
         let site = self.site(side);
         let text = self.text();
         let secs = self.dice.random_range(1..=16) * 900;
-        let start = jiff::civil::time(self.dice.random_range(8..17), [0, 15, 30, 45][self.dice.random_range(0..4)], 0, 0);
+        let start = jiff::civil::time(
+            self.dice.random_range(8..17),
+            [0, 15, 30, 45][self.dice.random_range(0..4)],
+            0,
+            0,
+        );
         let mut content = Content {
             author: account(person, side).to_owned(),
             start_date: today(self.world.sim.now()),
@@ -112,11 +138,20 @@ impl Script<'_> {
     /// In Jira's own screen, which Tempo sees later.
     fn log_in_jira(&mut self, side: usize) {
         let site = self.site(side);
-        let (person, link) = (self.dice.random_range(0..PEOPLE.len()), self.dice.random_range(0..LINKS.len()));
+        let (person, link) = (
+            self.dice.random_range(0..PEOPLE.len()),
+            self.dice.random_range(0..LINKS.len()),
+        );
         let (text, now) = (self.text(), self.world.sim.now());
         let issue = issue(link, side);
-        let what = format!("{} logs 45m on {issue} in Jira's screen: {text}", PEOPLE[person].0);
-        if site.jira_log_time(issue, account(person, side), now, 2700, &text).is_ok() {
+        let what = format!(
+            "{} logs 45m on {issue} in Jira's screen: {text}",
+            PEOPLE[person].0
+        );
+        if site
+            .jira_log_time(issue, account(person, side), now, 2700, &text)
+            .is_ok()
+        {
             self.done.logged += 1;
             self.show.tell(site.name(), what);
         }
@@ -128,7 +163,13 @@ impl Script<'_> {
         let mut said = String::new();
         let edited = site.edit(id, |content| {
             match kind {
-                0 => content.billable_secs = if content.billable_secs == 0 { content.time_spent_secs } else { 0 },
+                0 => {
+                    content.billable_secs = if content.billable_secs == 0 {
+                        content.time_spent_secs
+                    } else {
+                        0
+                    }
+                }
                 1 => content.start_time = jiff::civil::time(13, 30, 0, 0),
                 2 => content.description = content.description.take().map(|text| format!("{text}, checked")),
                 _ => {
@@ -151,12 +192,21 @@ impl Script<'_> {
         let site = self.site(side);
         let Some(worklog) = site.worklog(id) else { return };
         let here = site.issue_key(worklog.issue).unwrap_or_default();
-        let others: Vec<&str> = (0..LINKS.len()).map(|link| issue(link, side)).filter(|key| *key != here).collect();
-        let Some(there) = others.choose(&mut self.dice) else { return };
+        let others: Vec<&str> = (0..LINKS.len())
+            .map(|link| issue(link, side))
+            .filter(|key| *key != here)
+            .collect();
+        let Some(there) = others.choose(&mut self.dice) else {
+            return;
+        };
         match site.move_to_issue(id, there) {
             Ok(()) => {
                 self.done.moved += 1;
-                let what = format!("{} moves {} from {here} to {there}", name_of(&worklog.author), tag(&worklog.content));
+                let what = format!(
+                    "{} moves {} from {here} to {there}",
+                    name_of(&worklog.author),
+                    tag(&worklog.content)
+                );
                 self.show.tell(site.name(), what);
             }
             Err(_) => self.done.refused += 1,
@@ -170,7 +220,11 @@ impl Script<'_> {
             Ok(()) => {
                 self.done.deleted += 1;
                 let key = site.issue_key(worklog.issue).unwrap_or_default();
-                let what = format!("{} deletes {} on {key}", name_of(&worklog.author), tag(&worklog.content));
+                let what = format!(
+                    "{} deletes {} on {key}",
+                    name_of(&worklog.author),
+                    tag(&worklog.content)
+                );
                 self.show.tell(site.name(), what);
             }
             Err(_) => self.done.refused += 1,
@@ -190,7 +244,11 @@ fn issue(link: usize, side: usize) -> &'static str {
 }
 
 fn account(person: usize, side: usize) -> &'static str {
-    if side == 0 { PEOPLE[person].1 } else { PEOPLE[person].2 }
+    if side == 0 {
+        PEOPLE[person].1
+    } else {
+        PEOPLE[person].2
+    }
 }
 
 /// The number in a worklog's text.
@@ -202,7 +260,15 @@ pub(super) fn tag(content: &Content) -> &str {
 /// A worklog in a few words.
 pub(super) fn told(content: &Content) -> String {
     let secs = u64::try_from(content.time_spent_secs).unwrap_or(0);
-    let billable = if content.billable_secs == 0 { " non-billable" } else { "" };
+    let billable = if content.billable_secs == 0 {
+        " non-billable"
+    } else {
+        ""
+    };
     let text = content.description.as_deref().unwrap_or_default();
-    format!("{} at {}{billable}: {text}", words::hours(secs), content.start_time.strftime("%H:%M"))
+    format!(
+        "{} at {}{billable}: {text}",
+        words::hours(secs),
+        content.start_time.strftime("%H:%M")
+    )
 }

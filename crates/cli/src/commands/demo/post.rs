@@ -42,35 +42,53 @@ impl Post {
             async move {
                 counts.sent.fetch_add(1, Ordering::Relaxed);
                 // From seed and id, so that the order of deliveries does not matter.
-                let mut dice = SmallRng::seed_from_u64(seed ^ delivery.id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                let mut dice =
+                    SmallRng::seed_from_u64(seed ^ delivery.id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
                 if dice.random_bool(LOST) {
                     counts.lost.fetch_add(1, Ordering::Relaxed);
-                    show.tell("lost", format!("a webhook of {}: {}", delivery.site, delivery.event));
+                    show.tell(
+                        "lost",
+                        format!("a webhook of {}: {}", delivery.site, delivery.event),
+                    );
                     // The sender takes it for delivered: it will not try again.
-                    return Answered { status: Some(200), body: Vec::new() };
+                    return Answered {
+                        status: Some(200),
+                        body: Vec::new(),
+                    };
                 }
                 send(&transport, delivery).await
             }
         });
-        Ok(Self { counts, _deliverer: deliverer })
+        Ok(Self {
+            counts,
+            _deliverer: deliverer,
+        })
     }
 
     /// How many were sent on their way, and how many of these were lost.
     pub(super) fn counts(&self) -> (usize, usize) {
-        (self.counts.sent.load(Ordering::Relaxed), self.counts.lost.load(Ordering::Relaxed))
+        (
+            self.counts.sent.load(Ordering::Relaxed),
+            self.counts.lost.load(Ordering::Relaxed),
+        )
     }
 }
 
 async fn send(transport: &ReqwestTransport, delivery: Delivery) -> Answered {
-    let mut request = http::Request::builder().method(delivery.method).uri(&delivery.url);
+    let mut request = http::Request::builder()
+        .method(delivery.method)
+        .uri(&delivery.url);
     for (name, value) in &delivery.headers {
         request = request.header(name, value);
     }
-    let Ok(request) = request.body(Bytes::from(delivery.body)) else { return Answered::default() };
+    let Ok(request) = request.body(Bytes::from(delivery.body)) else {
+        return Answered::default();
+    };
     match transport.send(request, PATIENCE).await {
-        Ok(answer) => {
-            Answered { status: Some(answer.status().as_u16()), body: answer.into_body().to_vec() }
-        }
+        Ok(answer) => Answered {
+            status: Some(answer.status().as_u16()),
+            body: answer.into_body().to_vec(),
+        },
         Err(_) => Answered::default(),
     }
 }

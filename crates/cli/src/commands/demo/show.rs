@@ -52,7 +52,11 @@ impl Show {
             (false, true) => Style::Picture,
             (false, false) => Style::Lines,
         };
-        Self { begun: Instant::now(), style, events: Arc::default() }
+        Self {
+            begun: Instant::now(),
+            style,
+            events: Arc::default(),
+        }
     }
 
     /// Says something that stays.
@@ -106,8 +110,15 @@ impl Show {
 
     /// Tells what Tandem did since it was last looked.
     async fn news(&self, sim: &Sim, tandem: &Tandem, told: &mut BTreeMap<String, ()>) {
-        let names: Vec<_> = tandem.engine.connections.iter().map(|one| one.name.clone()).collect();
-        let Ok(rows) = tandem.engine.store.history(&names, None, NEWS_MAX).await else { return };
+        let names: Vec<_> = tandem
+            .engine
+            .connections
+            .iter()
+            .map(|one| one.name.clone())
+            .collect();
+        let Ok(rows) = tandem.engine.store.history(&names, None, NEWS_MAX).await else {
+            return;
+        };
         for row in rows {
             if told.insert(row.id.clone(), ()).is_none() {
                 self.tell("tandem", line(sim, tandem, &row));
@@ -116,7 +127,10 @@ impl Show {
     }
 
     fn draw(&self, sim: &Sim, items: &[QueueItem], line: &str, now: jiff::Timestamp) {
-        let mut lines = vec![format!("Tandem between acme and globex, {:.0} s", self.begun.elapsed().as_secs_f32())];
+        let mut lines = vec![format!(
+            "Tandem between acme and globex, {:.0} s",
+            self.begun.elapsed().as_secs_f32()
+        )];
         lines.push(String::new());
         lines.extend(newest(sim).lines().map(ToOwned::to_owned));
         lines.push(String::new());
@@ -128,11 +142,19 @@ impl Show {
                 item.a_issue.as_deref().unwrap_or("-"),
                 item.b_issue.as_deref().unwrap_or("-"),
                 item.reason.map(|reason| reason.to_string()).unwrap_or_default(),
-                item.next_attempt.map(|at| words::ahead(at, now)).unwrap_or_default(),
+                item.next_attempt
+                    .map(|at| words::ahead(at, now))
+                    .unwrap_or_default(),
             )
         }));
         lines.push(String::new());
-        lines.extend(self.events.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        lines.extend(
+            self.events
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .cloned(),
+        );
         // Without wrapping: a long line is cut by the terminal.
         let mut frame = String::from("\x1b[?7l\x1b[H");
         for line in lines {
@@ -159,10 +181,16 @@ impl Show {
 
 /// What Tandem did, in a line.
 fn line(sim: &Sim, tandem: &Tandem, row: &HistoryRow) -> String {
-    let site = tandem.engine.connection(&row.connection).map(|one| one.sites[row.side].to_string()).unwrap_or_default();
+    let site = tandem
+        .engine
+        .connection(&row.connection)
+        .map(|one| one.sites[row.side].to_string())
+        .unwrap_or_default();
     let key = sim.site(&site).issue_key(row.issue.0).unwrap_or_default();
     let content = row.after.as_ref().or(row.before.as_ref());
-    let text = content.map(|content| content.description.as_str()).unwrap_or_default();
+    let text = content
+        .map(|content| content.description.as_str())
+        .unwrap_or_default();
     let number = text.split_whitespace().next().unwrap_or_default();
     format!("{} {number} on {site} {key} ({})", row.op, row.cause)
 }
@@ -184,10 +212,18 @@ fn waiting(items: &[QueueItem]) -> String {
     }
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for item in items {
-        let reason = item.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-        *counts.entry(format!("{}{reason}", item.state.as_str())).or_default() += 1;
+        let reason = item
+            .reason
+            .map(|reason| format!(" ({reason})"))
+            .unwrap_or_default();
+        *counts
+            .entry(format!("{}{reason}", item.state.as_str()))
+            .or_default() += 1;
     }
-    let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let counts: Vec<String> = counts
+        .into_iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
     format!("queue: {}", counts.join(", "))
 }
 
@@ -237,7 +273,12 @@ fn rows(sim: &Sim) -> Vec<Row> {
 fn laid_out(rows: Vec<Row>) -> String {
     let rows = rows.into_iter().map(|row| {
         let [acme, globex] = row.cells;
-        vec![LINKS[row.link].0.to_owned(), acme, LINKS[row.link].1.to_owned(), globex]
+        vec![
+            LINKS[row.link].0.to_owned(),
+            acme,
+            LINKS[row.link].1.to_owned(),
+            globex,
+        ]
     });
     output::table(&["ACME", "", "GLOBEX", ""], rows.collect())
 }
@@ -249,6 +290,8 @@ fn cell(worklog: &Worklog) -> String {
 
 /// The name of whoever has this account, on either site.
 pub(super) fn name_of(account: &str) -> &str {
-    let person = PEOPLE.iter().find(|(_, acme, globex)| *acme == account || *globex == account);
+    let person = PEOPLE
+        .iter()
+        .find(|(_, acme, globex)| *acme == account || *globex == account);
     person.map_or(account, |(name, _, _)| name)
 }

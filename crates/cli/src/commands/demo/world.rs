@@ -21,8 +21,12 @@ use crate::args::Global;
 use crate::ending::Failure;
 
 /// The linked issues: acme's, then globex's.
-pub(super) const LINKS: [(&str, &str); 4] =
-    [("SUP-1", "DEV-9"), ("SUP-2", "DEV-10"), ("SUP-3", "DEV-11"), ("SUP-4", "DEV-12")];
+pub(super) const LINKS: [(&str, &str); 4] = [
+    ("SUP-1", "DEV-9"),
+    ("SUP-2", "DEV-10"),
+    ("SUP-3", "DEV-11"),
+    ("SUP-4", "DEV-12"),
+];
 
 /// The people: name, account on acme, account on globex. Some have the same account on both sites, one is in
 /// the map, and one is found by e-mail.
@@ -54,22 +58,30 @@ impl World {
     /// Builds it, and serves the sites.
     pub(super) async fn build(global: &Global, seed: u64) -> Result<Self, Failure> {
         let sim = Sim::new(seed, Arc::new(tandem_sim::SystemClock));
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| Failure::Failed(error.into()))?;
-        let address = listener.local_addr().map_err(|error| Failure::Failed(error.into()))?;
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .map_err(|error| Failure::Failed(error.into()))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::Failed(error.into()))?;
         let tandem_url = format!("http://{address}");
         add_sites(&sim);
         let running = sim.serve().await.map_err(|error| Failure::Failed(error.into()))?;
         add_issues(&sim, &running);
         for site in ["acme", "globex"] {
-            sim.site(site).add_tempo_webhooks(&format!("{tandem_url}/hooks/tempo/{site}"), TEMPO_SECRET);
+            sim.site(site)
+                .add_tempo_webhooks(&format!("{tandem_url}/hooks/tempo/{site}"), TEMPO_SECRET);
         }
         // On globex only Tempo tells, so that a webhook lost there is a change that nobody told of.
-        sim.site("acme").add_jira_webhook(&format!("{tandem_url}/hooks/jira/acme"), JIRA_SECRET);
+        sim.site("acme")
+            .add_jira_webhook(&format!("{tandem_url}/hooks/jira/acme"), JIRA_SECRET);
         mishaps(&sim);
 
         let text = config_text(&running, sim.now());
-        let secrets: BTreeMap<String, String> =
-            ["acme", "globex"].into_iter().map(|site| (variable(site), secret(site))).collect();
+        let secrets: BTreeMap<String, String> = ["acme", "globex"]
+            .into_iter()
+            .map(|site| (variable(site), secret(site)))
+            .collect();
         if let Some(directory) = &global.data {
             leave(directory, &text, &secrets)?;
         }
@@ -87,13 +99,22 @@ impl World {
             observer: None,
         });
         let listener = Mutex::new(Some(listener));
-        Ok(Self { sim, tandem: Arc::new(tandem), embedded, running, tandem_url, listener })
+        Ok(Self {
+            sim,
+            tandem: Arc::new(tandem),
+            embedded,
+            running,
+            tandem_url,
+            listener,
+        })
     }
 
     /// Hands the socket over on which the webhooks arrive; only once.
     pub(super) fn listener(&self) -> Result<TcpListener, Failure> {
         let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        listener.take().ok_or_else(|| Failure::failed("the socket is taken"))
+        listener
+            .take()
+            .ok_or_else(|| Failure::failed("the socket is taken"))
     }
 
     /// Where everything is.
@@ -157,7 +178,9 @@ fn add_sites(sim: &Sim) {
                 .attribute(AttributeSpec::new("_Account_", "Account", AttributeKind::Account)),
             _ => {
                 let list = AttributeSpec::new("_Customer_", "Customer", AttributeKind::StaticList);
-                let named = ACCOUNTS.iter().fold(list, |list, (_, value)| list.value(*value, format!("Customer {value}")));
+                let named = ACCOUNTS.iter().fold(list, |list, (_, value)| {
+                    list.value(*value, format!("Customer {value}"))
+                });
                 spec.attribute(named)
             }
         };
@@ -195,11 +218,27 @@ fn mishaps(sim: &Sim) {
     let create = || Matcher::tempo("POST", "/4/worklogs");
     let update = || Matcher::tempo("PUT", "/4/worklogs/{id}");
     // The worst of them: the worklog is made, and the answer gets lost.
-    sim.fail_next("globex", create().skip(2), Fault::LostAfter(FaultOutcome::Status(504)));
+    sim.fail_next(
+        "globex",
+        create().skip(2),
+        Fault::LostAfter(FaultOutcome::Status(504)),
+    );
     sim.fail_next("acme", create().skip(3), Fault::LostAfter(FaultOutcome::Reset));
-    sim.fail_next("globex", create().skip(6), Fault::LostBefore(FaultOutcome::Status(503)));
-    sim.fail_next("acme", update().skip(1), Fault::LostAfter(FaultOutcome::Status(502)));
-    sim.fail_next("globex", update().skip(2), Fault::LostBefore(FaultOutcome::Status(500)));
+    sim.fail_next(
+        "globex",
+        create().skip(6),
+        Fault::LostBefore(FaultOutcome::Status(503)),
+    );
+    sim.fail_next(
+        "acme",
+        update().skip(1),
+        Fault::LostAfter(FaultOutcome::Status(502)),
+    );
+    sim.fail_next(
+        "globex",
+        update().skip(2),
+        Fault::LostBefore(FaultOutcome::Status(500)),
+    );
     sim.fail_next("globex", update().skip(4), Fault::Slow(Duration::from_secs(2)));
 }
 
@@ -208,7 +247,10 @@ fn config_text(running: &Running, now: Timestamp) -> String {
     let tempo = &running.tempo_url;
     let since = today(now - SignedDuration::from_hours(30 * 24));
     let table = |index: usize| format!("[\"{}\", \"{}\"]", LINKS[index].0, LINKS[index].1);
-    let values: Vec<String> = ACCOUNTS.iter().map(|(a, b)| format!("[\"{a}\", \"{b}\"]")).collect();
+    let values: Vec<String> = ACCOUNTS
+        .iter()
+        .map(|(a, b)| format!("[\"{a}\", \"{b}\"]"))
+        .collect();
     let (_, eve_acme, eve_globex) = PEOPLE[4];
     format!(
         r#"[engine]
