@@ -7,11 +7,9 @@ use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_dynamo::AttributeValue;
-use tandem_aws::dynamodb::keys::due_key;
-use tandem_aws::dynamodb::schema::TABLE;
-use tandem_engine::ports::store::DueKey;
 use tandem_runtime::current::{CurrentError, Published};
-use tandem_runtime::lambda::{self, wake::wake};
+use tandem_runtime::lambda;
+use tandem_runtime::lambda::wake::{DueKey, TABLE, due_key, wake};
 use tracing::{error, warn};
 
 #[tokio::main(flavor = "current_thread")]

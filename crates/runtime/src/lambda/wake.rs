@@ -9,7 +9,10 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 use tandem_engine::ports::StoreError;
-use tandem_engine::ports::store::DueKey;
+// What a stream record is read with.
+pub use tandem_aws::dynamodb::keys::due_key;
+pub use tandem_aws::dynamodb::schema::TABLE;
+pub use tandem_engine::ports::store::DueKey;
 use tandem_engine::{Engine, EngineError};
 use tracing::{debug, error, warn};
 
