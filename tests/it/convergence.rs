@@ -104,3 +104,73 @@ async fn edits_of_different_fields_on_both_sides_are_both_kept() {
         assert_eq!((said[0].3, said[0].5.as_str()), (900, "better text"));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_in_jiras_own_screen_follows_once_tempo_shows_it() {
+    let world = Setup::two(1).webhooks(Webhooks::JiraOnly).build().await;
+    world.acme().log_time("SUP-1", hour("ann", "made in tempo")).unwrap();
+    world.settle().await;
+    world.acme().set_jira_to_tempo_lag(std::time::Duration::from_secs(40));
+    let shadow = world.acme().jira_worklogs()[0].id;
+    world.acme().jira_edit("ann", shadow, |worklog| worklog.time_spent_secs = 600).unwrap();
+    for _ in 0..4 {
+        world.settle().await;
+    }
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 600);
+    assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn worklogs_begin_anew_when_their_issue_gets_another_twin() {
+    use tandem_core::{ConnectionName, LinkKey};
+    use tandem_engine::ports::site::IssueRef;
+    use tandem_engine::ports::store::{DueKey, Lane, Store};
+
+    let world = Setup::two(1).build().await;
+    world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.settle().await;
+    let engine = &world.tandem.engine;
+    let connection = engine.connection(&ConnectionName::new("acme-globex")).unwrap();
+    let issue = async |site: &str, key: &str| {
+        let client = &engine.sites[&site.into()].client;
+        world.wait(1).await;
+        client.issue(&IssueRef::Key(key.into()), &[]).await.unwrap().unwrap()
+    };
+    let (a, b, other) = (issue("acme", "SUP-1").await, issue("globex", "DEV-1").await, issue("globex", "DEV-2").await);
+    let old = LinkKey { connection: connection.name.clone(), a: a.id, b: b.id };
+    assert!(world.store.drop_link(&old, &connection.sites).await.unwrap());
+    // Nothing follows while they are not linked.
+    let id = world.acme().worklogs()[0].id;
+    world.acme().edit(id, |worklog| worklog.time_spent_secs = 60).unwrap();
+    engine.link_issues(connection, &a, &other, "command").await.unwrap();
+    let new = LinkKey { b: other.id, ..old };
+    engine.hint_all(vec![DueKey::Link(new)], Lane::Live, false).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-2"), world.said("acme", "SUP-1"));
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 3600, "unlinking left the old twin alone");
+    world.globex().delete(world.globex().worklogs_of("DEV-1")[0].id).unwrap();
+    world.settle().await;
+    assert_eq!(world.acme().worklogs().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn twin_issues_are_found_by_remote_link_or_field_on_either_side() {
+    for (from, on_acme) in [("remote-link", true), ("remote-link", false), ("field", true), ("field", false)] {
+        let mut setup = Setup::two(0);
+        setup.config = setup.config.replace("table = []", &format!("from = [\"{from}\"]\nfield = {{ a = \"customfield_10042\", b = \"customfield_10077\" }}"));
+        let (site, url, value) = if on_acme {
+            (0, "http://127.0.0.1:1/jira/globex/browse/DEV-1", "DEV-1")
+        } else {
+            (1, "http://127.0.0.1:1/jira/acme/browse/SUP-1", "http://127.0.0.1:1/jira/acme/browse/SUP-1")
+        };
+        let issue = setup.sites[site].issues[0].clone();
+        setup.sites[site].issues[0] = match from {
+            "field" => issue.field(if on_acme { "customfield_10042" } else { "customfield_10077" }, value),
+            _ => issue.remote_link("twin", url, "the twin"),
+        };
+        let world = setup.build().await;
+        world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+        world.settle().await;
+        assert_eq!(world.said("globex", "DEV-1").len(), 1, "{from}, on acme: {on_acme}");
+    }
+}

@@ -53,7 +53,10 @@ pub(crate) fn is_tempo_echo(echo: &Echo, worklog: WorklogId, updated_at: Timesta
 /// Says whether a Jira webhook is the echo of a noted write. Our writes reach Jira through Tempo: as its app, or
 /// as the author that we wrote. Anybody else did it themselves.
 pub(crate) fn is_jira_echo(echo: &Echo, author: Option<&AccountId>, by_app: Option<bool>) -> bool {
-    by_app == Some(true) || author.is_none() || author == echo.author.as_ref()
+    match (by_app, author) {
+        (Some(true), _) | (None, None) => true,
+        (_, author) => author.is_some() && author == echo.author.as_ref(),
+    }
 }
 
 #[cfg(test)]

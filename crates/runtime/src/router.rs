@@ -185,12 +185,23 @@ fn from_jira(event: JiraEvent) -> Option<Event> {
         JiraEvent::Worklog { kind: WorklogChange::Deleted, jira_id, issue, .. } => {
             Some(Event::JiraDeleted { worklog: jira_id, issue })
         }
-        JiraEvent::Worklog { jira_id, issue, author, author_is_app, updated, time_spent_secs, comment, .. } => {
+        JiraEvent::Worklog {
+            jira_id,
+            issue,
+            author,
+            author_is_app,
+            updater_is_app,
+            updated,
+            time_spent_secs,
+            comment,
+            ..
+        } => {
             Some(Event::JiraChanged {
                 worklog: jira_id,
                 issue: issue?,
-                author,
-                by_app: author_is_app,
+                // Tempo's app stands for somebody whom Jira does not know.
+                author: author.filter(|_| author_is_app != Some(true)),
+                by_app: updater_is_app,
                 updated_at: updated,
                 time_spent_secs,
                 description: comment,

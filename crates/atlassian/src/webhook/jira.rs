@@ -23,6 +23,9 @@ pub enum JiraEvent {
         author: Option<AccountId>,
         /// Whether the author is an app, where Jira says so.
         author_is_app: Option<bool>,
+        /// Whether who changed it last is an app, where Jira says so: a person may edit in Jira what Tempo's app
+        /// wrote.
+        updater_is_app: Option<bool>,
         /// When it last changed.
         updated: Option<Timestamp>,
         /// Time worked, in seconds.
@@ -78,6 +81,10 @@ fn worklog(payload: &Value, kind: WorklogChange) -> Option<JiraEvent> {
         author: worklog["author"]["accountId"].as_str().map(AccountId::new),
         author_is_app: worklog["author"]["accountType"]
             .as_str()
+            .map(|kind| kind == "app"),
+        updater_is_app: worklog["updateAuthor"]["accountType"]
+            .as_str()
+            .or_else(|| worklog["author"]["accountType"].as_str())
             .map(|kind| kind == "app"),
         updated: instant("updated"),
         time_spent_secs: scalar_number(&worklog["timeSpentSeconds"]),
