@@ -98,7 +98,37 @@ impl Engine {
             Announced::Tempo { id, .. } => !observed.proofs[announcement.side].contains_key(id),
             _ => true,
         });
+        let unshown = self.still_to_come(connection, &observed, unshown).await?;
         Ok(Sight::Clear(Box::new(observed), unshown))
+    }
+
+    /// Leaves out announced changes of worklogs that are gone or elsewhere by now: this listing will never show
+    /// them, and waiting for them would keep the link due for nothing.
+    async fn still_to_come(
+        &self,
+        connection: &Connection,
+        observed: &Observed,
+        unshown: Vec<Announcement>,
+    ) -> Result<Vec<Announcement>, EngineError> {
+        let mut open = Vec::new();
+        for announcement in unshown {
+            let side = announcement.side;
+            if let Announced::Tempo { id, .. } = &announcement.what
+                && !observed.listings[side].contains_key(id)
+            {
+                let site = &connection.sites[side];
+                let proofs = self.store.evidence(site, &[EvidenceId::Tempo(*id)]).await?;
+                let gone = proofs.iter().any(|proof| proof.moved_to != Some(observed.link.issue(side)));
+                let places = self.store.whereabouts(&connection.name, site, &[*id]).await?;
+                let elsewhere =
+                    places.iter().any(|place| place.link != observed.link || place.state == PairState::Gone);
+                if gone || elsewhere {
+                    continue;
+                }
+            }
+            open.push(announcement);
+        }
+        Ok(open)
     }
 
     /// Lists an issue's worklogs, all pages; and what is wrong with those that cannot be read.
