@@ -1,5 +1,6 @@
 //! What people do, on both sites, by a script that is drawn from the seed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -42,6 +43,7 @@ pub(super) async fn act(world: &World, show: &Show, seed: u64, time: Duration) -
         show,
         dice: SmallRng::seed_from_u64(seed),
         number: 0,
+        in_jira: BTreeSet::new(),
         done: Done::default(),
     };
     let end = Instant::now() + time;
@@ -59,6 +61,9 @@ struct Script<'w> {
     show: &'w Show,
     dice: SmallRng,
     number: usize,
+    /// The numbers of worklogs made in Jira's screen. Nobody changes those again: Tempo sees them late, and a
+    /// change meanwhile would keep their link waiting for what was announced.
+    in_jira: BTreeSet<String>,
     done: Done,
 }
 
@@ -91,7 +96,11 @@ impl Script<'_> {
         let side = self.dice.random_range(0..2);
         let worklogs = self.site(side).worklogs();
         let kind = self.dice.random_range(0..100);
-        let picked = worklogs.choose(&mut self.dice).map(|worklog| worklog.id);
+        let settled: Vec<_> = worklogs
+            .iter()
+            .filter(|worklog| !self.in_jira.contains(tag(&worklog.content)))
+            .collect();
+        let picked = settled.choose(&mut self.dice).map(|worklog| worklog.id);
         match (kind, picked) {
             (35..=66, Some(id)) => self.edit(side, id),
             (67..=79, Some(id)) => self.relocate(side, id),
@@ -153,6 +162,8 @@ impl Script<'_> {
             .is_ok()
         {
             self.done.logged += 1;
+            self.in_jira
+                .insert(text.split(' ').next().unwrap_or_default().to_owned());
             self.show.tell(site.name(), what);
         }
     }
