@@ -162,3 +162,19 @@ async fn a_permission_that_is_missing_waits_and_heals() {
     assert_eq!(world.globex().worklogs().len(), 1);
     world.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn billable_hours_that_a_site_silently_keeps_are_not_called_done() {
+    let world = Setup::two(1).build().await;
+    world.globex().set_permission(None, Permission::SetBillable, false);
+    world.acme().log_time("SUP-1", hour("ann", "free of charge").billable(0)).unwrap();
+    world.settle().await;
+    let verdict = world.verify().await;
+    assert!(!verdict.equal);
+    assert_eq!(world.reasons().await, ["permission-missing"]);
+    world.globex().set_permission(None, Permission::SetBillable, true);
+    world.wait(1000).await;
+    world.settle().await;
+    world.assert_equal().await;
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}

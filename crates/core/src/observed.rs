@@ -45,6 +45,8 @@ pub struct Observed {
     pub lookups: Lookups,
     /// Worklogs dated earlier are not begun.
     pub since: Date,
+    /// Sites whose service user lacks permissions: what they do not show may be there.
+    pub blind: Sides<bool>,
     /// Whether the brake on mass deletes is on.
     pub brake: bool,
     /// Try parked pairs again even where nothing about them changed.
@@ -114,6 +116,7 @@ impl Observed {
             copies: Sides::default(),
             lookups: Lookups::default(),
             since: Date::MIN,
+            blind: Sides::default(),
             brake: false,
             force: false,
         }

@@ -455,9 +455,16 @@ impl<'o> Planner<'o> {
         {
             return self.look_at(written + self.settings.grace);
         }
-        let why = Unrenderable {
-            reason: Reason::Missing,
-            detail: format!("side {side} no longer shows it, and nothing proves that it was deleted"),
+        let why = if self.observed.blind[side] {
+            Unrenderable {
+                reason: Reason::PermissionMissing,
+                detail: format!("side {side} no longer shows it, and the service user lacks permissions there"),
+            }
+        } else {
+            Unrenderable {
+                reason: Reason::Missing,
+                detail: format!("side {side} no longer shows it, and nothing proves that it was deleted"),
+            }
         };
         self.park(pair, side, why, found);
     }
@@ -829,8 +836,16 @@ impl Step {
     }
 
     /// Returns the pair's row once the site has done the step. `row` is the row as the intent left it;
-    /// `answer` is the worklog that the site answered with, for a create or an update.
-    pub fn done(&self, row: &Pair, answer: Option<&Worklog>, now: Timestamp, rules: &Rules) -> Pair {
+    /// `answer` is the worklog that the site answered with, for a create or an update. Where the site kept a value
+    /// of its own, the pair waits until `retry`.
+    pub fn done(
+        &self,
+        row: &Pair,
+        answer: Option<&Worklog>,
+        now: Timestamp,
+        retry: Timestamp,
+        rules: &Rules,
+    ) -> Pair {
         let mut pair = row.clone();
         pair.intent = None;
         pair.wait = None;
@@ -844,12 +859,23 @@ impl Step {
                 pair.strays[*side] = None;
                 let mut base = Sides::new(source.clone(), source.clone());
                 base[*side] = told(&answer.content, body);
+                let kept = not_taken(*side, body, &base[*side], rules);
+                for field in &kept {
+                    // The source differs from this, so that it goes on wanting to cross.
+                    let value = field.of(*side, &base[*side], rules);
+                    field.set(side.other(), &mut base[side.other()], rules, value);
+                }
+                pair.wait = kept_by_the_site(*side, source, &base[*side], &kept, now, retry);
                 pair.base = Some(base);
             }
             Action::Update { side, source, body, apart, .. } => {
                 let Some(answer) = answer else { return pair };
                 pair.seen[*side] = pair.seen[*side].max(Some(answer.updated_at));
-                pair.base = settled(row, *side, source, &told(&answer.content, body), apart, rules);
+                let written = told(&answer.content, body);
+                let kept = not_taken(*side, body, &written, rules);
+                let apart: Vec<Field> = apart.iter().chain(&kept).copied().collect();
+                pair.base = settled(row, *side, source, &written, &apart, rules);
+                pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
             }
             Action::Delete { side, before, moves, proof, .. } => {
                 if *moves {
@@ -905,6 +931,39 @@ impl Step {
         pair
     }
 
+}
+
+/// The fields that a site answered a write with another value for than was sent. A site without start times has
+/// one of its own, and blanks around a text mean nothing.
+fn not_taken(side: Side, sent: &Content, answered: &Content, rules: &Rules) -> Vec<Field> {
+    Field::all(rules)
+        .filter(|field| match field {
+            Field::StartTime => false,
+            Field::Description => sent.description.trim() != answered.description.trim(),
+            field => field.of(side, sent, rules).differs(&field.of(side, answered, rules)),
+        })
+        .collect()
+}
+
+/// A site that silently keeps a value has not done what it was asked for.
+fn kept_by_the_site(
+    side: Side,
+    source: &Content,
+    written: &Content,
+    kept: &[Field],
+    now: Timestamp,
+    retry: Timestamp,
+) -> Option<Wait> {
+    if kept.is_empty() {
+        return None;
+    }
+    let names = kept.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    // Tempo leaves billable hours as they are for somebody who may not set them.
+    let reason = if kept == [Field::Billable] { Reason::PermissionMissing } else { Reason::Rejected };
+    let mut tried = Sides::new(Some(source.clone()), Some(source.clone()));
+    tried[side] = Some(written.clone());
+    let detail = format!("side {side} accepted the write but kept its own {names}");
+    Some(Wait { reason, side, detail, since: now, attempts: 1, next_attempt: Some(retry), tried })
 }
 
 /// The base once `written` stands on a side: fields that cross the other way stay as they were.

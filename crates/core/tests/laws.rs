@@ -154,7 +154,8 @@ impl World {
                 Fate::DiesBeforeRecord => return false,
                 _ => {}
             }
-            let done = step.done(&row, answer.as_ref(), self.now, &self.settings.rules);
+            let retry = self.now + self.settings.park_retry;
+            let done = step.done(&row, answer.as_ref(), self.now, retry, &self.settings.rules);
             self.put(done);
         }
         true

@@ -292,7 +292,7 @@ impl Engine {
         let mut points = BTreeMap::new();
         let mut candidates: Vec<JiraIssue> = Vec::new();
         let scope = connection.scope[side].clone();
-        let recent = || format!("{} ORDER BY updated DESC", scope.as_deref().unwrap_or("project is not EMPTY"));
+        let recent = || scope.clone().unwrap_or_else(|| "project is not EMPTY ORDER BY updated DESC".to_string());
         let jql = match field {
             Some(field) if !remote => {
                 let number = field.trim_start_matches("customfield_");

@@ -502,7 +502,8 @@ impl Run<'_> {
     ) -> Result<(), EngineError> {
         let now = self.now();
         let site = self.connection.sites[side].clone();
-        let mut pair = step.done(&row, answer.as_ref(), now, &self.connection.settings.rules);
+        let retry = now + signed(self.engine.options.park_retry);
+        let mut pair = step.done(&row, answer.as_ref(), now, retry, &self.connection.settings.rules);
         pair.rev += 1;
         let mut ops = vec![Op::PutPair(Box::new(pair.clone())), self.history(step, &pair, now, answer.as_ref(), None)];
         ops.extend(self.places(&pair));

@@ -86,6 +86,10 @@ impl Engine {
         let listing = self.list(connection, second, link.issue(second), lane).await?;
         (observed.listings[second], observed.unreadable[second]) = listing;
 
+        for side in Side::BOTH {
+            let state = self.site_state(self.site_of(connection, side)?).await?;
+            observed.blind[side] = !state.missing_permissions.is_empty();
+        }
         observed.pairs = self.store.pairs(link).await?;
         self.place_unpaired(connection, &mut observed).await?;
         self.fetch_strays(connection, &mut observed, lane).await?;
@@ -177,7 +181,20 @@ impl Engine {
         said: &str,
     ) -> Result<EngineError, EngineError> {
         let found = self.call(site, lane, async |client| client.issue(&IssueRef::Id(issue), &[]).await).await?;
+        let browse = ["BROWSE_PROJECTS"];
+        let may_browse = match found {
+            Some(_) => true,
+            // Jira answers 404 for what may not be seen, too.
+            None => {
+                let held = self.call(site, lane, async |client| client.permissions(&browse, None).await).await?;
+                held.get("BROWSE_PROJECTS") != Some(&false)
+            }
+        };
         Ok(match found {
+            None if !may_browse => EngineError::Parked {
+                reason: Reason::PermissionMissing,
+                detail: format!("the service user may not browse projects on {} ({said})", site.name),
+            },
             None => EngineError::Parked {
                 reason: Reason::IssueUnlinked,
                 detail: format!("issue {issue} on {} is gone or cannot be seen ({said})", site.name),
