@@ -6,7 +6,9 @@ async fn every_kind_of_change_follows(webhooks: Webhooks, go: impl AsyncFn(&Worl
     let world = Setup::two(2).webhooks(webhooks).build().await;
     let (acme, globex) = (world.acme(), world.globex());
 
-    let from_a = acme.log_time("SUP-1", hour("ann", "from acme").billable(0)).unwrap();
+    let from_a = acme
+        .log_time("SUP-1", hour("ann", "from acme").billable(0))
+        .unwrap();
     let from_b = globex.log_time("DEV-1", hour("bob", "from globex")).unwrap();
     go(&world).await;
     assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
@@ -21,12 +23,22 @@ async fn every_kind_of_change_follows(webhooks: Webhooks, go: impl AsyncFn(&Worl
     )));
 
     world.wait(5).await;
-    acme.edit(from_a, |worklog| worklog.time_spent_secs = 1800).unwrap();
-    globex.edit(from_b, |worklog| worklog.description = Some("edited on globex".into())).unwrap();
+    acme.edit(from_a, |worklog| worklog.time_spent_secs = 1800)
+        .unwrap();
+    globex
+        .edit(from_b, |worklog| {
+            worklog.description = Some("edited on globex".into())
+        })
+        .unwrap();
     go(&world).await;
     assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
     assert!(world.said("globex", "DEV-1").iter().any(|said| said.3 == 1800));
-    assert!(world.said("acme", "SUP-1").iter().any(|said| said.5 == "edited on globex"));
+    assert!(
+        world
+            .said("acme", "SUP-1")
+            .iter()
+            .any(|said| said.5 == "edited on globex")
+    );
 
     acme.move_to_issue(from_a, "SUP-2").unwrap();
     go(&world).await;
@@ -37,12 +49,20 @@ async fn every_kind_of_change_follows(webhooks: Webhooks, go: impl AsyncFn(&Worl
     acme.delete(from_a).unwrap();
     globex.delete(from_b).unwrap();
     go(&world).await;
-    for (site, issue) in [("acme", "SUP-1"), ("acme", "SUP-2"), ("globex", "DEV-1"), ("globex", "DEV-2")] {
+    for (site, issue) in [
+        ("acme", "SUP-1"),
+        ("acme", "SUP-2"),
+        ("globex", "DEV-1"),
+        ("globex", "DEV-2"),
+    ] {
         assert_eq!(world.said(site, issue), [], "{site} {issue}");
     }
     world.assert_equal().await;
     assert_eq!(world.reasons().await, Vec::<&str>::new());
-    assert_eq!(acme.tempo_rate().answered_429 + globex.tempo_rate().answered_429, 0);
+    assert_eq!(
+        acme.tempo_rate().answered_429 + globex.tempo_rate().answered_429,
+        0
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,8 +116,14 @@ async fn edits_of_different_fields_on_both_sides_are_both_kept() {
     let id = world.acme().log_time("SUP-1", hour("ann", "text")).unwrap();
     world.settle().await;
     let twin = world.globex().worklogs()[0].id;
-    world.acme().edit(id, |worklog| worklog.time_spent_secs = 900).unwrap();
-    world.globex().edit(twin, |worklog| worklog.description = Some("better text".into())).unwrap();
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 900)
+        .unwrap();
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.description = Some("better text".into()))
+        .unwrap();
     world.settle().await;
     for (site, issue) in [("acme", "SUP-1"), ("globex", "DEV-1")] {
         let said = world.said(site, issue);
@@ -108,11 +134,19 @@ async fn edits_of_different_fields_on_both_sides_are_both_kept() {
 #[tokio::test(start_paused = true)]
 async fn an_edit_in_jiras_own_screen_follows_once_tempo_shows_it() {
     let world = Setup::two(1).webhooks(Webhooks::JiraOnly).build().await;
-    world.acme().log_time("SUP-1", hour("ann", "made in tempo")).unwrap();
+    world
+        .acme()
+        .log_time("SUP-1", hour("ann", "made in tempo"))
+        .unwrap();
     world.settle().await;
-    world.acme().set_jira_to_tempo_lag(std::time::Duration::from_secs(40));
+    world
+        .acme()
+        .set_jira_to_tempo_lag(std::time::Duration::from_secs(40));
     let shadow = world.acme().jira_worklogs()[0].id;
-    world.acme().jira_edit("ann", shadow, |worklog| worklog.time_spent_secs = 600).unwrap();
+    world
+        .acme()
+        .jira_edit("ann", shadow, |worklog| worklog.time_spent_secs = 600)
+        .unwrap();
     for _ in 0..4 {
         world.settle().await;
     }
@@ -134,43 +168,96 @@ async fn worklogs_begin_anew_when_their_issue_gets_another_twin() {
     let issue = async |site: &str, key: &str| {
         let client = &engine.sites[&site.into()].client;
         world.wait(1).await;
-        client.issue(&IssueRef::Key(key.into()), &[]).await.unwrap().unwrap()
+        client
+            .issue(&IssueRef::Key(key.into()), &[])
+            .await
+            .unwrap()
+            .unwrap()
     };
-    let (a, b, other) = (issue("acme", "SUP-1").await, issue("globex", "DEV-1").await, issue("globex", "DEV-2").await);
-    let old = LinkKey { connection: connection.name.clone(), a: a.id, b: b.id };
+    let (a, b, other) = (
+        issue("acme", "SUP-1").await,
+        issue("globex", "DEV-1").await,
+        issue("globex", "DEV-2").await,
+    );
+    let old = LinkKey {
+        connection: connection.name.clone(),
+        a: a.id,
+        b: b.id,
+    };
     assert!(world.store.drop_link(&old, &connection.sites).await.unwrap());
     // Nothing follows while they are not linked.
     let id = world.acme().worklogs()[0].id;
-    world.acme().edit(id, |worklog| worklog.time_spent_secs = 60).unwrap();
-    engine.link_issues(connection, &a, &other, "command").await.unwrap();
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
+    engine
+        .link_issues(connection, &a, &other, "command")
+        .await
+        .unwrap();
     let new = LinkKey { b: other.id, ..old };
-    engine.hint_all(vec![DueKey::Link(new)], Lane::Live, false).await.unwrap();
+    engine
+        .hint_all(vec![DueKey::Link(new)], Lane::Live, false)
+        .await
+        .unwrap();
     world.settle().await;
     assert_eq!(world.said("globex", "DEV-2"), world.said("acme", "SUP-1"));
-    assert_eq!(world.said("globex", "DEV-1")[0].3, 3600, "unlinking left the old twin alone");
-    world.globex().delete(world.globex().worklogs_of("DEV-1")[0].id).unwrap();
+    assert_eq!(
+        world.said("globex", "DEV-1")[0].3,
+        3600,
+        "unlinking left the old twin alone"
+    );
+    world
+        .globex()
+        .delete(world.globex().worklogs_of("DEV-1")[0].id)
+        .unwrap();
     world.settle().await;
     assert_eq!(world.acme().worklogs().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn twin_issues_are_found_by_remote_link_or_field_on_either_side() {
-    for (from, on_acme) in [("remote-link", true), ("remote-link", false), ("field", true), ("field", false)] {
+    for (from, on_acme) in [
+        ("remote-link", true),
+        ("remote-link", false),
+        ("field", true),
+        ("field", false),
+    ] {
         let mut setup = Setup::two(0);
-        setup.config = setup.config.replace("table = []", &format!("from = [\"{from}\"]\nfield = {{ a = \"customfield_10042\", b = \"customfield_10077\" }}"));
+        setup.config = setup.config.replace(
+            "table = []",
+            &format!(
+                "from = [\"{from}\"]\nfield = {{ a = \"customfield_10042\", b = \"customfield_10077\" }}"
+            ),
+        );
         let (site, url, value) = if on_acme {
             (0, "http://127.0.0.1:1/jira/globex/browse/DEV-1", "DEV-1")
         } else {
-            (1, "http://127.0.0.1:1/jira/acme/browse/SUP-1", "http://127.0.0.1:1/jira/acme/browse/SUP-1")
+            (
+                1,
+                "http://127.0.0.1:1/jira/acme/browse/SUP-1",
+                "http://127.0.0.1:1/jira/acme/browse/SUP-1",
+            )
         };
         let issue = setup.sites[site].issues[0].clone();
         setup.sites[site].issues[0] = match from {
-            "field" => issue.field(if on_acme { "customfield_10042" } else { "customfield_10077" }, value),
+            "field" => issue.field(
+                if on_acme {
+                    "customfield_10042"
+                } else {
+                    "customfield_10077"
+                },
+                value,
+            ),
             _ => issue.remote_link("twin", url, "the twin"),
         };
         let world = setup.build().await;
         world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
         world.settle().await;
-        assert_eq!(world.said("globex", "DEV-1").len(), 1, "{from}, on acme: {on_acme}");
+        assert_eq!(
+            world.said("globex", "DEV-1").len(),
+            1,
+            "{from}, on acme: {on_acme}"
+        );
     }
 }

@@ -9,7 +9,12 @@ fn requests(world: &World) -> Vec<String> {
         .requests()
         .iter()
         .filter(|request| !request.path_template.ends_with("/tempo-to-jira"))
-        .map(|request| format!("{} {} {} {}", request.site, request.method, request.path_template, request.status))
+        .map(|request| {
+            format!(
+                "{} {} {} {}",
+                request.site, request.method, request.path_template, request.status
+            )
+        })
         .collect()
 }
 
@@ -19,17 +24,32 @@ async fn costs_at_most(world: &World, limit: usize, act: impl FnOnce()) {
     act();
     world.settle().await;
     let requests = requests(world);
-    assert!(requests.len() <= limit, "{} requests, at most {limit}: {requests:#?}", requests.len());
+    assert!(
+        requests.len() <= limit,
+        "{} requests, at most {limit}: {requests:#?}",
+        requests.len()
+    );
     world.assert_equal().await;
     assert_eq!(world.sim.violations().len(), 0, "{:?}", world.sim.violations());
 }
 
 async fn each_change_costs(webhooks: Webhooks, limit: usize) {
     let world = Setup::two(1).webhooks(webhooks).build().await;
-    world.acme().set_jira_to_tempo_lag(std::time::Duration::from_millis(200));
+    world
+        .acme()
+        .set_jira_to_tempo_lag(std::time::Duration::from_millis(200));
     let mut id = 0;
-    costs_at_most(&world, limit, || id = world.acme().log_time("SUP-1", hour("ann", "x")).unwrap()).await;
-    costs_at_most(&world, limit, || world.acme().edit(id, |worklog| worklog.time_spent_secs = 60).unwrap()).await;
+    costs_at_most(&world, limit, || {
+        id = world.acme().log_time("SUP-1", hour("ann", "x")).unwrap()
+    })
+    .await;
+    costs_at_most(&world, limit, || {
+        world
+            .acme()
+            .edit(id, |worklog| worklog.time_spent_secs = 60)
+            .unwrap()
+    })
+    .await;
     costs_at_most(&world, limit, || world.acme().delete(id).unwrap()).await;
     assert_eq!(world.globex().worklogs().len(), 0);
 }
@@ -52,9 +72,20 @@ async fn a_change_that_both_tell_of_costs_three_requests_and_its_echoes_none() {
 #[tokio::test(start_paused = true)]
 async fn a_change_made_in_jiras_own_screen_costs_four_requests() {
     let world = Setup::two(1).webhooks(Webhooks::JiraOnly).build().await;
-    world.acme().set_jira_to_tempo_lag(std::time::Duration::from_millis(200));
+    world
+        .acme()
+        .set_jira_to_tempo_lag(std::time::Duration::from_millis(200));
     costs_at_most(&world, 4, || {
-        world.acme().jira_log_time("SUP-1", "ann", "2026-03-02T13:30:00Z".parse().unwrap(), 3600, "in jira").unwrap();
+        world
+            .acme()
+            .jira_log_time(
+                "SUP-1",
+                "ann",
+                "2026-03-02T13:30:00Z".parse().unwrap(),
+                3600,
+                "in jira",
+            )
+            .unwrap();
     })
     .await;
     assert_eq!(world.said("globex", "DEV-1").len(), 1);
@@ -65,7 +96,10 @@ async fn a_burst_of_a_hundred_changes_on_one_link_is_one_run() {
     let world = Setup::two(1).build().await;
     costs_at_most(&world, 102, || {
         for n in 0..100 {
-            world.acme().log_time("SUP-1", hour("ann", &format!("entry {n}"))).unwrap();
+            world
+                .acme()
+                .log_time("SUP-1", hour("ann", &format!("entry {n}")))
+                .unwrap();
         }
     })
     .await;
@@ -78,8 +112,12 @@ async fn a_sweep_without_a_change_costs_three_requests_per_site() {
     for n in 1..=200 {
         for m in 0..50 {
             let day = format!("2026-02-{:02}", 1 + m % 28);
-            let content = tandem_sim::Content::new("ann", &day, "09:00:00", 600 + 60 * m).text(format!("w{m}"));
-            world.acme().log_time(&format!("SUP-{n}"), content.clone()).unwrap();
+            let content =
+                tandem_sim::Content::new("ann", &day, "09:00:00", 600 + 60 * m).text(format!("w{m}"));
+            world
+                .acme()
+                .log_time(&format!("SUP-{n}"), content.clone())
+                .unwrap();
             world.globex().log_time(&format!("DEV-{n}"), content).unwrap();
         }
     }
@@ -100,8 +138,14 @@ async fn an_audit_reads_each_side_once() {
     let world = Setup::two(20).webhooks(Webhooks::None).build().await;
     for n in 1..=20 {
         for m in 0..20 {
-            world.acme().log_time(&format!("SUP-{n}"), hour("ann", &format!("w{m}"))).unwrap();
-            world.globex().log_time(&format!("DEV-{n}"), hour("ann", &format!("w{m}"))).unwrap();
+            world
+                .acme()
+                .log_time(&format!("SUP-{n}"), hour("ann", &format!("w{m}")))
+                .unwrap();
+            world
+                .globex()
+                .log_time(&format!("DEV-{n}"), hour("ann", &format!("w{m}")))
+                .unwrap();
         }
     }
     world.sweep().await;
@@ -109,7 +153,10 @@ async fn an_audit_reads_each_side_once() {
     world.sim.reset_requests();
     world.audit().await;
     let requests = requests(&world);
-    let listings = requests.iter().filter(|request| request.contains("/4/worklogs/search")).count();
+    let listings = requests
+        .iter()
+        .filter(|request| request.contains("/4/worklogs/search"))
+        .count();
     assert_eq!(listings, 2, "{requests:#?}");
     assert!(requests.len() <= 2 + 4, "{requests:#?}");
 }
@@ -123,7 +170,11 @@ async fn a_webhook_costs_two_table_requests_and_its_echo_one() {
     world.acme().log_time("SUP-1", hour("bob", "y")).unwrap();
     world.wait(1).await;
     // Tempo's and Jira's webhook.
-    assert!(world.store.counts().total() <= 4, "{:?}", world.store.counts().by_operation());
+    assert!(
+        world.store.counts().total() <= 4,
+        "{:?}",
+        world.store.counts().by_operation()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,13 +183,21 @@ async fn a_thousand_changes_over_a_hundred_links_go_at_the_allowed_rate_and_not_
     world.sim.reset_requests();
     for n in 1..=100 {
         for m in 0..10 {
-            world.acme().log_time(&format!("SUP-{n}"), hour("ann", &format!("entry {m}"))).unwrap();
+            world
+                .acme()
+                .log_time(&format!("SUP-{n}"), hour("ann", &format!("entry {m}")))
+                .unwrap();
         }
     }
     let start = world.now();
     world.wait(1).await;
     while world.globex().worklogs().len() < 1000 {
-        world.tandem.engine.run_due(Some(world.now() + jiff::SignedDuration::from_secs(1))).await.unwrap();
+        world
+            .tandem
+            .engine
+            .run_due(Some(world.now() + jiff::SignedDuration::from_secs(1)))
+            .await
+            .unwrap();
         world.wait(0).await;
     }
     let took = world.now().duration_since(start).as_secs_f64();
@@ -146,7 +205,11 @@ async fn a_thousand_changes_over_a_hundred_links_go_at_the_allowed_rate_and_not_
     let floor = busiest.requests as f64 / 5.0;
     assert_eq!(world.acme().tempo_rate().answered_429 + busiest.answered_429, 0);
     // The settling of the burst comes on top.
-    assert!(took <= 1.1 * floor + 3.0, "{took} s for {} requests: floor {floor} s", busiest.requests);
+    assert!(
+        took <= 1.1 * floor + 3.0,
+        "{took} s for {} requests: floor {floor} s",
+        busiest.requests
+    );
     assert!(busiest.requests <= 1000 + 100 + 30, "{busiest:?}");
     world.settle().await;
     world.assert_equal().await;
@@ -161,7 +224,13 @@ async fn an_issue_with_twelve_thousand_worklogs_is_kept_the_same() {
     world.sim.reset_requests();
     let id = world.acme().log_time("SUP-1", hour("bob", "one more")).unwrap();
     world.settle().await;
-    assert!(world.said("globex", "DEV-1").iter().any(|said| said.5 == "one more"), "{id}");
+    assert!(
+        world
+            .said("globex", "DEV-1")
+            .iter()
+            .any(|said| said.5 == "one more"),
+        "{id}"
+    );
     let requests = requests(&world);
     assert!(requests.len() <= 3 + 3 + 1, "{requests:#?}");
 }

@@ -1,6 +1,6 @@
 //! Only a proven delete deletes.
 
-use tandem_sim::{FaultOutcome, Fault, Matcher};
+use tandem_sim::{Fault, FaultOutcome, Matcher};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -66,7 +66,9 @@ async fn has_due_reason(world: &World) -> bool {
 async fn a_site_that_answers_500_deletes_nothing() {
     let (world, _) = synced(Webhooks::Both).await;
     let broken = Matcher::any().times(12);
-    world.sim.fail_next("acme", broken, Fault::LostBefore(FaultOutcome::Status(500)));
+    world
+        .sim
+        .fail_next("acme", broken, Fault::LostBefore(FaultOutcome::Status(500)));
     world.audit().await;
     world.settle().await;
     assert_eq!(world.globex().worklogs().len(), 1);
@@ -84,7 +86,10 @@ async fn an_edit_wins_over_a_delete_of_its_twin() {
     let twin = world.globex().worklogs()[0].id;
     world.lose_webhooks();
     world.acme().delete(id).unwrap();
-    world.globex().edit(twin, |worklog| worklog.time_spent_secs = 7200).unwrap();
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.time_spent_secs = 7200)
+        .unwrap();
     world.sim.drop_deliveries();
     world.wait(10).await;
     world.sweep().await;
@@ -97,7 +102,10 @@ async fn an_edit_wins_over_a_delete_of_its_twin() {
 async fn a_purge_of_many_worklogs_is_stopped_by_the_brake_until_a_person_lets_it_through() {
     let world = Setup::two(1).webhooks(Webhooks::None).build().await;
     for n in 0..60 {
-        world.acme().log_time("SUP-1", hour("ann", &format!("entry {n}"))).unwrap();
+        world
+            .acme()
+            .log_time("SUP-1", hour("ann", &format!("entry {n}")))
+            .unwrap();
     }
     world.sweep().await;
     world.settle().await;
@@ -110,8 +118,20 @@ async fn a_purge_of_many_worklogs_is_stopped_by_the_brake_until_a_person_lets_it
         world.wait(3000).await;
         world.sweep().await;
     }
-    assert_eq!(world.globex().worklogs().len(), 60, "the purge went through the brake");
-    assert_eq!(world.reasons().await.iter().filter(|reason| **reason == "mass-delete").count(), 60);
+    assert_eq!(
+        world.globex().worklogs().len(),
+        60,
+        "the purge went through the brake"
+    );
+    assert_eq!(
+        world
+            .reasons()
+            .await
+            .iter()
+            .filter(|reason| **reason == "mass-delete")
+            .count(),
+        60
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +153,10 @@ async fn an_edit_on_the_twin_survives_the_move_of_its_worklog() {
     let (mut world, id) = synced(Webhooks::Both).await;
     let twin = world.globex().worklogs()[0].id;
     world.lose_webhooks();
-    world.globex().edit(twin, |worklog| worklog.description = Some("edited there".into())).unwrap();
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.description = Some("edited there".into()))
+        .unwrap();
     world.acme().move_to_issue(id, "SUP-2").unwrap();
     world.sim.drop_deliveries();
     world.wait(10).await;
@@ -151,6 +174,10 @@ async fn an_issue_that_is_gone_takes_nothing_with_it() {
     world.wait(300).await;
     world.audit().await;
     world.sweep().await;
-    assert_eq!(world.globex().worklogs().len(), 1, "the twin was deleted with the issue");
+    assert_eq!(
+        world.globex().worklogs().len(),
+        1,
+        "the twin was deleted with the issue"
+    );
     assert!(has_due_reason(&world).await);
 }

@@ -14,7 +14,12 @@ async fn equal_without_a_second(world: &World, count: usize) {
         world.settle().await;
     }
     world.sweep().await;
-    assert_eq!(world.globex().worklogs().len(), count, "{:?}", world.said("globex", "DEV-1"));
+    assert_eq!(
+        world.globex().worklogs().len(),
+        count,
+        "{:?}",
+        world.said("globex", "DEV-1")
+    );
     assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
     world.assert_equal().await;
     assert_eq!(world.reasons().await, Vec::<&str>::new());
@@ -27,7 +32,9 @@ fn creates() -> Matcher {
 #[tokio::test(start_paused = true)]
 async fn a_create_that_took_effect_but_was_answered_500_makes_no_second() {
     let world = world().await;
-    world.sim.fail_next("globex", creates(), Fault::LostAfter(FaultOutcome::Status(500)));
+    world
+        .sim
+        .fail_next("globex", creates(), Fault::LostAfter(FaultOutcome::Status(500)));
     world.acme().log_time("SUP-1", hour("ann", "once")).unwrap();
     world.settle().await;
     equal_without_a_second(&world, 1).await;
@@ -36,7 +43,9 @@ async fn a_create_that_took_effect_but_was_answered_500_makes_no_second() {
 #[tokio::test(start_paused = true)]
 async fn a_create_that_never_arrived_is_made_again_after_the_grace() {
     let world = world().await;
-    world.sim.fail_next("globex", creates(), Fault::LostBefore(FaultOutcome::Status(502)));
+    world
+        .sim
+        .fail_next("globex", creates(), Fault::LostBefore(FaultOutcome::Status(502)));
     world.acme().log_time("SUP-1", hour("ann", "once")).unwrap();
     world.settle().await;
     equal_without_a_second(&world, 1).await;
@@ -45,7 +54,9 @@ async fn a_create_that_never_arrived_is_made_again_after_the_grace() {
 #[tokio::test(start_paused = true)]
 async fn a_create_that_hangs_makes_no_second() {
     let world = world().await;
-    world.sim.fail_next("globex", creates(), Fault::LostAfter(FaultOutcome::Hang));
+    world
+        .sim
+        .fail_next("globex", creates(), Fault::LostAfter(FaultOutcome::Hang));
     world.acme().log_time("SUP-1", hour("ann", "once")).unwrap();
     world.settle().await;
     equal_without_a_second(&world, 1).await;
@@ -54,17 +65,27 @@ async fn a_create_that_hangs_makes_no_second() {
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_create_that_a_person_edits_meanwhile_is_still_ours() {
     let world = world().await;
-    world.sim.fail_next("globex", creates(), Fault::LostAfter(FaultOutcome::Status(500)));
+    world
+        .sim
+        .fail_next("globex", creates(), Fault::LostAfter(FaultOutcome::Status(500)));
     world.acme().log_time("SUP-1", hour("ann", "once")).unwrap();
     while world.globex().worklogs().is_empty() {
         world.wait(1).await;
         world.tandem.engine.run_due(Some(world.now())).await.unwrap();
         let now = world.now();
-        world.tandem.engine.run_due(Some(now + jiff::SignedDuration::from_millis(500))).await.unwrap();
+        world
+            .tandem
+            .engine
+            .run_due(Some(now + jiff::SignedDuration::from_millis(500)))
+            .await
+            .unwrap();
     }
     world.wait(1).await;
     let twin = world.globex().worklogs()[0].id;
-    world.globex().edit(twin, |worklog| worklog.time_spent_secs = 5400).unwrap();
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.time_spent_secs = 5400)
+        .unwrap();
     world.settle().await;
     equal_without_a_second(&world, 1).await;
     assert_eq!(world.said("acme", "SUP-1")[0].3, 5400);
@@ -76,11 +97,19 @@ async fn an_update_whose_answer_is_lost_is_not_taken_for_a_persons_change() {
     let id = world.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
     world.settle().await;
     let puts = Matcher::tempo("PUT", "/4/worklogs/{id}");
-    world.sim.fail_next("globex", puts, Fault::LostAfter(FaultOutcome::Status(503)));
-    world.acme().edit(id, |worklog| worklog.description = Some("second".into())).unwrap();
+    world
+        .sim
+        .fail_next("globex", puts, Fault::LostAfter(FaultOutcome::Status(503)));
+    world
+        .acme()
+        .edit(id, |worklog| worklog.description = Some("second".into()))
+        .unwrap();
     world.wait(3).await;
     world.tandem.engine.run_due(None).await.unwrap();
-    world.acme().edit(id, |worklog| worklog.description = Some("third".into())).unwrap();
+    world
+        .acme()
+        .edit(id, |worklog| worklog.description = Some("third".into()))
+        .unwrap();
     world.settle().await;
     equal_without_a_second(&world, 1).await;
     assert_eq!(world.said("globex", "DEV-1")[0].5, "third");
@@ -97,7 +126,10 @@ async fn a_run_that_dies_at_any_moment_is_completed_by_the_next() {
             faults.tempo.slow_by = std::time::Duration::from_millis(300);
         });
         let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
-        world.globex().log_time("DEV-1", hour("bob", "other work")).unwrap();
+        world
+            .globex()
+            .log_time("DEV-1", hour("bob", "other work"))
+            .unwrap();
         world.tandem.engine.sweep_pass().await.unwrap();
         let killed = tokio::time::timeout(
             std::time::Duration::from_millis(millis),
@@ -105,7 +137,10 @@ async fn a_run_that_dies_at_any_moment_is_completed_by_the_next() {
         )
         .await;
         if killed.is_err() {
-            world.acme().edit(id, |worklog| worklog.time_spent_secs = 1234).unwrap();
+            world
+                .acme()
+                .edit(id, |worklog| worklog.time_spent_secs = 1234)
+                .unwrap();
         }
         world.sim.calm();
         for _ in 0..6 {
@@ -113,9 +148,17 @@ async fn a_run_that_dies_at_any_moment_is_completed_by_the_next() {
             world.sweep().await;
             world.settle().await;
         }
-        assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"), "killed after {millis} ms");
+        assert_eq!(
+            world.said("acme", "SUP-1"),
+            world.said("globex", "DEV-1"),
+            "killed after {millis} ms"
+        );
         assert_eq!(world.said("acme", "SUP-1").len(), 2, "killed after {millis} ms");
-        assert_eq!(world.reasons().await, Vec::<&str>::new(), "killed after {millis} ms");
+        assert_eq!(
+            world.reasons().await,
+            Vec::<&str>::new(),
+            "killed after {millis} ms"
+        );
     }
 }
 
@@ -124,15 +167,29 @@ async fn listings_that_lag_behind_writes_change_nothing_in_the_end() {
     let world = world().await;
     world.sim.faults(|faults| {
         let lag = std::time::Duration::from_secs(12);
-        faults.listing_lag = tandem_sim::ListingLag { create: lag, update: lag, delete: lag };
+        faults.listing_lag = tandem_sim::ListingLag {
+            create: lag,
+            update: lag,
+            delete: lag,
+        };
     });
     let id = world.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
     let other = world.globex().log_time("DEV-1", hour("bob", "two")).unwrap();
     world.settle().await;
-    world.acme().edit(id, |worklog| worklog.time_spent_secs = 600).unwrap();
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 600)
+        .unwrap();
     world.settle().await;
     assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
-    assert_eq!(world.said("globex", "DEV-1").iter().filter(|said| said.3 == 600).count(), 1);
+    assert_eq!(
+        world
+            .said("globex", "DEV-1")
+            .iter()
+            .filter(|said| said.3 == 600)
+            .count(),
+        1
+    );
     world.globex().delete(other).unwrap();
     world.settle().await;
     equal_without_a_second(&world, 1).await;
@@ -148,12 +205,23 @@ async fn half_the_requests_may_fail_and_both_sides_still_meet() {
     });
     let mut ids = Vec::new();
     for n in 0..10 {
-        ids.push(world.acme().log_time("SUP-1", hour("ann", &format!("a{n}"))).unwrap());
-        world.globex().log_time("DEV-1", hour("bob", &format!("b{n}"))).unwrap();
+        ids.push(
+            world
+                .acme()
+                .log_time("SUP-1", hour("ann", &format!("a{n}")))
+                .unwrap(),
+        );
+        world
+            .globex()
+            .log_time("DEV-1", hour("bob", &format!("b{n}")))
+            .unwrap();
         world.settle().await;
     }
     for id in &ids[..5] {
-        world.acme().edit(*id, |worklog| worklog.time_spent_secs = 60).unwrap();
+        world
+            .acme()
+            .edit(*id, |worklog| worklog.time_spent_secs = 60)
+            .unwrap();
         world.settle().await;
     }
     world.sim.calm();

@@ -20,7 +20,10 @@ async fn sites(ring: bool, webhooks: Webhooks) -> World {
             name.to_uppercase()
         ));
     }
-    let mut pairs = vec![("acme", "SUP", "globex", "DEV"), ("globex", "DEV", "initech", "OPS")];
+    let mut pairs = vec![
+        ("acme", "SUP", "globex", "DEV"),
+        ("globex", "DEV", "initech", "OPS"),
+    ];
     if ring {
         pairs.push(("initech", "OPS", "acme", "SUP"));
     }
@@ -31,7 +34,13 @@ async fn sites(ring: bool, webhooks: Webhooks) -> World {
         ));
     }
     let sites = vec![site("acme", "SUP"), site("globex", "DEV"), site("initech", "OPS")];
-    Setup { sites, config, webhooks }.build().await
+    Setup {
+        sites,
+        config,
+        webhooks,
+    }
+    .build()
+    .await
 }
 
 const PLACES: [(&str, &str); 3] = [("acme", "SUP"), ("globex", "DEV"), ("initech", "OPS")];
@@ -55,12 +64,25 @@ async fn rest(world: &World) {
 async fn every_change_goes_round_once(ring: bool, webhooks: Webhooks) {
     let world = sites(ring, webhooks).await;
     let first = world.acme().log_time("SUP-1", hour("ann", "from acme")).unwrap();
-    world.sim.site("initech").log_time("OPS-1", hour("bob", "from initech")).unwrap();
+    world
+        .sim
+        .site("initech")
+        .log_time("OPS-1", hour("bob", "from initech"))
+        .unwrap();
     rest(&world).await;
     same_everywhere(&world, 1, 2);
 
-    let twin = world.globex().worklogs_of("DEV-1").iter().find(|one| one.author == "ann").unwrap().id;
-    world.globex().edit(twin, |worklog| worklog.time_spent_secs = 60).unwrap();
+    let twin = world
+        .globex()
+        .worklogs_of("DEV-1")
+        .iter()
+        .find(|one| one.author == "ann")
+        .unwrap()
+        .id;
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
     rest(&world).await;
     same_everywhere(&world, 1, 2);
     assert!(world.said("acme", "SUP-1").iter().any(|said| said.3 == 60));
@@ -103,14 +125,26 @@ async fn different_edits_on_a_ring_come_to_rest_on_the_newest() {
     let first = world.acme().log_time("SUP-1", hour("ann", "text")).unwrap();
     rest(&world).await;
     let third = world.sim.site("initech").worklogs_of("OPS-1")[0].id;
-    world.acme().edit(first, |worklog| worklog.time_spent_secs = 60).unwrap();
+    world
+        .acme()
+        .edit(first, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
     world.wait(2).await;
-    world.sim.site("initech").edit(third, |worklog| worklog.time_spent_secs = 120).unwrap();
+    world
+        .sim
+        .site("initech")
+        .edit(third, |worklog| worklog.time_spent_secs = 120)
+        .unwrap();
     rest(&world).await;
     same_everywhere(&world, 1, 1);
     assert_eq!(world.said("globex", "DEV-1")[0].3, 120);
     world.sim.reset_requests();
     world.settle().await;
-    let writes = world.sim.requests().iter().filter(|request| request.method == "PUT").count();
+    let writes = world
+        .sim
+        .requests()
+        .iter()
+        .filter(|request| request.method == "PUT")
+        .count();
     assert_eq!(writes, 0, "the ring does not come to rest");
 }

@@ -7,7 +7,10 @@ use crate::world::{Setup, hour};
 #[tokio::test(start_paused = true)]
 async fn an_author_unknown_on_the_other_site_waits_and_the_others_go_on() {
     let mut world = Setup::two(1).build().await;
-    world.acme().log_time("SUP-1", hour("eve-acme", "of eve")).unwrap();
+    world
+        .acme()
+        .log_time("SUP-1", hour("eve-acme", "of eve"))
+        .unwrap();
     world.acme().log_time("SUP-1", hour("ann", "of ann")).unwrap();
     world.settle().await;
     assert_eq!(world.globex().worklogs().len(), 1);
@@ -35,7 +38,10 @@ async fn an_author_is_found_by_a_visible_address() {
     let id = world.acme().log_time("SUP-1", hour("ida-1", "of ida")).unwrap();
     world.settle().await;
     assert_eq!(world.said("globex", "DEV-1")[0].0, "ida-2");
-    world.acme().edit(id, |worklog| worklog.time_spent_secs = 60).unwrap();
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
     world.settle().await;
     assert_eq!(world.said("globex", "DEV-1")[0].3, 60);
     assert_eq!(world.said("acme", "SUP-1")[0].0, "ida-1");
@@ -45,21 +51,35 @@ async fn an_author_is_found_by_a_visible_address() {
 async fn an_unknown_author_may_go_to_a_fallback_account_with_the_name_in_the_text() {
     let setup = Setup::two(1).extra("[connections.authors]\nunknown = \"account:bob\"\n");
     let world = setup.build().await;
-    world.acme().log_time("SUP-1", hour("eve-acme", "debugging")).unwrap();
+    world
+        .acme()
+        .log_time("SUP-1", hour("eve-acme", "debugging"))
+        .unwrap();
     world.settle().await;
     let said = world.said("globex", "DEV-1");
-    assert_eq!((said[0].0.as_str(), said[0].5.as_str()), ("bob", "[Eve Moor] debugging"));
+    assert_eq!(
+        (said[0].0.as_str(), said[0].5.as_str()),
+        ("bob", "[Eve Moor] debugging")
+    );
     let twin = world.globex().worklogs()[0].id;
-    world.globex().edit(twin, |worklog| worklog.time_spent_secs = 60).unwrap();
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
     world.settle().await;
     let said = world.said("acme", "SUP-1");
-    assert_eq!((said[0].0.as_str(), said[0].3, said[0].5.as_str()), ("eve-acme", 60, "debugging"));
+    assert_eq!(
+        (said[0].0.as_str(), said[0].3, said[0].5.as_str()),
+        ("eve-acme", 60, "debugging")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_period_waits_until_it_is_opened() {
     let world = Setup::two(1).build().await;
-    world.globex().close_period("2026-03-01".parse().unwrap(), "2026-03-31".parse().unwrap());
+    world
+        .globex()
+        .close_period("2026-03-01".parse().unwrap(), "2026-03-31".parse().unwrap());
     world.acme().log_time("SUP-1", hour("ann", "march")).unwrap();
     let april = tandem_sim::Content::new("ann", "2026-04-02", "13:30:00", 600).text("april");
     world.acme().log_time("SUP-1", april).unwrap();
@@ -83,7 +103,9 @@ async fn a_required_attribute_without_a_source_waits_until_it_has_a_default() {
     world.settle().await;
     assert_eq!(world.reasons().await, ["attribute-required"]);
     world.restart(|config| {
-        format!("{config}\n[connections.attributes]\ndefault = {{ b = {{ \"_Activity_\" = \"Support\" }} }}\n")
+        format!(
+            "{config}\n[connections.attributes]\ndefault = {{ b = {{ \"_Activity_\" = \"Support\" }} }}\n"
+        )
     });
     world.sweep().await;
     world.settle().await;
@@ -102,7 +124,12 @@ async fn rejected_credentials_pause_the_site_without_hammering_and_resume_with_a
     world.settle().await;
     world.wait(300).await;
     world.sweep().await;
-    let refused = world.sim.requests().iter().filter(|request| request.status == 401).count();
+    let refused = world
+        .sim
+        .requests()
+        .iter()
+        .filter(|request| request.status == 401)
+        .count();
     assert!(refused <= 3, "{refused} calls with a rejected token");
     assert_eq!(world.globex().worklogs().len(), 1);
     world.globex().replace_tempo_token("tempo-globex");
@@ -121,10 +148,16 @@ async fn a_site_that_demands_a_remaining_estimate_gets_the_one_that_the_issue_ha
     let before = world.globex().remaining_estimate("DEV-1");
     let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
     world.settle().await;
-    world.acme().edit(id, |worklog| worklog.time_spent_secs = 60).unwrap();
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
     world.settle().await;
     assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
-    assert_eq!(world.globex().remaining_estimate("DEV-1").unwrap_or(0), before.unwrap_or(0));
+    assert_eq!(
+        world.globex().remaining_estimate("DEV-1").unwrap_or(0),
+        before.unwrap_or(0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,27 +169,39 @@ async fn attributes_that_are_not_mapped_survive_an_edit_from_the_other_side() {
     let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
     world.settle().await;
     let twin = world.globex().worklogs()[0].id;
-    world.globex().edit(twin, |worklog| {
-        worklog.attributes.insert("_Local_".into(), "keep me".into());
-    })
-    .unwrap();
+    world
+        .globex()
+        .edit(twin, |worklog| {
+            worklog.attributes.insert("_Local_".into(), "keep me".into());
+        })
+        .unwrap();
     world.settle().await;
-    world.acme().edit(id, |worklog| worklog.time_spent_secs = 60).unwrap();
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
     world.settle().await;
     let twin = world.globex().worklog(twin).unwrap();
     assert_eq!(twin.time_spent_secs, 60);
-    assert_eq!(twin.attributes.get("_Local_").map(String::as_str), Some("keep me"));
+    assert_eq!(
+        twin.attributes.get("_Local_").map(String::as_str),
+        Some("keep me")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_permission_that_is_missing_waits_and_heals() {
     let world = Setup::two(1).build().await;
-    world.globex().set_permission(None, Permission::LogForOthers, false);
+    world
+        .globex()
+        .set_permission(None, Permission::LogForOthers, false);
     world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
     world.settle().await;
     assert_eq!(world.globex().worklogs().len(), 0);
     assert_eq!(world.reasons().await, ["permission-missing"]);
-    world.globex().set_permission(None, Permission::LogForOthers, true);
+    world
+        .globex()
+        .set_permission(None, Permission::LogForOthers, true);
     world.wait(1000).await;
     world.settle().await;
     assert_eq!(world.globex().worklogs().len(), 1);
@@ -166,8 +211,13 @@ async fn a_permission_that_is_missing_waits_and_heals() {
 #[tokio::test(start_paused = true)]
 async fn billable_hours_that_a_site_silently_keeps_are_not_called_done() {
     let world = Setup::two(1).build().await;
-    world.globex().set_permission(None, Permission::SetBillable, false);
-    world.acme().log_time("SUP-1", hour("ann", "free of charge").billable(0)).unwrap();
+    world
+        .globex()
+        .set_permission(None, Permission::SetBillable, false);
+    world
+        .acme()
+        .log_time("SUP-1", hour("ann", "free of charge").billable(0))
+        .unwrap();
     world.settle().await;
     let verdict = world.verify().await;
     assert!(!verdict.equal);

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
+use tandem_atlassian::{Transport, TransportError};
 use tandem_aws::Embedded;
 use tandem_aws::dynamodb::DynamoStore;
 use tandem_aws::secrets::Secrets;
-use tandem_atlassian::{Transport, TransportError};
 use tandem_core::{Pair, PairState};
 use tandem_engine::ports::Clock;
 use tandem_engine::ports::store::{DueRow, Store};
@@ -34,7 +34,11 @@ struct InProcess {
 
 #[async_trait]
 impl Transport for InProcess {
-    async fn send(&self, request: Request<Bytes>, deadline: Duration) -> Result<Response<Bytes>, TransportError> {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, TransportError> {
         let request = request.map(Body::from);
         let answer = async {
             let response = self.router.clone().oneshot(request).await.unwrap();
@@ -138,7 +142,9 @@ table = [{}]
 impl Setup {
     /// Two sites with this many linked issues: SUP-1 ~ DEV-1 and so on.
     pub fn two(issues: usize) -> Self {
-        let links: Vec<_> = (1..=issues).map(|n| (format!("SUP-{n}"), format!("DEV-{n}"))).collect();
+        let links: Vec<_> = (1..=issues)
+            .map(|n| (format!("SUP-{n}"), format!("DEV-{n}")))
+            .collect();
         Self {
             // One more issue on each side that has no twin.
             sites: vec![site("acme", "SUP", issues + 1), site("globex", "DEV", issues + 1)],
@@ -240,10 +246,16 @@ impl World {
                 for (name, value) in &delivery.headers {
                     request = request.header(name, value);
                 }
-                let response = router.oneshot(request.body(Body::from(delivery.body)).unwrap()).await.unwrap();
+                let response = router
+                    .oneshot(request.body(Body::from(delivery.body)).unwrap())
+                    .await
+                    .unwrap();
                 let status = response.status().as_u16();
                 let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
-                Answered { status: Some(status), body }
+                Answered {
+                    status: Some(status),
+                    body,
+                }
             }
         }));
     }
@@ -269,7 +281,14 @@ impl World {
     pub fn restart(&mut self, change: impl Fn(&str) -> String) {
         self.config = change(&self.config);
         let owner = format!("after-{}", self.now());
-        self.tandem = wire(&self.config, &self.store, &self.secrets, &self.sim, &self.clock, &owner);
+        self.tandem = wire(
+            &self.config,
+            &self.store,
+            &self.secrets,
+            &self.sim,
+            &self.clock,
+            &owner,
+        );
         if self.deliverer.is_some() {
             self.deliver();
         }
@@ -355,7 +374,11 @@ impl World {
     }
 
     pub async fn reasons(&self) -> Vec<&'static str> {
-        self.waiting().await.iter().filter_map(|pair| Some(pair.wait.as_ref()?.reason.as_str())).collect()
+        self.waiting()
+            .await
+            .iter()
+            .filter_map(|pair| Some(pair.wait.as_ref()?.reason.as_str()))
+            .collect()
     }
 }
 

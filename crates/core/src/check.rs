@@ -64,13 +64,18 @@ pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<()
                 if listed.is_none() || step.pair.state != PairState::Live || step.pair.link != observed.link {
                     return Err(Violation::CreateFromNothing(name.to_string(), *side));
                 }
-                let hours = |c: &crate::Content| (c.start_date, c.start_time, c.time_spent_secs, c.billable_secs);
+                let hours =
+                    |c: &crate::Content| (c.start_date, c.start_time, c.time_spent_secs, c.billable_secs);
                 if hours(source) != hours(body) {
                     return Err(Violation::InventedHours(name.to_string(), *side));
                 }
                 let in_plan = plan.steps.iter().map(|step| &step.pair);
-                let paired: BTreeSet<WorklogId> =
-                    observed.pairs.iter().chain(in_plan).filter_map(|pair| pair.ids[*side]).collect();
+                let paired: BTreeSet<WorklogId> = observed
+                    .pairs
+                    .iter()
+                    .chain(in_plan)
+                    .filter_map(|pair| pair.ids[*side])
+                    .collect();
                 let interrupted = step.pair.abandoned.last().is_some_and(|intent| {
                     observed.listings[*side].values().any(|worklog| {
                         !paired.contains(&worklog.id)
@@ -82,7 +87,14 @@ pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<()
                     return Err(Violation::SecondTwin(name.to_string(), *side));
                 }
             }
-            Action::Update { side, worklog, before, source, body, .. } => {
+            Action::Update {
+                side,
+                worklog,
+                before,
+                source,
+                body,
+                ..
+            } => {
                 if step.pair.ids[*side] != Some(*worklog) || observed.worklog(*side, *worklog).is_none() {
                     return Err(Violation::ForeignWorklog(*worklog, *side));
                 }
@@ -98,7 +110,9 @@ pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<()
                     return Err(Violation::Unexplained(*worklog, *side));
                 }
                 let entered = |value: fn(&crate::Content) -> u64| {
-                    [before, source].into_iter().any(|content| value(content) == value(body))
+                    [before, source]
+                        .into_iter()
+                        .any(|content| value(content) == value(body))
                 };
                 let clock = [before.start_time, source.start_time].contains(&body.start_time);
                 let billed = [before.billable_secs, source.billable_secs].contains(&body.billable_secs);
@@ -106,7 +120,13 @@ pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<()
                     return Err(Violation::InventedHours(step.pair.id.to_string(), *side));
                 }
             }
-            Action::Delete { side, worklog, issue, moves, .. } => {
+            Action::Delete {
+                side,
+                worklog,
+                issue,
+                moves,
+                ..
+            } => {
                 if step.pair.ids[*side] != Some(*worklog) {
                     return Err(Violation::ForeignWorklog(*worklog, *side));
                 }
@@ -130,7 +150,12 @@ pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<()
     Ok(())
 }
 
-fn delete_is_justified(step: &Step, observed: &Observed, side: Side, worklog: WorklogId) -> Result<(), Violation> {
+fn delete_is_justified(
+    step: &Step,
+    observed: &Observed,
+    side: Side,
+    worklog: WorklogId,
+) -> Result<(), Violation> {
     let other = side.other();
     let Some(twin) = step.pair.ids[other] else {
         return Err(Violation::DeleteWithoutProof(worklog, side));

@@ -72,7 +72,10 @@ impl Value {
 
     /// Says whether the value is there at all.
     pub(crate) fn is_told(&self) -> bool {
-        !matches!(self, Value::Time(None) | Value::OptSecs(None) | Value::Attribute(None))
+        !matches!(
+            self,
+            Value::Time(None) | Value::OptSecs(None) | Value::Attribute(None)
+        )
     }
 }
 
@@ -100,7 +103,9 @@ impl Field {
             Field::Billable,
             Field::Description,
         ];
-        FIXED.into_iter().chain((0..rules.attributes.len()).map(Field::Attribute))
+        FIXED
+            .into_iter()
+            .chain((0..rules.attributes.len()).map(Field::Attribute))
     }
 
     /// Reads the field on one side.
@@ -112,9 +117,12 @@ impl Field {
             Field::TimeSpent => Value::Secs(content.time_spent_secs),
             Field::Billable => Value::OptSecs(content.billable_secs),
             Field::Description => Value::Text(content.description.clone()),
-            Field::Attribute(index) => {
-                Value::Attribute(content.attributes.get(&rules.attributes[index].keys[side]).cloned())
-            }
+            Field::Attribute(index) => Value::Attribute(
+                content
+                    .attributes
+                    .get(&rules.attributes[index].keys[side])
+                    .cloned(),
+            ),
         }
     }
 
@@ -127,9 +135,11 @@ impl Field {
         lookups: &Lookups,
     ) -> Result<Value, Unrenderable> {
         Ok(match self {
-            Field::Author => {
-                Value::Author(render::author(from, &content.author, rules, lookups)?.account().clone())
-            }
+            Field::Author => Value::Author(
+                render::author(from, &content.author, rules, lookups)?
+                    .account()
+                    .clone(),
+            ),
             Field::Description => Value::Text(render::description(from, content, rules, lookups)),
             Field::Attribute(index) => {
                 Value::Attribute(render::attribute(from, content, index, rules, lookups)?)

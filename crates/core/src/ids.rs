@@ -155,17 +155,26 @@ impl<T> Sides<T> {
 
     /// Makes a value for each side.
     pub fn from_fn(mut f: impl FnMut(Side) -> T) -> Self {
-        Self { a: f(Side::A), b: f(Side::B) }
+        Self {
+            a: f(Side::A),
+            b: f(Side::B),
+        }
     }
 
     /// Converts each value.
     pub fn map<U>(self, mut f: impl FnMut(Side, T) -> U) -> Sides<U> {
-        Sides { a: f(Side::A, self.a), b: f(Side::B, self.b) }
+        Sides {
+            a: f(Side::A, self.a),
+            b: f(Side::B, self.b),
+        }
     }
 
     /// Borrows each value.
     pub fn as_ref(&self) -> Sides<&T> {
-        Sides { a: &self.a, b: &self.b }
+        Sides {
+            a: &self.a,
+            b: &self.b,
+        }
     }
 
     /// Returns the same values with the sides exchanged.

@@ -87,7 +87,11 @@ pub fn merge(
                 }
                 let winner = settle(field, &values, edited, rules)?;
                 let loser = winner.other();
-                merged.lost.push(Lost { field, side: loser, value: values[loser].to_string() });
+                merged.lost.push(Lost {
+                    field,
+                    side: loser,
+                    value: values[loser].to_string(),
+                });
                 winner
             }
         };
@@ -108,13 +112,18 @@ pub fn merge(
 pub(crate) fn mean_the_same(field: Field, now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
     Side::BOTH.into_iter().any(|from| {
         let theirs = field.of(from.other(), &now[from.other()], rules);
-        field.rendered(from, &now[from], rules, lookups).is_ok_and(|value| !value.differs(&theirs))
+        field
+            .rendered(from, &now[from], rules, lookups)
+            .is_ok_and(|value| !value.differs(&theirs))
     })
 }
 
 /// Returns the names of the fields that do not mean the same on both sides.
 pub fn differing(now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> Vec<&'static str> {
-    Field::all(rules).filter(|field| !mean_the_same(*field, now, rules, lookups)).map(Field::name).collect()
+    Field::all(rules)
+        .filter(|field| !mean_the_same(*field, now, rules, lookups))
+        .map(Field::name)
+        .collect()
 }
 
 fn settle(
@@ -129,7 +138,11 @@ fn settle(
         // side it stands on, so that both directions, and every site of a ring, come to the same answer.
         ConflictPolicy::Newest => {
             let key = |side: Side| (edited[side].as_second(), &values[side]);
-            Ok(if key(Side::A) >= key(Side::B) { Side::A } else { Side::B })
+            Ok(if key(Side::A) >= key(Side::B) {
+                Side::A
+            } else {
+                Side::B
+            })
         }
         ConflictPolicy::Park => Err(Unrenderable {
             reason: Reason::Conflict,
@@ -149,7 +162,9 @@ pub fn agree(
     fields: impl Fn(Field) -> bool,
     rules: &Rules,
 ) -> Option<Sides<Content>> {
-    let Some(base) = base else { return Field::all(rules).all(fields).then(|| now.clone()) };
+    let Some(base) = base else {
+        return Field::all(rules).all(fields).then(|| now.clone());
+    };
     let mut next = now.clone();
     for field in Field::all(rules).filter(|field| !fields(*field)) {
         for side in Side::BOTH {
@@ -209,7 +224,14 @@ mod tests {
         b.time_spent_secs = 120;
         let merged = merged(&base, &a, &b, &Rules::default()).unwrap();
         assert_eq!(merged.contents.a.time_spent_secs, 120);
-        assert_eq!(merged.lost, [Lost { field: Field::TimeSpent, side: Side::A, value: "60 s".into() }]);
+        assert_eq!(
+            merged.lost,
+            [Lost {
+                field: Field::TimeSpent,
+                side: Side::A,
+                value: "60 s".into()
+            }]
+        );
     }
 
     #[test]

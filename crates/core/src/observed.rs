@@ -124,12 +124,17 @@ impl Observed {
 
     /// Returns a worklog of a pair where it is: on the link's issue, or left behind on another.
     pub fn worklog(&self, side: Side, id: WorklogId) -> Option<&Worklog> {
-        self.listings[side].get(&id).or_else(|| self.strays[side].get(&id))
+        self.listings[side]
+            .get(&id)
+            .or_else(|| self.strays[side].get(&id))
     }
 
     /// When a person last changed a worklog: for one that Tandem wrote and nobody touched since, when the
     /// change was made that it wrote.
     pub fn edited_at(&self, side: Side, worklog: &Worklog) -> Timestamp {
-        self.edited[side].get(&worklog.id).copied().unwrap_or(worklog.updated_at)
+        self.edited[side]
+            .get(&worklog.id)
+            .copied()
+            .unwrap_or(worklog.updated_at)
     }
 }

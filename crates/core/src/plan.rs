@@ -122,6 +122,9 @@ pub fn plan(observed: &Observed, settings: &Settings) -> Plan {
     planner.plan
 }
 
+/// Worklogs by author, day and time worked.
+type ByWork<'o> = BTreeMap<(&'o AccountId, Date, u64), Vec<&'o Worklog>>;
+
 struct Planner<'o> {
     observed: &'o Observed,
     settings: &'o Settings,
@@ -130,8 +133,8 @@ struct Planner<'o> {
     /// Worklogs that belong to a pair, or that a step of this plan has claimed.
     taken: Sides<BTreeSet<WorklogId>>,
     rows: BTreeMap<&'o PairId, &'o Pair>,
-    /// Worklogs that no pair knows at the start, by author, day and time worked.
-    unpaired: Sides<BTreeMap<(&'o AccountId, Date, u64), Vec<&'o Worklog>>>,
+    /// Worklogs that no pair knows at the start.
+    unpaired: Sides<ByWork<'o>>,
     /// Pairs that remember creates that were given up on.
     with_abandoned: Vec<&'o Pair>,
 }
@@ -146,7 +149,10 @@ impl<'o> Planner<'o> {
         });
         let unpaired = Sides::from_fn(|side| {
             let mut unpaired: BTreeMap<_, Vec<&Worklog>> = BTreeMap::new();
-            for worklog in observed.listings[side].values().filter(|worklog| !taken[side].contains(&worklog.id)) {
+            for worklog in observed.listings[side]
+                .values()
+                .filter(|worklog| !taken[side].contains(&worklog.id))
+            {
                 let content = &worklog.content;
                 let key = (&content.author, content.start_date, content.time_spent_secs);
                 unpaired.entry(key).or_default().push(worklog);
@@ -161,7 +167,11 @@ impl<'o> Planner<'o> {
             taken,
             rows: observed.pairs.iter().map(|pair| (&pair.id, pair)).collect(),
             unpaired,
-            with_abandoned: observed.pairs.iter().filter(|pair| !pair.abandoned.is_empty()).collect(),
+            with_abandoned: observed
+                .pairs
+                .iter()
+                .filter(|pair| !pair.abandoned.is_empty())
+                .collect(),
         }
     }
 
@@ -241,9 +251,10 @@ impl<'o> Planner<'o> {
 
     /// A worklog that had moved to an issue without a twin is listed on a linked one.
     fn come_back(&mut self, pair: &Pair) {
-        let Some(side) = Side::BOTH.into_iter().find(|side| {
-            pair.ids[*side].is_some_and(|id| self.observed.listings[*side].contains_key(&id))
-        }) else {
+        let Some(side) = Side::BOTH
+            .into_iter()
+            .find(|side| pair.ids[*side].is_some_and(|id| self.observed.listings[*side].contains_key(&id)))
+        else {
             return;
         };
         let mut next = pair.clone();
@@ -256,12 +267,19 @@ impl<'o> Planner<'o> {
         next.intent = None;
         next.wait = None;
         next.written_at = None;
-        self.push(next, Action::Record(Recorded::Move), "back on a linked issue".to_string(), vec![]);
+        self.push(
+            next,
+            Action::Record(Recorded::Move),
+            "back on a linked issue".to_string(),
+            vec![],
+        );
     }
 
     /// Says whether an update of unknown outcome shows in the worklog: it is atomic, so one written field is enough.
     fn took_effect(&self, intent: &Intent, found: Option<&Worklog>) -> bool {
-        let (Some(found), Some(before)) = (found, &intent.before) else { return false };
+        let (Some(found), Some(before)) = (found, &intent.before) else {
+            return false;
+        };
         Field::all(self.rules).any(|field| {
             let written = field.of(intent.side, &intent.body, self.rules);
             written.differs(&field.of(intent.side, before, self.rules))
@@ -282,7 +300,10 @@ impl<'o> Planner<'o> {
     fn current(&self, pair: &Pair, side: Side, worklog: &Worklog) -> Worklog {
         let stale = pair.seen[side].is_some_and(|seen| worklog.updated_at.as_second() < seen.as_second());
         match (&pair.base, stale) {
-            (Some(base), true) => Worklog { content: base[side].clone(), ..worklog.clone() },
+            (Some(base), true) => Worklog {
+                content: base[side].clone(),
+                ..worklog.clone()
+            },
             _ => worklog.clone(),
         }
     }
@@ -296,7 +317,13 @@ impl<'o> Planner<'o> {
         }
         let now = found.clone().map(|_, worklog| worklog.content);
         let edited = Sides::from_fn(|side| self.observed.edited_at(side, &found[side]));
-        let merged = match merge::merge(pair.base.as_ref(), &now, &edited, self.rules, &self.observed.lookups) {
+        let merged = match merge::merge(
+            pair.base.as_ref(),
+            &now,
+            &edited,
+            self.rules,
+            &self.observed.lookups,
+        ) {
             Ok(merged) => merged,
             Err(unrenderable) => return self.park(pair, Side::B, unrenderable, now.map(|_, c| Some(c))),
         };
@@ -333,8 +360,17 @@ impl<'o> Planner<'o> {
             if !merged.writes(side) {
                 continue;
             }
-            let names = merged.crossing[side.other()].iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let lost = merged.lost.iter().filter(|lost| lost.side == side).cloned().collect();
+            let names = merged.crossing[side.other()]
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ");
+            let lost = merged
+                .lost
+                .iter()
+                .filter(|lost| lost.side == side)
+                .cloned()
+                .collect();
             let action = Action::Update {
                 side,
                 worklog: found[side].id,
@@ -343,7 +379,12 @@ impl<'o> Planner<'o> {
                 body: merged.contents[side].clone(),
                 apart: merged.crossing[side].clone(),
             };
-            self.push(pair.clone(), action, format!("changed on {}: {names}", side.other()), lost);
+            self.push(
+                pair.clone(),
+                action,
+                format!("changed on {}: {names}", side.other()),
+                lost,
+            );
         }
     }
 
@@ -356,10 +397,17 @@ impl<'o> Planner<'o> {
             worklog: found[side].id,
             issue,
             before: found[side].content.clone(),
-            proof: Proof { source: "moved".into(), at: self.observed.now, moved_to: None },
+            proof: Proof {
+                source: "moved".into(),
+                at: self.observed.now,
+                moved_to: None,
+            },
             moves: true,
         };
-        Some((action, format!("its twin on {} moved to another linked issue", side.other())))
+        Some((
+            action,
+            format!("its twin on {} moved to another linked issue", side.other()),
+        ))
     }
 
     // --- a pair of which a listing does not show a worklog ---
@@ -388,19 +436,27 @@ impl<'o> Planner<'o> {
             (Some(worklog), Some(base)) => changed(there, &base[there], &worklog.content, self.rules),
             _ => false,
         };
-        let before = found.as_ref().map(|worklog| worklog.content.clone()).or_else(|| {
-            pair.base.as_ref().map(|base| base[there].clone())
-        });
-        let Some(before) = before else { return self.forget(pair, "deleted before its twin was remembered") };
+        let before = found
+            .as_ref()
+            .map(|worklog| worklog.content.clone())
+            .or_else(|| pair.base.as_ref().map(|base| base[there].clone()));
+        let Some(before) = before else {
+            return self.forget(pair, "deleted before its twin was remembered");
+        };
         let mut tried = Sides::new(None, None);
         tried[there] = Some(before.clone());
         let gone = format!("deleted on {side} ({})", proof.source);
-        let conflict = |detail: String| Unrenderable { reason: Reason::Conflict, detail };
+        let conflict = |detail: String| Unrenderable {
+            reason: Reason::Conflict,
+            detail,
+        };
         if edited && proof.moved_to.is_none() {
             match self.rules.policy.delete_vs_edit {
                 DeleteVsEdit::Delete => {}
                 DeleteVsEdit::Park => {
-                    let why = conflict(format!("deleted on {side} and edited on {there}; the policy is to ask a person"));
+                    let why = conflict(format!(
+                        "deleted on {side} and edited on {there}; the policy is to ask a person"
+                    ));
                     return self.park(pair, there, why, tried);
                 }
                 DeleteVsEdit::Edit => {
@@ -417,7 +473,12 @@ impl<'o> Planner<'o> {
             DeletePolicy::Keep => {
                 pair.state = PairState::Kept;
                 pair.wait = None;
-                return self.push(pair, Action::Record(Recorded::Keep), format!("{gone}; the policy keeps its twin"), vec![]);
+                return self.push(
+                    pair,
+                    Action::Record(Recorded::Keep),
+                    format!("{gone}; the policy keeps its twin"),
+                    vec![],
+                );
             }
             DeletePolicy::Park => {
                 let why = conflict(format!("{gone}; the policy is to ask a person"));
@@ -425,7 +486,10 @@ impl<'o> Planner<'o> {
             }
         }
         // Once parked, it stays so until a person lets it through, however much time passes.
-        let held = pair.wait.as_ref().is_some_and(|wait| wait.reason == Reason::MassDelete);
+        let held = pair
+            .wait
+            .as_ref()
+            .is_some_and(|wait| wait.reason == Reason::MassDelete);
         if (self.observed.brake || held) && !pair.released {
             let why = Unrenderable {
                 reason: Reason::MassDelete,
@@ -433,12 +497,22 @@ impl<'o> Planner<'o> {
             };
             return self.park(pair, there, why, tried);
         }
-        if let Some(until) = self.waits(&pair, &tried.clone().map(|_, c| c.unwrap_or_else(|| before.clone()))) {
+        if let Some(until) = self.waits(
+            &pair,
+            &tried.clone().map(|_, c| c.unwrap_or_else(|| before.clone())),
+        ) {
             return self.look_at(until);
         }
         pair.wait = None;
         let issue = pair.strays[there].unwrap_or_else(|| pair.link.issue(there));
-        let action = Action::Delete { side: there, worklog: twin, issue, before, proof, moves: false };
+        let action = Action::Delete {
+            side: there,
+            worklog: twin,
+            issue,
+            before,
+            proof,
+            moves: false,
+        };
         self.push(pair, action, gone, vec![]);
     }
 
@@ -446,7 +520,10 @@ impl<'o> Planner<'o> {
         for side in Side::BOTH {
             let unreadable = pair.ids[side].and_then(|id| self.observed.unreadable[side].get(&id));
             if let Some(text) = unreadable {
-                let why = Unrenderable { reason: Reason::Rejected, detail: format!("side {side} answered: {text}") };
+                let why = Unrenderable {
+                    reason: Reason::Rejected,
+                    detail: format!("side {side} answered: {text}"),
+                };
                 return self.park(pair, side, why, found);
             }
         }
@@ -458,7 +535,9 @@ impl<'o> Planner<'o> {
         let why = if self.observed.blind[side] {
             Unrenderable {
                 reason: Reason::PermissionMissing,
-                detail: format!("side {side} no longer shows it, and the service user lacks permissions there"),
+                detail: format!(
+                    "side {side} no longer shows it, and the service user lacks permissions there"
+                ),
             }
         } else {
             Unrenderable {
@@ -482,19 +561,31 @@ impl<'o> Planner<'o> {
         let mut pair = pair.clone();
         let to = side.other();
         let source = self.observed.worklog(side, id).cloned();
-        if let Some(intent) = pair.intent.clone().filter(|intent| intent.kind == IntentKind::Create) {
+        if let Some(intent) = pair
+            .intent
+            .clone()
+            .filter(|intent| intent.kind == IntentKind::Create)
+        {
             match twin::made_by(&intent, &self.free(to), self.rules) {
                 twin::Made::One(found) => {
                     self.taken[to].insert(found);
                     let source = intent.source.clone().unwrap_or_else(|| intent.body.clone());
                     let mut base = Sides::new(source.clone(), source);
                     base[to] = intent.body.clone();
-                    return self.adopt(pair, to, found, Some(base), "found what an interrupted create had made");
+                    return self.adopt(
+                        pair,
+                        to,
+                        found,
+                        Some(base),
+                        "found what an interrupted create had made",
+                    );
                 }
                 twin::Made::Several(count) => {
                     let why = Unrenderable {
                         reason: Reason::AmbiguousCreate,
-                        detail: format!("{count} worklogs on side {to} might be what an interrupted create made"),
+                        detail: format!(
+                            "{count} worklogs on side {to} might be what an interrupted create made"
+                        ),
                     };
                     return self.park(pair, to, why, Sides::new(None, None));
                 }
@@ -518,9 +609,11 @@ impl<'o> Planner<'o> {
                 None => self.missing(pair, side, Sides::new(None, None)),
             };
         };
-        let late = pair.abandoned.iter().find_map(|intent| match twin::made_by(intent, &self.free(to), self.rules) {
-            twin::Made::None => None,
-            made => Some((made, intent.clone())),
+        let late = pair.abandoned.iter().find_map(|intent| {
+            match twin::made_by(intent, &self.free(to), self.rules) {
+                twin::Made::None => None,
+                made => Some((made, intent.clone())),
+            }
         });
         if let Some((twin::Made::Several(count), _)) = late {
             let why = Unrenderable {
@@ -536,7 +629,13 @@ impl<'o> Planner<'o> {
                 base[side] = source.clone();
             }
             base[to] = intent.body.clone();
-            return self.adopt(pair, to, found, Some(base), "found what an earlier create had made");
+            return self.adopt(
+                pair,
+                to,
+                found,
+                Some(base),
+                "found what an earlier create had made",
+            );
         }
         pair.seen[side] = pair.seen[side].max(Some(source.updated_at));
         self.begin(pair, side, &source);
@@ -574,7 +673,13 @@ impl<'o> Planner<'o> {
         });
         if let Some(found) = same.map(|worklog| worklog.id) {
             self.taken[to].insert(found);
-            return self.adopt(pair, to, found, None, "the same work was already logged on both sides");
+            return self.adopt(
+                pair,
+                to,
+                found,
+                None,
+                "the same work was already logged on both sides",
+            );
         }
         self.create(pair, to, &source.content, format!("new on {side}"));
     }
@@ -590,9 +695,20 @@ impl<'o> Planner<'o> {
         };
         if let Some(base) = &pair.base {
             // The twin was taken away by a move: its own attributes come along.
-            let mapped: BTreeSet<&String> = self.rules.attributes.iter().map(|rule| &rule.keys[side]).collect();
-            for (key, value) in base[side].attributes.iter().filter(|(key, _)| !mapped.contains(key)) {
-                body.attributes.entry(key.clone()).or_insert_with(|| value.clone());
+            let mapped: BTreeSet<&String> = self
+                .rules
+                .attributes
+                .iter()
+                .map(|rule| &rule.keys[side])
+                .collect();
+            for (key, value) in base[side]
+                .attributes
+                .iter()
+                .filter(|(key, _)| !mapped.contains(key))
+            {
+                body.attributes
+                    .entry(key.clone())
+                    .or_insert_with(|| value.clone());
             }
         }
         let now = tried.map(|_, content| content.unwrap_or_else(|| source.clone()));
@@ -600,10 +716,26 @@ impl<'o> Planner<'o> {
             return self.wait_on(pair, until);
         }
         pair.wait = None;
-        self.push(pair, Action::Create { side, source: source.clone(), body }, cause, vec![]);
+        self.push(
+            pair,
+            Action::Create {
+                side,
+                source: source.clone(),
+                body,
+            },
+            cause,
+            vec![],
+        );
     }
 
-    fn adopt(&mut self, mut pair: Pair, side: Side, found: WorklogId, base: Option<Sides<Content>>, cause: &str) {
+    fn adopt(
+        &mut self,
+        mut pair: Pair,
+        side: Side,
+        found: WorklogId,
+        base: Option<Sides<Content>>,
+        cause: &str,
+    ) {
         pair.ids[side] = Some(found);
         pair.seen[side] = None;
         pair.base = base;
@@ -620,7 +752,10 @@ impl<'o> Planner<'o> {
             for (id, text) in &observed.unreadable[side] {
                 if self.taken[side].insert(*id) {
                     let pair = Pair::half(Pair::id_for(side, *id), observed.link.clone(), side, *id);
-                    let why = Unrenderable { reason: Reason::Rejected, detail: format!("side {side} answered: {text}") };
+                    let why = Unrenderable {
+                        reason: Reason::Rejected,
+                        detail: format!("side {side} answered: {text}"),
+                    };
                     self.park(pair, side, why, Sides::new(None, None));
                 }
             }
@@ -648,19 +783,25 @@ impl<'o> Planner<'o> {
         let settled = |pair: &&&Pair| pair.ids[side].is_some() || pair.state != PairState::Live;
         let of = self.with_abandoned.iter().filter(settled).find(|pair| {
             pair.abandoned.iter().any(|intent| {
-                intent.side == side && matches!(twin::made_by(intent, &[worklog], self.rules), twin::Made::One(_))
+                intent.side == side
+                    && matches!(twin::made_by(intent, &[worklog], self.rules), twin::Made::One(_))
             })
         })?;
         Some(Unrenderable {
             reason: Reason::AmbiguousCreate,
-            detail: format!("looks like a late result of an interrupted create for worklog {:?}", of.ids[side]),
+            detail: format!(
+                "looks like a late result of an interrupted create for worklog {:?}",
+                of.ids[side]
+            ),
         })
     }
 
     /// Says whether another connection put a new worklog in the place of one of a pair's.
     fn is_succeeded(&self, pair: &Pair) -> bool {
         Side::BOTH.into_iter().any(|side| {
-            self.observed.successors[side].iter().any(|(id, of)| *of == pair.id && pair.ids[side] != Some(*id))
+            self.observed.successors[side]
+                .iter()
+                .any(|(id, of)| *of == pair.id && pair.ids[side] != Some(*id))
         })
     }
 
@@ -670,7 +811,11 @@ impl<'o> Planner<'o> {
         if self.observed.orphaned.contains(&pair.id) {
             return true;
         }
-        if pair.intent.as_ref().is_some_and(|intent| intent.kind == IntentKind::Create) {
+        if pair
+            .intent
+            .as_ref()
+            .is_some_and(|intent| intent.kind == IntentKind::Create)
+        {
             // Its old link first has to find out what became of the create.
             return false;
         }
@@ -680,7 +825,8 @@ impl<'o> Planner<'o> {
         Side::BOTH.into_iter().any(|side| {
             let here = self.observed.link.issue(side);
             let remembered = pair.strays[side].unwrap_or_else(|| pair.link.issue(side));
-            remembered != here && pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id))
+            remembered != here
+                && pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id))
         })
     }
 
@@ -701,10 +847,17 @@ impl<'o> Planner<'o> {
             next.strays = Sides::default();
             next.base = None;
             next.intent = None;
-            return self.push(next, Action::Record(Recorded::Move), format!("link {} is no more", pair.link), vec![]);
+            return self.push(
+                next,
+                Action::Record(Recorded::Move),
+                format!("link {} is no more", pair.link),
+                vec![],
+            );
         }
         for side in Side::BOTH {
-            let successor = self.observed.successors[side].iter().find(|(_, of)| **of == pair.id);
+            let successor = self.observed.successors[side]
+                .iter()
+                .find(|(_, of)| **of == pair.id);
             if let Some((id, _)) = successor {
                 next.ids[side] = Some(*id);
                 next.seen[side] = None;
@@ -719,7 +872,12 @@ impl<'o> Planner<'o> {
                 Some(pair.strays[side].unwrap_or_else(|| pair.link.issue(side)))
             };
         }
-        self.push(next, Action::Record(Recorded::Move), format!("moved here from link {}", pair.link), vec![]);
+        self.push(
+            next,
+            Action::Record(Recorded::Move),
+            format!("moved here from link {}", pair.link),
+            vec![],
+        );
     }
 
     // --- helpers ---
@@ -727,7 +885,10 @@ impl<'o> Planner<'o> {
     /// Listed worklogs of a side that no pair has.
     fn free(&self, side: Side) -> Vec<&'o Worklog> {
         let unpaired = self.unpaired[side].values().flatten();
-        unpaired.filter(|worklog| !self.taken[side].contains(&worklog.id)).copied().collect()
+        unpaired
+            .filter(|worklog| !self.taken[side].contains(&worklog.id))
+            .copied()
+            .collect()
     }
 
     fn row(&self, id: &PairId) -> Option<&'o Pair> {
@@ -739,7 +900,9 @@ impl<'o> Planner<'o> {
         let wait = pair.wait.as_ref()?;
         let due = wait.next_attempt?;
         let differs = Side::BOTH.into_iter().any(|side| {
-            wait.tried[side].as_ref().is_some_and(|tried| changed(side, tried, &now[side], self.rules))
+            wait.tried[side]
+                .as_ref()
+                .is_some_and(|tried| changed(side, tried, &now[side], self.rules))
         });
         let refused = wait.attempts > 0;
         (refused && !differs && !self.observed.force && self.observed.now < due).then_some(due)
@@ -749,23 +912,42 @@ impl<'o> Planner<'o> {
     fn wait_on(&mut self, pair: Pair, until: Timestamp) {
         self.look_at(until);
         if self.row(&pair.id).is_some_and(|row| row.seen != pair.seen) {
-            self.push(pair, Action::Record(Recorded::Agree), "seen while it waits".to_string(), vec![]);
+            self.push(
+                pair,
+                Action::Record(Recorded::Agree),
+                "seen while it waits".to_string(),
+                vec![],
+            );
         }
     }
 
     fn park(&mut self, mut pair: Pair, side: Side, why: Unrenderable, tried: Sides<Option<Content>>) {
         let now = self.observed.now;
-        let patience = if why.reason == Reason::Missing { self.settings.look_at_missing } else { self.settings.park_retry };
+        let patience = if why.reason == Reason::Missing {
+            self.settings.look_at_missing
+        } else {
+            self.settings.park_retry
+        };
         let retry = now + patience;
         self.look_at(retry);
-        let same = pair.wait.as_ref().is_some_and(|wait| wait.reason == why.reason && wait.detail == why.detail);
+        let same = pair
+            .wait
+            .as_ref()
+            .is_some_and(|wait| wait.reason == why.reason && wait.detail == why.detail);
         let unchanged = self.row(&pair.id).is_some_and(|row| {
-            row.intent == pair.intent && row.ids == pair.ids && row.seen == pair.seen && row.state == pair.state
+            row.intent == pair.intent
+                && row.ids == pair.ids
+                && row.seen == pair.seen
+                && row.state == pair.state
         });
         if same && unchanged {
             return;
         }
-        let since = pair.wait.as_ref().filter(|wait| wait.reason == why.reason).map_or(now, |wait| wait.since);
+        let since = pair
+            .wait
+            .as_ref()
+            .filter(|wait| wait.reason == why.reason)
+            .map_or(now, |wait| wait.since);
         let cause = why.detail.clone();
         // `attempts` counts refusals by a site; what the planner itself sets aside is decided anew each time.
         pair.wait = Some(Wait {
@@ -785,7 +967,12 @@ impl<'o> Planner<'o> {
     }
 
     fn push(&mut self, pair: Pair, action: Action, cause: String, lost: Vec<Lost>) {
-        self.plan.steps.push(Step { pair, action, cause, lost });
+        self.plan.steps.push(Step {
+            pair,
+            action,
+            cause,
+            lost,
+        });
     }
 }
 
@@ -797,7 +984,9 @@ impl Step {
     pub fn side(&self) -> Option<Side> {
         match &self.action {
             Action::Record(_) => None,
-            Action::Create { side, .. } | Action::Update { side, .. } | Action::Delete { side, .. } => Some(*side),
+            Action::Create { side, .. } | Action::Update { side, .. } | Action::Delete { side, .. } => {
+                Some(*side)
+            }
         }
     }
 
@@ -820,17 +1009,35 @@ impl Step {
         };
         pair.intent = match &self.action {
             Action::Record(_) => None,
-            Action::Create { side, source, body } => {
-                Some(Intent { source: Some(source.clone()), ..intent(IntentKind::Create, *side, None, None, body) })
-            }
-            Action::Update { side, worklog, before, source, body, apart } => Some(Intent {
+            Action::Create { side, source, body } => Some(Intent {
+                source: Some(source.clone()),
+                ..intent(IntentKind::Create, *side, None, None, body)
+            }),
+            Action::Update {
+                side,
+                worklog,
+                before,
+                source,
+                body,
+                apart,
+            } => Some(Intent {
                 before: Some(before.clone()),
                 then: settled(row, *side, source, body, apart, rules),
                 ..intent(IntentKind::Update, *side, row.strays[*side], Some(*worklog), body)
             }),
-            Action::Delete { side, worklog, issue, before, .. } => {
-                Some(intent(IntentKind::Delete, *side, Some(*issue), Some(*worklog), before))
-            }
+            Action::Delete {
+                side,
+                worklog,
+                issue,
+                before,
+                ..
+            } => Some(intent(
+                IntentKind::Delete,
+                *side,
+                Some(*issue),
+                Some(*worklog),
+                before,
+            )),
         };
         pair
     }
@@ -868,7 +1075,13 @@ impl Step {
                 pair.wait = kept_by_the_site(*side, source, &base[*side], &kept, now, retry);
                 pair.base = Some(base);
             }
-            Action::Update { side, source, body, apart, .. } => {
+            Action::Update {
+                side,
+                source,
+                body,
+                apart,
+                ..
+            } => {
                 let Some(answer) = answer else { return pair };
                 pair.seen[*side] = pair.seen[*side].max(Some(answer.updated_at));
                 let written = told(&answer.content, body);
@@ -877,7 +1090,13 @@ impl Step {
                 pair.base = settled(row, *side, source, &written, &apart, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
             }
-            Action::Delete { side, before, moves, proof, .. } => {
+            Action::Delete {
+                side,
+                before,
+                moves,
+                proof,
+                ..
+            } => {
                 if *moves {
                     pair.ids[*side] = None;
                     pair.strays[*side] = None;
@@ -898,7 +1117,14 @@ impl Step {
     }
 
     /// Returns the pair's row once the site has refused the step.
-    pub fn refused(&self, row: &Pair, reason: Reason, detail: String, now: Timestamp, retry: Timestamp) -> Pair {
+    pub fn refused(
+        &self,
+        row: &Pair,
+        reason: Reason,
+        detail: String,
+        now: Timestamp,
+        retry: Timestamp,
+    ) -> Pair {
         let mut pair = row.clone();
         let earlier = row.wait.clone();
         let mut tried = Sides::new(None, None);
@@ -908,7 +1134,9 @@ impl Step {
                 tried[side.other()] = Some(source.clone());
                 *side
             }
-            Action::Update { side, source, before, .. } => {
+            Action::Update {
+                side, source, before, ..
+            } => {
                 tried[side.other()] = Some(source.clone());
                 tried[*side] = Some(before.clone());
                 *side
@@ -930,7 +1158,6 @@ impl Step {
         });
         pair
     }
-
 }
 
 /// The fields that a site answered a write with another value for than was sent. A site without start times has
@@ -940,7 +1167,9 @@ fn not_taken(side: Side, sent: &Content, answered: &Content, rules: &Rules) -> V
         .filter(|field| match field {
             Field::StartTime => false,
             Field::Description => sent.description.trim() != answered.description.trim(),
-            field => field.of(side, sent, rules).differs(&field.of(side, answered, rules)),
+            field => field
+                .of(side, sent, rules)
+                .differs(&field.of(side, answered, rules)),
         })
         .collect()
 }
@@ -957,13 +1186,29 @@ fn kept_by_the_site(
     if kept.is_empty() {
         return None;
     }
-    let names = kept.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let names = kept
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
     // Tempo leaves billable hours as they are for somebody who may not set them.
-    let reason = if kept == [Field::Billable] { Reason::PermissionMissing } else { Reason::Rejected };
+    let reason = if kept == [Field::Billable] {
+        Reason::PermissionMissing
+    } else {
+        Reason::Rejected
+    };
     let mut tried = Sides::new(Some(source.clone()), Some(source.clone()));
     tried[side] = Some(written.clone());
     let detail = format!("side {side} accepted the write but kept its own {names}");
-    Some(Wait { reason, side, detail, since: now, attempts: 1, next_attempt: Some(retry), tried })
+    Some(Wait {
+        reason,
+        side,
+        detail,
+        since: now,
+        attempts: 1,
+        next_attempt: Some(retry),
+        tried,
+    })
 }
 
 /// The base once `written` stands on a side: fields that cross the other way stay as they were.

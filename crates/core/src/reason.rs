@@ -59,19 +59,35 @@ impl Reason {
     /// Says in one sentence what a person can do about it.
     pub fn advice(self) -> &'static str {
         match self {
-            Reason::AuthorUnmapped => "Add the pair of accounts to [connections.authors] map, or give the person access to the other site.",
-            Reason::AttributeRequired => "Map the attribute, or give it a default in [connections.attributes].",
-            Reason::AttributeUnmapped => "Add the value to the attribute's `values` in [connections.attributes].",
+            Reason::AuthorUnmapped => {
+                "Add the pair of accounts to [connections.authors] map, or give the person access to the other site."
+            }
+            Reason::AttributeRequired => {
+                "Map the attribute, or give it a default in [connections.attributes]."
+            }
+            Reason::AttributeUnmapped => {
+                "Add the value to the attribute's `values` in [connections.attributes]."
+            }
             Reason::PeriodClosed => "Reopen the period or the timesheet on that site; it goes on by itself.",
-            Reason::PermissionMissing => "Give the service user the permission on that project; `tandem doctor` names it.",
-            Reason::CredentialsRejected => "Put a valid token into the site's secret; work resumes when the secret changes.",
-            Reason::IssueUnlinked => "Restore the issue or its visibility, or remove the link with `tandem link rm`.",
+            Reason::PermissionMissing => {
+                "Give the service user the permission on that project; `tandem doctor` names it."
+            }
+            Reason::CredentialsRejected => {
+                "Put a valid token into the site's secret; work resumes when the secret changes."
+            }
+            Reason::IssueUnlinked => {
+                "Restore the issue or its visibility, or remove the link with `tandem link rm`."
+            }
             Reason::Conflict => "Make both sides say the same, or change the policy.",
             Reason::MassDelete => "If the deletes are wanted: `tandem release mass-delete`.",
-            Reason::Missing => "Nothing was deleted. Restore the worklog's visibility, or delete it where it still is.",
+            Reason::Missing => {
+                "Nothing was deleted. Restore the worklog's visibility, or delete it where it still is."
+            }
             Reason::AmbiguousCreate => "Delete the copy that is too many on the target site.",
             Reason::RuleError => "Correct the sync rule.",
-            Reason::Rejected => "Read the site's message; correct the worklog or the site's rule, then `tandem retry`.",
+            Reason::Rejected => {
+                "Read the site's message; correct the worklog or the site's rule, then `tandem retry`."
+            }
         }
     }
 }

@@ -41,7 +41,12 @@ impl Author {
 ///
 /// An account id is the same person on every site, so using it unseen can fail but cannot be wrong; the lookup
 /// is made once the site has refused it. Display names never decide.
-pub fn author(from: Side, account: &AccountId, rules: &Rules, lookups: &Lookups) -> Result<Author, Unrenderable> {
+pub fn author(
+    from: Side,
+    account: &AccountId,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Result<Author, Unrenderable> {
     if let Some(mapped) = rules.mapped(from, account) {
         return Ok(Author::Account(mapped.clone()));
     }
@@ -55,12 +60,17 @@ pub fn author(from: Side, account: &AccountId, rules: &Rules, lookups: &Lookups)
     }
     match &rules.unknown_author {
         UnknownAuthor::Account(fallback) => {
-            let name = person.and_then(|person| person.display_name.clone()).unwrap_or_else(|| account.to_string());
+            let name = person
+                .and_then(|person| person.display_name.clone())
+                .unwrap_or_else(|| account.to_string());
             Ok(Author::Fallback(fallback.clone(), name))
         }
         UnknownAuthor::Park => Err(Unrenderable {
             reason: Reason::AuthorUnmapped,
-            detail: format!("no account on side {} is known for author {account} of side {from}", from.other()),
+            detail: format!(
+                "no account on side {} is known for author {account} of side {from}",
+                from.other()
+            ),
         }),
     }
 }
@@ -77,7 +87,11 @@ pub fn description(from: Side, content: &Content, rules: &Rules, lookups: &Looku
 fn named(name: &str, text: &str) -> String {
     // `]` would end the name too early on the way back.
     let name = name.replace(['[', ']'], " ");
-    if text.is_empty() { format!("[{name}]") } else { format!("[{name}] {text}") }
+    if text.is_empty() {
+        format!("[{name}]")
+    } else {
+        format!("[{name}] {text}")
+    }
 }
 
 /// The text without the name that a fallback author's text begins with.
@@ -106,14 +120,20 @@ pub fn attribute(
         return Ok(rules.defaults[to].get(&rule.keys[to]).cloned());
     };
     let shown = |side: Side, value: &str| -> Option<String> {
-        lookups.names[side].get(&rule.keys[side]).and_then(|names| names.get(value)).cloned()
+        lookups.names[side]
+            .get(&rule.keys[side])
+            .and_then(|names| names.get(value))
+            .cloned()
     };
     let stored = |side: Side, name: &str| -> Option<String> {
         let names = lookups.names[side].get(&rule.keys[side])?;
         if names.contains_key(name) {
             return Some(name.to_string());
         }
-        names.iter().find(|(_, shown)| *shown == name).map(|(value, _)| value.clone())
+        names
+            .iter()
+            .find(|(_, shown)| *shown == name)
+            .map(|(value, _)| value.clone())
     };
     let name = shown(from, value);
     // The map may be written with stored values or with the names that people see.
@@ -124,12 +144,20 @@ pub fn attribute(
         }
     }
     if let Some(name) = &name
-        && !lookups.names[to].get(&rule.keys[to]).is_none_or(|names| names.is_empty())
+        && !lookups.names[to]
+            .get(&rule.keys[to])
+            .is_none_or(|names| names.is_empty())
     {
         // Static lists store an id of their own on each site: only the name can be the same.
-        return stored(to, name).map(Some).ok_or_else(|| unmapped(from, &rule.keys[from]));
+        return stored(to, name)
+            .map(Some)
+            .ok_or_else(|| unmapped(from, &rule.keys[from]));
     }
-    if rule.values.is_empty() { Ok(Some(value.clone())) } else { Err(unmapped(from, &rule.keys[from])) }
+    if rule.values.is_empty() {
+        Ok(Some(value.clone()))
+    } else {
+        Err(unmapped(from, &rule.keys[from]))
+    }
 }
 
 fn unmapped(from: Side, key: &str) -> Unrenderable {
@@ -143,7 +171,12 @@ fn unmapped(from: Side, key: &str) -> Unrenderable {
 }
 
 /// Says a whole worklog on the other side, as a new one there.
-pub fn whole(from: Side, content: &Content, rules: &Rules, lookups: &Lookups) -> Result<Content, Unrenderable> {
+pub fn whole(
+    from: Side,
+    content: &Content,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Result<Content, Unrenderable> {
     let to = from.other();
     let mut attributes = rules.defaults[to].clone();
     for (index, rule) in rules.attributes.iter().enumerate() {
@@ -170,10 +203,24 @@ mod tests {
 
     #[test]
     fn an_author_is_mapped_then_looked_up_then_taken_as_the_same_account() {
-        let rules = Rules { authors: vec![("ann-a".into(), "ann-b".into())], ..Rules::default() };
+        let rules = Rules {
+            authors: vec![("ann-a".into(), "ann-b".into())],
+            ..Rules::default()
+        };
         let mut lookups = Lookups::default();
-        lookups.people.a.insert("bob-a".into(), Person { other: Some("bob-b".into()), display_name: None });
-        let say = |from, who: &str| author(from, &who.into(), &rules, &lookups).unwrap().account().to_string();
+        lookups.people.a.insert(
+            "bob-a".into(),
+            Person {
+                other: Some("bob-b".into()),
+                display_name: None,
+            },
+        );
+        let say = |from, who: &str| {
+            author(from, &who.into(), &rules, &lookups)
+                .unwrap()
+                .account()
+                .to_string()
+        };
         assert_eq!(say(Side::A, "ann-a"), "ann-b");
         assert_eq!(say(Side::B, "ann-b"), "ann-a");
         assert_eq!(say(Side::A, "bob-a"), "bob-b");
@@ -184,13 +231,25 @@ mod tests {
     fn an_author_without_an_account_waits_or_goes_to_the_fallback_with_the_name_in_the_text() {
         let mut rules = Rules::default();
         let mut lookups = Lookups::default();
-        lookups.people.a.insert("eve".into(), Person { other: None, display_name: Some("Eve [x] Moor".into()) });
+        lookups.people.a.insert(
+            "eve".into(),
+            Person {
+                other: None,
+                display_name: Some("Eve [x] Moor".into()),
+            },
+        );
         let worklog = content("eve", "debugging");
-        assert_eq!(whole(Side::A, &worklog, &rules, &lookups).unwrap_err().reason, Reason::AuthorUnmapped);
+        assert_eq!(
+            whole(Side::A, &worklog, &rules, &lookups).unwrap_err().reason,
+            Reason::AuthorUnmapped
+        );
 
         rules.unknown_author = UnknownAuthor::Account("robot".into());
         let there = whole(Side::A, &worklog, &rules, &lookups).unwrap();
-        assert_eq!((there.author.as_str(), there.description.as_str()), ("robot", "[Eve  x  Moor] debugging"));
+        assert_eq!(
+            (there.author.as_str(), there.description.as_str()),
+            ("robot", "[Eve  x  Moor] debugging")
+        );
         assert_eq!(description(Side::B, &there, &rules, &lookups), "debugging");
     }
 
@@ -221,10 +280,21 @@ mod tests {
             ..Rules::default()
         };
         let mut lookups = Lookups::default();
-        lookups.names.a.insert("_Kind_".into(), [("uuid-1".to_string(), "Travel".to_string())].into());
-        lookups.names.b.insert("_Kind_".into(), [("uuid-9".to_string(), "Travel".to_string())].into());
+        lookups.names.a.insert(
+            "_Kind_".into(),
+            [("uuid-1".to_string(), "Travel".to_string())].into(),
+        );
+        lookups.names.b.insert(
+            "_Kind_".into(),
+            [("uuid-9".to_string(), "Travel".to_string())].into(),
+        );
         let mut worklog = content("ann", "");
         worklog.attributes.insert("_Kind_".into(), "uuid-1".into());
-        assert_eq!(attribute(Side::A, &worklog, 0, &rules, &lookups).unwrap().as_deref(), Some("uuid-9"));
+        assert_eq!(
+            attribute(Side::A, &worklog, 0, &rules, &lookups)
+                .unwrap()
+                .as_deref(),
+            Some("uuid-9")
+        );
     }
 }

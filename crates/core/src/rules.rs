@@ -51,7 +51,11 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { conflict: ConflictPolicy::Newest, delete: DeletePolicy::Mirror, delete_vs_edit: DeleteVsEdit::Edit }
+        Self {
+            conflict: ConflictPolicy::Newest,
+            delete: DeletePolicy::Mirror,
+            delete_vs_edit: DeleteVsEdit::Edit,
+        }
     }
 }
 
@@ -142,7 +146,10 @@ impl Rules {
                 })
                 .collect(),
             defaults: self.defaults.swap(),
-            policy: Policy { conflict, ..self.policy },
+            policy: Policy {
+                conflict,
+                ..self.policy
+            },
         }
     }
 }

@@ -27,7 +27,10 @@ const SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// attempt and that was edited afterwards may be it: if it still resembles what was written.
 pub fn made_by(intent: &Intent, free: &[&Worklog], rules: &Rules) -> Made {
     let _ = rules;
-    let exact: Vec<_> = free.iter().filter(|worklog| same_work(&intent.body, &worklog.content)).collect();
+    let exact: Vec<_> = free
+        .iter()
+        .filter(|worklog| same_work(&intent.body, &worklog.content))
+        .collect();
     let found = if exact.is_empty() {
         free.iter()
             .filter(|worklog| {

@@ -11,7 +11,9 @@ use proptest::test_runner::FileFailurePersistence;
 use tandem_core::observed::{Observed, Proof, Settings};
 use tandem_core::plan::{Action, Plan, plan};
 use tandem_core::rules::{ConflictPolicy, DeleteVsEdit};
-use tandem_core::{Content, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId, check};
+use tandem_core::{
+    Content, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId, check,
+};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -41,7 +43,11 @@ struct World {
 }
 
 fn link() -> LinkKey {
-    LinkKey { connection: "a-b".into(), a: IssueId(1), b: IssueId(2) }
+    LinkKey {
+        connection: "a-b".into(),
+        a: IssueId(1),
+        b: IssueId(2),
+    }
 }
 
 fn content(variant: u8) -> Content {
@@ -76,7 +82,13 @@ impl World {
         let id = WorklogId(self.next + if side == Side::A { 1000 } else { 5000 });
         self.next += 1;
         let issue = link().issue(side);
-        let worklog = Worklog { id, issue, content, created_at: self.now, updated_at: self.now };
+        let worklog = Worklog {
+            id,
+            issue,
+            content,
+            created_at: self.now,
+            updated_at: self.now,
+        };
         self.sides[side].insert(id, worklog.clone());
         worklog
     }
@@ -101,7 +113,11 @@ impl World {
         observed.pairs = self.pairs.values().cloned().collect();
         for side in Side::BOTH {
             for id in &self.deleted[side] {
-                let proof = Proof { source: "papertrail".into(), at: self.now, moved_to: None };
+                let proof = Proof {
+                    source: "papertrail".into(),
+                    at: self.now,
+                    moved_to: None,
+                };
                 observed.proofs[side].insert(*id, proof);
             }
         }
@@ -124,7 +140,11 @@ impl World {
     /// Executes a plan; `false` when the runner died on the way.
     fn execute(&mut self, plan: &Plan, mut fate: Fate) -> bool {
         for step in &plan.steps {
-            let row = self.pairs.get(&step.pair.id).filter(|row| row.rev > step.pair.rev).cloned();
+            let row = self
+                .pairs
+                .get(&step.pair.id)
+                .filter(|row| row.rev > step.pair.rev)
+                .cloned();
             let row = row.unwrap_or_else(|| step.pair.clone());
             if matches!(step.action, Action::Record(_)) {
                 self.put(step.pair.clone());
@@ -140,7 +160,9 @@ impl World {
             let answer = match &step.action {
                 Action::Record(_) => None,
                 Action::Create { side, body, .. } => Some(self.create(*side, body.clone())),
-                Action::Update { side, worklog, body, .. } => self.update(*side, *worklog, body.clone()),
+                Action::Update {
+                    side, worklog, body, ..
+                } => self.update(*side, *worklog, body.clone()),
                 Action::Delete { side, worklog, .. } => {
                     self.delete(*side, *worklog);
                     None
@@ -201,7 +223,10 @@ impl World {
     }
 
     fn said(&self, side: Side) -> Vec<&Content> {
-        let mut said: Vec<_> = self.sides[side].values().map(|worklog| &worklog.content).collect();
+        let mut said: Vec<_> = self.sides[side]
+            .values()
+            .map(|worklog| &worklog.content)
+            .collect();
         said.sort();
         said
     }
@@ -209,7 +234,11 @@ impl World {
     /// The same world with the sides exchanged.
     fn swapped(&self) -> Observed {
         let observed = self.observe();
-        let key = LinkKey { connection: "a-b".into(), a: IssueId(2), b: IssueId(1) };
+        let key = LinkKey {
+            connection: "a-b".into(),
+            a: IssueId(2),
+            b: IssueId(1),
+        };
         let mut swapped = Observed::empty(key.clone(), observed.now);
         swapped.listings = observed.listings.swap();
         swapped.proofs = observed.proofs.swap();
@@ -272,11 +301,13 @@ fn writes(plan: &Plan) -> Vec<(Side, String)> {
     writes
 }
 
-/// 400 cases unless `PROPTEST_CASES` says otherwise; a failing case is kept beside this file.
+/// As many cases as `PROPTEST_CASES` says, 256 otherwise; a failing case is kept beside this file.
 fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
     let kept = FileFailurePersistence::WithSource("proptest-regressions");
-    ProptestConfig { cases, failure_persistence: Some(Box::new(kept)), ..ProptestConfig::default() }
+    ProptestConfig {
+        failure_persistence: Some(Box::new(kept)),
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

@@ -111,7 +111,8 @@ impl Engine {
             let (links, next) = self.store.links(&connection.name, cursor).await?;
             let mut differing = Vec::new();
             for link in links {
-                let found = Sides::from_fn(|side| sums[side].remove(&link.key.issue(side)).unwrap_or_default());
+                let found =
+                    Sides::from_fn(|side| sums[side].remove(&link.key.issue(side)).unwrap_or_default());
                 if !self.adds_up(&link.key, &found, since).await? {
                     differing.push(DueKey::Link(link.key));
                 }
@@ -124,9 +125,13 @@ impl Engine {
             }
         }
         for side in Side::BOTH {
-            hinted += self.hint_unlinked(connection, side, sums[side].keys().copied().collect()).await?;
+            hinted += self
+                .hint_unlinked(connection, side, sums[side].keys().copied().collect())
+                .await?;
         }
-        self.store.put_cursor(&audited(connection), &Cursor { at: start }).await?;
+        self.store
+            .put_cursor(&audited(connection), &Cursor { at: start })
+            .await?;
         info!(connection.name = %connection.name, audit.n_hinted = hinted, "Audited {}", connection.name);
         Ok(hinted)
     }
@@ -142,11 +147,16 @@ impl Engine {
         let mut sums: BTreeMap<IssueId, Sum> = BTreeMap::new();
         let mut offset = 0;
         for _ in 0..PAGES_MAX {
-            let page =
-                self.call(site, Lane::Sweep, async |client| client.list_dates(since, None, offset).await).await?;
+            let page = self
+                .call(site, Lane::Sweep, async |client| {
+                    client.list_dates(since, None, offset).await
+                })
+                .await?;
             self.accepted(site).await?;
             for worklog in &page.rows {
-                sums.entry(worklog.issue).or_default().add(worklog.id, &worklog.content);
+                sums.entry(worklog.issue)
+                    .or_default()
+                    .add(worklog.id, &worklog.content);
             }
             match page.next {
                 Some(next) if next > offset => offset = next,
@@ -163,7 +173,9 @@ impl Engine {
             if pair.state != PairState::Live {
                 continue;
             }
-            let Some(base) = pair.base.as_ref().filter(|_| is_settled(&pair)) else { return Ok(false) };
+            let Some(base) = pair.base.as_ref().filter(|_| is_settled(&pair)) else {
+                return Ok(false);
+            };
             for side in Side::BOTH {
                 if let Some(id) = pair.ids[side].filter(|_| base[side].start_date >= since) {
                     expected[side].add(id, &base[side]);
@@ -182,17 +194,32 @@ impl Engine {
         let now = self.clock.now();
         let site = &connection.sites[side];
         let asked: Vec<_> = issues.iter().map(|issue| (site.clone(), *issue)).collect();
-        let known: BTreeMap<IssueId, _> =
-            self.store.issues(&asked).await?.into_iter().map(|row| (row.issue, row)).collect();
-        let again = |issue: &IssueId| known.get(issue).and_then(|row| row.look_again.get(&connection.name)).copied();
-        let mut open: Vec<IssueId> =
-            issues.into_iter().filter(|issue| again(issue).is_none_or(|again| again <= now)).collect();
+        let known: BTreeMap<IssueId, _> = self
+            .store
+            .issues(&asked)
+            .await?
+            .into_iter()
+            .map(|row| (row.issue, row))
+            .collect();
+        let again = |issue: &IssueId| {
+            known
+                .get(issue)
+                .and_then(|row| row.look_again.get(&connection.name))
+                .copied()
+        };
+        let mut open: Vec<IssueId> = issues
+            .into_iter()
+            .filter(|issue| again(issue).is_none_or(|again| again <= now))
+            .collect();
         // Those never looked at first, then those not looked at for longest, so that all have their turn.
         open.sort_by_key(|issue| again(issue));
         let open: Vec<DueKey> = open
             .into_iter()
             .take(DISCOVER_MAX)
-            .map(|issue| DueKey::Issue { site: site.clone(), issue })
+            .map(|issue| DueKey::Issue {
+                site: site.clone(),
+                issue,
+            })
             .collect();
         let count = open.len();
         self.hint_all(open, Lane::Sweep, false).await?;

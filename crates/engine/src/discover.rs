@@ -26,14 +26,22 @@ const SCAN_LINKS_MAX: usize = 200;
 
 impl Engine {
     /// Looks for the twin of an issue in each connection of its site, and hints at what is found.
-    pub(crate) async fn discover(&self, site: &SiteName, issue: IssueId, lane: Lane) -> Result<(), EngineError> {
-        let connections: Vec<(Connection, Side)> =
-            self.connections_of(site).map(|(connection, side)| (connection.clone(), side)).collect();
+    pub(crate) async fn discover(
+        &self,
+        site: &SiteName,
+        issue: IssueId,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let connections: Vec<(Connection, Side)> = self
+            .connections_of(site)
+            .map(|(connection, side)| (connection.clone(), side))
+            .collect();
         let mut links = Vec::new();
         for (connection, side) in &connections {
             links.extend(self.link_of(connection, *side, issue, lane).await?);
         }
-        self.hint_all(links.into_iter().map(DueKey::Link).collect(), lane, false).await
+        self.hint_all(links.into_iter().map(DueKey::Link).collect(), lane, false)
+            .await
     }
 
     /// Returns an issue's link in a connection: from the table, or by looking for it.
@@ -46,38 +54,66 @@ impl Engine {
     ) -> Result<Option<LinkKey>, EngineError> {
         let site = connection.sites[side].clone();
         let now = self.clock.now();
-        let known = self.store.issues(&[(site.clone(), issue)]).await?.into_iter().next();
+        let known = self
+            .store
+            .issues(&[(site.clone(), issue)])
+            .await?
+            .into_iter()
+            .next();
         if let Some(row) = &known {
             if let Some(link) = row.links.get(&connection.name) {
                 return Ok(Some(link.clone()));
             }
-            if row.look_again.get(&connection.name).is_some_and(|again| *again > now) {
+            if row
+                .look_again
+                .get(&connection.name)
+                .is_some_and(|again| *again > now)
+            {
                 return Ok(None);
             }
         }
         match self.find_twin(connection, side, issue, lane).await? {
             Found::Twin { here, there, by } => {
-                let (a, b) = if side == Side::A { (&here, &there) } else { (&there, &here) };
+                let (a, b) = if side == Side::A {
+                    (&here, &there)
+                } else {
+                    (&there, &here)
+                };
                 match self.link_issues(connection, a, b, by).await? {
                     Linked::New | Linked::Already => {
-                        let key = LinkKey { connection: connection.name.clone(), a: a.id, b: b.id };
+                        let key = LinkKey {
+                            connection: connection.name.clone(),
+                            a: a.id,
+                            b: b.id,
+                        };
                         return Ok(Some(key));
                     }
-                    Linked::Refused { side: taken, existing } => {
+                    Linked::Refused {
+                        side: taken,
+                        existing,
+                    } => {
                         warn!(
                             connection.name = %connection.name,
                             "{} and {} are not linked: the issue on {} already has the twin of {existing}",
                             here.key, there.key, connection.sites[taken],
                         );
                         self.store
-                            .put_unlinked(&site, issue, Some(&here.key), &connection.name, now + signed(self.options.look_again))
+                            .put_unlinked(
+                                &site,
+                                issue,
+                                Some(&here.key),
+                                &connection.name,
+                                now + signed(self.options.look_again),
+                            )
                             .await?;
                     }
                 }
             }
             Found::Nothing { key } => {
                 let again = now + signed(self.options.look_again);
-                self.store.put_unlinked(&site, issue, key.as_deref(), &connection.name, again).await?;
+                self.store
+                    .put_unlinked(&site, issue, key.as_deref(), &connection.name, again)
+                    .await?;
             }
         }
         Ok(None)
@@ -94,7 +130,11 @@ impl Engine {
         b: &JiraIssue,
         found_by: &str,
     ) -> Result<Linked, EngineError> {
-        let key = LinkKey { connection: connection.name.clone(), a: a.id, b: b.id };
+        let key = LinkKey {
+            connection: connection.name.clone(),
+            a: a.id,
+            b: b.id,
+        };
         let row = LinkRow {
             key: key.clone(),
             a_key: Some(a.key.clone()),
@@ -131,27 +171,39 @@ impl Engine {
                 let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
                 for side in Side::BOTH {
                     let site = self.site_of(connection, side)?;
-                    let refs: Vec<IssueRef> =
-                        rows.iter().map(|row| issue_ref(if side == Side::A { &row.0 } else { &row.1 })).collect();
-                    let issues = self.call(site, lane, async |client| client.issues(&refs, &[]).await).await?;
+                    let refs: Vec<IssueRef> = rows
+                        .iter()
+                        .map(|row| issue_ref(if side == Side::A { &row.0 } else { &row.1 }))
+                        .collect();
+                    let issues = self
+                        .call(site, lane, async |client| client.issues(&refs, &[]).await)
+                        .await?;
                     for issue in issues {
                         found[side].insert(issue.id.to_string(), issue.clone());
                         found[side].insert(issue.key.to_uppercase(), issue);
                     }
                 }
                 for (a, b) in rows {
-                    let (Some(a), Some(b)) = (found.a.get(&a.to_uppercase()), found.b.get(&b.to_uppercase())) else {
+                    let (Some(a), Some(b)) = (found.a.get(&a.to_uppercase()), found.b.get(&b.to_uppercase()))
+                    else {
                         warn!(connection.name = %connection.name, "{a} and {b} of the table are not linked: not both can be seen");
                         complete = false;
                         continue;
                     };
                     match self.link_issues(connection, a, b, "table").await? {
                         Linked::New => {
-                            let link = LinkKey { connection: connection.name.clone(), a: a.id, b: b.id };
-                            self.hint_all(vec![DueKey::Link(link)], Lane::Sweep, false).await?;
+                            let link = LinkKey {
+                                connection: connection.name.clone(),
+                                a: a.id,
+                                b: b.id,
+                            };
+                            self.hint_all(vec![DueKey::Link(link)], Lane::Sweep, false)
+                                .await?;
                         }
                         Linked::Already => {}
-                        Linked::Refused { existing, .. } => warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key),
+                        Linked::Refused { existing, .. } => {
+                            warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key)
+                        }
                     }
                 }
             }
@@ -172,9 +224,17 @@ impl Engine {
         let here = self.site_of(connection, side)?;
         let there = self.site_of(connection, side.other())?;
         let fields: Vec<String> = connection.links.field[side].iter().cloned().collect();
-        let found = self.call(here, lane, async |client| client.issue(&IssueRef::Id(issue), &fields).await).await?;
-        let Some(own) = found else { return Ok(Found::Nothing { key: None }) };
-        let nothing = Found::Nothing { key: Some(own.key.clone()) };
+        let found = self
+            .call(here, lane, async |client| {
+                client.issue(&IssueRef::Id(issue), &fields).await
+            })
+            .await?;
+        let Some(own) = found else {
+            return Ok(Found::Nothing { key: None });
+        };
+        let nothing = Found::Nothing {
+            key: Some(own.key.clone()),
+        };
         if !self.in_scope(connection, side, own.id, lane).await? {
             return Ok(nothing);
         }
@@ -190,16 +250,26 @@ impl Engine {
                 LinkSource::Field => "field",
             };
             if let Some(twin) = named {
-                let seen = self.call(there, lane, async |client| client.issue(&twin, &[]).await).await?;
+                let seen = self
+                    .call(there, lane, async |client| client.issue(&twin, &[]).await)
+                    .await?;
                 if let Some(twin) = seen
                     && self.in_scope(connection, side.other(), twin.id, lane).await?
                 {
-                    return Ok(Found::Twin { here: own, there: twin, by });
+                    return Ok(Found::Twin {
+                        here: own,
+                        there: twin,
+                        by,
+                    });
                 }
             }
         }
         if let Some((twin, by)) = self.pointing_here(connection, side, &own, lane).await? {
-            return Ok(Found::Twin { here: own, there: twin, by });
+            return Ok(Found::Twin {
+                here: own,
+                there: twin,
+                by,
+            });
         }
         Ok(nothing)
     }
@@ -211,9 +281,13 @@ impl Engine {
         issue: IssueId,
         lane: Lane,
     ) -> Result<bool, EngineError> {
-        let Some(jql) = &connection.scope[side] else { return Ok(true) };
+        let Some(jql) = &connection.scope[side] else {
+            return Ok(true);
+        };
         let site = self.site_of(connection, side)?;
-        let matched = self.call(site, lane, async |client| client.match_jql(jql, &[issue]).await).await?;
+        let matched = self
+            .call(site, lane, async |client| client.match_jql(jql, &[issue]).await)
+            .await?;
         Ok(matched.contains(&issue))
     }
 
@@ -232,11 +306,23 @@ impl Engine {
         own: &JiraIssue,
         lane: Lane,
     ) -> Result<Option<IssueRef>, EngineError> {
-        let links = self.call(here, lane, async |client| client.remote_links(own.id).await).await?;
-        Ok(links.into_iter().flatten().find_map(|link| key_at(&there.jira, &link.url)).map(IssueRef::Key))
+        let links = self
+            .call(here, lane, async |client| client.remote_links(own.id).await)
+            .await?;
+        Ok(links
+            .into_iter()
+            .flatten()
+            .find_map(|link| key_at(&there.jira, &link.url))
+            .map(IssueRef::Key))
     }
 
-    fn by_field(&self, connection: &Connection, side: Side, there: &Site, own: &JiraIssue) -> Option<IssueRef> {
+    fn by_field(
+        &self,
+        connection: &Connection,
+        side: Side,
+        there: &Site,
+        own: &JiraIssue,
+    ) -> Option<IssueRef> {
         let field = connection.links.field[side].as_ref()?;
         key_in(&there.jira, own.fields.get(field)?).map(IssueRef::Key)
     }
@@ -253,32 +339,51 @@ impl Engine {
         lane: Lane,
     ) -> Result<Option<(JiraIssue, &'static str)>, EngineError> {
         let from = &connection.links.from;
-        let field = connection.links.field[side.other()].as_ref().filter(|_| from.contains(&LinkSource::Field));
+        let field = connection.links.field[side.other()]
+            .as_ref()
+            .filter(|_| from.contains(&LinkSource::Field));
         let remote = from.contains(&LinkSource::RemoteLink);
         if field.is_none() && !remote {
             return Ok(None);
         }
-        let (here, there) = (self.site_of(connection, side)?, self.site_of(connection, side.other())?);
+        let (here, there) = (
+            self.site_of(connection, side)?,
+            self.site_of(connection, side.other())?,
+        );
         let note = format!("scanned:{}:{}", connection.name, side.other());
         let now = self.clock.now();
-        let known: Option<Scan> =
-            self.store.note(&note).await?.and_then(|text| serde_json::from_str(&text).ok());
+        let known: Option<Scan> = self
+            .store
+            .note(&note)
+            .await?
+            .and_then(|text| serde_json::from_str(&text).ok());
         let scan = match known.filter(|scan| scan.at > (now - SCAN_EVERY).as_second()) {
             Some(scan) => scan,
             None => {
-                let scan = self.scan(connection, side.other(), here, there, field, remote, lane).await?;
+                let scan = self
+                    .scan(connection, side.other(), here, there, field, remote, lane)
+                    .await?;
                 let text = serde_json::to_string(&scan).unwrap_or_default();
                 self.store.put_note(&note, &text).await?;
                 scan
             }
         };
-        let Some((twin, by_field)) = scan.points.get(&own.key.to_uppercase()) else { return Ok(None) };
-        let seen = self.call(there, lane, async |client| client.issue(&IssueRef::Id(*twin), &[]).await).await?;
+        let Some((twin, by_field)) = scan.points.get(&own.key.to_uppercase()) else {
+            return Ok(None);
+        };
+        let seen = self
+            .call(there, lane, async |client| {
+                client.issue(&IssueRef::Id(*twin), &[]).await
+            })
+            .await?;
         let Some(twin) = seen else { return Ok(None) };
         Ok(Some((twin, if *by_field { "field" } else { "remote-link" })))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one search over one side, with all it needs")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one search over one side, with all it needs"
+    )]
     async fn scan(
         &self,
         connection: &Connection,
@@ -292,12 +397,18 @@ impl Engine {
         let mut points = BTreeMap::new();
         let mut candidates: Vec<JiraIssue> = Vec::new();
         let scope = connection.scope[side].clone();
-        let recent = || scope.clone().unwrap_or_else(|| "project is not EMPTY ORDER BY updated DESC".to_string());
+        let recent = || {
+            scope
+                .clone()
+                .unwrap_or_else(|| "project is not EMPTY ORDER BY updated DESC".to_string())
+        };
         let jql = match field {
             Some(field) if !remote => {
                 let number = field.trim_start_matches("customfield_");
                 let set = format!("cf[{number}] is not EMPTY");
-                scope.as_ref().map_or(set.clone(), |scope| format!("({scope}) AND {set}"))
+                scope
+                    .as_ref()
+                    .map_or(set.clone(), |scope| format!("({scope}) AND {set}"))
             }
             _ => recent(),
         };
@@ -305,7 +416,9 @@ impl Engine {
         let mut cursor = None;
         while candidates.len() < SCAN_MAX {
             let page = self
-                .call(site, lane, async |client| client.search_issues(&jql, &fields, cursor.clone()).await)
+                .call(site, lane, async |client| {
+                    client.search_issues(&jql, &fields, cursor.clone()).await
+                })
                 .await;
             let (issues, next) = match page {
                 Ok(page) => page,
@@ -324,14 +437,20 @@ impl Engine {
         }
         if let Some(field) = field {
             for issue in &candidates {
-                if let Some(key) = issue.fields.get(field).and_then(|value| key_in(&target.jira, value)) {
+                if let Some(key) = issue
+                    .fields
+                    .get(field)
+                    .and_then(|value| key_in(&target.jira, value))
+                {
                     points.entry(key.to_uppercase()).or_insert((issue.id, true));
                 }
             }
         }
         if remote {
-            let asked: Vec<(SiteName, IssueId)> =
-                candidates.iter().map(|issue| (site.name.clone(), issue.id)).collect();
+            let asked: Vec<(SiteName, IssueId)> = candidates
+                .iter()
+                .map(|issue| (site.name.clone(), issue.id))
+                .collect();
             let linked: Vec<IssueId> = self
                 .store
                 .issues(&asked)
@@ -342,19 +461,34 @@ impl Engine {
                 .collect();
             let open = candidates.iter().filter(|issue| !linked.contains(&issue.id));
             for issue in open.take(SCAN_LINKS_MAX) {
-                let links = self.call(site, lane, async |client| client.remote_links(issue.id).await).await?;
-                for key in links.into_iter().flatten().filter_map(|link| key_at(&target.jira, &link.url)) {
+                let links = self
+                    .call(site, lane, async |client| client.remote_links(issue.id).await)
+                    .await?;
+                for key in links
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|link| key_at(&target.jira, &link.url))
+                {
                     points.entry(key.to_uppercase()).or_insert((issue.id, false));
                 }
             }
         }
-        Ok(Scan { at: self.clock.now().as_second(), points })
+        Ok(Scan {
+            at: self.clock.now().as_second(),
+            points,
+        })
     }
 }
 
 enum Found {
-    Twin { here: JiraIssue, there: JiraIssue, by: &'static str },
-    Nothing { key: Option<String> },
+    Twin {
+        here: JiraIssue,
+        there: JiraIssue,
+        by: &'static str,
+    },
+    Nothing {
+        key: Option<String>,
+    },
 }
 
 /// Which issues of a side point at which keys of the other.
@@ -377,8 +511,13 @@ fn key_at(site: &str, address: &str) -> Option<String> {
     let site = site.trim_end_matches('/').to_lowercase();
     let lower = address.trim().to_lowercase();
     let rest = lower.strip_prefix(&site)?;
-    let key = rest.strip_prefix("/browse/").or_else(|| rest.split("selectedissue=").nth(1))?;
-    let key: String = key.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+    let key = rest
+        .strip_prefix("/browse/")
+        .or_else(|| rest.split("selectedissue=").nth(1))?;
+    let key: String = key
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        .collect();
     is_key(&key).then(|| key.to_uppercase())
 }
 
@@ -414,9 +553,22 @@ mod tests {
         let site = "https://globex.atlassian.net";
         let json = |text: &str| serde_json::Value::String(text.into());
         assert_eq!(key_in(site, &json("dev-9")).as_deref(), Some("DEV-9"));
-        assert_eq!(key_in(site, &json("see https://globex.atlassian.net/browse/DEV-9?x=1")).as_deref(), Some("DEV-9"));
-        assert_eq!(key_in(site, &json("https://other.atlassian.net/browse/DEV-9")), None);
+        assert_eq!(
+            key_in(site, &json("see https://globex.atlassian.net/browse/DEV-9?x=1")).as_deref(),
+            Some("DEV-9")
+        );
+        assert_eq!(
+            key_in(site, &json("https://other.atlassian.net/browse/DEV-9")),
+            None
+        );
         assert_eq!(key_in(site, &json("later")), None);
-        assert_eq!(key_at("http://127.0.0.1:8001/jira/globex/", "http://127.0.0.1:8001/jira/globex/browse/DEV-9").as_deref(), Some("DEV-9"));
+        assert_eq!(
+            key_at(
+                "http://127.0.0.1:8001/jira/globex/",
+                "http://127.0.0.1:8001/jira/globex/browse/DEV-9"
+            )
+            .as_deref(),
+            Some("DEV-9")
+        );
     }
 }

@@ -11,15 +11,30 @@ use tandem_core::{AccountId, IssueId, JiraWorklogId, WorklogId};
 use crate::ports::store::Echo;
 
 /// Returns the mark of a Tempo webhook that tells of a created or updated worklog.
-pub fn tempo_mark(issue: IssueId, author: &AccountId, date: Date, time_spent_secs: u64, text: &str) -> String {
-    let said = [&issue.to_string(), author.as_str(), &date.to_string(), &time_spent_secs.to_string(), text.trim()];
+pub fn tempo_mark(
+    issue: IssueId,
+    author: &AccountId,
+    date: Date,
+    time_spent_secs: u64,
+    text: &str,
+) -> String {
+    let said = [
+        &issue.to_string(),
+        author.as_str(),
+        &date.to_string(),
+        &time_spent_secs.to_string(),
+        text.trim(),
+    ];
     format!("T{}", digest(&said))
 }
 
 /// Returns the mark of a Jira webhook that tells of a created or updated worklog. Jira tells less: the author
 /// is Tempo's app, the wall clock is somebody else's.
 pub fn jira_mark(issue: IssueId, time_spent_secs: u64, text: &str) -> String {
-    format!("J{}", digest(&[&issue.to_string(), &time_spent_secs.to_string(), text.trim()]))
+    format!(
+        "J{}",
+        digest(&[&issue.to_string(), &time_spent_secs.to_string(), text.trim()])
+    )
 }
 
 /// Returns the mark of a Tempo webhook that tells of a deleted worklog.
@@ -46,7 +61,9 @@ fn digest(parts: &[&str]) -> String {
 pub(crate) fn is_tempo_echo(echo: &Echo, worklog: WorklogId, updated_at: Timestamp) -> bool {
     let same_worklog = echo.worklog.is_none_or(|written| written == worklog);
     // The site's answer tells the exact moment of our write. Until it is known, the content alone decides.
-    let same_moment = echo.updated_at.is_none_or(|written| written.as_second() == updated_at.as_second());
+    let same_moment = echo
+        .updated_at
+        .is_none_or(|written| written.as_second() == updated_at.as_second());
     same_worklog && same_moment
 }
 
@@ -66,10 +83,17 @@ mod tests {
     #[test]
     fn marks_tell_different_work_apart() {
         let day = jiff::civil::date(2026, 3, 2);
-        let mark = |issue, author: &str, secs, text: &str| tempo_mark(IssueId(issue), &author.into(), day, secs, text);
+        let mark = |issue, author: &str, secs, text: &str| {
+            tempo_mark(IssueId(issue), &author.into(), day, secs, text)
+        };
         let one = mark(1, "ann", 60, "x");
         assert_eq!(one, mark(1, "ann", 60, " x "));
-        for other in [mark(2, "ann", 60, "x"), mark(1, "bob", 60, "x"), mark(1, "ann", 61, "x"), mark(1, "ann", 60, "y")] {
+        for other in [
+            mark(2, "ann", 60, "x"),
+            mark(1, "bob", 60, "x"),
+            mark(1, "ann", 61, "x"),
+            mark(1, "ann", 60, "y"),
+        ] {
             assert_ne!(one, other);
         }
         assert_ne!(jira_mark(IssueId(1), 60, "x"), jira_mark(IssueId(16), 0, "x"));

@@ -58,6 +58,9 @@ pub enum EngineError {
 
 impl EngineError {
     pub(crate) fn site(site: &SiteName, error: SiteError) -> Self {
-        EngineError::Site { site: site.clone(), error }
+        EngineError::Site {
+            site: site.clone(),
+            error,
+        }
     }
 }

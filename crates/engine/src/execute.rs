@@ -18,7 +18,8 @@ use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
 use crate::ports::site::{IssueRef, Outcome, SiteError, SiteErrorKind};
 use crate::ports::store::{
-    Claim, Committed, DueKey, DueRow, Echo, Evidence, EvidenceId, HistoryRow, Lane, Op, Origin, Root, Whereabouts,
+    Claim, Committed, DueKey, DueRow, Echo, Evidence, EvidenceId, HistoryRow, Lane, Op, Origin, Root,
+    Whereabouts,
 };
 
 /// How long a vendor call may take altogether; the client's deadline is shorter.
@@ -84,8 +85,10 @@ enum Fate {
 impl Run<'_> {
     /// Carries out the steps of a plan and keeps `observed` in step with what was done.
     pub(crate) async fn execute(&mut self, plan: &Plan, observed: &mut Observed) -> Result<(), EngineError> {
-        let (records, writes): (Vec<&Step>, Vec<&Step>) =
-            plan.steps.iter().partition(|step| matches!(step.action, Action::Record(_)));
+        let (records, writes): (Vec<&Step>, Vec<&Step>) = plan
+            .steps
+            .iter()
+            .partition(|step| matches!(step.action, Action::Record(_)));
         for batch in records.chunks(RECORDS_PER_COMMIT) {
             if !self.stay(observed).await? {
                 return Ok(());
@@ -123,7 +126,10 @@ impl Run<'_> {
     }
 
     fn fence(&self) -> Op {
-        Op::Fence { key: self.taken.key.clone(), owner: self.owner.to_string() }
+        Op::Fence {
+            key: self.taken.key.clone(),
+            owner: self.owner.to_string(),
+        }
     }
 
     async fn commit(&self, mut ops: Vec<Op>) -> Result<(), EngineError> {
@@ -143,7 +149,12 @@ impl Run<'_> {
         }
         if now > self.renewed + signed(self.engine.options.lease / 3) {
             let lease = self.engine.options.lease;
-            if !self.engine.store.renew(&self.taken.key, self.owner, now, lease).await? {
+            if !self
+                .engine
+                .store
+                .renew(&self.taken.key, self.owner, now, lease)
+                .await?
+            {
                 return Err(EngineError::Lost);
             }
             self.renewed = now;
@@ -175,7 +186,11 @@ impl Run<'_> {
             }
         }
         // All of them: it is the lease that is gone.
-        if lost == batch.len() { Err(EngineError::Lost) } else { Ok(()) }
+        if lost == batch.len() {
+            Err(EngineError::Lost)
+        } else {
+            Ok(())
+        }
     }
 
     async fn record(&mut self, batch: &[&Step], observed: &mut Observed) -> Result<(), EngineError> {
@@ -183,12 +198,22 @@ impl Run<'_> {
         let mut ops = Vec::new();
         let mut pairs = Vec::new();
         for step in batch {
-            let Action::Record(recorded) = step.action else { continue };
+            let Action::Record(recorded) = step.action else {
+                continue;
+            };
             let mut pair = step.pair.clone();
             if recorded == Recorded::Move {
-                let old = observed.pairs.iter().find(|row| row.id == pair.id).map(|row| row.link.clone());
+                let old = observed
+                    .pairs
+                    .iter()
+                    .find(|row| row.id == pair.id)
+                    .map(|row| row.link.clone());
                 if let Some(link) = old.filter(|link| *link != pair.link) {
-                    ops.push(Op::DropPair { link, id: pair.id.clone(), rev: pair.rev });
+                    ops.push(Op::DropPair {
+                        link,
+                        id: pair.id.clone(),
+                        rev: pair.rev,
+                    });
                     pair.rev = 0;
                 }
             }
@@ -232,7 +257,11 @@ impl Run<'_> {
     fn left_behind(&self, row: &Pair, pair: &Pair) -> Vec<Op> {
         Side::BOTH
             .into_iter()
-            .filter_map(|side| row.ids[side].filter(|id| pair.ids[side] != Some(*id)).map(|id| (side, id)))
+            .filter_map(|side| {
+                row.ids[side]
+                    .filter(|id| pair.ids[side] != Some(*id))
+                    .map(|id| (side, id))
+            })
             .map(|(side, id)| self.place(pair, side, id, PairState::Gone))
             .collect()
     }
@@ -249,30 +278,79 @@ impl Run<'_> {
             return Ok(Vec::new());
         }
         let to = interrupted.unwrap_or(Side::B);
-        let (Some(source), Some(twin)) = (pair.ids[to.other()], pair.ids[to]) else { return Ok(Vec::new()) };
-        let (here, there) = (self.connection.sites[to.other()].clone(), self.connection.sites[to].clone());
-        let known = self.engine.store.origins(&[(here.clone(), source), (there.clone(), twin)]).await?;
+        let (Some(source), Some(twin)) = (pair.ids[to.other()], pair.ids[to]) else {
+            return Ok(Vec::new());
+        };
+        let (here, there) = (
+            self.connection.sites[to.other()].clone(),
+            self.connection.sites[to].clone(),
+        );
+        let known = self
+            .engine
+            .store
+            .origins(&[(here.clone(), source), (there.clone(), twin)])
+            .await?;
         let of = |site: &tandem_core::SiteName, id| {
-            known.iter().find(|((at, worklog), _)| at == site && *worklog == id).map(|(_, origin)| origin)
+            known
+                .iter()
+                .find(|((at, worklog), _)| at == site && *worklog == id)
+                .map(|(_, origin)| origin)
         };
         if of(&there, twin).is_some() {
             return Ok(Vec::new());
         }
-        let root = of(&here, source).map_or(Root { site: here, worklog: source }, |origin| origin.root.clone());
+        let root = of(&here, source).map_or(
+            Root {
+                site: here,
+                worklog: source,
+            },
+            |origin| origin.root.clone(),
+        );
         let listed = observed.worklog(to, twin);
-        let edited = observed.worklog(to.other(), source).map(|source| observed.edited_at(to.other(), source));
-        let (Some(listed), Some(edited_at)) = (listed, edited) else { return Ok(Vec::new()) };
+        let edited = observed
+            .worklog(to.other(), source)
+            .map(|source| observed.edited_at(to.other(), source));
+        let (Some(listed), Some(edited_at)) = (listed, edited) else {
+            return Ok(Vec::new());
+        };
         let mut ops = Vec::new();
-        let claims = self.engine.store.claims(&there, std::slice::from_ref(&root)).await?;
-        if claims.iter().all(|(_, claim)| claim.connection == self.connection.name) {
-            let claim = Claim { connection: self.connection.name.clone(), worklog: Some(twin) };
-            ops.push(Op::PutClaim { root: root.clone(), site: there.clone(), claim });
+        let claims = self
+            .engine
+            .store
+            .claims(&there, std::slice::from_ref(&root))
+            .await?;
+        if claims
+            .iter()
+            .all(|(_, claim)| claim.connection == self.connection.name)
+        {
+            let claim = Claim {
+                connection: self.connection.name.clone(),
+                worklog: Some(twin),
+            };
+            ops.push(Op::PutClaim {
+                root: root.clone(),
+                site: there.clone(),
+                claim,
+            });
         }
         // What stands there may be a person's edit of what we wrote: it is as old as the listing says.
-        let same = step.pair.base.as_ref().is_some_and(|base| base[to] == listed.content);
+        let same = step
+            .pair
+            .base
+            .as_ref()
+            .is_some_and(|base| base[to] == listed.content);
         let edited_at = if same { edited_at } else { listed.updated_at };
-        let origin = Origin { root, written_updated_at: listed.updated_at, edited_at, moved_away: false };
-        ops.push(Op::PutOrigin { site: there, worklog: twin, origin });
+        let origin = Origin {
+            root,
+            written_updated_at: listed.updated_at,
+            edited_at,
+            moved_away: false,
+        };
+        ops.push(Op::PutOrigin {
+            site: there,
+            worklog: twin,
+            origin,
+        });
         Ok(ops)
     }
 
@@ -294,7 +372,11 @@ impl Run<'_> {
         for side in Side::BOTH {
             if let Some(worklog) = pair.ids[side] {
                 self.report.to_learn.insert(side);
-                ops.push(Op::PutLearn { site: self.connection.sites[side].clone(), worklog, at });
+                ops.push(Op::PutLearn {
+                    site: self.connection.sites[side].clone(),
+                    worklog,
+                    at,
+                });
             }
         }
         ops
@@ -310,12 +392,22 @@ impl Run<'_> {
     ) -> Op {
         let (op, before, after) = match &step.action {
             _ if refusal.is_some() => ("park", None, None),
-            Action::Create { body, .. } => ("create", None, Some(answer.map_or(body, |answer| &answer.content))),
-            Action::Update { before, body, .. } => {
-                ("update", Some(before), Some(answer.map_or(body, |answer| &answer.content)))
-            }
-            Action::Delete { before, moves: false, .. } => ("delete", Some(before), None),
-            Action::Delete { before, moves: true, .. } => ("move", Some(before), None),
+            Action::Create { body, .. } => (
+                "create",
+                None,
+                Some(answer.map_or(body, |answer| &answer.content)),
+            ),
+            Action::Update { before, body, .. } => (
+                "update",
+                Some(before),
+                Some(answer.map_or(body, |answer| &answer.content)),
+            ),
+            Action::Delete {
+                before, moves: false, ..
+            } => ("delete", Some(before), None),
+            Action::Delete {
+                before, moves: true, ..
+            } => ("move", Some(before), None),
             Action::Record(recorded) => (
                 match recorded {
                     Recorded::Adopt => "adopt",
@@ -331,7 +423,10 @@ impl Run<'_> {
             ),
         };
         let waiting = pair.wait.as_ref().map(|wait| wait.side);
-        let side = step.side().or(waiting).unwrap_or(if pair.ids.b.is_some() { Side::B } else { Side::A });
+        let side = step
+            .side()
+            .or(waiting)
+            .unwrap_or(if pair.ids.b.is_some() { Side::B } else { Side::A });
         let worklog = match &step.action {
             Action::Create { .. } => answer.map(|answer| answer.id),
             Action::Update { worklog, .. } | Action::Delete { worklog, .. } => Some(*worklog),
@@ -346,7 +441,11 @@ impl Run<'_> {
             (None, Some(wait)) => format!("{}: {}", wait.reason, step.cause),
             (None, None) => step.cause.clone(),
         };
-        let lost = step.lost.iter().map(|lost| format!("{} on {}: {}", lost.field, lost.side, lost.value)).collect();
+        let lost = step
+            .lost
+            .iter()
+            .map(|lost| format!("{} on {}: {}", lost.field, lost.side, lost.value))
+            .collect();
         Op::PutHistory(Box::new(HistoryRow {
             // The pair's `rev` makes the id of a line the same however often the line is written.
             id: format!("{:013}-{}-{}", now.as_millisecond(), pair.id, pair.rev),
@@ -369,7 +468,9 @@ impl Run<'_> {
     // --- vendor writes ---
 
     async fn write(&mut self, step: &Step, observed: &mut Observed) -> Result<Fate, EngineError> {
-        let Some(side) = step.side() else { return Ok(Fate::Skipped) };
+        let Some(side) = step.side() else {
+            return Ok(Fate::Skipped);
+        };
         if !self.stay(observed).await? {
             return Ok(Fate::Skipped);
         }
@@ -384,13 +485,18 @@ impl Run<'_> {
         // The slot comes before the intent, so that little time passes between intent and call.
         self.engine.pass(site, self.lane).await?;
 
-        let begun = observed.pairs.iter().find(|row| row.id == step.pair.id).filter(|row| row.rev > step.pair.rev);
+        let begun = observed
+            .pairs
+            .iter()
+            .find(|row| row.id == step.pair.id)
+            .filter(|row| row.rev > step.pair.rev);
         let before_row = begun.cloned().unwrap_or_else(|| step.pair.clone());
         let now = self.now();
         let mut row = step.begun(&before_row, now, now + ATTEMPT, &self.connection.settings.rules);
         row.rev += 1;
         let root = self.root(step, side).await?;
-        self.commit(self.intent_ops(step, side, &row, root.as_ref(), now).await?).await?;
+        self.commit(self.intent_ops(step, side, &row, root.as_ref(), now).await?)
+            .await?;
         if self.now() > now + LATE {
             // The machine slept between intent and call. Somebody else may have given up on us by now.
             row.intent = None;
@@ -402,13 +508,23 @@ impl Run<'_> {
         let sent = match &step.action {
             Action::Create { body, .. } => {
                 let issue = row.link.issue(side);
-                self.engine.sent(site, async |client| client.create(issue, body, remaining).await.map(Some)).await
+                self.engine
+                    .sent(site, async |client| {
+                        client.create(issue, body, remaining).await.map(Some)
+                    })
+                    .await
             }
             Action::Update { worklog, body, .. } => {
-                self.engine.sent(site, async |client| client.update(*worklog, body, remaining).await.map(Some)).await
+                self.engine
+                    .sent(site, async |client| {
+                        client.update(*worklog, body, remaining).await.map(Some)
+                    })
+                    .await
             }
             Action::Delete { worklog, .. } => {
-                self.engine.sent(site, async |client| client.delete(*worklog).await.map(|_| None)).await
+                self.engine
+                    .sent(site, async |client| client.delete(*worklog).await.map(|_| None))
+                    .await
             }
             Action::Record(_) => Ok(None),
         };
@@ -430,11 +546,20 @@ impl Run<'_> {
             Action::Update { .. } | Action::Delete { moves: true, .. } => step.pair.ids[side],
             _ => None,
         };
-        let at = if matches!(step.action, Action::Create { .. }) { from } else { side };
+        let at = if matches!(step.action, Action::Create { .. }) {
+            from
+        } else {
+            side
+        };
         let Some(id) = source else { return Ok(None) };
         let site = self.connection.sites[at].clone();
         let known = self.engine.store.origins(&[(site.clone(), id)]).await?;
-        Ok(Some(known.into_iter().next().map_or(Root { site, worklog: id }, |(_, origin)| origin.root)))
+        Ok(Some(
+            known
+                .into_iter()
+                .next()
+                .map_or(Root { site, worklog: id }, |(_, origin)| origin.root),
+        ))
     }
 
     async fn intent_ops(
@@ -447,17 +572,18 @@ impl Run<'_> {
     ) -> Result<Vec<Op>, EngineError> {
         let site = &self.connection.sites[side];
         let mut ops = vec![Op::PutPair(Box::new(row.clone()))];
-        let echo = |mark: String, worklog: Option<WorklogId>, author: Option<AccountId>, lasts: SignedDuration| {
-            Op::PutEcho(Echo {
-                site: site.clone(),
-                mark,
-                connection: self.connection.name.clone(),
-                worklog,
-                author,
-                updated_at: None,
-                expires: now + lasts,
-            })
-        };
+        let echo =
+            |mark: String, worklog: Option<WorklogId>, author: Option<AccountId>, lasts: SignedDuration| {
+                Op::PutEcho(Echo {
+                    site: site.clone(),
+                    mark,
+                    connection: self.connection.name.clone(),
+                    worklog,
+                    author,
+                    updated_at: None,
+                    expires: now + lasts,
+                })
+            };
         match &step.action {
             Action::Create { body, .. } | Action::Update { body, .. } => {
                 let issue = row.strays[side].unwrap_or_else(|| row.link.issue(side));
@@ -467,26 +593,62 @@ impl Run<'_> {
                 let tempo =
                     echo::tempo_mark(issue, &body.author, body.start_date, body.time_spent_secs, text);
                 ops.push(echo(tempo, worklog, author.clone(), ECHO_FOR));
-                ops.push(echo(echo::jira_mark(issue, body.time_spent_secs, text), worklog, author, JIRA_ECHO_FOR));
+                ops.push(echo(
+                    echo::jira_mark(issue, body.time_spent_secs, text),
+                    worklog,
+                    author,
+                    JIRA_ECHO_FOR,
+                ));
             }
             Action::Delete { worklog, .. } => {
-                ops.push(echo(echo::tempo_deleted_mark(*worklog), Some(*worklog), None, ECHO_FOR));
+                ops.push(echo(
+                    echo::tempo_deleted_mark(*worklog),
+                    Some(*worklog),
+                    None,
+                    ECHO_FOR,
+                ));
                 for (_, jira) in self.engine.store.jira_ids(site, &[*worklog]).await? {
-                    ops.push(echo(echo::jira_deleted_mark(jira), Some(*worklog), None, ECHO_FOR));
+                    ops.push(echo(
+                        echo::jira_deleted_mark(jira),
+                        Some(*worklog),
+                        None,
+                        ECHO_FOR,
+                    ));
                 }
             }
             Action::Record(_) => {}
         }
-        if let (Action::Delete { worklog, moves: true, .. }, Some(root)) = (&step.action, root) {
+        if let (
+            Action::Delete {
+                worklog, moves: true, ..
+            },
+            Some(root),
+        ) = (&step.action, root)
+        {
             // Before the delete, so that no other connection ever takes it for a person's.
-            let origin =
-                Origin { root: root.clone(), written_updated_at: now, edited_at: now, moved_away: true };
-            ops.push(Op::PutOrigin { site: site.clone(), worklog: *worklog, origin });
+            let origin = Origin {
+                root: root.clone(),
+                written_updated_at: now,
+                edited_at: now,
+                moved_away: true,
+            };
+            ops.push(Op::PutOrigin {
+                site: site.clone(),
+                worklog: *worklog,
+                origin,
+            });
         }
         if let (Action::Create { .. }, Some(root)) = (&step.action, root) {
             ops.extend(self.places(row));
-            let claim = Claim { connection: self.connection.name.clone(), worklog: None };
-            ops.push(Op::PutClaim { root: root.clone(), site: site.clone(), claim });
+            let claim = Claim {
+                connection: self.connection.name.clone(),
+                worklog: None,
+            };
+            ops.push(Op::PutClaim {
+                root: root.clone(),
+                site: site.clone(),
+                claim,
+            });
         }
         Ok(ops)
     }
@@ -505,7 +667,10 @@ impl Run<'_> {
         let retry = now + signed(self.engine.options.park_retry);
         let mut pair = step.done(&row, answer.as_ref(), now, retry, &self.connection.settings.rules);
         pair.rev += 1;
-        let mut ops = vec![Op::PutPair(Box::new(pair.clone())), self.history(step, &pair, now, answer.as_ref(), None)];
+        let mut ops = vec![
+            Op::PutPair(Box::new(pair.clone())),
+            self.history(step, &pair, now, answer.as_ref(), None),
+        ];
         ops.extend(self.places(&pair));
         ops.extend(self.left_behind(&row, &pair));
         if let Some(answer) = &answer {
@@ -531,20 +696,46 @@ impl Run<'_> {
                 let source = pair.ids[from].and_then(|id| observed.worklog(from, id));
                 let edited_at = source.map_or(answer.updated_at, |source| observed.edited_at(from, source));
                 let written_updated_at = answer.updated_at;
-                let origin = Origin { root: root.clone(), written_updated_at, edited_at, moved_away: false };
-                ops.push(Op::PutOrigin { site: site.clone(), worklog: answer.id, origin });
+                let origin = Origin {
+                    root: root.clone(),
+                    written_updated_at,
+                    edited_at,
+                    moved_away: false,
+                };
+                ops.push(Op::PutOrigin {
+                    site: site.clone(),
+                    worklog: answer.id,
+                    origin,
+                });
                 if matches!(step.action, Action::Create { .. }) {
-                    let claim = Claim { connection: self.connection.name.clone(), worklog: Some(answer.id) };
-                    ops.push(Op::PutClaim { root, site: site.clone(), claim });
+                    let claim = Claim {
+                        connection: self.connection.name.clone(),
+                        worklog: Some(answer.id),
+                    };
+                    ops.push(Op::PutClaim {
+                        root,
+                        site: site.clone(),
+                        claim,
+                    });
                 }
             }
         }
         match &step.action {
             Action::Create { .. } => ops.extend(self.learn(&pair, now)),
-            Action::Delete { worklog, moves: false, .. } => {
+            Action::Delete {
+                worklog,
+                moves: false,
+                ..
+            } => {
                 // For other connections of the site, our own delete is a proof like any other.
                 let (id, source) = (EvidenceId::Tempo(*worklog), "own-delete".to_string());
-                ops.push(Op::PutEvidence(Evidence { site: site.clone(), id, source, at: now, moved_to: None }));
+                ops.push(Op::PutEvidence(Evidence {
+                    site: site.clone(),
+                    id,
+                    source,
+                    at: now,
+                    moved_to: None,
+                }));
             }
             _ => {}
         }
@@ -557,7 +748,11 @@ impl Run<'_> {
             (Action::Delete { worklog, .. }, _) => {
                 observed.listings[side].remove(worklog);
                 observed.strays[side].remove(worklog);
-                let proof = Proof { source: "own-delete".into(), at: now, moved_to: None };
+                let proof = Proof {
+                    source: "own-delete".into(),
+                    at: now,
+                    moved_to: None,
+                };
                 observed.proofs[side].insert(*worklog, proof);
             }
             (_, Some(answer)) if observed.strays[side].contains_key(&answer.id) => {
@@ -578,13 +773,21 @@ impl Run<'_> {
             return Ok(());
         }
         let rows = self.engine.store.issues(&[(site.clone(), issue)]).await?;
-        let others = rows.into_iter().flat_map(|row| row.links.into_values()).filter(|link| link != self.link);
-        self.engine.hint_all(others.map(DueKey::Link).collect(), self.lane, false).await
+        let others = rows
+            .into_iter()
+            .flat_map(|row| row.links.into_values())
+            .filter(|link| link != self.link);
+        self.engine
+            .hint_all(others.map(DueKey::Link).collect(), self.lane, false)
+            .await
     }
 
     // --- failures ---
 
-    #[expect(clippy::too_many_arguments, reason = "everything that is known of one failed step")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that is known of one failed step"
+    )]
     async fn failed(
         &mut self,
         step: &Step,
@@ -647,7 +850,10 @@ impl Run<'_> {
         let detail = error.to_string();
         let mut row = step.refused(&row, reason, detail.clone(), now, retry);
         row.rev += 1;
-        let mut ops = vec![Op::PutPair(Box::new(row.clone())), self.history(step, &row, now, None, Some(&detail))];
+        let mut ops = vec![
+            Op::PutPair(Box::new(row.clone())),
+            self.history(step, &row, now, None, Some(&detail)),
+        ];
         ops.extend(self.give_up_claim(&row, root, side));
         self.commit(ops).await?;
         warn!(link.key = %self.link, pair.id = %row.id, wait.reason = %reason, "{} refused {} of {}: {reason}", site.name, row.id, self.link);
@@ -695,11 +901,20 @@ impl Run<'_> {
     fn give_up_claim(&self, row: &Pair, root: Option<Root>, side: Side) -> Option<Op> {
         let root = root.filter(|_| row.ids[side].is_none())?;
         let (site, connection) = (self.connection.sites[side].clone(), self.connection.name.clone());
-        Some(Op::DropClaim { root, site, connection })
+        Some(Op::DropClaim {
+            root,
+            site,
+            connection,
+        })
     }
 
     /// After a refusal: if the author was taken over unseen, asks who they are. `true` when that changes the plan.
-    async fn author_was_a_guess(&self, step: &Step, side: Side, observed: &mut Observed) -> Result<bool, EngineError> {
+    async fn author_was_a_guess(
+        &self,
+        step: &Step,
+        side: Side,
+        observed: &mut Observed,
+    ) -> Result<bool, EngineError> {
         let from = side.other();
         let (source, body) = match &step.action {
             Action::Create { source, body, .. } | Action::Update { source, body, .. } => (source, body),
@@ -712,9 +927,15 @@ impl Run<'_> {
         if !guessed {
             return Ok(false);
         }
-        let person = self.engine.look_up_person(self.connection, from, &source.author, self.lane).await?;
+        let person = self
+            .engine
+            .look_up_person(self.connection, from, &source.author, self.lane)
+            .await?;
         let changed = person.other.as_ref() != Some(&source.author);
-        let known = Person { other: person.other, display_name: person.display_name };
+        let known = Person {
+            other: person.other,
+            display_name: person.display_name,
+        };
         observed.lookups.people[from].insert(person.account, known);
         Ok(changed)
     }
@@ -732,8 +953,14 @@ impl Engine {
             return Ok(None);
         }
         let fields = ["timetracking".to_string(), "timeestimate".to_string()];
-        let found = self.call(site, lane, async |client| client.issue(&IssueRef::Id(issue), &fields).await).await?;
-        Ok(Some(found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0)))
+        let found = self
+            .call(site, lane, async |client| {
+                client.issue(&IssueRef::Id(issue), &fields).await
+            })
+            .await?;
+        Ok(Some(
+            found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0),
+        ))
     }
 }
 

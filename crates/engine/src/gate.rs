@@ -73,13 +73,19 @@ impl Engine {
     /// `Deferred` when the wait is longer than the lane's patience, `Paused` when the site is.
     pub async fn pass(&self, site: &Site, lane: Lane) -> Result<(), EngineError> {
         self.unpaused(site, true).await?;
-        let slot = self.store.reserve(&site.name, self.clock.now(), interval(site), patience(lane)).await?;
+        let slot = self
+            .store
+            .reserve(&site.name, self.clock.now(), interval(site), patience(lane))
+            .await?;
         match slot {
             Slot::At(at) => {
                 self.sleep_until(at).await;
                 Ok(())
             }
-            Slot::NotBefore(until) => Err(EngineError::Deferred { site: site.name.clone(), until }),
+            Slot::NotBefore(until) => Err(EngineError::Deferred {
+                site: site.name.clone(),
+                until,
+            }),
         }
     }
 
@@ -99,7 +105,9 @@ impl Engine {
         F: AsyncFnOnce(&dyn crate::ports::SiteClient) -> Result<T, SiteError>,
     {
         self.pass(site, lane).await?;
-        self.sent(site, request).await.map_err(|error| EngineError::site(&site.name, error))
+        self.sent(site, request)
+            .await
+            .map_err(|error| EngineError::site(&site.name, error))
     }
 
     /// Makes one call for which a slot was already had, and draws the site-wide conclusions from its failure.
@@ -121,8 +129,15 @@ impl Engine {
         let noted = match &failure.kind {
             SiteErrorKind::RateLimited { retry_after } => {
                 warn!(site.name = %site.name, "{} answered 429; this is a bug of ours or a foreign user of the same limit", site.name);
-                let wait = retry_after.unwrap_or(Duration::from_secs(1)).max(Duration::from_secs(1));
-                self.store.hold(&site.name, now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).await
+                let wait = retry_after
+                    .unwrap_or(Duration::from_secs(1))
+                    .max(Duration::from_secs(1));
+                self.store
+                    .hold(
+                        &site.name,
+                        now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX),
+                    )
+                    .await
             }
             SiteErrorKind::CredentialsRejected => self.pause(site, failure, now).await,
             _ => Ok(()),
@@ -133,7 +148,12 @@ impl Engine {
         }
     }
 
-    async fn pause(&self, site: &Site, failure: &SiteError, now: Timestamp) -> Result<(), crate::ports::StoreError> {
+    async fn pause(
+        &self,
+        site: &Site,
+        failure: &SiteError,
+        now: Timestamp,
+    ) -> Result<(), crate::ports::StoreError> {
         let mut state = self.store.site(&site.name).await?;
         let since = state.paused.as_ref().map_or(now, |pause| pause.since);
         if state.paused.is_none() {
@@ -168,18 +188,27 @@ impl Engine {
     /// Refuses while a site is paused. A changed secret resumes it; otherwise one call in a while is let through.
     async fn unpaused(&self, site: &Site, to_call: bool) -> Result<(), EngineError> {
         let mut state = self.site_state(site).await?;
-        let Some(pause) = state.paused.clone() else { return Ok(()) };
+        let Some(pause) = state.paused.clone() else {
+            return Ok(());
+        };
         let digest = site.client.credentials_digest().await.ok();
         let changed = digest.is_some() && digest != pause.credentials;
         let now = self.clock.now();
         if !changed && (now < pause.probe_at || !to_call) {
-            let error = EngineError::Paused { site: site.name.clone(), detail: pause.detail, until: pause.probe_at };
+            let error = EngineError::Paused {
+                site: site.name.clone(),
+                detail: pause.detail,
+                until: pause.probe_at,
+            };
             return Err(error);
         }
         state.paused = if changed {
             None
         } else {
-            Some(Pause { probe_at: now + signed(self.options.park_retry), ..pause })
+            Some(Pause {
+                probe_at: now + signed(self.options.park_retry),
+                ..pause
+            })
         };
         self.put_site_state(site, &state).await?;
         if changed {
@@ -217,8 +246,11 @@ impl Engine {
         let mut cursor = None;
         loop {
             let (rows, next) = self.store.due(cursor).await?;
-            let waiting: Vec<DueKey> =
-                rows.into_iter().filter(|row| row.reason == Some(reason)).map(|row| row.key).collect();
+            let waiting: Vec<DueKey> = rows
+                .into_iter()
+                .filter(|row| row.reason == Some(reason))
+                .map(|row| row.key)
+                .collect();
             self.hint_all(waiting, Lane::Live, true).await?;
             match next {
                 Some(next) => cursor = Some(next),
@@ -235,7 +267,13 @@ impl Engine {
         let now = self.clock.now();
         let hints: Vec<Hint> = keys
             .into_iter()
-            .map(|key| Hint { key, lane, ready_at: now, announced: Vec::new(), force })
+            .map(|key| Hint {
+                key,
+                lane,
+                ready_at: now,
+                announced: Vec::new(),
+                force,
+            })
             .collect();
         for hints in hints.chunks(50) {
             self.store.hint(hints, &[], now).await?;

@@ -89,14 +89,24 @@ impl Engine {
     /// When the table fails: nothing is stored and the sender should try again.
     pub async fn ingest(&self, site: &SiteName, event: &Event) -> Result<Stored, EngineError> {
         let now = self.clock.now();
-        let connections: Vec<ConnectionName> =
-            self.connections_of(site).map(|(connection, _)| connection.name.clone()).collect();
+        let connections: Vec<ConnectionName> = self
+            .connections_of(site)
+            .map(|(connection, _)| connection.name.clone())
+            .collect();
         if connections.is_empty() {
             return Ok(Stored::Nothing);
         }
         let marks = marks(event);
         let (issue, worklog, jira) = subject(event);
-        let query = LookupQuery { site, issue, marks: &marks, jira, worklog, connections: &connections, now };
+        let query = LookupQuery {
+            site,
+            issue,
+            marks: &marks,
+            jira,
+            worklog,
+            connections: &connections,
+            now,
+        };
         let found = self.store.lookup(&query).await?;
 
         let mut hints = Vec::new();
@@ -134,29 +144,64 @@ impl Engine {
         hints: &mut Vec<Hint>,
     ) {
         let ready_at = now + signed(self.options.settle);
-        let Some(side) = self.connection(connection).and_then(|connection| connection.side(site)) else { return };
+        let Some(side) = self
+            .connection(connection)
+            .and_then(|connection| connection.side(site))
+        else {
+            return;
+        };
         let link = found.issue.as_ref().and_then(|issue| issue.links.get(connection));
-        let home = found.whereabouts.iter().find(|place| place.connection == *connection && place.state == PairState::Live);
+        let home = found
+            .whereabouts
+            .iter()
+            .find(|place| place.connection == *connection && place.state == PairState::Live);
         if let (Some(home), Event::TempoChanged { issue, .. }) = (home, event)
             && home.link.issue(side) != *issue
         {
             // It left its link: the old link's run asks where to.
             let key = DueKey::Link(home.link.clone());
-            hints.push(Hint { key, lane: Lane::Live, ready_at, announced: Vec::new(), force: false });
+            hints.push(Hint {
+                key,
+                lane: Lane::Live,
+                ready_at,
+                announced: Vec::new(),
+                force: false,
+            });
         }
         if let Some(link) = link {
             let what = announced(event);
             let until = now + signed(self.options.announce);
-            let announced = what.map(|what| Announcement { side, what, until }).into_iter().collect();
-            hints.push(Hint { key: DueKey::Link(link.clone()), lane: Lane::Live, ready_at, announced, force: false });
+            let announced = what
+                .map(|what| Announcement { side, what, until })
+                .into_iter()
+                .collect();
+            hints.push(Hint {
+                key: DueKey::Link(link.clone()),
+                lane: Lane::Live,
+                ready_at,
+                announced,
+                force: false,
+            });
             return;
         }
         let Some(issue) = subject(event).0 else { return };
-        let known_unlinked =
-            found.issue.as_ref().and_then(|row| row.look_again.get(connection)).is_some_and(|again| *again > now);
+        let known_unlinked = found
+            .issue
+            .as_ref()
+            .and_then(|row| row.look_again.get(connection))
+            .is_some_and(|again| *again > now);
         if !known_unlinked && !matches!(event, Event::IssueChanged { .. }) {
-            let key = DueKey::Issue { site: site.clone(), issue };
-            hints.push(Hint { key, lane: Lane::Live, ready_at, announced: Vec::new(), force: false });
+            let key = DueKey::Issue {
+                site: site.clone(),
+                issue,
+            };
+            hints.push(Hint {
+                key,
+                lane: Lane::Live,
+                ready_at,
+                announced: Vec::new(),
+                force: false,
+            });
         }
     }
 }
@@ -174,11 +219,29 @@ fn subject(event: &Event) -> (Option<IssueId>, Option<WorklogId>, Option<JiraWor
 
 fn marks(event: &Event) -> Vec<String> {
     match event {
-        Event::TempoChanged { issue, author, start_date, time_spent_secs, description, .. } => {
-            vec![echo::tempo_mark(*issue, author, *start_date, *time_spent_secs, description)]
+        Event::TempoChanged {
+            issue,
+            author,
+            start_date,
+            time_spent_secs,
+            description,
+            ..
+        } => {
+            vec![echo::tempo_mark(
+                *issue,
+                author,
+                *start_date,
+                *time_spent_secs,
+                description,
+            )]
         }
         Event::TempoDeleted { worklog, .. } => vec![echo::tempo_deleted_mark(*worklog)],
-        Event::JiraChanged { issue, time_spent_secs: Some(secs), description, .. } => {
+        Event::JiraChanged {
+            issue,
+            time_spent_secs: Some(secs),
+            description,
+            ..
+        } => {
             vec![echo::jira_mark(*issue, *secs, description)]
         }
         Event::JiraDeleted { worklog, .. } => vec![echo::jira_deleted_mark(*worklog)],
@@ -187,21 +250,41 @@ fn marks(event: &Event) -> Vec<String> {
 }
 
 fn is_echo(event: &Event, found: &Lookup, connection: &ConnectionName) -> bool {
-    found.echoes.iter().filter(|echo| echo.connection == *connection).any(|echo| match event {
-        Event::TempoChanged { worklog, updated_at, .. } => echo::is_tempo_echo(echo, *worklog, *updated_at),
-        Event::JiraChanged { author, by_app, .. } => echo::is_jira_echo(echo, author.as_ref(), *by_app),
-        Event::TempoDeleted { .. } | Event::JiraDeleted { .. } => true,
-        Event::IssueChanged { .. } => false,
-    })
+    found
+        .echoes
+        .iter()
+        .filter(|echo| echo.connection == *connection)
+        .any(|echo| match event {
+            Event::TempoChanged {
+                worklog, updated_at, ..
+            } => echo::is_tempo_echo(echo, *worklog, *updated_at),
+            Event::JiraChanged { author, by_app, .. } => echo::is_jira_echo(echo, author.as_ref(), *by_app),
+            Event::TempoDeleted { .. } | Event::JiraDeleted { .. } => true,
+            Event::IssueChanged { .. } => false,
+        })
 }
 
 fn announced(event: &Event) -> Option<Announced> {
     Some(match event {
-        Event::TempoChanged { worklog, updated_at, .. } => Announced::Tempo { id: *worklog, updated_at: *updated_at },
+        Event::TempoChanged {
+            worklog, updated_at, ..
+        } => Announced::Tempo {
+            id: *worklog,
+            updated_at: *updated_at,
+        },
         Event::TempoDeleted { worklog, .. } => Announced::TempoDeleted { id: *worklog },
         // What came from Tempo is in Tempo already; only Jira's own screen runs ahead of it.
-        Event::JiraChanged { by_app: Some(true), .. } => return None,
-        Event::JiraChanged { worklog, author, updated_at, time_spent_secs, description, .. } => Announced::Jira {
+        Event::JiraChanged {
+            by_app: Some(true), ..
+        } => return None,
+        Event::JiraChanged {
+            worklog,
+            author,
+            updated_at,
+            time_spent_secs,
+            description,
+            ..
+        } => Announced::Jira {
             id: *worklog,
             updated_at: (*updated_at)?,
             author: author.clone(),
@@ -219,5 +302,11 @@ fn evidence(site: &SiteName, event: &Event, now: Timestamp) -> Option<Evidence> 
         Event::JiraDeleted { worklog, .. } => (EvidenceId::Jira(*worklog), "jira-webhook"),
         _ => return None,
     };
-    Some(Evidence { site: site.clone(), id, source: source.into(), at: now, moved_to: None })
+    Some(Evidence {
+        site: site.clone(),
+        id,
+        source: source.into(),
+        at: now,
+        moved_to: None,
+    })
 }

@@ -37,7 +37,9 @@ impl Engine {
         let hints: Vec<Hint> = sides
             .iter()
             .map(|side| Hint {
-                key: DueKey::Learn { site: connection.sites[*side].clone() },
+                key: DueKey::Learn {
+                    site: connection.sites[*side].clone(),
+                },
                 lane: Lane::Sweep,
                 ready_at: now + COLLECT,
                 announced: Vec::new(),
@@ -49,17 +51,25 @@ impl Engine {
 
     /// Learns what is to be learned on a site.
     pub(crate) async fn learn(&self, site: &SiteName) -> Result<(), EngineError> {
-        let Some(site) = self.sites.get(site) else { return Ok(()) };
+        let Some(site) = self.sites.get(site) else {
+            return Ok(());
+        };
         for _ in 0..CALLS_MAX {
             let waiting = self.store.to_learn(&site.name, BATCH).await?;
             if waiting.is_empty() {
                 return Ok(());
             }
             let ids: Vec<WorklogId> = waiting.iter().map(|(id, _)| *id).collect();
-            let known = self.call(site, Lane::Sweep, async |client| client.jira_ids(&ids).await).await?;
+            let known = self
+                .call(site, Lane::Sweep, async |client| client.jira_ids(&ids).await)
+                .await?;
             let ops: Vec<Op> = known
                 .iter()
-                .map(|(worklog, jira)| Op::PutJiraId { site: site.name.clone(), jira: *jira, worklog: *worklog })
+                .map(|(worklog, jira)| Op::PutJiraId {
+                    site: site.name.clone(),
+                    jira: *jira,
+                    worklog: *worklog,
+                })
                 .collect();
             // A `PutJiraId` is up to three rows.
             for ops in ops.chunks(30) {

@@ -32,15 +32,25 @@ impl Memory {
     }
 
     pub(crate) fn site(&self, site: &SiteName, newer_than: Timestamp) -> Option<SiteState> {
-        locked(&self.sites).get(site).filter(|(at, _)| *at > newer_than).map(|(_, state)| state.clone())
+        locked(&self.sites)
+            .get(site)
+            .filter(|(at, _)| *at > newer_than)
+            .map(|(_, state)| state.clone())
     }
 
     pub(crate) fn set_site(&self, site: &SiteName, now: Timestamp, state: &SiteState) {
         locked(&self.sites).insert(site.clone(), (now, state.clone()));
     }
 
-    pub(crate) fn attributes(&self, site: &SiteName, newer_than: Timestamp) -> Option<Vec<AttributeDefinition>> {
-        locked(&self.attributes).get(site).filter(|(at, _)| *at > newer_than).map(|(_, list)| list.clone())
+    pub(crate) fn attributes(
+        &self,
+        site: &SiteName,
+        newer_than: Timestamp,
+    ) -> Option<Vec<AttributeDefinition>> {
+        locked(&self.attributes)
+            .get(site)
+            .filter(|(at, _)| *at > newer_than)
+            .map(|(_, list)| list.clone())
     }
 
     pub(crate) fn set_attributes(&self, site: &SiteName, now: Timestamp, list: &[AttributeDefinition]) {

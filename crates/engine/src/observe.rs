@@ -55,7 +55,9 @@ impl Engine {
 
     pub(crate) fn site_of(&self, connection: &Connection, side: Side) -> Result<&Site, EngineError> {
         let name = &connection.sites[side];
-        self.sites.get(name).ok_or_else(|| EngineError::Unknown(format!("site {name} is not configured")))
+        self.sites
+            .get(name)
+            .ok_or_else(|| EngineError::Unknown(format!("site {name} is not configured")))
     }
 
     pub(crate) async fn observe(
@@ -70,9 +72,15 @@ impl Engine {
         observed.force = row.force;
         observed.since = self.since(connection).await?;
 
-        let announced: Vec<Announcement> =
-            row.announced.iter().filter(|announcement| announcement.until > now).cloned().collect();
-        let first = announced.first().map_or(Side::A, |announcement| announcement.side);
+        let announced: Vec<Announcement> = row
+            .announced
+            .iter()
+            .filter(|announcement| announcement.until > now)
+            .cloned()
+            .collect();
+        let first = announced
+            .first()
+            .map_or(Side::A, |announcement| announcement.side);
         let one_sided = announced.iter().all(|announcement| announcement.side == first);
         let listing = self.list(connection, first, link.issue(first), lane).await?;
         (observed.listings[first], observed.unreadable[first]) = listing;
@@ -122,10 +130,13 @@ impl Engine {
             {
                 let site = &connection.sites[side];
                 let proofs = self.store.evidence(site, &[EvidenceId::Tempo(*id)]).await?;
-                let gone = proofs.iter().any(|proof| proof.moved_to != Some(observed.link.issue(side)));
+                let gone = proofs
+                    .iter()
+                    .any(|proof| proof.moved_to != Some(observed.link.issue(side)));
                 let places = self.store.whereabouts(&connection.name, site, &[*id]).await?;
-                let elsewhere =
-                    places.iter().any(|place| place.link != observed.link || place.state == PairState::Gone);
+                let elsewhere = places
+                    .iter()
+                    .any(|place| place.link != observed.link || place.state == PairState::Gone);
                 if gone || elsewhere {
                     continue;
                 }
@@ -148,7 +159,10 @@ impl Engine {
         let mut unreadable = BTreeMap::new();
         let mut offset = 0;
         for _ in 0..PAGES_MAX {
-            let page = match self.call(site, lane, async |client| client.list_issue(issue, offset).await).await {
+            let page = match self
+                .call(site, lane, async |client| client.list_issue(issue, offset).await)
+                .await
+            {
                 Ok(page) => page,
                 Err(EngineError::Site { error, .. }) if error.kind == SiteErrorKind::NotFound => {
                     return Err(self.why_unlisted(site, issue, lane, &error.message).await?);
@@ -168,7 +182,11 @@ impl Engine {
         }
         Err(EngineError::Parked {
             reason: Reason::Rejected,
-            detail: format!("issue {issue} on {} has more than {} worklogs", site.name, PAGES_MAX * 5000),
+            detail: format!(
+                "issue {issue} on {} has more than {} worklogs",
+                site.name,
+                PAGES_MAX * 5000
+            ),
         })
     }
 
@@ -180,28 +198,43 @@ impl Engine {
         lane: Lane,
         said: &str,
     ) -> Result<EngineError, EngineError> {
-        let found = self.call(site, lane, async |client| client.issue(&IssueRef::Id(issue), &[]).await).await?;
+        let found = self
+            .call(site, lane, async |client| {
+                client.issue(&IssueRef::Id(issue), &[]).await
+            })
+            .await?;
         let browse = ["BROWSE_PROJECTS"];
         let may_browse = match found {
             Some(_) => true,
             // Jira answers 404 for what may not be seen, too.
             None => {
-                let held = self.call(site, lane, async |client| client.permissions(&browse, None).await).await?;
+                let held = self
+                    .call(site, lane, async |client| client.permissions(&browse, None).await)
+                    .await?;
                 held.get("BROWSE_PROJECTS") != Some(&false)
             }
         };
         Ok(match found {
             None if !may_browse => EngineError::Parked {
                 reason: Reason::PermissionMissing,
-                detail: format!("the service user may not browse projects on {} ({said})", site.name),
+                detail: format!(
+                    "the service user may not browse projects on {} ({said})",
+                    site.name
+                ),
             },
             None => EngineError::Parked {
                 reason: Reason::IssueUnlinked,
-                detail: format!("issue {issue} on {} is gone or cannot be seen ({said})", site.name),
+                detail: format!(
+                    "issue {issue} on {} is gone or cannot be seen ({said})",
+                    site.name
+                ),
             },
             Some(found) => EngineError::Parked {
                 reason: Reason::PermissionMissing,
-                detail: format!("the worklogs of {} on {} cannot be listed ({said})", found.key, site.name),
+                detail: format!(
+                    "the worklogs of {} on {} cannot be listed ({said})",
+                    found.key, site.name
+                ),
             },
         })
     }
@@ -218,15 +251,23 @@ impl Engine {
             let listing = &listings[announcement.side];
             let site = &connection.sites[announcement.side];
             let shown = match &announcement.what {
-                Announced::Tempo { id, updated_at } => {
-                    listing.get(id).is_some_and(|worklog| worklog.updated_at.as_second() >= updated_at.as_second())
-                }
+                Announced::Tempo { id, updated_at } => listing
+                    .get(id)
+                    .is_some_and(|worklog| worklog.updated_at.as_second() >= updated_at.as_second()),
                 Announced::TempoDeleted { id } => !listing.contains_key(id),
                 Announced::JiraDeleted { id } => {
                     let known = self.store.tempo_ids(site, &[*id]).await?;
-                    known.first().is_none_or(|(_, worklog)| !listing.contains_key(worklog))
+                    known
+                        .first()
+                        .is_none_or(|(_, worklog)| !listing.contains_key(worklog))
                 }
-                Announced::Jira { id, updated_at, author, time_spent_secs, description } => {
+                Announced::Jira {
+                    id,
+                    updated_at,
+                    author,
+                    time_spent_secs,
+                    description,
+                } => {
                     let says = |worklog: &Worklog| {
                         time_spent_secs.is_none_or(|secs| secs == worklog.content.time_spent_secs)
                             && worklog.content.description.trim() == description.trim()
@@ -237,7 +278,8 @@ impl Engine {
                             says(worklog) || worklog.updated_at.as_second() >= updated_at.as_second()
                         }
                         None => listing.values().any(|worklog| {
-                            let same_author = author.as_ref().is_none_or(|who| *who == worklog.content.author);
+                            let same_author =
+                                author.as_ref().is_none_or(|who| *who == worklog.content.author);
                             same_author && says(worklog)
                         }),
                     }
@@ -251,16 +293,27 @@ impl Engine {
     }
 
     /// Tells which listed worklogs without a pair belong elsewhere, and which came here from another link.
-    async fn place_unpaired(&self, connection: &Connection, observed: &mut Observed) -> Result<(), EngineError> {
+    async fn place_unpaired(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+    ) -> Result<(), EngineError> {
         let mut arrivals: BTreeMap<_, LinkKey> = BTreeMap::new();
         for side in Side::BOTH {
-            let paired: BTreeSet<WorklogId> = observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
-            let unpaired: Vec<WorklogId> =
-                observed.listings[side].keys().filter(|id| !paired.contains(id)).copied().collect();
+            let paired: BTreeSet<WorklogId> =
+                observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
+            let unpaired: Vec<WorklogId> = observed.listings[side]
+                .keys()
+                .filter(|id| !paired.contains(id))
+                .copied()
+                .collect();
             if unpaired.is_empty() {
                 continue;
             }
-            let places = self.store.whereabouts(&connection.name, &connection.sites[side], &unpaired).await?;
+            let places = self
+                .store
+                .whereabouts(&connection.name, &connection.sites[side], &unpaired)
+                .await?;
             for place in places {
                 observed.foreign[side].insert(place.worklog);
                 let alive = matches!(place.state, PairState::Live | PairState::Left);
@@ -271,7 +324,9 @@ impl Engine {
         }
         let mut links: BTreeMap<LinkKey, bool> = BTreeMap::new();
         for (id, link) in arrivals {
-            let Some(pair) = self.store.pair(&link, &id).await? else { continue };
+            let Some(pair) = self.store.pair(&link, &id).await? else {
+                continue;
+            };
             let there = match links.get(&link) {
                 Some(there) => *there,
                 None => self.store.link(&link).await?.is_some(),
@@ -302,7 +357,10 @@ impl Engine {
             .collect();
         for (side, id) in strays {
             let site = self.site_of(connection, side)?;
-            if let Some(worklog) = self.call(site, lane, async |client| client.worklog(id).await).await? {
+            if let Some(worklog) = self
+                .call(site, lane, async |client| client.worklog(id).await)
+                .await?
+            {
                 observed.strays[side].insert(id, worklog);
             }
         }
@@ -338,19 +396,24 @@ impl Engine {
             for (id, written_at) in absent {
                 let proof = proofs.remove(&id);
                 // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
-                let hearsay = proof.as_ref().is_some_and(|proof| proof.source.starts_with("jira"));
+                let hearsay = proof
+                    .as_ref()
+                    .is_some_and(|proof| proof.source.starts_with("jira"));
                 if let Some(proof) = proof.clone().filter(|_| !hearsay) {
                     observed.proofs[side].insert(id, proof);
                     continue;
                 }
                 let lagging = written_at.is_some_and(|at| observed.now < at + connection.settings.grace);
                 let budget = if hearsay { &mut confirmations } else { &mut probes };
-                let known = observed.moved_away[side].contains(&id) || observed.unreadable[side].contains_key(&id);
+                let known =
+                    observed.moved_away[side].contains(&id) || observed.unreadable[side].contains_key(&id);
                 if (lagging && !hearsay) || *budget == 0 || known {
                     continue;
                 }
                 *budget -= 1;
-                let found = self.call(site, lane, async |client| client.worklog(id).await).await?;
+                let found = self
+                    .call(site, lane, async |client| client.worklog(id).await)
+                    .await?;
                 let Some(worklog) = found else {
                     observed.proofs[side].extend(proof.map(|proof| (id, proof)));
                     continue;
@@ -358,9 +421,16 @@ impl Engine {
                 if worklog.issue == observed.link.issue(side) {
                     // The listing is behind; the worklog itself is the better witness.
                     observed.listings[side].insert(id, worklog);
-                } else if !self.went_to_a_link(connection, side, observed, worklog.issue, lane).await? {
+                } else if !self
+                    .went_to_a_link(connection, side, observed, worklog.issue, lane)
+                    .await?
+                {
                     let source = "moved".to_string();
-                    let proof = Proof { source, at: observed.now, moved_to: Some(worklog.issue) };
+                    let proof = Proof {
+                        source,
+                        at: observed.now,
+                        moved_to: Some(worklog.issue),
+                    };
                     observed.proofs[side].insert(id, proof);
                 }
             }
@@ -375,9 +445,16 @@ impl Engine {
         side: Side,
         ids: &[WorklogId],
     ) -> Result<BTreeSet<WorklogId>, EngineError> {
-        let asked: Vec<_> = ids.iter().map(|id| (connection.sites[side].clone(), *id)).collect();
+        let asked: Vec<_> = ids
+            .iter()
+            .map(|id| (connection.sites[side].clone(), *id))
+            .collect();
         let origins = self.store.origins(&asked).await?;
-        Ok(origins.into_iter().filter(|(_, origin)| origin.moved_away).map(|((_, id), _)| id).collect())
+        Ok(origins
+            .into_iter()
+            .filter(|(_, origin)| origin.moved_away)
+            .map(|((_, id), _)| id)
+            .collect())
     }
 
     /// Says whether an issue that a worklog went to is linked: then that link's run takes it in, and nothing is to
@@ -391,7 +468,9 @@ impl Engine {
         lane: Lane,
     ) -> Result<bool, EngineError> {
         let there = self.link_of(connection, side, issue, lane).await?;
-        let Some(there) = there.filter(|there| *there != observed.link) else { return Ok(false) };
+        let Some(there) = there.filter(|there| *there != observed.link) else {
+            return Ok(false);
+        };
         self.hint_all(vec![DueKey::Link(there)], lane, false).await?;
         Ok(true)
     }
@@ -404,8 +483,13 @@ impl Engine {
         ids: &[WorklogId],
     ) -> Result<BTreeMap<WorklogId, Proof>, EngineError> {
         let site = &connection.sites[side];
-        let jira: BTreeMap<_, _> =
-            self.store.jira_ids(site, ids).await?.into_iter().map(|(worklog, jira)| (jira, worklog)).collect();
+        let jira: BTreeMap<_, _> = self
+            .store
+            .jira_ids(site, ids)
+            .await?
+            .into_iter()
+            .map(|(worklog, jira)| (jira, worklog))
+            .collect();
         let mut keys: Vec<EvidenceId> = ids.iter().copied().map(EvidenceId::Tempo).collect();
         keys.extend(jira.keys().copied().map(EvidenceId::Jira));
         let mut proofs: BTreeMap<WorklogId, Proof> = BTreeMap::new();
@@ -414,9 +498,15 @@ impl Engine {
                 EvidenceId::Tempo(worklog) => Some(worklog),
                 EvidenceId::Jira(id) => jira.get(&id).copied(),
             };
-            let proof = Proof { source: evidence.source, at: evidence.at, moved_to: evidence.moved_to };
+            let proof = Proof {
+                source: evidence.source,
+                at: evidence.at,
+                moved_to: evidence.moved_to,
+            };
             if let Some(worklog) = worklog
-                && proofs.get(&worklog).is_none_or(|known| weight(known) < weight(&proof))
+                && proofs
+                    .get(&worklog)
+                    .is_none_or(|known| weight(known) < weight(&proof))
             {
                 proofs.insert(worklog, proof);
             }
@@ -425,7 +515,11 @@ impl Engine {
     }
 
     /// Follows worklogs back to where they came from, in chains and rings of connections.
-    async fn trace_origins(&self, connection: &Connection, observed: &mut Observed) -> Result<(), EngineError> {
+    async fn trace_origins(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+    ) -> Result<(), EngineError> {
         let mut asked = Vec::new();
         let mut unpaired: Sides<Vec<WorklogId>> = Sides::default();
         let half: BTreeSet<(Side, WorklogId)> = observed
@@ -439,7 +533,8 @@ impl Engine {
             })
             .collect();
         for side in Side::BOTH {
-            let paired: BTreeSet<WorklogId> = observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
+            let paired: BTreeSet<WorklogId> =
+                observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
             for worklog in observed.listings[side].values() {
                 let id = worklog.id;
                 let new = !paired.contains(&id) && !observed.foreign[side].contains(&id);
@@ -478,8 +573,16 @@ impl Engine {
             let roots: BTreeMap<Root, WorklogId> = unpaired[side]
                 .iter()
                 .map(|id| {
-                    let own = Root { site: here.clone(), worklog: *id };
-                    (origins.get(&(here.clone(), *id)).map_or(own, |origin| origin.root.clone()), *id)
+                    let own = Root {
+                        site: here.clone(),
+                        worklog: *id,
+                    };
+                    (
+                        origins
+                            .get(&(here.clone(), *id))
+                            .map_or(own, |origin| origin.root.clone()),
+                        *id,
+                    )
                 })
                 .collect();
             let mut claimed = Vec::new();
@@ -520,12 +623,16 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let there = side.other();
         for (id, twin) in twins {
-            let holds = |pair: &&tandem_core::Pair| pair.ids[there] == Some(*twin) && pair.state == PairState::Live;
+            let holds =
+                |pair: &&tandem_core::Pair| pair.ids[there] == Some(*twin) && pair.state == PairState::Live;
             let known = observed.pairs.iter().find(holds).cloned();
             let pair = match known {
                 Some(pair) => Some(pair),
                 None => {
-                    let places = self.store.whereabouts(&connection.name, &connection.sites[there], &[*twin]).await?;
+                    let places = self
+                        .store
+                        .whereabouts(&connection.name, &connection.sites[there], &[*twin])
+                        .await?;
                     match places.into_iter().find(|place| place.state == PairState::Live) {
                         Some(place) => self.store.pair(&place.link, &place.pair).await?,
                         None => None,
@@ -533,8 +640,13 @@ impl Engine {
                 }
             };
             let Some(pair) = pair else { continue };
-            let Some(old) = pair.ids[side].filter(|old| old != id) else { continue };
-            let origins = self.store.origins(&[(connection.sites[side].clone(), old)]).await?;
+            let Some(old) = pair.ids[side].filter(|old| old != id) else {
+                continue;
+            };
+            let origins = self
+                .store
+                .origins(&[(connection.sites[side].clone(), old)])
+                .await?;
             if origins.iter().any(|(_, origin)| origin.moved_away) {
                 observed.successors[side].insert(*id, pair.id.clone());
                 if !observed.pairs.iter().any(|row| row.id == pair.id) {
@@ -569,17 +681,24 @@ impl Engine {
                 let old = observed.force || person.expires <= observed.now;
                 let again = person.other.is_none() && old && wanted.contains(&person.account);
                 let person = if again {
-                    self.look_up_person(connection, side, &person.account, lane).await?
+                    self.look_up_person(connection, side, &person.account, lane)
+                        .await?
                 } else {
                     person
                 };
-                let known = Person { other: person.other, display_name: person.display_name };
+                let known = Person {
+                    other: person.other,
+                    display_name: person.display_name,
+                };
                 observed.lookups.people[side].insert(person.account, known);
             }
         }
         let mapped_attribute_in_use = Side::BOTH.into_iter().any(|side| {
             observed.listings[side].values().any(|worklog| {
-                rules.attributes.iter().any(|rule| worklog.content.attributes.contains_key(&rule.keys[side]))
+                rules
+                    .attributes
+                    .iter()
+                    .any(|rule| worklog.content.attributes.contains_key(&rule.keys[side]))
             })
         });
         if !mapped_attribute_in_use {
@@ -590,7 +709,11 @@ impl Engine {
             self.attribute_definitions(connection, Side::B, lane)
         )?;
         observed.lookups.names = Sides::new(a, b).map(|_, definitions| {
-            definitions.into_iter().filter(|one| !one.names.is_empty()).map(|one| (one.key, one.names)).collect()
+            definitions
+                .into_iter()
+                .filter(|one| !one.names.is_empty())
+                .map(|one| (one.key, one.names))
+                .collect()
         });
         Ok(())
     }
@@ -613,15 +736,25 @@ impl Engine {
     /// Counts proven deletes against the brake.
     async fn brake(&self, connection: &Connection, observed: &Observed) -> Result<bool, EngineError> {
         let mut deletes = Vec::new();
-        for pair in observed.pairs.iter().filter(|pair| pair.state == PairState::Live && !pair.released) {
+        for pair in observed
+            .pairs
+            .iter()
+            .filter(|pair| pair.state == PairState::Live && !pair.released)
+        {
             for side in Side::BOTH {
-                let (Some(id), Some(_)) = (pair.ids[side], pair.ids[side.other()]) else { continue };
+                let (Some(id), Some(_)) = (pair.ids[side], pair.ids[side.other()]) else {
+                    continue;
+                };
                 if observed.worklog(side, id).is_none() && observed.proofs[side].contains_key(&id) {
                     deletes.push((connection.sites[side].clone(), id));
                 }
             }
         }
-        if deletes.is_empty() { Ok(false) } else { self.over_brake(connection, &deletes).await }
+        if deletes.is_empty() {
+            Ok(false)
+        } else {
+            self.over_brake(connection, &deletes).await
+        }
     }
 
     /// Registers proven deletes and says whether there are more than the brake lets through.
@@ -633,7 +766,10 @@ impl Engine {
         let now = self.clock.now();
         let since = now - signed(connection.mass_delete_within);
         let enough = connection.mass_delete_max + 1;
-        let count = self.store.brake(&connection.name, deletes, since, now, enough).await?;
+        let count = self
+            .store
+            .brake(&connection.name, deletes, since, now, enough)
+            .await?;
         Ok(count > connection.mass_delete_max)
     }
 }

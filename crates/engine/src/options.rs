@@ -166,11 +166,18 @@ impl Engine {
 
     /// Returns a connection by name.
     pub fn connection(&self, name: &ConnectionName) -> Option<&Connection> {
-        self.connections.iter().find(|connection| connection.name == *name)
+        self.connections
+            .iter()
+            .find(|connection| connection.name == *name)
     }
 
     /// Returns the connections that a site takes part in, with its side.
-    pub fn connections_of<'e>(&'e self, site: &'e SiteName) -> impl Iterator<Item = (&'e Connection, Side)> + 'e {
-        self.connections.iter().filter_map(|connection| Some((connection, connection.side(site)?)))
+    pub fn connections_of<'e>(
+        &'e self,
+        site: &'e SiteName,
+    ) -> impl Iterator<Item = (&'e Connection, Side)> + 'e {
+        self.connections
+            .iter()
+            .filter_map(|connection| Some((connection, connection.side(site)?)))
     }
 }

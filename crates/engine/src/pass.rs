@@ -132,7 +132,10 @@ impl Engine {
         self.resume_sites().await?;
         let new = self.audit_new().await?;
         let swept = self.sweep().await?;
-        Ok(crate::sweep::Swept { hinted: new.hinted + swept.hinted, failed: new.failed + swept.failed })
+        Ok(crate::sweep::Swept {
+            hinted: new.hinted + swept.hinted,
+            failed: new.failed + swept.failed,
+        })
     }
 
     /// Keeps a process going: what is due as it comes, sweeps and audits by the clock. Returns when `stop` does.

@@ -29,9 +29,14 @@ impl Engine {
         account: &AccountId,
         lane: Lane,
     ) -> Result<PersonRow, EngineError> {
-        let (here, there) = (self.site_of(connection, from)?, self.site_of(connection, from.other())?);
+        let (here, there) = (
+            self.site_of(connection, from)?,
+            self.site_of(connection, from.other())?,
+        );
         let now = self.clock.now();
-        let same = self.call(there, lane, async |client| client.user(account).await).await?;
+        let same = self
+            .call(there, lane, async |client| client.user(account).await)
+            .await?;
         let mut person = PersonRow {
             account: account.clone(),
             other: None,
@@ -41,10 +46,15 @@ impl Engine {
         if let Some(user) = same.filter(|user| user.active) {
             person.other = Some(account.clone());
             person.display_name = Some(user.display_name);
-        } else if let Some(original) = self.call(here, lane, async |client| client.user(account).await).await? {
+        } else if let Some(original) = self
+            .call(here, lane, async |client| client.user(account).await)
+            .await?
+        {
             person.display_name = Some(original.display_name);
             if let Some(email) = original.email.filter(|email| !email.is_empty()) {
-                let found = self.call(there, lane, async |client| client.users_by_email(&email).await).await?;
+                let found = self
+                    .call(there, lane, async |client| client.users_by_email(&email).await)
+                    .await?;
                 let mut active = found.into_iter().filter(|user| user.active);
                 // Two accounts with one address would be a guess.
                 if let (Some(user), None) = (active.next(), active.next()) {
@@ -60,7 +70,11 @@ impl Engine {
         if let Some(other) = &person.other
             && *other != person.account
         {
-            let back = PersonRow { account: other.clone(), other: Some(account.clone()), ..person.clone() };
+            let back = PersonRow {
+                account: other.clone(),
+                other: Some(account.clone()),
+                ..person.clone()
+            };
             self.store.put_person(&there.name, &here.name, &back).await?;
         }
         Ok(person)
@@ -87,7 +101,9 @@ impl Engine {
             self.memory.set_attributes(&site.name, now, &known);
             return Ok(known);
         }
-        let known = self.call(site, lane, async |client| client.attributes().await).await?;
+        let known = self
+            .call(site, lane, async |client| client.attributes().await)
+            .await?;
         if let Ok(text) = serde_json::to_string(&(now.as_second(), &known)) {
             self.store.put_note(&note, &text).await?;
         }

@@ -40,7 +40,11 @@ impl Engine {
     pub async fn look(&self, key: &DueKey) -> Result<Option<Looked>, EngineError> {
         // Two tasks of one process are two runners.
         let owner = format!("{}.{}", self.owner, RUNS.fetch_add(1, Ordering::Relaxed));
-        let Some(row) = self.store.take(key, &owner, self.clock.now(), self.options.lease).await? else {
+        let Some(row) = self
+            .store
+            .take(key, &owner, self.clock.now(), self.options.lease)
+            .await?
+        else {
             return Ok(None);
         };
         let (looked, finish) = match key {
@@ -53,8 +57,14 @@ impl Engine {
     }
 
     fn ended(&self, row: &DueRow, result: Result<(), EngineError>) -> (Looked, Finish) {
-        let looked = Looked { written: 0, trouble: result.is_err() };
-        (looked, result.map_or_else(|error| self.finish_failed(row, &error), |()| Finish::Done))
+        let looked = Looked {
+            written: 0,
+            trouble: result.is_err(),
+        };
+        (
+            looked,
+            result.map_or_else(|error| self.finish_failed(row, &error), |()| Finish::Done),
+        )
     }
 
     async fn look_at_link(&self, link: &LinkKey, row: &DueRow, owner: &str) -> (Looked, Finish) {
@@ -87,7 +97,10 @@ impl Engine {
         if let Err(error) = self.ask_to_learn(connection, &report.to_learn).await {
             debug!(link.key = %link, "Jira ids are left for the sweep: {error}");
         }
-        let looked = Looked { written: report.written, trouble: result.is_err() || report.trouble.is_some() };
+        let looked = Looked {
+            written: report.written,
+            trouble: result.is_err() || report.trouble.is_some(),
+        };
         let finish = match result {
             Ok(rest) => self.finish_done(row, &report, rest),
             Err(error) => self.finish_failed(row, &error),
@@ -99,7 +112,12 @@ impl Engine {
     async fn reconcile(&self, run: &mut Run<'_>) -> Result<Rest, EngineError> {
         let (mut observed, unshown) = match self.observe(run.connection, run.link, run.taken).await? {
             Sight::Clear(observed, unshown) => (observed, unshown),
-            Sight::NotYet(unshown) => return Ok(Rest { unshown, look_again: None }),
+            Sight::NotYet(unshown) => {
+                return Ok(Rest {
+                    unshown,
+                    look_again: None,
+                });
+            }
         };
         // However long looking took, a run gets its time to write.
         run.started = self.clock.now();
@@ -110,7 +128,10 @@ impl Engine {
             let plan = plan(&observed, &run.connection.settings);
             check::check(&plan, &observed, &run.connection.settings)?;
             look_again = plan.look_again;
-            let open = plan.steps.iter().any(|step| !run.report.failed.contains(&step.pair.id));
+            let open = plan
+                .steps
+                .iter()
+                .any(|step| !run.report.failed.contains(&step.pair.id));
             if !open || run.report.unfinished {
                 break;
             }
@@ -193,7 +214,8 @@ impl Engine {
         if !rest.unshown.is_empty() {
             attempts = row.attempts + 1;
             quiet = false;
-            detail.get_or_insert_with(|| "a change was announced that the site does not show yet".to_string());
+            detail
+                .get_or_insert_with(|| "a change was announced that the site does not show yet".to_string());
             sooner(now + self.backoff(&row.key, attempts, now));
         }
         if let Some(when) = rest.look_again {
@@ -201,7 +223,14 @@ impl Engine {
         }
         match at {
             None => Finish::Done,
-            Some(at) => Finish::Again { at, attempts, reason: None, detail, quiet, announced: rest.unshown },
+            Some(at) => Finish::Again {
+                at,
+                attempts,
+                reason: None,
+                detail,
+                quiet,
+                announced: rest.unshown,
+            },
         }
     }
 
@@ -239,7 +268,9 @@ impl Engine {
                 debug!(due.key = %row.key, "Later: {}: {failure}", row.key);
             }
             EngineError::Refused(_) => error!(due.key = %row.key, "A bug: {}: {failure}", row.key),
-            _ => warn!(due.key = %row.key, due.attempts = attempts, "{} did not go through: {failure}", row.key),
+            _ => {
+                warn!(due.key = %row.key, due.attempts = attempts, "{} did not go through: {failure}", row.key)
+            }
         }
         let waits_in_line = matches!(failure, EngineError::Deferred { .. } | EngineError::Lost);
         Finish::Again {

@@ -25,7 +25,12 @@ const DELETE_OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 const PAPERTRAIL_REACH: SignedDuration = SignedDuration::from_hours(179 * 24);
 
 /// What the service user needs to see and do anywhere at all.
-const PERMISSIONS: [&str; 4] = ["BROWSE_PROJECTS", "WORK_ON_ISSUES", "EDIT_ALL_WORKLOGS", "DELETE_ALL_WORKLOGS"];
+const PERMISSIONS: [&str; 4] = [
+    "BROWSE_PROJECTS",
+    "WORK_ON_ISSUES",
+    "EDIT_ALL_WORKLOGS",
+    "DELETE_ALL_WORKLOGS",
+];
 
 /// What a sweep or an audit found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +71,9 @@ impl Engine {
         let name = format!("changes:{}", site.name);
         // A site that was never swept is audited first; from then on the sweep goes on from that day.
         let since = self.store.cursor(&name).await?.map_or(start, |cursor| cursor.at);
-        let hinted_changes = self.sweep_changes(site, since - signed(self.options.overlap)).await?;
+        let hinted_changes = self
+            .sweep_changes(site, since - signed(self.options.overlap))
+            .await?;
         let hinted_deletes = self.sweep_deletes(site, Lane::Sweep).await?;
         self.probe(site).await?;
         self.store.put_cursor(&name, &Cursor { at: start }).await?;
@@ -82,8 +89,11 @@ impl Engine {
         let mut hinted = BTreeSet::new();
         let mut offset = 0;
         for _ in 0..PAGES_MAX {
-            let page =
-                self.call(site, Lane::Sweep, async |client| client.list_changed(since, offset).await).await?;
+            let page = self
+                .call(site, Lane::Sweep, async |client| {
+                    client.list_changed(since, offset).await
+                })
+                .await?;
             self.accepted(site).await?;
             for bad in &page.bad {
                 warn!(site.name = %site.name, "{} listed a worklog that cannot be read: {}", site.name, bad.text);
@@ -108,8 +118,13 @@ impl Engine {
         let now = self.clock.now();
         let issues: BTreeSet<IssueId> = worklogs.iter().map(|worklog| worklog.issue).collect();
         let asked: Vec<_> = issues.iter().map(|issue| (site.name.clone(), *issue)).collect();
-        let rows: BTreeMap<IssueId, _> =
-            self.store.issues(&asked).await?.into_iter().map(|row| (row.issue, row)).collect();
+        let rows: BTreeMap<IssueId, _> = self
+            .store
+            .issues(&asked)
+            .await?
+            .into_iter()
+            .map(|row| (row.issue, row))
+            .collect();
         let ids: Vec<WorklogId> = worklogs.iter().map(|worklog| worklog.id).collect();
         let mut news = BTreeSet::new();
         for (connection, side) in self.connections_of(&site.name) {
@@ -128,7 +143,9 @@ impl Engine {
                     Some(place) if matches!(place.state, PairState::Gone | PairState::Kept) => continue,
                     Some(place) if place.state == PairState::Live => {
                         let here = place.link.issue(side) == worklog.issue;
-                        let known = place.seen.is_some_and(|seen| seen.as_second() >= worklog.updated_at.as_second());
+                        let known = place
+                            .seen
+                            .is_some_and(|seen| seen.as_second() >= worklog.updated_at.as_second());
                         if !here || !known {
                             news.insert(DueKey::Link(place.link.clone()));
                         }
@@ -147,13 +164,19 @@ impl Engine {
                     None => {
                         let again = row.and_then(|row| row.look_again.get(&connection.name));
                         if again.is_none_or(|again| *again <= now) {
-                            news.insert(DueKey::Issue { site: site.name.clone(), issue: worklog.issue });
+                            news.insert(DueKey::Issue {
+                                site: site.name.clone(),
+                                issue: worklog.issue,
+                            });
                         }
                     }
                 }
             }
         }
-        let fresh: Vec<DueKey> = news.into_iter().filter(|key| hinted.insert(key.clone())).collect();
+        let fresh: Vec<DueKey> = news
+            .into_iter()
+            .filter(|key| hinted.insert(key.clone()))
+            .collect();
         self.hint_all(fresh, Lane::Sweep, false).await
     }
 
@@ -190,7 +213,9 @@ impl Engine {
         let mut cursor = None;
         for _ in 0..PAGES_MAX {
             let page = self
-                .call(site, lane, async |client| client.papertrail_deleted(from, cursor.clone()).await)
+                .call(site, lane, async |client| {
+                    client.papertrail_deleted(from, cursor.clone()).await
+                })
                 .await?;
             hinted += self.hint_deleted(site, &page.rows, "papertrail", lane).await?;
             match page.next {
@@ -211,9 +236,16 @@ impl Engine {
         let mut hinted = 0;
         let mut until = since;
         for _ in 0..PAGES_MAX {
-            let page = self.call(site, lane, async |client| client.jira_deleted(from).await).await?;
+            let page = self
+                .call(site, lane, async |client| client.jira_deleted(from).await)
+                .await?;
             let ids: Vec<JiraWorklogId> = page.rows.iter().map(|row| row.id).collect();
-            let known: BTreeMap<_, _> = self.store.tempo_ids(&site.name, &ids).await?.into_iter().collect();
+            let known: BTreeMap<_, _> = self
+                .store
+                .tempo_ids(&site.name, &ids)
+                .await?
+                .into_iter()
+                .collect();
             let rows: Vec<DeletedRow<WorklogId>> = page
                 .rows
                 .iter()
@@ -252,7 +284,10 @@ impl Engine {
                 if place.state == PairState::Live {
                     proven.insert(place.worklog);
                     links.insert(DueKey::Link(place.link));
-                    braked.entry(connection.name.clone()).or_default().push((site.name.clone(), place.worklog));
+                    braked
+                        .entry(connection.name.clone())
+                        .or_default()
+                        .push((site.name.clone(), place.worklog));
                 }
             }
         }
@@ -261,7 +296,13 @@ impl Engine {
             .filter(|row| proven.contains(&row.id))
             .map(|row| {
                 let id = EvidenceId::Tempo(row.id);
-                Op::PutEvidence(Evidence { site: site.name.clone(), id, source: source.into(), at: now, moved_to: None })
+                Op::PutEvidence(Evidence {
+                    site: site.name.clone(),
+                    id,
+                    source: source.into(),
+                    at: now,
+                    moved_to: None,
+                })
             })
             .collect();
         for ops in ops.chunks(50) {
@@ -279,8 +320,11 @@ impl Engine {
 
     /// Asks what the token may see, so that a lost permission is told apart from an empty site.
     async fn probe(&self, site: &Site) -> Result<(), EngineError> {
-        let answer =
-            self.call(site, Lane::Sweep, async |client| client.permissions(&PERMISSIONS, None).await).await;
+        let answer = self
+            .call(site, Lane::Sweep, async |client| {
+                client.permissions(&PERMISSIONS, None).await
+            })
+            .await;
         let held = match answer {
             Ok(held) => held,
             Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
@@ -330,7 +374,9 @@ impl Engine {
 
     /// After a change of a site's secret, everything that was parked is tried again.
     async fn notice_new_credentials(&self, site: &Site) -> Result<(), EngineError> {
-        let Ok(digest) = site.client.credentials_digest().await else { return Ok(()) };
+        let Ok(digest) = site.client.credentials_digest().await else {
+            return Ok(());
+        };
         let mut state = self.site_state(site).await?;
         if state.credentials.as_ref() == Some(&digest) {
             return Ok(());
@@ -361,7 +407,8 @@ impl Engine {
             }
         }
         let count = links.len();
-        self.hint_all(links.into_iter().collect(), Lane::Sweep, true).await?;
+        self.hint_all(links.into_iter().collect(), Lane::Sweep, true)
+            .await?;
         Ok(count)
     }
 }

@@ -6,7 +6,8 @@ use jiff::civil::Date;
 use serde::Serialize;
 use tandem_core::rules::{Lookups, Person};
 use tandem_core::{
-    AccountId, Content, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, Worklog, WorklogId, render, twin,
+    AccountId, Content, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, Worklog, WorklogId, render,
+    twin,
 };
 
 use crate::error::EngineError;
@@ -101,7 +102,9 @@ impl Engine {
             let ledger = self.ledger(connection, from, to).await?;
             for (link, sides) in ledger {
                 for side in Side::BOTH {
-                    sides[side].values().for_each(|worklog| verdict.totals[side].add(&worklog.content));
+                    sides[side]
+                        .values()
+                        .for_each(|worklog| verdict.totals[side].add(&worklog.content));
                 }
                 let differences = self.compare(connection, &link, sides).await?;
                 verdict.differences.extend(differences);
@@ -112,22 +115,34 @@ impl Engine {
     }
 
     /// Reads both sides and sorts their worklogs by link; issues without a twin are left out.
-    async fn ledger(&self, connection: &Connection, from: Date, to: Option<Date>) -> Result<Ledger, EngineError> {
+    async fn ledger(
+        &self,
+        connection: &Connection,
+        from: Date,
+        to: Option<Date>,
+    ) -> Result<Ledger, EngineError> {
         let mut ledger = Ledger::new();
         for side in Side::BOTH {
             let site = self.site_of(connection, side)?;
             let mut links: BTreeMap<IssueId, Option<LinkKey>> = BTreeMap::new();
             let mut offset = 0;
             for _ in 0..PAGES_MAX {
-                let page =
-                    self.call(site, Lane::Sweep, async |client| client.list_dates(from, to, offset).await).await?;
+                let page = self
+                    .call(site, Lane::Sweep, async |client| {
+                        client.list_dates(from, to, offset).await
+                    })
+                    .await?;
                 for worklog in page.rows {
-                    if !links.contains_key(&worklog.issue) {
-                        let link = self.link_of(connection, side, worklog.issue, Lane::Sweep).await?;
-                        links.insert(worklog.issue, link);
-                    }
-                    if let Some(Some(link)) = links.get(&worklog.issue) {
-                        ledger.entry(link.clone()).or_default()[side].insert(worklog.id, worklog);
+                    let link = match links.get(&worklog.issue) {
+                        Some(link) => link.clone(),
+                        None => {
+                            let link = self.link_of(connection, side, worklog.issue, Lane::Sweep).await?;
+                            links.insert(worklog.issue, link.clone());
+                            link
+                        }
+                    };
+                    if let Some(link) = link {
+                        ledger.entry(link).or_default()[side].insert(worklog.id, worklog);
                     }
                 }
                 match page.next {
@@ -146,26 +161,54 @@ impl Engine {
         mut sides: Sides<BTreeMap<WorklogId, Worklog>>,
     ) -> Result<Vec<Difference>, EngineError> {
         let lookups = self.known_people(connection, &sides).await?;
-        let pairs: Vec<Pair> =
-            self.store.pairs(link).await?.into_iter().filter(|pair| pair.state == PairState::Live).collect();
+        let pairs: Vec<Pair> = self
+            .store
+            .pairs(link)
+            .await?
+            .into_iter()
+            .filter(|pair| pair.state == PairState::Live)
+            .collect();
         let kept = self.left_alone(link).await?;
         let mut differences = Vec::new();
         for pair in &pairs {
-            let (Some(a), Some(b)) = (pair.ids.a, pair.ids.b) else { continue };
+            let (Some(a), Some(b)) = (pair.ids.a, pair.ids.b) else {
+                continue;
+            };
             let reason = pair.wait.as_ref().map(|wait| wait.reason);
             match (sides.a.remove(&a), sides.b.remove(&b)) {
                 (Some(a), Some(b)) => {
                     let fields = differing(connection, &lookups, &a.content, &b.content);
                     if !fields.is_empty() {
-                        differences.push(difference(connection, "differs", Some(&a), Some(&b), fields, reason));
+                        differences.push(difference(
+                            connection,
+                            "differs",
+                            Some(&a),
+                            Some(&b),
+                            fields,
+                            reason,
+                        ));
                     }
                 }
                 (a, b) => {
                     if let Some(worklog) = &a {
-                        differences.push(difference(connection, "only-in-a", Some(worklog), None, vec![], reason));
+                        differences.push(difference(
+                            connection,
+                            "only-in-a",
+                            Some(worklog),
+                            None,
+                            vec![],
+                            reason,
+                        ));
                     }
                     if let Some(worklog) = &b {
-                        differences.push(difference(connection, "only-in-b", None, Some(worklog), vec![], reason));
+                        differences.push(difference(
+                            connection,
+                            "only-in-b",
+                            None,
+                            Some(worklog),
+                            vec![],
+                            reason,
+                        ));
                     }
                 }
             }
@@ -174,9 +217,8 @@ impl Engine {
         let mut rest_b: Vec<Worklog> = std::mem::take(&mut sides.b).into_values().collect();
         for a in sides.a.values() {
             let rendered = render::whole(Side::A, &a.content, &connection.settings.rules, &lookups).ok();
-            let same = rendered.and_then(|rendered| {
-                rest_b.iter().position(|b| twin::same_work(&rendered, &b.content))
-            });
+            let same = rendered
+                .and_then(|rendered| rest_b.iter().position(|b| twin::same_work(&rendered, &b.content)));
             if let Some(position) = same {
                 let b = rest_b.swap_remove(position);
                 let fields = differing(connection, &lookups, &a.content, &b.content);
@@ -198,7 +240,13 @@ impl Engine {
     /// Worklogs that the policy keeps on one side alone.
     async fn left_alone(&self, link: &LinkKey) -> Result<Sides<BTreeSet<WorklogId>>, EngineError> {
         let mut kept = Sides::<BTreeSet<WorklogId>>::default();
-        for pair in self.store.pairs(link).await?.iter().filter(|pair| pair.state == PairState::Kept) {
+        for pair in self
+            .store
+            .pairs(link)
+            .await?
+            .iter()
+            .filter(|pair| pair.state == PairState::Kept)
+        {
             for side in Side::BOTH {
                 kept[side].extend(pair.ids[side]);
             }
@@ -213,19 +261,31 @@ impl Engine {
     ) -> Result<Lookups, EngineError> {
         let mut lookups = Lookups::default();
         for side in Side::BOTH {
-            let accounts: BTreeSet<AccountId> =
-                sides[side].values().map(|worklog| worklog.content.author.clone()).collect();
+            let accounts: BTreeSet<AccountId> = sides[side]
+                .values()
+                .map(|worklog| worklog.content.author.clone())
+                .collect();
             let accounts: Vec<AccountId> = accounts.into_iter().collect();
             let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
-            for person in self.store.people(from, to, &accounts, jiff::Timestamp::MIN).await? {
-                let known = Person { other: person.other, display_name: person.display_name };
+            for person in self
+                .store
+                .people(from, to, &accounts, jiff::Timestamp::MIN)
+                .await?
+            {
+                let known = Person {
+                    other: person.other,
+                    display_name: person.display_name,
+                };
                 lookups.people[side].insert(person.account, known);
             }
         }
         let rules = &connection.settings.rules;
         let in_use = Side::BOTH.into_iter().any(|side| {
             sides[side].values().any(|worklog| {
-                rules.attributes.iter().any(|rule| worklog.content.attributes.contains_key(&rule.keys[side]))
+                rules
+                    .attributes
+                    .iter()
+                    .any(|rule| worklog.content.attributes.contains_key(&rule.keys[side]))
             })
         });
         if in_use {
@@ -244,7 +304,11 @@ impl Engine {
 
 /// The fields that do not mean the same.
 fn differing(connection: &Connection, lookups: &Lookups, a: &Content, b: &Content) -> Vec<&'static str> {
-    tandem_core::merge::differing(&Sides::new(a.clone(), b.clone()), &connection.settings.rules, lookups)
+    tandem_core::merge::differing(
+        &Sides::new(a.clone(), b.clone()),
+        &connection.settings.rules,
+        lookups,
+    )
 }
 
 fn waiting(pairs: &[Pair], side: Side, worklog: WorklogId) -> Option<Reason> {
@@ -265,5 +329,12 @@ fn difference(
         worklog: worklog.id,
         content: worklog.content.clone(),
     };
-    Difference { connection: connection.name.to_string(), kind, a: a.map(entry), b: b.map(entry), fields, reason }
+    Difference {
+        connection: connection.name.to_string(),
+        kind,
+        a: a.map(entry),
+        b: b.map(entry),
+        fields,
+        reason,
+    }
 }

@@ -37,12 +37,14 @@ impl SiteSecrets {
 #[async_trait]
 impl Credentials for SiteSecrets {
     async fn current(&self, fresh: bool) -> Result<Arc<SiteCredentials>, CredentialsError> {
-        let secret = SiteSecrets::current(self, fresh).await.map_err(|error| match error {
-            SecretError::Unreachable { .. } => CredentialsError::Unavailable(error.to_string()),
-            SecretError::Unreadable { .. } | SecretError::Malformed { .. } => {
-                CredentialsError::Unusable(error.to_string())
-            }
-        })?;
+        let secret = SiteSecrets::current(self, fresh)
+            .await
+            .map_err(|error| match error {
+                SecretError::Unreachable { .. } => CredentialsError::Unavailable(error.to_string()),
+                SecretError::Unreadable { .. } | SecretError::Malformed { .. } => {
+                    CredentialsError::Unusable(error.to_string())
+                }
+            })?;
         Ok(Arc::new(SiteCredentials {
             tempo_token: secret.tempo_token.clone(),
             jira_email: secret.jira_email.clone(),

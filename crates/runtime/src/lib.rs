@@ -9,4 +9,3 @@ pub mod current;
 pub mod lambda;
 pub mod router;
 pub mod wiring;
-

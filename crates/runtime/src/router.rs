@@ -59,16 +59,34 @@ enum Vendor {
     Tempo,
 }
 
-async fn jira(State(current): State<Shared>, Path(site): Path<String>, headers: HeaderMap, body: Body) -> Response {
-    take(current, Vendor::Jira, &site, &headers, body).await.into_response()
+async fn jira(
+    State(current): State<Shared>,
+    Path(site): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    take(current, Vendor::Jira, &site, &headers, body)
+        .await
+        .into_response()
 }
 
-async fn tempo(State(current): State<Shared>, Path(site): Path<String>, headers: HeaderMap, body: Body) -> Response {
-    take(current, Vendor::Tempo, &site, &headers, body).await.into_response()
+async fn tempo(
+    State(current): State<Shared>,
+    Path(site): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    take(current, Vendor::Tempo, &site, &headers, body)
+        .await
+        .into_response()
 }
 
 /// Tempo asks once whether we are there: the value it sends has to come back as it is.
-async fn handshake(State(current): State<Shared>, Path(site): Path<String>, RawQuery(query): RawQuery) -> Response {
+async fn handshake(
+    State(current): State<Shared>,
+    Path(site): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let tandem = match current.tandem().await {
         Ok(tandem) => tandem,
         Err(problem) => return unavailable(&problem),
@@ -77,12 +95,16 @@ async fn handshake(State(current): State<Shared>, Path(site): Path<String>, RawQ
         return refused();
     }
     let value = query.as_deref().and_then(|query| {
-        form(query).into_iter().find_map(|(name, value)| (name == "randomString").then_some(value))
+        form(query)
+            .into_iter()
+            .find_map(|(name, value)| (name == "randomString").then_some(value))
     });
     match value.filter(|value| !value.is_empty() && value.chars().count() <= HANDSHAKE_CHARS_MAX) {
         Some(value) => {
-            let headers =
-                [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+            let headers = [
+                (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
             (StatusCode::OK, headers, value).into_response()
         }
         None => (StatusCode::BAD_REQUEST, "randomString is missing").into_response(),
@@ -93,13 +115,20 @@ async fn handshake(State(current): State<Shared>, Path(site): Path<String>, RawQ
 fn form(query: &str) -> Vec<(String, String)> {
     let url = format!("http://localhost/?{query}");
     match url::Url::parse(&url) {
-        Ok(url) => url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
+        Ok(url) => url
+            .query_pairs()
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect(),
         Err(_) => Vec::new(),
     }
 }
 
 fn refused() -> Response {
-    (StatusCode::UNAUTHORIZED, "the signature is missing or wrong, or there is no such site").into_response()
+    (
+        StatusCode::UNAUTHORIZED,
+        "the signature is missing or wrong, or there is no such site",
+    )
+        .into_response()
 }
 
 fn unavailable(problem: &str) -> Response {
@@ -124,7 +153,9 @@ async fn take(current: Shared, vendor: Vendor, site: &str, headers: &HeaderMap, 
         }
     };
     let site = SiteName::new(site);
-    let Some(secrets) = tandem.secrets.get(&site) else { return refused() };
+    let Some(secrets) = tandem.secrets.get(&site) else {
+        return refused();
+    };
     match verified(&tandem, secrets, vendor, headers, &body).await {
         Ok(true) => {}
         Ok(false) => {
@@ -137,8 +168,12 @@ async fn take(current: Shared, vendor: Vendor, site: &str, headers: &HeaderMap, 
         Vendor::Jira => parse_jira(&body).map(from_jira),
         Vendor::Tempo => parse_tempo(&body).map(from_tempo),
     };
-    let Ok(event) = event else { return (StatusCode::BAD_REQUEST, "the body is not JSON").into_response() };
-    let Some(event) = event else { return StatusCode::NO_CONTENT.into_response() };
+    let Ok(event) = event else {
+        return (StatusCode::BAD_REQUEST, "the body is not JSON").into_response();
+    };
+    let Some(event) = event else {
+        return StatusCode::NO_CONTENT.into_response();
+    };
     match tandem.engine.ingest(&site, &event).await {
         Ok(Stored::Hint) => StatusCode::ACCEPTED.into_response(),
         Ok(Stored::Nothing) => StatusCode::NO_CONTENT.into_response(),
@@ -182,9 +217,15 @@ async fn verified(
 
 fn from_jira(event: JiraEvent) -> Option<Event> {
     match event {
-        JiraEvent::Worklog { kind: WorklogChange::Deleted, jira_id, issue, .. } => {
-            Some(Event::JiraDeleted { worklog: jira_id, issue })
-        }
+        JiraEvent::Worklog {
+            kind: WorklogChange::Deleted,
+            jira_id,
+            issue,
+            ..
+        } => Some(Event::JiraDeleted {
+            worklog: jira_id,
+            issue,
+        }),
         JiraEvent::Worklog {
             jira_id,
             issue,
@@ -207,7 +248,9 @@ fn from_jira(event: JiraEvent) -> Option<Event> {
                 description: comment,
             })
         }
-        JiraEvent::IssueDeleted { issue } | JiraEvent::IssueMoved { issue, .. } => Some(Event::IssueChanged { issue }),
+        JiraEvent::IssueDeleted { issue } | JiraEvent::IssueMoved { issue, .. } => {
+            Some(Event::IssueChanged { issue })
+        }
         JiraEvent::Other(name) => {
             debug!("Took no notice of Jira's event {name:?}");
             None
@@ -217,10 +260,25 @@ fn from_jira(event: JiraEvent) -> Option<Event> {
 
 fn from_tempo(event: TempoEvent) -> Option<Event> {
     match event {
-        TempoEvent::Worklog { kind: WorklogChange::Deleted, id, issue, .. } => {
-            Some(Event::TempoDeleted { worklog: id, issue: issue? })
-        }
-        TempoEvent::Worklog { id, issue, author, start_date, time_spent_secs, description, updated_at, .. } => {
+        TempoEvent::Worklog {
+            kind: WorklogChange::Deleted,
+            id,
+            issue,
+            ..
+        } => Some(Event::TempoDeleted {
+            worklog: id,
+            issue: issue?,
+        }),
+        TempoEvent::Worklog {
+            id,
+            issue,
+            author,
+            start_date,
+            time_spent_secs,
+            description,
+            updated_at,
+            ..
+        } => {
             let issue = issue?;
             let changed = || {
                 Some(Event::TempoChanged {

@@ -46,18 +46,32 @@ pub struct Tandem {
 impl Tandem {
     /// Puts everything together. Reads no secret and calls nobody.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, store, secrets, transport, clock, owner, observer } = parts;
+        let Parts {
+            config,
+            store,
+            secrets,
+            transport,
+            clock,
+            owner,
+            observer,
+        } = parts;
         let mut of_sites = BTreeMap::new();
         let sites = config
             .sites
             .values()
             .map(|site| {
-                let secrets =
-                    SiteSecrets { secrets: Arc::clone(&secrets), site: site.name.clone(), source: source(&site.secret) };
+                let secrets = SiteSecrets {
+                    secrets: Arc::clone(&secrets),
+                    site: site.name.clone(),
+                    source: source(&site.secret),
+                };
                 of_sites.insert(site.name.clone(), secrets.clone());
                 // Checked when the configuration was read.
-                let endpoints =
-                    SiteEndpoints { site: site.name.clone(), jira: site.jira.clone(), tempo: site.tempo.clone() };
+                let endpoints = SiteEndpoints {
+                    site: site.name.clone(),
+                    jira: site.jira.clone(),
+                    tempo: site.tempo.clone(),
+                };
                 let mut client = AtlassianSite::new(endpoints, Arc::new(secrets), Arc::clone(&transport));
                 if let Some(observer) = &observer {
                     client = client.with_observer(Arc::clone(observer));
@@ -70,9 +84,17 @@ impl Tandem {
                 }
             })
             .collect();
-        let connections = config.connections.iter().map(|connection| wire(&config, connection)).collect();
+        let connections = config
+            .connections
+            .iter()
+            .map(|connection| wire(&config, connection))
+            .collect();
         let engine = Engine::new(store, sites, connections, options(&config), clock, owner);
-        Self { engine, secrets: of_sites, config }
+        Self {
+            engine,
+            secrets: of_sites,
+            config,
+        }
     }
 }
 

@@ -228,6 +228,7 @@ async fn origins_and_proofs_are_found_by_worklog() {
         },
         written_updated_at: at(1),
         edited_at: at(0),
+        moved_away: false,
     };
     let evidence = |id, at| Evidence {
         site: acme(),

@@ -281,7 +281,13 @@ fn take_away(step: &Step, observed: &mut Observed, connection: &Connection) -> b
     let Action::Delete { side, worklog, .. } = &step.action else {
         return false;
     };
-    let mut pair = step.done(&step.pair, None, observed.now, observed.now, &connection.settings.rules);
+    let mut pair = step.done(
+        &step.pair,
+        None,
+        observed.now,
+        observed.now,
+        &connection.settings.rules,
+    );
     pair.rev += 1;
     observed.listings[*side].remove(worklog);
     observed.strays[*side].remove(worklog);

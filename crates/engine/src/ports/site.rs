@@ -223,19 +223,30 @@ pub trait SiteClient: Send + Sync {
 
     /// Lists the worklogs of all issues by work date (both ends included), in a stable order, up to 5,000
     /// from `offset`.
-    async fn list_dates(&self, from: Date, to: Option<Date>, offset: u64) -> Result<Page<Worklog>, SiteError>;
+    async fn list_dates(&self, from: Date, to: Option<Date>, offset: u64)
+    -> Result<Page<Worklog>, SiteError>;
 
     /// Returns a worklog, or `None` where the site answers 404.
     async fn worklog(&self, id: WorklogId) -> Result<Option<Worklog>, SiteError>;
 
     /// Creates a worklog. Not idempotent.
-    async fn create(&self, issue: IssueId, content: &Content, remaining: Option<u64>) -> Result<Worklog, SiteError>;
+    async fn create(
+        &self,
+        issue: IssueId,
+        content: &Content,
+        remaining: Option<u64>,
+    ) -> Result<Worklog, SiteError>;
 
     /// Creates up to 50 worklogs on one issue, in order. Not idempotent.
     async fn create_bulk(&self, issue: IssueId, contents: &[Content]) -> Result<Vec<Worklog>, SiteError>;
 
     /// Replaces a worklog: what `content` does not name is wiped by the site.
-    async fn update(&self, id: WorklogId, content: &Content, remaining: Option<u64>) -> Result<Worklog, SiteError>;
+    async fn update(
+        &self,
+        id: WorklogId,
+        content: &Content,
+        remaining: Option<u64>,
+    ) -> Result<Worklog, SiteError>;
 
     /// Deletes a worklog. Already gone (404) is `Ok(false)`.
     async fn delete(&self, id: WorklogId) -> Result<bool, SiteError>;
@@ -254,7 +265,10 @@ pub trait SiteClient: Send + Sync {
     ) -> Result<DeletedPage<WorklogId, String>, SiteError>;
 
     /// Reads Jira's feed of deleted worklogs, up to 1,000, from a moment.
-    async fn jira_deleted(&self, since: Timestamp) -> Result<DeletedPage<JiraWorklogId, Timestamp>, SiteError>;
+    async fn jira_deleted(
+        &self,
+        since: Timestamp,
+    ) -> Result<DeletedPage<JiraWorklogId, Timestamp>, SiteError>;
 
     /// Lists the work attributes (first 5,000).
     async fn attributes(&self) -> Result<Vec<AttributeDefinition>, SiteError>;
@@ -292,7 +306,11 @@ pub trait SiteClient: Send + Sync {
     async fn myself(&self) -> Result<User, SiteError>;
 
     /// Says which of the permissions the service user has, in a project or anywhere.
-    async fn permissions(&self, keys: &[&str], project: Option<&str>) -> Result<BTreeMap<String, bool>, SiteError>;
+    async fn permissions(
+        &self,
+        keys: &[&str],
+        project: Option<&str>,
+    ) -> Result<BTreeMap<String, bool>, SiteError>;
 
     /// Returns what the site says of itself; needs no credentials.
     async fn server_info(&self) -> Result<ServerInfo, SiteError>;

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tandem_core::{
-    AccountId, ConnectionName, Content, IssueId, JiraWorklogId, LinkKey, Pair, PairId, PairState, Reason, Side, SiteName,
-    Wait, WorklogId,
+    AccountId, ConnectionName, Content, IssueId, JiraWorklogId, LinkKey, Pair, PairId, PairState, Reason,
+    Side, SiteName, Wait, WorklogId,
 };
 
 /// A table call that did not succeed.
@@ -553,9 +553,17 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Makes a link, unless one of the issues has another in the connection. One transaction; sites given in
     /// the order a, b.
-    async fn put_link(&self, link: &LinkRow, sites: &tandem_core::Sides<SiteName>) -> Result<Linked, StoreError>;
+    async fn put_link(
+        &self,
+        link: &LinkRow,
+        sites: &tandem_core::Sides<SiteName>,
+    ) -> Result<Linked, StoreError>;
     /// Removes a link and its due row; pairs stay, for the history. `false` when there was none.
-    async fn drop_link(&self, key: &LinkKey, sites: &tandem_core::Sides<SiteName>) -> Result<bool, StoreError>;
+    async fn drop_link(
+        &self,
+        key: &LinkKey,
+        sites: &tandem_core::Sides<SiteName>,
+    ) -> Result<bool, StoreError>;
     /// Returns a link.
     async fn link(&self, key: &LinkKey) -> Result<Option<LinkRow>, StoreError>;
     /// Sets or clears why a link waits.
@@ -591,9 +599,21 @@ pub trait Store: Send + Sync {
         lease: Duration,
     ) -> Result<Option<DueRow>, StoreError>;
     /// Prolongs a lease. `false` when it is lost.
-    async fn renew(&self, key: &DueKey, owner: &str, now: Timestamp, lease: Duration) -> Result<bool, StoreError>;
+    async fn renew(
+        &self,
+        key: &DueKey,
+        owner: &str,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<bool, StoreError>;
     /// Ends a look at a row: `taken` is the row as it was taken. Does nothing when the lease is lost.
-    async fn finish(&self, taken: &DueRow, owner: &str, finish: &Finish, now: Timestamp) -> Result<(), StoreError>;
+    async fn finish(
+        &self,
+        taken: &DueRow,
+        owner: &str,
+        finish: &Finish,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     // --- pairs ---
 
@@ -632,7 +652,11 @@ pub trait Store: Send + Sync {
         jira: &[JiraWorklogId],
     ) -> Result<Vec<(JiraWorklogId, WorklogId)>, StoreError>;
     /// Lists worklogs of a site whose Jira id is to be learned, oldest first.
-    async fn to_learn(&self, site: &SiteName, limit: usize) -> Result<Vec<(WorklogId, Timestamp)>, StoreError>;
+    async fn to_learn(
+        &self,
+        site: &SiteName,
+        limit: usize,
+    ) -> Result<Vec<(WorklogId, Timestamp)>, StoreError>;
     /// Forgets that Jira ids are to be learned: these worklogs have none.
     async fn drop_learn(&self, site: &SiteName, worklogs: &[WorklogId]) -> Result<(), StoreError>;
     /// Lists a connection's pairs that wait, a page at a time. May lag by a moment (an index).
