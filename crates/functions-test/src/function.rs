@@ -46,6 +46,7 @@ pub struct Function {
     name: String,
     child: Mutex<Child>,
     log: Arc<Mutex<String>>,
+    readers: Mutex<Vec<std::thread::JoinHandle<()>>>,
     events: mpsc::UnboundedSender<Invocation>,
     api: Arc<Api>,
     server: JoinHandle<()>,
@@ -81,12 +82,15 @@ impl Function {
             .spawn()
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", binary.display()));
         let log = Arc::new(Mutex::new(String::new()));
-        keep(child.stdout.take().expect("it is piped"), &log);
-        keep(child.stderr.take().expect("it is piped"), &log);
+        let readers = vec![
+            keep(child.stdout.take().expect("it is piped"), &log),
+            keep(child.stderr.take().expect("it is piped"), &log),
+        ];
         Self {
             name: name.to_owned(),
             child: Mutex::new(child),
             log,
+            readers: Mutex::new(readers),
             events,
             api,
             server,
@@ -126,7 +130,7 @@ impl Function {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits for the process to end by itself, and for the end of its log.
     ///
     /// # Panics
     /// When it still runs after ten seconds.
@@ -138,6 +142,10 @@ impl Function {
                 .unwrap_or_else(PoisonError::into_inner)
                 .try_wait();
             if let Ok(Some(status)) = ended {
+                // Its last words may still be in the pipes.
+                let readers =
+                    std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
+                readers.into_iter().for_each(|reader| drop(reader.join()));
                 return status;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -157,7 +165,7 @@ impl Drop for Function {
 }
 
 /// Reads a pipe to its end, so that the process never waits for a reader.
-fn keep(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+fn keep(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
     let log = Arc::clone(log);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
@@ -165,7 +173,7 @@ fn keep(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
             log.push_str(&line);
             log.push('\n');
         }
-    });
+    })
 }
 
 async fn next_event(State(api): State<Arc<Api>>) -> impl IntoResponse {
