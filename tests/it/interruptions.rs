@@ -243,3 +243,50 @@ async fn two_runners_on_one_link_make_one_twin() {
     world.settle().await;
     equal_without_a_second(&world, 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_move_of_a_twin_that_is_interrupted_half_way_is_completed() {
+    let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+    world.globex().log_time("DEV-1", hour("bob", "work")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    let copy = world.acme().worklogs()[0].id;
+    world.acme().move_to_issue(copy, "SUP-2").unwrap();
+    // The old one is taken away, then the site fails before the new one is made.
+    world
+        .sim
+        .fail_next("globex", creates(), Fault::LostBefore(FaultOutcome::Status(500)));
+    for _ in 0..5 {
+        world.wait(300).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.said("globex", "DEV-1"), []);
+    assert_eq!(world.said("globex", "DEV-2"), world.said("acme", "SUP-2"));
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_brought_back_by_an_edit_is_made_even_if_that_is_interrupted() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    world.wait(120).await;
+    let twin = world.globex().worklogs()[0].id;
+    world.acme().delete(id).unwrap();
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
+    world
+        .sim
+        .fail_next("acme", creates(), Fault::LostBefore(FaultOutcome::Status(500)));
+    for _ in 0..5 {
+        world.wait(300).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+    assert_eq!(world.said("acme", "SUP-1").len(), 1);
+}

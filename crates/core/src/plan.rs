@@ -652,8 +652,8 @@ impl<'o> Planner<'o> {
                     return self.adopt(pair, to, *copy, None, "another connection had made its copy");
                 }
                 // The copy is on an issue that this link does not reach, or not listed yet. A second one is
-                // never made.
-                return;
+                // never made, but the first is looked for again.
+                return self.look_at(self.observed.now + self.settings.park_retry);
             }
             None => {}
         }

@@ -585,31 +585,51 @@ impl Engine {
                     )
                 })
                 .collect();
-            let mut claimed = Vec::new();
+            let asked: Vec<Root> = roots.keys().cloned().collect();
+            let claims: BTreeMap<Root, _> = self.store.claims(there, &asked).await?.into_iter().collect();
+            let mut twins: BTreeMap<WorklogId, WorklogId> = BTreeMap::new();
             for (root, id) in &roots {
-                if root.site == *there {
+                if let Some(claim) = claims.get(root) {
+                    twins.extend(claim.worklog.map(|twin| (*id, twin)));
+                    if claim.connection != connection.name {
+                        let copy = claim.worklog.map_or(Copy::InFlight, Copy::Known);
+                        observed.copies[side].insert(*id, copy);
+                    }
+                } else if root.site == *there
+                    && !self
+                        .is_gone(connection, side.other(), observed, root.worklog)
+                        .await?
+                {
+                    // It is the copy of something that is there already: the worklog that it came from.
+                    twins.insert(*id, root.worklog);
                     observed.copies[side].insert(*id, Copy::Known(root.worklog));
-                } else {
-                    claimed.push(root.clone());
-                }
-            }
-            let mut twins: BTreeMap<WorklogId, WorklogId> = roots
-                .iter()
-                .filter(|(root, _)| root.site == *there)
-                .map(|(root, id)| (*id, root.worklog))
-                .collect();
-            for (root, claim) in self.store.claims(there, &claimed).await? {
-                let Some(id) = roots.get(&root) else { continue };
-                twins.extend(claim.worklog.map(|twin| (*id, twin)));
-                if claim.connection != connection.name {
-                    let copy = claim.worklog.map_or(Copy::InFlight, Copy::Known);
-                    observed.copies[side].insert(*id, copy);
                 }
             }
             twins.retain(|id, _| !half.contains(&(side, *id)));
             self.find_successors(connection, side, observed, &twins).await?;
         }
         Ok(())
+    }
+
+    /// Says whether a worklog is known to be gone: deleted, or taken away by us for a move.
+    async fn is_gone(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &Observed,
+        worklog: WorklogId,
+    ) -> Result<bool, EngineError> {
+        if observed.worklog(side, worklog).is_some() {
+            return Ok(false);
+        }
+        let site = &connection.sites[side];
+        let proven = !self
+            .store
+            .evidence(site, &[EvidenceId::Tempo(worklog)])
+            .await?
+            .is_empty();
+        let origins = self.store.origins(&[(site.clone(), worklog)]).await?;
+        Ok(proven || origins.iter().any(|(_, origin)| origin.moved_away))
     }
 
     /// Finds worklogs that another connection made in the place of one that it had to take away for a move. They

@@ -242,7 +242,7 @@ impl Engine {
         let park = now + signed(self.options.park_retry);
         let (at, attempts, reason) = match failure {
             EngineError::Deferred { until, .. } => ((*until).max(now), row.attempts, None),
-            EngineError::Lost => (now + SignedDuration::from_secs(1), row.attempts, None),
+            EngineError::Lost => (backoff, attempts, None),
             EngineError::Paused { until, .. } => (*until, attempts, Some(Reason::CredentialsRejected)),
             EngineError::Parked { reason, .. } => (park, attempts, Some(*reason)),
             EngineError::Site { error, .. } => match &error.kind {
