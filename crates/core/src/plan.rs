@@ -967,14 +967,20 @@ impl<'o> Planner<'o> {
     }
 
     fn push(&mut self, pair: Pair, action: Action, cause: String, lost: Vec<Lost>) {
-        self.plan.steps.push(Step {
-            pair,
-            action,
-            cause,
-            lost,
-        });
+        if self.plan.steps.len() < STEPS_MAX {
+            self.plan.steps.push(Step {
+                pair,
+                action,
+                cause,
+                lost,
+            });
+        }
     }
 }
+
+/// Steps per plan. What is left over comes with the next plan, so that an issue with very many worklogs does not
+/// need very much memory.
+pub const STEPS_MAX: usize = 1000;
 
 /// Creates given up on that are remembered per pair.
 const MAX_ABANDONED: usize = 5;

@@ -17,7 +17,7 @@ use crate::ports::site::SiteErrorKind;
 use crate::ports::store::{Announcement, DueKey, DueRow, Finish, Lane};
 
 /// Plans per run. A plan of rows only leads to the next; writes seldom need more than one more.
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 100;
 
 /// What a look came to, for whoever asked for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

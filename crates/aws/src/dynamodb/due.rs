@@ -61,7 +61,11 @@ impl DynamoStore {
                 .value(":now", time(now))
                 .page_size(limit.saturating_sub(rows.len()).saturating_add(10).min(1_000));
             for item in self.first(&range, limit.saturating_sub(rows.len())).await? {
-                rows.push(due_row(&item)?);
+                // A row that a newer version wrote, or that is damaged, must not hold up all others.
+                match due_row(&item) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => tracing::error!("Left a due row alone: {error}"),
+                }
             }
         }
         // More urgent lanes filled the list first; within it the oldest comes first.

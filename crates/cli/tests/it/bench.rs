@@ -277,6 +277,14 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// The most memory that it has had resident so far, in KiB. Linux only.
+    #[cfg(target_os = "linux")]
+    pub fn peak_resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Asks it to stop and returns its exit code.
     pub fn stop(mut self) -> Option<i32> {
         let id = self.child.id().to_string();

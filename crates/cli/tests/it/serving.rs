@@ -138,3 +138,33 @@ fn commands_work_on_a_directory_that_serve_uses() {
     assert_eq!(created, ids.len());
     assert_eq!(serving.stop(), Some(0));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_issue_with_twelve_thousand_worklogs_fits_into_a_hundred_megabytes() {
+    let bench = Bench::new();
+    for n in 0..12_000 {
+        let day = format!("2026-02-{:02}", 1 + n % 28);
+        let content = tandem_sim::Content::new("ann", &day, "09:00:00", 60 + n).text(format!("entry {n}"));
+        bench.acme().log_time("SUP-1", content.clone()).unwrap();
+        bench.globex().log_time("DEV-1", content).unwrap();
+    }
+    let serving = bench.serve();
+    // Once the first pairs are recorded, both listings, the pairs and the plan have been in memory together.
+    let begun = std::time::Instant::now();
+    while bench
+        .run(&["history", "--json"])
+        .json()
+        .as_array()
+        .is_none_or(Vec::is_empty)
+    {
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(300),
+            "it took too long"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    let peak = serving.peak_resident_kib();
+    assert!(peak < 100 * 1024, "{peak} KiB resident");
+    assert_eq!(serving.stop(), Some(0));
+}
