@@ -417,7 +417,9 @@ impl<'o> Planner<'o> {
             None => self.observed.proofs[side].get(&ids[side]).cloned(),
             Some(_) => None,
         });
-        match (proofs.a, proofs.b) {
+        match (proofs.a.clone(), proofs.b.clone()) {
+            (Some(a), _) if a.moved_to.is_some() && proofs.b.is_some() => self.leave(pair, Side::A),
+            (_, Some(b)) if b.moved_to.is_some() && proofs.a.is_some() => self.leave(pair, Side::B),
             (Some(_), Some(_)) => self.forget(pair, "deleted on both sides"),
             (Some(proof), None) => self.deleted(pair, Side::A, proof, ids.b, found.b),
             (None, Some(proof)) => self.deleted(pair, Side::B, proof, ids.a, found.a),
@@ -548,6 +550,21 @@ impl<'o> Planner<'o> {
         self.park(pair, side, why, found);
     }
 
+    /// The worklog on `side` moved to an issue without a twin, and has no twin any more.
+    fn leave(&mut self, mut pair: Pair, side: Side) {
+        pair.state = PairState::Left;
+        pair.ids[side.other()] = None;
+        pair.base = None;
+        pair.intent = None;
+        pair.wait = None;
+        self.push(
+            pair,
+            Action::Record(Recorded::Forget),
+            "moved to an issue without a twin".to_string(),
+            vec![],
+        );
+    }
+
     fn forget(&mut self, mut pair: Pair, cause: &str) {
         pair.state = PairState::Gone;
         pair.intent = None;
@@ -605,6 +622,7 @@ impl<'o> Planner<'o> {
         }
         let Some(source) = source else {
             return match self.observed.proofs[side].get(&id) {
+                Some(proof) if proof.moved_to.is_some() => self.leave(pair, side),
                 Some(_) => self.forget(pair, "deleted before its twin was made"),
                 None => self.missing(pair, side, Sides::new(None, None)),
             };

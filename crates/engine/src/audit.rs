@@ -227,7 +227,7 @@ impl Engine {
     }
 }
 
-pub(crate) fn audited(connection: &Connection) -> String {
+fn audited(connection: &Connection) -> String {
     format!("audited:{}", connection.name)
 }
 

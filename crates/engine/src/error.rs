@@ -57,6 +57,12 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Says whether a site answered that it will not do this, as opposed to not now.
+    pub(crate) fn is_refusal(&self) -> bool {
+        use crate::ports::site::SiteErrorKind::{Malformed, NotFound, Refused, Unusable};
+        matches!(self, EngineError::Site { error, .. } if matches!(error.kind, Refused(_) | NotFound | Malformed | Unusable))
+    }
+
     pub(crate) fn site(site: &SiteName, error: SiteError) -> Self {
         EngineError::Site {
             site: site.clone(),

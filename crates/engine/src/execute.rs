@@ -4,12 +4,15 @@
 //! knows what to look for. A step that a site refuses parks its pair and holds up nobody else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::{Observed, Proof};
 use tandem_core::plan::{Action, Plan, Recorded, Step};
 use tandem_core::rules::Person;
-use tandem_core::{AccountId, IssueId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog, WorklogId};
+use tandem_core::{
+    AccountId, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog, WorklogId,
+};
 use tracing::{info, warn};
 
 use crate::echo;
@@ -505,6 +508,7 @@ impl Run<'_> {
             return Ok(Fate::Skipped);
         }
 
+        let was_there = AtomicBool::new(true);
         let sent = match &step.action {
             Action::Create { body, .. } => {
                 let issue = row.link.issue(side);
@@ -523,12 +527,20 @@ impl Run<'_> {
             }
             Action::Delete { worklog, .. } => {
                 self.engine
-                    .sent(site, async |client| client.delete(*worklog).await.map(|_| None))
+                    .sent(site, async |client| {
+                        let deleted = client.delete(*worklog).await?;
+                        was_there.store(deleted, Ordering::Relaxed);
+                        Ok(None)
+                    })
                     .await
             }
             Action::Record(_) => Ok(None),
         };
         match sent {
+            Ok(None) if !was_there.load(Ordering::Relaxed) && self.is_unseen(step, side, observed) => {
+                self.report.failures_in_row = 0;
+                self.lost_sight(step, side, row, observed).await
+            }
             Ok(answer) => {
                 self.report.failures_in_row = 0;
                 self.done(step, side, row, answer, root, observed).await?;
@@ -536,6 +548,58 @@ impl Run<'_> {
             }
             Err(error) => self.failed(step, side, site, row, error, root, observed).await,
         }
+    }
+
+    /// Says whether a delete was for a worklog that nobody had seen, and that no earlier attempt of ours can have
+    /// taken away.
+    fn is_unseen(&self, step: &Step, side: Side, observed: &Observed) -> bool {
+        let Action::Delete {
+            worklog,
+            moves: false,
+            ..
+        } = &step.action
+        else {
+            return false;
+        };
+        let row = observed.pairs.iter().find(|row| row.id == step.pair.id);
+        let tried = row
+            .and_then(|row| row.intent.as_ref())
+            .is_some_and(|intent| intent.kind == IntentKind::Delete);
+        observed.worklog(side, *worklog).is_none() && !tried
+    }
+
+    /// The site answered 404 for a worklog that it does not list either: it may be gone, or out of sight. The pair
+    /// waits until one of the two is known.
+    async fn lost_sight(
+        &mut self,
+        step: &Step,
+        side: Side,
+        row: Pair,
+        observed: &mut Observed,
+    ) -> Result<Fate, EngineError> {
+        let now = self.now();
+        let retry = now + self.connection.settings.look_at_missing;
+        let (reason, detail) = if observed.blind[side] {
+            (
+                Reason::PermissionMissing,
+                "cannot be seen, and so not deleted: the service user lacks permissions",
+            )
+        } else {
+            (
+                Reason::Missing,
+                "was to be deleted, but the site shows it no longer, and nothing proves that it is gone",
+            )
+        };
+        let mut row = step.refused(&row, reason, format!("on side {side} it {detail}"), now, retry);
+        row.rev += 1;
+        let ops = vec![
+            Op::PutPair(Box::new(row.clone())),
+            self.history(step, &row, now, None, Some(detail)),
+        ];
+        self.commit(ops).await?;
+        self.report.failed.insert(row.id.clone());
+        replace(observed, vec![row]);
+        Ok(Fate::Skipped)
     }
 
     /// The worklog at the start of the chain that a write carries on.
@@ -740,6 +804,10 @@ impl Run<'_> {
             _ => {}
         }
         self.commit(ops).await?;
+        if pair.wait.is_some() {
+            // The site took it, but not all of it: that is not tried again in the same run.
+            self.report.failed.insert(pair.id.clone());
+        }
         self.report.written += 1;
         info!(link.key = %self.link, pair.id = %pair.id, "Wrote {} on {site}: {}", pair.id, step.cause);
         let issue = row.strays[side].unwrap_or_else(|| row.link.issue(side));
@@ -841,11 +909,20 @@ impl Run<'_> {
                 return Ok(Fate::PlanAgain);
             }
         }
-        if !matches!(reason, Reason::AttributeRequired | Reason::PeriodClosed)
-            && self.author_was_a_guess(step, side, observed).await?
-        {
-            self.put(row, root, side, observed).await?;
-            return Ok(Fate::PlanAgain);
+        if !matches!(reason, Reason::AttributeRequired | Reason::PeriodClosed) {
+            match self.author_was_a_guess(step, side, observed).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.put(row, root, side, observed).await?;
+                    return Ok(Fate::PlanAgain);
+                }
+                // The site does not say who they are: what it said of the write stands.
+                Err(error) if error.is_refusal() => {}
+                Err(error) => {
+                    self.put(row, root, side, observed).await?;
+                    return Err(error);
+                }
+            }
         }
         let detail = error.to_string();
         let mut row = step.refused(&row, reason, detail.clone(), now, retry);

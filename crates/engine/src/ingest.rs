@@ -122,7 +122,11 @@ impl Engine {
         if hints.is_empty() {
             // A proof is kept even when it is no reason to wake anybody: the delete of ours that it seems to tell
             // of may have failed, and a person's have followed.
-            let ours = found.issue.as_ref().is_none_or(|issue| !issue.links.is_empty());
+            let ours = found.issue.as_ref().is_none_or(|issue| !issue.links.is_empty())
+                || found
+                    .whereabouts
+                    .iter()
+                    .any(|place| place.state == PairState::Live);
             if !extra.is_empty() && ours {
                 self.store.hint(&[], &extra, now).await?;
             }
@@ -155,7 +159,8 @@ impl Engine {
             .whereabouts
             .iter()
             .find(|place| place.connection == *connection && place.state == PairState::Live);
-        if let (Some(home), Event::TempoChanged { issue, .. }) = (home, event)
+        if let (Some(home), Event::TempoChanged { issue, .. } | Event::TempoDeleted { issue, .. }) =
+            (home, event)
             && home.link.issue(side) != *issue
         {
             // It left its link: the old link's run asks where to.

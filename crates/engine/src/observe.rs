@@ -415,7 +415,9 @@ impl Engine {
                     .call(site, lane, async |client| client.worklog(id).await)
                     .await?;
                 let Some(worklog) = found else {
-                    observed.proofs[side].extend(proof.map(|proof| (id, proof)));
+                    // For somebody who lacks permissions, 404 confirms nothing.
+                    let confirmed = proof.filter(|_| !observed.blind[side]);
+                    observed.proofs[side].extend(confirmed.map(|proof| (id, proof)));
                     continue;
                 };
                 if worklog.issue == observed.link.issue(side) {
@@ -701,8 +703,12 @@ impl Engine {
                 let old = observed.force || person.expires <= observed.now;
                 let again = person.other.is_none() && old && wanted.contains(&person.account);
                 let person = if again {
-                    self.look_up_person(connection, side, &person.account, lane)
-                        .await?
+                    match self.look_up_person(connection, side, &person.account, lane).await {
+                        Ok(person) => person,
+                        // Not being told who somebody is must not hold up everybody else.
+                        Err(error) if error.is_refusal() => person,
+                        Err(error) => return Err(error),
+                    }
                 } else {
                     person
                 };

@@ -94,14 +94,17 @@ impl Engine {
     /// Says whether a connection was last audited longer ago than this. The table remembers, so that a process
     /// that is started anew every day still audits.
     async fn audit_is_due(&self, every: Duration) -> Result<bool, EngineError> {
-        let before = self.clock.now() - signed(every);
-        for connection in &self.connections {
-            let last = self.store.cursor(&crate::audit::audited(connection)).await?;
-            if last.is_some_and(|last| last.at <= before) {
-                return Ok(true);
-            }
+        let now = self.clock.now();
+        let last = self.store.cursor(LAST_AUDIT).await?;
+        if last.as_ref().is_some_and(|last| last.at > now - signed(every)) {
+            return Ok(false);
         }
-        Ok(false)
+        // Begun counts, not done: a connection whose site is down must not have all audited with each sweep. The
+        // first sweep of a connection has audited it.
+        self.store
+            .put_cursor(LAST_AUDIT, &crate::ports::store::Cursor { at: now })
+            .await?;
+        Ok(last.is_some())
     }
 
     /// Makes the links of the configuration and looks at connections that never ran. To be called when a process
@@ -180,6 +183,9 @@ impl Engine {
         futures::future::select(work, stop).await;
     }
 }
+
+/// Names the cursor that says when the last audit began.
+const LAST_AUDIT: &str = "last-audit";
 
 /// How long an idle process waits before it looks at the table again.
 const IDLE: Duration = Duration::from_millis(200);

@@ -146,7 +146,8 @@ impl Engine {
             }
         }
         if !run.report.failed.is_empty() {
-            // What was refused or left has a time of its own now.
+            // What was refused or left has a time of its own now, and the look that was forced is over.
+            observed.force = false;
             look_again = plan(&observed, &run.connection.settings).look_again;
         }
         if run.report.written > 0 {

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Engine, Site};
-use crate::ports::site::{DeletedRow, SiteErrorKind};
+use crate::ports::site::SiteErrorKind;
 use crate::ports::store::{Cursor, DueKey, Evidence, EvidenceId, Lane, Op};
 
 /// Pages that one sweep reads at most: 5 million changes.
@@ -217,7 +217,12 @@ impl Engine {
                     client.papertrail_deleted(from, cursor.clone()).await
                 })
                 .await?;
-            hinted += self.hint_deleted(site, &page.rows, "papertrail", lane).await?;
+            let rows: Vec<(WorklogId, EvidenceId)> = page
+                .rows
+                .iter()
+                .map(|row| (row.id, EvidenceId::Tempo(row.id)))
+                .collect();
+            hinted += self.hint_deleted(site, &rows, "papertrail", lane).await?;
             match page.next {
                 Some(next) => cursor = Some(next),
                 None => break,
@@ -246,10 +251,12 @@ impl Engine {
                 .await?
                 .into_iter()
                 .collect();
-            let rows: Vec<DeletedRow<WorklogId>> = page
+            // Under Jira's id: a worklog that moved has another shadow now, and what is said of the old one says
+            // nothing of it.
+            let rows: Vec<(WorklogId, EvidenceId)> = page
                 .rows
                 .iter()
-                .filter_map(|row| known.get(&row.id).map(|id| DeletedRow { id: *id, at: row.at }))
+                .filter_map(|row| known.get(&row.id).map(|id| (*id, EvidenceId::Jira(row.id))))
                 .collect();
             hinted += self.hint_deleted(site, &rows, "jira-feed", lane).await?;
             until = page.until.unwrap_or(until);
@@ -267,7 +274,7 @@ impl Engine {
     async fn hint_deleted(
         &self,
         site: &Site,
-        rows: &[DeletedRow<WorklogId>],
+        rows: &[(WorklogId, EvidenceId)],
         source: &str,
         lane: Lane,
     ) -> Result<usize, EngineError> {
@@ -275,7 +282,7 @@ impl Engine {
             return Ok(0);
         }
         let now = self.clock.now();
-        let ids: Vec<WorklogId> = rows.iter().map(|row| row.id).collect();
+        let ids: Vec<WorklogId> = rows.iter().map(|(id, _)| *id).collect();
         let mut links = BTreeSet::new();
         let mut proven: BTreeSet<WorklogId> = BTreeSet::new();
         let mut braked: BTreeMap<ConnectionName, Vec<(SiteName, WorklogId)>> = BTreeMap::new();
@@ -293,12 +300,11 @@ impl Engine {
         }
         let ops: Vec<Op> = rows
             .iter()
-            .filter(|row| proven.contains(&row.id))
-            .map(|row| {
-                let id = EvidenceId::Tempo(row.id);
+            .filter(|(id, _)| proven.contains(id))
+            .map(|(_, id)| {
                 Op::PutEvidence(Evidence {
                     site: site.name.clone(),
-                    id,
+                    id: id.clone(),
                     source: source.into(),
                     at: now,
                     moved_to: None,
@@ -308,7 +314,9 @@ impl Engine {
         for ops in ops.chunks(50) {
             self.store.hint(&[], ops, now).await?;
         }
-        for (connection, deletes) in &braked {
+        // Jira's word may tell of moves: those are counted when they are confirmed.
+        let told = rows.iter().all(|(_, id)| matches!(id, EvidenceId::Tempo(_)));
+        for (connection, deletes) in braked.iter().filter(|_| told) {
             if let Some(connection) = self.connection(connection) {
                 self.over_brake(connection, deletes).await?;
             }
