@@ -290,3 +290,36 @@ async fn a_worklog_brought_back_by_an_edit_is_made_even_if_that_is_interrupted()
     assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
     assert_eq!(world.said("acme", "SUP-1").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_that_moves_while_its_twin_is_being_made_gets_one_twin() {
+    for millis in (0..2000).step_by(100) {
+        let world = Setup::two(2).build().await;
+        world.sim.faults(|faults| {
+            faults.tempo.slow = 1.0;
+            faults.tempo.slow_by = std::time::Duration::from_millis(300);
+        });
+        let id = world
+            .acme()
+            .log_time("SUP-1", hour("ann", "on the move"))
+            .unwrap();
+        world.wait(3).await;
+        let engine = &world.tandem.engine;
+        let runs = async { engine.run_due(None).await.unwrap() };
+        let moves = async {
+            tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+            world.acme().move_to_issue(id, "SUP-2").unwrap();
+            world.wait(1).await;
+            engine.run_due(None).await.unwrap()
+        };
+        tokio::join!(runs, moves);
+        world.sim.calm();
+        for _ in 0..6 {
+            world.wait(100).await;
+            world.sweep().await;
+            world.settle().await;
+        }
+        assert_eq!(world.said("globex", "DEV-1"), [], "moved after {millis} ms");
+        assert_eq!(world.said("globex", "DEV-2").len(), 1, "moved after {millis} ms");
+    }
+}

@@ -228,3 +228,19 @@ async fn billable_hours_that_a_site_silently_keeps_are_not_called_done() {
     world.assert_equal().await;
     assert_eq!(world.reasons().await, Vec::<&str>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_parked_in_a_forced_look_still_has_its_time() {
+    let world = Setup::two(1).build().await;
+    world
+        .globex()
+        .close_period("2026-03-01".parse().unwrap(), "2026-03-31".parse().unwrap());
+    world.acme().log_time("SUP-1", hour("ann", "march")).unwrap();
+    world.settle().await;
+    world.audit().await;
+    world.settle().await;
+    world.globex().open_periods();
+    world.wait(1000).await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+}

@@ -145,9 +145,10 @@ impl Pair {
 
     /// Returns the name of the pair that begins with this worklog.
     ///
-    /// Two runners that see the same new worklog come to the same name, so the table lets only one of them
-    /// begin the pair.
-    pub fn id_for(side: Side, worklog: WorklogId) -> PairId {
-        PairId::new(format!("{side}{worklog}"))
+    /// Two runners that see the same new worklog on the same issue come to the same name, so the table lets only
+    /// one of them begin the pair. On another issue the name is another one: of two links that a moving worklog
+    /// is seen on, only the first may say that it belongs there.
+    pub fn id_for(side: Side, worklog: WorklogId, issue: IssueId) -> PairId {
+        PairId::new(format!("{side}{worklog}-{issue}"))
     }
 }

@@ -769,7 +769,12 @@ impl<'o> Planner<'o> {
         for side in Side::BOTH {
             for (id, text) in &observed.unreadable[side] {
                 if self.taken[side].insert(*id) {
-                    let pair = Pair::half(Pair::id_for(side, *id), observed.link.clone(), side, *id);
+                    let pair = Pair::half(
+                        Pair::id_for(side, *id, observed.link.issue(side)),
+                        observed.link.clone(),
+                        side,
+                        *id,
+                    );
                     let why = Unrenderable {
                         reason: Reason::Rejected,
                         detail: format!("side {side} answered: {text}"),
@@ -782,7 +787,7 @@ impl<'o> Planner<'o> {
                     continue;
                 }
                 self.taken[side].insert(worklog.id);
-                let id = Pair::id_for(side, worklog.id);
+                let id = Pair::id_for(side, worklog.id, observed.link.issue(side));
                 let mut pair = Pair::half(id, observed.link.clone(), side, worklog.id);
                 pair.seen[side] = Some(worklog.updated_at);
                 if let Some(why) = self.late_duplicate(side, worklog) {

@@ -498,8 +498,12 @@ impl Run<'_> {
         let mut row = step.begun(&before_row, now, now + ATTEMPT, &self.connection.settings.rules);
         row.rev += 1;
         let root = self.root(step, side).await?;
-        self.commit(self.intent_ops(step, side, &row, root.as_ref(), now).await?)
-            .await?;
+        let mut ops = self.intent_ops(step, side, &row, root.as_ref(), now).await?;
+        // A worklog that this step gives up on, such as one that an edit of its twin brings back under a new id.
+        if let Some(known) = observed.pairs.iter().find(|known| known.id == row.id) {
+            ops.extend(self.left_behind(known, &row));
+        }
+        self.commit(ops).await?;
         if self.now() > now + LATE {
             // The machine slept between intent and call. Somebody else may have given up on us by now.
             row.intent = None;

@@ -158,7 +158,7 @@ pub(crate) fn content(description: &str) -> Content {
 
 pub(crate) fn pair(link: LinkKey, worklog: u64) -> Pair {
     let mut pair = Pair::half(
-        Pair::id_for(Side::A, WorklogId(worklog)),
+        PairId::new(format!("a{worklog}")),
         link,
         Side::A,
         WorklogId(worklog),

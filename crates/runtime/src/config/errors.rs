@@ -12,7 +12,9 @@ const EXCERPT_CHARS_BEFORE: usize = 50;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read; the source says why.
-    #[error("cannot read the configuration {file}; name one with --config, or write one with `tandem init`")]
+    #[error(
+        "cannot read the configuration {file}; name one with --config; README.md shows what goes into it"
+    )]
     Read {
         /// The file.
         file: String,
