@@ -323,3 +323,40 @@ async fn a_worklog_that_moves_while_its_twin_is_being_made_gets_one_twin() {
         assert_eq!(world.said("globex", "DEV-2").len(), 1, "moved after {millis} ms");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_equal_worklogs_whose_creates_were_both_answered_500_are_told_apart_by_nobody() {
+    let world = world().await;
+    let lost = creates().times(2);
+    world
+        .sim
+        .fail_next("globex", lost, Fault::LostAfter(FaultOutcome::Status(500)));
+    world.acme().log_time("SUP-1", hour("ann", "standup")).unwrap();
+    world.acme().log_time("SUP-1", hour("ann", "standup")).unwrap();
+    world.settle().await;
+    equal_without_a_second(&world, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_equal_to_an_interrupted_create_makes_it_ambiguous() {
+    let world = world().await;
+    world
+        .sim
+        .fail_next("globex", creates(), Fault::LostAfter(FaultOutcome::Status(500)));
+    world.acme().log_time("SUP-1", hour("ann", "standup")).unwrap();
+    while world.globex().worklogs().is_empty() {
+        world.wait(1).await;
+        let now = world.now();
+        let soon = now + jiff::SignedDuration::from_millis(500);
+        world.tandem.engine.run_due(Some(soon)).await.unwrap();
+    }
+    world.globex().log_time("DEV-1", hour("ann", "standup")).unwrap();
+    world.settle().await;
+    assert_eq!(world.reasons().await, ["ambiguous-create"]);
+    assert_eq!(world.acme().worklogs().len(), 1);
+    assert_eq!(world.globex().worklogs().len(), 2);
+    // A person takes the one away that is too many.
+    world.globex().delete(world.globex().worklogs()[1].id).unwrap();
+    world.settle().await;
+    equal_without_a_second(&world, 1).await;
+}

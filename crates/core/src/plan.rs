@@ -583,12 +583,29 @@ impl<'o> Planner<'o> {
             .clone()
             .filter(|intent| intent.kind == IntentKind::Create)
         {
-            match twin::made_by(&intent, &self.free(to), self.rules) {
+            let made = match twin::made_by(&intent, &self.free(to), self.rules) {
+                twin::Made::Several(found) => self.one_of_equals(&intent, found),
+                made => made,
+            };
+            match made {
                 twin::Made::One(found) => {
                     self.taken[to].insert(found);
                     let source = intent.source.clone().unwrap_or_else(|| intent.body.clone());
-                    let mut base = Sides::new(source.clone(), source);
+                    let mut base = Sides::new(source.clone(), source.clone());
                     base[to] = intent.body.clone();
+                    let listed = &self.observed.listings[to][&found];
+                    let untouched = listed.updated_at.as_second() == listed.created_at.as_second();
+                    if untouched {
+                        // Nobody edited it: what differs from what was written is the site's own.
+                        let written = told(&listed.content, &intent.body);
+                        let kept = not_taken(to, &intent.body, &written, self.rules);
+                        base = created(to, &source, &written, &kept, self.rules);
+                        let retry = self.observed.now + self.settings.park_retry;
+                        pair.wait = kept_by_the_site(to, &source, &written, &kept, self.observed.now, retry);
+                    } else {
+                        pair.wait = None;
+                    }
+                    pair.intent = Some(intent);
                     return self.adopt(
                         pair,
                         to,
@@ -597,7 +614,10 @@ impl<'o> Planner<'o> {
                         "found what an interrupted create had made",
                     );
                 }
-                twin::Made::Several(count) => {
+                twin::Made::Several(found) => {
+                    let count = found.len();
+                    // None of them is news until it is known which one is ours.
+                    self.taken[to].extend(found);
                     let why = Unrenderable {
                         reason: Reason::AmbiguousCreate,
                         detail: format!(
@@ -633,7 +653,9 @@ impl<'o> Planner<'o> {
                 made => Some((made, intent.clone())),
             }
         });
-        if let Some((twin::Made::Several(count), _)) = late {
+        if let Some((twin::Made::Several(found), _)) = late {
+            let count = found.len();
+            self.taken[to].extend(found);
             let why = Unrenderable {
                 reason: Reason::AmbiguousCreate,
                 detail: format!("{count} worklogs on side {to} might be what an earlier create made"),
@@ -757,9 +779,42 @@ impl<'o> Planner<'o> {
         pair.ids[side] = Some(found);
         pair.seen[side] = None;
         pair.base = base;
-        pair.intent = None;
-        pair.wait = None;
+        if pair.intent.take().is_none() {
+            // What an interrupted create leaves to wait for was decided with it.
+            pair.wait = None;
+        }
         self.push(pair, Action::Record(Recorded::Adopt), cause.to_string(), vec![]);
+    }
+
+    /// Several worklogs say exactly what a create wrote. If no more of them than creates of just that whose outcome
+    /// is unknown, it does not matter which is whose.
+    fn one_of_equals(&self, intent: &Intent, found: Vec<WorklogId>) -> twin::Made {
+        let to = intent.side;
+        let exact: Vec<_> = self
+            .free(to)
+            .into_iter()
+            .filter(|worklog| twin::same_work(&intent.body, &worklog.content))
+            .collect();
+        let open = self.observed.pairs.iter().filter(|pair| {
+            let other = pair
+                .intent
+                .as_ref()
+                .filter(|other| other.kind == IntentKind::Create && other.side == to);
+            pair.ids[to].is_none() && other.is_some_and(|other| twin::same_work(&intent.body, &other.body))
+        });
+        // Those handed out already in this plan were counted neither as free nor, any more, as open.
+        let handed_out = self.plan.steps.iter().filter(|step| {
+            matches!(step.action, Action::Record(Recorded::Adopt))
+                && self.row(&step.pair.id).is_some_and(|row| {
+                    row.intent
+                        .as_ref()
+                        .is_some_and(|other| twin::same_work(&intent.body, &other.body))
+                })
+        });
+        match exact.first() {
+            Some(first) if exact.len() <= open.count() - handed_out.count() => twin::Made::One(first.id),
+            _ => twin::Made::Several(found),
+        }
     }
 
     // --- worklogs that no pair knows ---
@@ -1093,16 +1148,10 @@ impl Step {
                 pair.ids[*side] = Some(answer.id);
                 pair.seen[*side] = Some(answer.updated_at);
                 pair.strays[*side] = None;
-                let mut base = Sides::new(source.clone(), source.clone());
-                base[*side] = told(&answer.content, body);
-                let kept = not_taken(*side, body, &base[*side], rules);
-                for field in &kept {
-                    // The source differs from this, so that it goes on wanting to cross.
-                    let value = field.of(*side, &base[*side], rules);
-                    field.set(side.other(), &mut base[side.other()], rules, value);
-                }
-                pair.wait = kept_by_the_site(*side, source, &base[*side], &kept, now, retry);
-                pair.base = Some(base);
+                let written = told(&answer.content, body);
+                let kept = not_taken(*side, body, &written, rules);
+                pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
+                pair.base = Some(created(*side, source, &written, &kept, rules));
             }
             Action::Update {
                 side,
@@ -1187,6 +1236,18 @@ impl Step {
         });
         pair
     }
+}
+
+/// The base once `written` was created on a side, with `kept` fields that the site has of its own.
+fn created(side: Side, source: &Content, written: &Content, kept: &[Field], rules: &Rules) -> Sides<Content> {
+    let mut base = Sides::new(source.clone(), source.clone());
+    base[side] = written.clone();
+    for field in kept {
+        // The source differs from this, so that it goes on wanting to cross.
+        let value = field.of(side, written, rules);
+        field.set(side.other(), &mut base[side.other()], rules, value);
+    }
+    base
 }
 
 /// The fields that a site answered a write with another value for than was sent. A site without start times has

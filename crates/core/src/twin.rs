@@ -8,14 +8,14 @@ use crate::rules::Rules;
 use crate::worklog::{Content, Worklog, told_differently};
 
 /// What was found of an interrupted create.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Made {
     /// Nothing (yet).
     None,
     /// This worklog.
     One(WorklogId),
     /// More than one that it might be.
-    Several(usize),
+    Several(Vec<WorklogId>),
 }
 
 /// How far the site's clock may be behind ours.
@@ -57,7 +57,7 @@ pub fn made_by(intent: &Intent, free: &[&Worklog], rules: &Rules) -> Made {
     match found.as_slice() {
         [] => Made::None,
         [one] => Made::One(one.id),
-        several => Made::Several(several.len()),
+        several => Made::Several(several.iter().map(|worklog| worklog.id).collect()),
     }
 }
 
