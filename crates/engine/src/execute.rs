@@ -40,8 +40,8 @@ const LATE: SignedDuration = SignedDuration::from_secs(8);
 /// Failures in a row after which a run stops trying.
 const FAILURES_MAX: u32 = 3;
 
-/// Row-only steps that go into one transaction: each is at most seven rows of its hundred, one is the fence.
-const RECORDS_PER_COMMIT: usize = 12;
+/// Row-only steps that go into one transaction: each is at most nine rows of its hundred, one is the fence.
+const RECORDS_PER_COMMIT: usize = 10;
 
 /// An observation older than this is not written on when a newer hint has come in.
 const FRESH: SignedDuration = SignedDuration::from_secs(5);
