@@ -17,6 +17,7 @@ pub mod plan;
 pub mod reason;
 pub mod render;
 pub mod rules;
+pub mod step;
 pub mod twin;
 pub mod worklog;
 

@@ -1,0 +1,356 @@
+//! One step of a plan: what it does, and what it leaves in its pair's row.
+
+use jiff::Timestamp;
+
+use crate::field::Field;
+use crate::ids::{IssueId, Side, Sides, WorklogId};
+use crate::merge::{self, Lost};
+use crate::observed::Proof;
+use crate::pair::{Intent, IntentKind, Pair, PairState, Wait};
+use crate::reason::Reason;
+use crate::rules::Rules;
+use crate::worklog::{Content, Worklog};
+
+/// One step: about one pair, at most one vendor write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The pair's row as it is to be when the step begins; its `rev` is the row's, 0 when there is none yet.
+    pub pair: Pair,
+    /// What is done.
+    pub action: Action,
+    /// Why, in a sentence.
+    pub cause: String,
+    /// Values that lost a conflict.
+    pub lost: Vec<Lost>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Writes the pair's row, nothing else.
+    Record(Recorded),
+    /// Creates the twin on a side.
+    Create {
+        /// The side written to.
+        side: Side,
+        /// What the other side says.
+        source: Content,
+        /// What is written.
+        body: Content,
+    },
+    /// Replaces the worklog on a side.
+    Update {
+        /// The side written to.
+        side: Side,
+        /// The worklog.
+        worklog: WorklogId,
+        /// What it says now.
+        before: Content,
+        /// What the other side says.
+        source: Content,
+        /// What is written.
+        body: Content,
+        /// Fields that this write does not settle: they cross the other way.
+        apart: Vec<Field>,
+    },
+    /// Deletes the worklog on a side.
+    Delete {
+        /// The side written to.
+        side: Side,
+        /// The worklog.
+        worklog: WorklogId,
+        /// The issue that it is on.
+        issue: IssueId,
+        /// What it says now, or said last.
+        before: Content,
+        /// What justifies it.
+        proof: Proof,
+        /// Whether the twin is made anew afterwards, on the link's own issue.
+        moves: bool,
+    },
+}
+
+/// What a row-only step records, for the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Two worklogs were found to be twins.
+    Adopt,
+    /// Both sides came to say the same by themselves, or what was remembered caught up.
+    Agree,
+    /// The pair came here from another link.
+    Move,
+    /// The pair is set aside.
+    Park,
+    /// What it waited for is over.
+    Resume,
+    /// Both are gone.
+    Forget,
+    /// One is gone, the other stays and is left alone from now on.
+    Keep,
+}
+
+impl Step {
+    /// The side that is written to, where one is.
+    pub fn side(&self) -> Option<Side> {
+        match &self.action {
+            Action::Record(_) => None,
+            Action::Create { side, .. } | Action::Update { side, .. } | Action::Delete { side, .. } => {
+                Some(*side)
+            }
+        }
+    }
+
+    /// Returns a pair's row with the intent of this step, as it is to be written before the site is called.
+    ///
+    /// `row` is the step's own pair, or what an earlier step of the same plan left of it.
+    pub fn begun(&self, row: &Pair, now: Timestamp, until: Timestamp, rules: &Rules) -> Pair {
+        let mut pair = row.clone();
+        let intent = |kind, side: Side, issue: Option<IssueId>, worklog, body: &Content| Intent {
+            kind,
+            side,
+            issue: issue.unwrap_or_else(|| row.link.issue(side)),
+            worklog,
+            source: None,
+            before: None,
+            body: body.clone(),
+            then: None,
+            at: now,
+            until,
+        };
+        pair.intent = match &self.action {
+            Action::Record(_) => None,
+            Action::Create { side, source, body } => Some(Intent {
+                source: Some(source.clone()),
+                ..intent(IntentKind::Create, *side, None, None, body)
+            }),
+            Action::Update {
+                side,
+                worklog,
+                before,
+                source,
+                body,
+                apart,
+            } => Some(Intent {
+                before: Some(before.clone()),
+                then: settled(row, *side, source, body, apart, rules),
+                ..intent(IntentKind::Update, *side, row.strays[*side], Some(*worklog), body)
+            }),
+            Action::Delete {
+                side,
+                worklog,
+                issue,
+                before,
+                ..
+            } => Some(intent(
+                IntentKind::Delete,
+                *side,
+                Some(*issue),
+                Some(*worklog),
+                before,
+            )),
+        };
+        pair
+    }
+
+    /// Returns the pair's row once the site has done the step. `row` is the row as the intent left it;
+    /// `answer` is the worklog that the site answered with, for a create or an update. Where the site kept a value
+    /// of its own, the pair waits until `retry`.
+    pub fn done(
+        &self,
+        row: &Pair,
+        answer: Option<&Worklog>,
+        now: Timestamp,
+        retry: Timestamp,
+        rules: &Rules,
+    ) -> Pair {
+        let mut pair = row.clone();
+        pair.intent = None;
+        pair.wait = None;
+        pair.written_at = Some(now);
+        match &self.action {
+            Action::Record(_) => {}
+            Action::Create { side, source, body } => {
+                let Some(answer) = answer else { return pair };
+                pair.ids[*side] = Some(answer.id);
+                pair.seen[*side] = Some(answer.updated_at);
+                pair.strays[*side] = None;
+                let written = told(&answer.content, body);
+                let kept = not_taken(*side, body, &written, rules);
+                pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
+                pair.base = Some(created(*side, source, &written, &kept, rules));
+            }
+            Action::Update {
+                side,
+                source,
+                body,
+                apart,
+                ..
+            } => {
+                let Some(answer) = answer else { return pair };
+                pair.seen[*side] = pair.seen[*side].max(Some(answer.updated_at));
+                let written = told(&answer.content, body);
+                let kept = not_taken(*side, body, &written, rules);
+                let apart: Vec<Field> = apart.iter().chain(&kept).copied().collect();
+                pair.base = settled(row, *side, source, &written, &apart, rules);
+                pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
+            }
+            Action::Delete {
+                side,
+                before,
+                moves,
+                proof,
+                ..
+            } => {
+                if *moves {
+                    pair.ids[*side] = None;
+                    pair.strays[*side] = None;
+                    pair.seen[*side] = None;
+                    if let Some(base) = &mut pair.base {
+                        base[*side] = before.clone();
+                    }
+                } else if proof.moved_to.is_some() {
+                    pair.state = PairState::Left;
+                    pair.ids[*side] = None;
+                    pair.base = None;
+                } else {
+                    pair.state = PairState::Gone;
+                }
+            }
+        }
+        pair
+    }
+
+    /// Returns the pair's row once the site has refused the step.
+    pub fn refused(
+        &self,
+        row: &Pair,
+        reason: Reason,
+        detail: String,
+        now: Timestamp,
+        retry: Timestamp,
+    ) -> Pair {
+        let mut pair = row.clone();
+        let earlier = row.wait.clone();
+        let mut tried = Sides::new(None, None);
+        let side = match &self.action {
+            Action::Record(_) => Side::B,
+            Action::Create { side, source, .. } => {
+                tried[side.other()] = Some(source.clone());
+                *side
+            }
+            Action::Update {
+                side, source, before, ..
+            } => {
+                tried[side.other()] = Some(source.clone());
+                tried[*side] = Some(before.clone());
+                *side
+            }
+            Action::Delete { side, before, .. } => {
+                tried[*side] = Some(before.clone());
+                *side
+            }
+        };
+        pair.intent = None;
+        pair.wait = Some(Wait {
+            reason,
+            side,
+            detail,
+            since: earlier.as_ref().map_or(now, |wait| wait.since),
+            attempts: earlier.map_or(0, |wait| wait.attempts) + 1,
+            next_attempt: Some(retry),
+            tried,
+        });
+        pair
+    }
+}
+
+/// The base once `written` was created on a side, with `kept` fields that the site has of its own.
+pub(crate) fn created(
+    side: Side,
+    source: &Content,
+    written: &Content,
+    kept: &[Field],
+    rules: &Rules,
+) -> Sides<Content> {
+    let mut base = Sides::new(source.clone(), source.clone());
+    base[side] = written.clone();
+    for field in kept {
+        // The source differs from this, so that it goes on wanting to cross.
+        let value = field.of(side, written, rules);
+        field.set(side.other(), &mut base[side.other()], rules, value);
+    }
+    base
+}
+
+/// The fields that a site answered a write with another value for than was sent. A site without start times has
+/// one of its own, and blanks around a text mean nothing.
+pub(crate) fn not_taken(side: Side, sent: &Content, answered: &Content, rules: &Rules) -> Vec<Field> {
+    Field::all(rules)
+        .filter(|field| match field {
+            Field::StartTime => false,
+            Field::Description => sent.description.trim() != answered.description.trim(),
+            field => field
+                .of(side, sent, rules)
+                .differs(&field.of(side, answered, rules)),
+        })
+        .collect()
+}
+
+/// A site that silently keeps a value has not done what it was asked for.
+pub(crate) fn kept_by_the_site(
+    side: Side,
+    source: &Content,
+    written: &Content,
+    kept: &[Field],
+    now: Timestamp,
+    retry: Timestamp,
+) -> Option<Wait> {
+    if kept.is_empty() {
+        return None;
+    }
+    let names = kept
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    // Tempo leaves billable hours as they are for somebody who may not set them.
+    let reason = if kept == [Field::Billable] {
+        Reason::PermissionMissing
+    } else {
+        Reason::Rejected
+    };
+    let mut tried = Sides::new(Some(source.clone()), Some(source.clone()));
+    tried[side] = Some(written.clone());
+    let detail = format!("side {side} accepted the write but kept its own {names}");
+    Some(Wait {
+        reason,
+        side,
+        detail,
+        since: now,
+        attempts: 1,
+        next_attempt: Some(retry),
+        tried,
+    })
+}
+
+/// The base once `written` stands on a side: fields that cross the other way stay as they were.
+fn settled(
+    row: &Pair,
+    side: Side,
+    source: &Content,
+    written: &Content,
+    apart: &[Field],
+    rules: &Rules,
+) -> Option<Sides<Content>> {
+    let mut now = Sides::new(source.clone(), source.clone());
+    now[side] = written.clone();
+    merge::agree(row.base.as_ref(), &now, |field| !apart.contains(&field), rules)
+}
+
+/// What a site answered, with what it left out taken from what was sent.
+pub(crate) fn told(answer: &Content, sent: &Content) -> Content {
+    let mut content = answer.clone();
+    content.start_time = content.start_time.or(sent.start_time);
+    content.billable_secs = content.billable_secs.or(sent.billable_secs);
+    content
+}
