@@ -36,18 +36,7 @@ pub fn made_by(intent: &Intent, free: &[&Worklog], rules: &Rules) -> Made {
             && worklog.created_at >= intent.at - SKEW
             && worklog.created_at <= intent.until + SKEW
     };
-    // A site may store another time of day, or the text in another form.
-    let rewritten = |worklog: &&&Worklog| {
-        let (written, found) = (&intent.body, &worklog.content);
-        written.start_date == found.start_date
-            && written.time_spent_secs == found.time_spent_secs
-            && (written.start_time == found.start_time
-                || written.description.trim() == found.description.trim())
-    };
     let mut found = exact;
-    if found.is_empty() {
-        found = free.iter().filter(since).filter(rewritten).collect();
-    }
     if found.is_empty() {
         let edited = |worklog: &&&Worklog| {
             worklog.updated_at > worklog.created_at && resembles(&intent.body, &worklog.content)

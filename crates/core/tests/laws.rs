@@ -209,11 +209,15 @@ impl World {
         }
     }
 
-    /// Runs until nothing is left to do.
+    /// Runs until nothing is left to do. What waits for a person is looked at again and again, and nothing comes
+    /// of it.
     fn converge(&mut self) {
+        let mut idle = 0;
         for _ in 0..40 {
             let plan = self.plan();
-            if plan.steps.is_empty() && plan.look_again.is_none() {
+            idle = if plan.steps.is_empty() { idle + 1 } else { 0 };
+            let waits = self.pairs.values().any(|pair| pair.wait.is_some());
+            if idle > 0 && (plan.look_again.is_none() || (waits && idle > 3)) {
                 return;
             }
             self.execute(&plan, Fate::Fine);
