@@ -181,3 +181,45 @@ async fn an_issue_that_is_gone_takes_nothing_with_it() {
     );
     assert!(has_due_reason(&world).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_twin_out_of_sight_is_not_called_deleted_and_goes_once_it_is_seen() {
+    let (world, id) = synced(Webhooks::TempoOnly).await;
+    world.globex().lose_permissions();
+    world.acme().delete(id).unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    assert_eq!(
+        world.reasons().await.len(),
+        1,
+        "nothing waits, and the twin is still there"
+    );
+    world.globex().restore_permissions();
+    world.wait(1000).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_that_an_edit_brought_back_costs_later_sweeps_nothing() {
+    let (mut world, id) = synced(Webhooks::Both).await;
+    let twin = world.globex().worklogs()[0].id;
+    world.lose_webhooks();
+    world.acme().delete(id).unwrap();
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.time_spent_secs = 7200)
+        .unwrap();
+    world.wait(10).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.acme().worklogs().len(), 1);
+    for _ in 0..3 {
+        world.wait(300).await;
+        world.sim.reset_requests();
+        world.sweep().await;
+        assert!(world.sim.requests().len() <= 6, "{:#?}", world.sim.requests());
+    }
+}
