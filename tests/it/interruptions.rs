@@ -360,3 +360,36 @@ async fn a_stranger_equal_to_an_interrupted_create_makes_it_ambiguous() {
     world.settle().await;
     equal_without_a_second(&world, 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_two_links_that_see_a_moving_worklog_only_the_first_may_begin_its_pair() {
+    use tandem_core::{IssueId, LinkKey, Pair, PairState, Side, WorklogId};
+    use tandem_engine::ports::store::{Committed, Op, Store, Whereabouts};
+
+    let world = world().await;
+    let worklog = WorklogId(7);
+    let begin = async |a: u64, b: u64| {
+        let link = LinkKey {
+            connection: "acme-globex".into(),
+            a: IssueId(a),
+            b: IssueId(b),
+        };
+        let id = Pair::id_for(Side::A, worklog, link.a);
+        let mut pair = Pair::half(id.clone(), link.clone(), Side::A, worklog);
+        pair.rev = 1;
+        let place = Whereabouts {
+            connection: link.connection.clone(),
+            site: "acme".into(),
+            worklog,
+            link,
+            pair: id,
+            side: Side::A,
+            state: PairState::Live,
+            seen: None,
+        };
+        let ops = vec![Op::PutPair(Box::new(pair)), Op::PutWhere(place)];
+        world.store.commit(ops).await.unwrap()
+    };
+    assert_eq!(begin(1, 2).await, Committed::Yes);
+    assert_eq!(begin(3, 4).await, Committed::Lost);
+}
