@@ -1,0 +1,1 @@
+//! A small model of Tandem's protocol, checked in every interleaving.

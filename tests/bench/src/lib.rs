@@ -1,0 +1,1 @@
+//! Instruction counts and resident memory of Tandem, held against kept figures.
