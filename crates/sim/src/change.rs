@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::delivery::Flow;
+use crate::journal::LedgerChange;
 use crate::papertrail::{Action, Change, Trace};
 use crate::site::{PendingSync, Site, take};
 use crate::worklog::{Content, JiraWorklog, Worklog};
@@ -26,6 +27,7 @@ impl Site {
         };
         self.trace(now, actor, Action::Created, &worklog, Vec::new());
         self.tempo_event(now, "worklog.created", actor, &worklog);
+        self.note(now, None, Some(&worklog));
         self.ledger.put(now, worklog);
         id
     }
@@ -46,6 +48,7 @@ impl Site {
         if let Some(jira_id) = worklog.jira_id {
             self.redraw_shadow(now, jira_id, &worklog.content);
         }
+        self.note(now, Some(&old), Some(&worklog));
         self.ledger.put(now, worklog);
     }
 
@@ -67,6 +70,7 @@ impl Site {
         };
         self.trace(now, actor, Action::Updated, &worklog, differences(&old, &worklog));
         self.tempo_event(now, "worklog.updated", actor, &worklog);
+        self.note(now, Some(&old), Some(&worklog));
         self.ledger.put(now, worklog);
     }
 
@@ -89,7 +93,22 @@ impl Site {
             ..old.clone()
         };
         self.tempo_event(now, "worklog.deleted", actor, &last);
+        self.note(now, Some(old), None);
         self.ledger.remove(now, old.id);
+    }
+
+    /// Enters a change into the journal, where one is kept.
+    fn note(&mut self, at: Timestamp, before: Option<&Worklog>, after: Option<&Worklog>) {
+        let (site, by_client) = (&self.spec.name, self.by_client);
+        if let Some(journal) = &mut self.journal {
+            journal.push(LedgerChange {
+                at,
+                site: site.clone(),
+                by_client,
+                before: before.cloned(),
+                after: after.cloned(),
+            });
+        }
     }
 
     /// Makes a worklog in Jira's own screen or API; Tempo sees it later.
@@ -213,6 +232,7 @@ impl Site {
                 self.told_from_jira(|site| {
                     site.tempo_event(now, "worklog.updated", &jira.update_author, &worklog);
                 });
+                self.note(now, Some(&old), Some(&worklog));
                 self.ledger.put(now, worklog);
             }
             None => {
@@ -237,6 +257,7 @@ impl Site {
                 self.told_from_jira(|site| {
                     site.tempo_event(now, "worklog.created", &jira.author, &worklog);
                 });
+                self.note(now, None, Some(&worklog));
                 self.ledger.put(now, worklog);
             }
         }

@@ -12,6 +12,7 @@ use crate::delivery::Delivery;
 use crate::fault::{Fault, Faults, Matcher};
 use crate::handle::SiteHandle;
 use crate::http::{Reply, router};
+use crate::journal::LedgerChange;
 use crate::rate::RateCount;
 use crate::site::Site;
 use crate::spec::SiteSpec;
@@ -152,6 +153,20 @@ impl Sim {
             site.tempo_meter.count = RateCount::default();
             site.jira_meter.count = RateCount::default();
         }
+    }
+
+    /// Starts a journal of every change to a worklog in Tempo, on the sites that there are.
+    pub fn keep_journal(&self) {
+        for site in self.lock().sites.values_mut() {
+            site.journal.get_or_insert_default();
+        }
+    }
+
+    /// Takes the changes since the last call, each site's in the order they happened.
+    pub fn take_journal(&self) -> Vec<LedgerChange> {
+        let mut world = self.lock();
+        let journals = world.sites.values_mut().filter_map(|site| site.journal.as_mut());
+        journals.flat_map(std::mem::take).collect()
     }
 
     /// Returns what clients got away with but should not do.

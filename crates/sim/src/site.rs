@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::dice::Dice;
 use crate::fault::{Faults, ScriptedFault};
+use crate::journal::LedgerChange;
 use crate::ledger::Ledger;
 use crate::papertrail::Papertrail;
 use crate::rate::RateMeter;
@@ -118,6 +119,10 @@ pub(crate) struct Site {
     pub(crate) jira_meter: RateMeter,
     pub(crate) broken_listings: BTreeMap<u64, u16>,
     pub(crate) bulk_busy: BTreeSet<u64>,
+    /// Changes not yet taken; `None` unless somebody wants to know.
+    pub(crate) journal: Option<Vec<LedgerChange>>,
+    /// Whether what happens right now is done by a request.
+    pub(crate) by_client: bool,
 }
 
 impl Site {
@@ -144,6 +149,8 @@ impl Site {
             jira_meter: RateMeter::new(spec.jira_rate),
             broken_listings: BTreeMap::new(),
             bulk_busy: BTreeSet::new(),
+            journal: None,
+            by_client: false,
             spec,
         };
         for user in site

@@ -264,6 +264,7 @@ fn dispatch(
             return (reply, vec!["there is no such endpoint".to_owned()]);
         }
     };
+    site.by_client = true;
     let mut call = Call {
         site,
         now,
@@ -272,7 +273,9 @@ fn dispatch(
         violations: Vec::new(),
     };
     let reply = (route.answer)(&mut call).unwrap_or_else(|refused| refused);
-    (reply, call.violations)
+    let violations = call.violations;
+    site.by_client = false;
+    (reply, violations)
 }
 
 fn too_many(vendor: Vendor, now: Timestamp, retry_after: Option<u64>) -> Reply {
