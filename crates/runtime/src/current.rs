@@ -73,6 +73,12 @@ impl Published {
         }
     }
 
+    /// Goes by a name of its own in leases, instead of a drawn one; no two processes may share it.
+    pub fn named(mut self, owner: impl Into<String>) -> Self {
+        self.owner = owner.into();
+        self
+    }
+
     /// Returns the newest version, wired.
     ///
     /// A version in use stays in use while the table does not answer, or when a newer one has mistakes.

@@ -1,6 +1,7 @@
 //! What a change to a worklog does to a site: the ledger, Jira's shadow, the audit trail and the webhooks.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -99,15 +100,15 @@ impl Site {
 
     /// Enters a change into the journal, where one is kept.
     fn note(&mut self, at: Timestamp, before: Option<&Worklog>, after: Option<&Worklog>) {
-        let (site, by_client) = (&self.spec.name, self.by_client);
-        if let Some(journal) = &mut self.journal {
-            journal.push(LedgerChange {
+        if let Some(journal) = &self.journal {
+            let change = LedgerChange {
                 at,
-                site: site.clone(),
-                by_client,
+                site: self.spec.name.clone(),
+                client: self.client.clone(),
                 before: before.cloned(),
                 after: after.cloned(),
-            });
+            };
+            journal.lock().unwrap_or_else(PoisonError::into_inner).push(change);
         }
     }
 

@@ -38,10 +38,10 @@ impl Sim {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn_deliverer(&self) -> Deliverer {
-        let client = client();
+        let sender = Sender::default();
         self.spawn_deliverer_with(move |delivery| {
-            let client = client.clone();
-            async move { send(&client, delivery).await }
+            let sender = sender.clone();
+            async move { sender.send(delivery).await }
         })
     }
 
@@ -96,28 +96,41 @@ fn client() -> reqwest::Client {
         .expect("a client with these settings can be built")
 }
 
-async fn send(client: &reqwest::Client, delivery: Delivery) -> Answered {
-    let mut request = if delivery.method == "GET" {
-        client.get(&delivery.url)
-    } else {
-        client.post(&delivery.url)
-    };
-    for (name, value) in &delivery.headers {
-        request = request.header(name, value);
+/// Sends single deliveries by HTTP, for a deliverer whose receiver changes its address; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sender(reqwest::Client);
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self(client())
     }
-    match request.body(delivery.body).send().await {
-        Ok(response) => {
-            let status = Some(response.status().as_u16());
-            let body = response
-                .bytes()
-                .await
-                .map(|bytes| bytes.to_vec())
-                .unwrap_or_default();
-            Answered { status, body }
+}
+
+impl Sender {
+    /// Sends a delivery once and returns how it was answered.
+    pub async fn send(&self, delivery: Delivery) -> Answered {
+        let mut request = if delivery.method == "GET" {
+            self.0.get(&delivery.url)
+        } else {
+            self.0.post(&delivery.url)
+        };
+        for (name, value) in &delivery.headers {
+            request = request.header(name, value);
         }
-        Err(error) => {
-            tracing::debug!(%error, webhook.url = %delivery.url, "A webhook could not be delivered");
-            Answered::default()
+        match request.body(delivery.body).send().await {
+            Ok(response) => {
+                let status = Some(response.status().as_u16());
+                let body = response
+                    .bytes()
+                    .await
+                    .map(|bytes| bytes.to_vec())
+                    .unwrap_or_default();
+                Answered { status, body }
+            }
+            Err(error) => {
+                tracing::debug!(%error, webhook.url = %delivery.url, "A webhook could not be delivered");
+                Answered::default()
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use serde::Serialize;
 use serde_json::Value;
 use url::Url;
@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) authorization: Option<String>,
+    /// The `User-Agent`, `""` when there is none.
+    pub(crate) agent: String,
     pub(crate) body: Bytes,
 }
 
@@ -54,6 +56,7 @@ impl Request {
                 .into_owned()
                 .collect(),
             authorization: header(AUTHORIZATION).map(str::to_owned),
+            agent: header(USER_AGENT).unwrap_or_default().to_owned(),
             body,
         })
     }

@@ -42,7 +42,7 @@ mod worklog;
 mod world;
 
 pub use clock::{ManualClock, SimClock, SystemClock, TokioClock};
-pub use deliverer::{Answered, Deliverer};
+pub use deliverer::{Answered, Deliverer, Sender};
 pub use delivery::{Delivery, DeliveryKind};
 pub use fault::{Fault, FaultOutcome, Faults, Matcher, RequestFaults, Vendor, WebhookFaults};
 pub use handle::SiteHandle;

@@ -1,7 +1,7 @@
 //! The handle on the simulated world.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -12,7 +12,7 @@ use crate::delivery::Delivery;
 use crate::fault::{Fault, Faults, Matcher};
 use crate::handle::SiteHandle;
 use crate::http::{Reply, router};
-use crate::journal::LedgerChange;
+use crate::journal::{Journal, LedgerChange};
 use crate::rate::RateCount;
 use crate::site::Site;
 use crate::spec::SiteSpec;
@@ -67,7 +67,7 @@ impl Sim {
         // A panic in a test that holds the lock should not hide behind poisoning in the next.
         self.world
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the present moment in this world.
@@ -157,16 +157,19 @@ impl Sim {
 
     /// Starts a journal of every change to a worklog in Tempo, on the sites that there are.
     pub fn keep_journal(&self) {
+        let journal = Journal::default();
         for site in self.lock().sites.values_mut() {
-            site.journal.get_or_insert_default();
+            site.journal.get_or_insert_with(|| Arc::clone(&journal));
         }
     }
 
-    /// Takes the changes since the last call, each site's in the order they happened.
+    /// Takes the changes since the last call, in the order they happened.
     pub fn take_journal(&self) -> Vec<LedgerChange> {
-        let mut world = self.lock();
-        let journals = world.sites.values_mut().filter_map(|site| site.journal.as_mut());
-        journals.flat_map(std::mem::take).collect()
+        let world = self.lock();
+        let Some(journal) = world.sites.values().find_map(|site| site.journal.as_ref()) else {
+            return Vec::new();
+        };
+        std::mem::take(&mut *journal.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns what clients got away with but should not do.

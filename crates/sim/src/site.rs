@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::dice::Dice;
 use crate::fault::{Faults, ScriptedFault};
-use crate::journal::LedgerChange;
+use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::papertrail::Papertrail;
 use crate::rate::RateMeter;
@@ -119,10 +119,10 @@ pub(crate) struct Site {
     pub(crate) jira_meter: RateMeter,
     pub(crate) broken_listings: BTreeMap<u64, u16>,
     pub(crate) bulk_busy: BTreeSet<u64>,
-    /// Changes not yet taken; `None` unless somebody wants to know.
-    pub(crate) journal: Option<Vec<LedgerChange>>,
-    /// Whether what happens right now is done by a request.
-    pub(crate) by_client: bool,
+    /// Where changes are entered; `None` unless somebody wants to know.
+    pub(crate) journal: Option<Journal>,
+    /// Whose request does what happens right now; `None` while no request does.
+    pub(crate) client: Option<String>,
 }
 
 impl Site {
@@ -150,7 +150,7 @@ impl Site {
             broken_listings: BTreeMap::new(),
             bulk_busy: BTreeSet::new(),
             journal: None,
-            by_client: false,
+            client: None,
             spec,
         };
         for user in site

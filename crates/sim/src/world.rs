@@ -264,7 +264,7 @@ fn dispatch(
             return (reply, vec!["there is no such endpoint".to_owned()]);
         }
     };
-    site.by_client = true;
+    site.client = Some(request.agent.clone());
     let mut call = Call {
         site,
         now,
@@ -274,7 +274,7 @@ fn dispatch(
     };
     let reply = (route.answer)(&mut call).unwrap_or_else(|refused| refused);
     let violations = call.violations;
-    site.by_client = false;
+    site.client = None;
     (reply, violations)
 }
 
