@@ -24,8 +24,8 @@ pub(crate) fn refusal(call: &Call, answer: &Answer, credentials: Option<&SiteCre
         Vendor::Tempo => tempo::errors::text(&answer.body),
         Vendor::Jira => jira::errors::text(&answer.body),
     };
-    let sent_secret = call.body.as_ref().and_then(|body| body.get("secret")?.as_str());
-    let shown = sent_secret.map_or_else(|| said.clone(), |secret| redact::without_secret(&said, secret));
+    let shown =
+        sent_secret(call).map_or_else(|| said.clone(), |secret| redact::without_secret(&said, secret));
     let mut message = redact::message(&shown, credentials);
     if message.is_empty() {
         message = format!("{} without a message", status.as_u16());
@@ -78,7 +78,14 @@ pub(crate) fn misread(
     misread: &Misread,
     credentials: Option<&SiteCredentials>,
 ) -> SiteError {
-    let message = format!("{} ({})", redact::excerpt(&answer.body, credentials), misread.0);
+    let excerpt = match sent_secret(call) {
+        Some(secret) => {
+            let said = String::from_utf8_lossy(&answer.body);
+            redact::excerpt(redact::without_secret(&said, secret).as_bytes(), credentials)
+        }
+        None => redact::excerpt(&answer.body, credentials),
+    };
+    let message = format!("{excerpt} ({})", misread.0);
     error(
         call,
         SiteErrorKind::Malformed,
@@ -117,6 +124,11 @@ pub(crate) fn refused_inside(call: &Call, status: StatusCode, reason: Reason, me
         Some(status),
         message,
     )
+}
+
+/// Returns what was sent as a new webhook's secret: nothing that a site says may show it.
+fn sent_secret(call: &Call) -> Option<&str> {
+    call.body.as_ref()?.get("secret")?.as_str()
 }
 
 fn outcome(call: &Call, may_have_worked: bool) -> Outcome {

@@ -39,16 +39,15 @@ pub(crate) fn without_secret(text: &str, secret: &str) -> String {
 pub fn excerpt(body: &[u8], credentials: Option<&SiteCredentials>) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT_MAX)]).into_owned();
     let trimmed = text.trim_start();
-    let shown = match trimmed.chars().next() {
+    match trimmed.chars().next() {
         None => "(empty)".to_owned(),
-        Some('{' | '[' | '"') => json_shape(trimmed),
-        // A page for people, such as a login form.
-        Some(_) => trimmed
+        Some('{' | '[' | '"') => message(&json_shape(trimmed), credentials),
+        // A page for people, such as a login form. Digits go last: without them no token would be known again.
+        Some(_) => message(trimmed, credentials)
             .chars()
             .map(|c| if c.is_ascii_digit() { '#' } else { c })
             .collect(),
-    };
-    message(&shown, credentials)
+    }
 }
 
 fn head(text: &str) -> &str {
@@ -237,5 +236,9 @@ mod tests {
         );
         assert_eq!(excerpt(b"<html>Log in 42</html>", None), "<html>Log in ##</html>");
         assert_eq!(excerpt(b"", None), "(empty)");
+        assert_eq!(
+            excerpt(b"Bearer tempo-0123456789-abcdefghij 42", Some(&credentials())),
+            "Bearer … ##"
+        );
     }
 }

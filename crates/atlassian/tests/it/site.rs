@@ -647,16 +647,18 @@ async fn rules_and_attributes_are_read() {
 #[tokio::test]
 async fn a_webhook_secret_that_is_echoed_is_not_shown() {
     let secret = "webhook-secret-0123456789";
-    let world = world([answer(
-        400,
-        format!(r#"{{"errorMessages":["bad value {secret}"]}}"#),
-    )]);
-    let error = world
-        .site
-        .create_jira_webhook("t", "https://h.example", "", &secret.to_owned().into())
-        .await
-        .unwrap_err();
-    assert_eq!(error.message, "bad value …");
+    let world = world([
+        answer(400, format!(r#"{{"errorMessages":["bad value {secret}"]}}"#)),
+        answer(201, format!("made with {secret}")),
+    ]);
+    for shown in ["bad value …", "made with … (not JSON at line 1 column 1)"] {
+        let error = world
+            .site
+            .create_jira_webhook("t", "https://h.example", "", &secret.to_owned().into())
+            .await
+            .unwrap_err();
+        assert_eq!(error.message, shown);
+    }
 }
 
 #[tokio::test]
