@@ -58,7 +58,7 @@ fn digest(parts: &[&str]) -> String {
 }
 
 /// Says whether a Tempo webhook is the echo of a noted write.
-pub(crate) fn is_tempo_echo(echo: &Echo, worklog: WorklogId, updated_at: Timestamp) -> bool {
+pub fn is_tempo_echo(echo: &Echo, worklog: WorklogId, updated_at: Timestamp) -> bool {
     let same_worklog = echo.worklog.is_none_or(|written| written == worklog);
     // The site's answer tells the exact moment of our write. Until it is known, the content alone decides.
     let same_moment = echo
@@ -69,7 +69,7 @@ pub(crate) fn is_tempo_echo(echo: &Echo, worklog: WorklogId, updated_at: Timesta
 
 /// Says whether a Jira webhook is the echo of a noted write. Our writes reach Jira through Tempo: as its app, or
 /// as the author that we wrote. Anybody else did it themselves.
-pub(crate) fn is_jira_echo(echo: &Echo, author: Option<&AccountId>, by_app: Option<bool>) -> bool {
+pub fn is_jira_echo(echo: &Echo, author: Option<&AccountId>, by_app: Option<bool>) -> bool {
     match (by_app, author) {
         (Some(true), _) | (None, None) => true,
         (_, author) => author.is_some() && author == echo.author.as_ref(),

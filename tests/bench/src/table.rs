@@ -1,0 +1,130 @@
+//! A table whose links and pairs are made up when they are asked for, behind DynamoDB's own requests.
+//!
+//! The store and the SDK above it are the real ones. Everything else - cursors, a site's state, its bucket - goes on
+//! to an embedded table in memory: a few rows, however many worklogs there are.
+
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient as _, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
+    http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tandem_aws::dynamodb::keys::{self, Key};
+use tandem_aws::{DynamoStore, Embedded};
+use tandem_core::ConnectionName;
+use tandem_engine::ports::store::LinkRow;
+use tandem_engine::ports::{Clock, StoreError};
+
+use crate::scale::{CONNECTION, Scale, pair};
+
+/// DynamoDB ends a page after this much.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// Returns the store on such a table.
+///
+/// # Errors
+/// When the embedded table cannot be made.
+pub async fn made_up_table(scale: Scale, clock: Arc<dyn Clock>) -> Result<DynamoStore, StoreError> {
+    let wrap = move |client: SharedHttpClient| {
+        http_client_fn(move |settings, components| {
+            let others = client.http_connector(settings, components);
+            SharedHttpConnector::new(MadeUp { scale, others })
+        })
+    };
+    Ok(Embedded::in_memory(clock).await?.store_through(wrap))
+}
+
+#[derive(Debug)]
+struct MadeUp {
+    scale: Scale,
+    others: SharedHttpConnector,
+}
+
+impl HttpConnector for MadeUp {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        if target.ends_with(".Query")
+            && let Some(answer) = request.body().bytes().and_then(|body| self.query(body))
+        {
+            return HttpConnectorFuture::ready(respond(&answer));
+        }
+        self.others.call(request)
+    }
+}
+
+fn respond(answer: &Value) -> Result<HttpResponse, ConnectorError> {
+    let status = 200_u16
+        .try_into()
+        .map_err(|_| ConnectorError::other("no status".into(), None))?;
+    Ok(HttpResponse::new(status, SdkBody::from(answer.to_string())))
+}
+
+impl MadeUp {
+    /// Answers a query for links or for a link's pairs; `None` for any other.
+    fn query(&self, body: &[u8]) -> Option<Value> {
+        let request: Value = serde_json::from_slice(body).ok()?;
+        let partition = request["ExpressionAttributeValues"][":partition"]["S"].as_str()?;
+        let after = request["ExclusiveStartKey"]["sk"]["S"].as_str();
+        if partition == keys::links(&ConnectionName::new(CONNECTION)) {
+            let first = after.map_or(Some(0), |after| Some(self.link_of(after)? + 1))?;
+            return Some(self.answer(first..self.scale.links(), |number| {
+                let row = LinkRow {
+                    key: self.scale.link(number),
+                    a_key: Some(format!("SUP-{number}")),
+                    b_key: Some(format!("DEV-{number}")),
+                    found_by: "table".into(),
+                    since: Timestamp::UNIX_EPOCH,
+                    wait: None,
+                };
+                (Key::link(&row.key), serde_json::to_string(&row))
+            }));
+        }
+        let issues = partition.strip_prefix(&format!("PAIRS#{CONNECTION}#"))?;
+        let link = self.scale.link(self.link_of(issues)?);
+        let numbers = self.scale.of_link(self.scale.link_number(link.a));
+        // A link's pairs fit on one page here, so none is ever asked for after another.
+        after.is_none().then(|| {
+            self.answer(numbers, |number| {
+                let pair = pair(&link, number);
+                (Key::pair(&link, &pair.id), serde_json::to_string(&pair))
+            })
+        })
+    }
+
+    /// Returns the number of the link in `a~b`.
+    fn link_of(&self, issues: &str) -> Option<u64> {
+        let (a, _) = issues.split_once('~')?;
+        Some(self.scale.link_number(a.parse().ok()?))
+    }
+
+    /// Makes a page of rows, no larger than DynamoDB's.
+    fn answer(
+        &self,
+        numbers: std::ops::Range<u64>,
+        row: impl Fn(u64) -> (Key, serde_json::Result<String>),
+    ) -> Value {
+        let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
+        for number in numbers {
+            if bytes > PAGE_BYTES {
+                break;
+            }
+            last = None;
+            let (key, Ok(body)) = row(number) else { continue };
+            bytes += key.pk.len() + key.sk.len() + body.len() + "pkskbody".len();
+            if bytes > PAGE_BYTES {
+                last = Some(json!({ "pk": { "S": &key.pk }, "sk": { "S": &key.sk } }));
+            }
+            items.push(json!({ "pk": { "S": key.pk }, "sk": { "S": key.sk }, "body": { "S": body } }));
+        }
+        let mut answer = json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items });
+        if let Some(last) = last {
+            answer["LastEvaluatedKey"] = last;
+        }
+        answer
+    }
+}
