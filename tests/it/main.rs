@@ -6,5 +6,6 @@ mod counts;
 mod deletes;
 mod interruptions;
 mod rings;
+mod scenarios;
 mod waiting;
 mod world;

@@ -1,6 +1,6 @@
 //! Sites, people and Tandem in one process under tokio's paused clock.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,6 +30,30 @@ pub const START: &str = "2026-03-02T08:00:00Z";
 /// Carries requests to the simulated sites without a socket.
 struct InProcess {
     router: axum::Router,
+    late: Late,
+}
+
+/// Requests that will reach their site only after their sender has given them up.
+#[derive(Clone, Default)]
+pub struct Late(Arc<Mutex<Vec<(String, Duration)>>>);
+
+impl Late {
+    /// Holds the next create of a worklog on a site up on its way.
+    pub fn create(&self, site: &str, by: Duration) {
+        self.0.lock().unwrap().push((site.to_owned(), by));
+    }
+
+    fn take(&self, request: &Request<Bytes>) -> Option<Duration> {
+        if request.method() != "POST" || !request.uri().path().ends_with("/4/worklogs") {
+            return None;
+        }
+        let token = request.headers()["authorization"].to_str().unwrap();
+        let mut late = self.0.lock().unwrap();
+        let index = late
+            .iter()
+            .position(|(site, _)| token == format!("Bearer tempo-{site}"))?;
+        Some(late.remove(index).1)
+    }
 }
 
 #[async_trait]
@@ -39,7 +63,17 @@ impl Transport for InProcess {
         request: Request<Bytes>,
         deadline: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
+        let late = self.late.take(&request);
         let request = request.map(Body::from);
+        if let Some(late) = late {
+            let router = self.router.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                router.oneshot(request).await.unwrap();
+            });
+            tokio::time::sleep(deadline).await;
+            return Err(TransportError::Unknown("timed out".into()));
+        }
         let answer = async {
             let response = self.router.clone().oneshot(request).await.unwrap();
             let (parts, body) = response.into_parts();
@@ -76,6 +110,7 @@ pub struct World {
     pub sim: Sim,
     pub tandem: Arc<Tandem>,
     pub store: Arc<DynamoStore>,
+    pub late: Late,
     clock: PausedClock,
     config: String,
     secrets: Arc<Secrets>,
@@ -185,9 +220,11 @@ impl Setup {
         }));
         let embedded = Embedded::in_memory(Arc::new(clock.clone())).await.unwrap();
         let store = Arc::new(embedded.store());
+        let late = Late::default();
         let mut world = World {
             sim: sim.clone(),
-            tandem: wire(&self.config, &store, &secrets, &sim, &clock, "first"),
+            tandem: wire(&self.config, &store, &secrets, &sim, &late, &clock, "first"),
+            late,
             store,
             clock,
             config: self.config,
@@ -205,6 +242,7 @@ fn wire(
     store: &Arc<DynamoStore>,
     secrets: &Arc<Secrets>,
     sim: &Sim,
+    late: &Late,
     clock: &PausedClock,
     owner: &str,
 ) -> Arc<Tandem> {
@@ -213,7 +251,10 @@ fn wire(
         config,
         store: Arc::clone(store) as Arc<dyn Store>,
         secrets: Arc::clone(secrets),
-        transport: Arc::new(InProcess { router: sim.router() }),
+        transport: Arc::new(InProcess {
+            router: sim.router(),
+            late: late.clone(),
+        }),
         clock: Arc::new(clock.clone()),
         owner: owner.into(),
         observer: None,
@@ -281,17 +322,23 @@ impl World {
     pub fn restart(&mut self, change: impl Fn(&str) -> String) {
         self.config = change(&self.config);
         let owner = format!("after-{}", self.now());
-        self.tandem = wire(
+        self.tandem = self.another(&owner);
+        if self.deliverer.is_some() {
+            self.deliver();
+        }
+    }
+
+    /// Starts a second process of Tandem on the same table.
+    pub fn another(&self, owner: &str) -> Arc<Tandem> {
+        wire(
             &self.config,
             &self.store,
             &self.secrets,
             &self.sim,
+            &self.late,
             &self.clock,
-            &owner,
-        );
-        if self.deliverer.is_some() {
-            self.deliver();
-        }
+            owner,
+        )
     }
 
     pub async fn wait(&self, seconds: u64) {

@@ -347,6 +347,9 @@ impl<'o> Planner<'o> {
             (Some(_), Some(_)) => self.forget(pair, "deleted on both sides"),
             (Some(proof), None) => self.deleted(pair, Side::A, proof, ids.b, found.b),
             (None, Some(proof)) => self.deleted(pair, Side::B, proof, ids.a, found.a),
+            (None, None) if self.nothing_left(&pair, ids, &found) => {
+                self.forget(pair, "other connections took both away for a move");
+            }
             (None, None) => {
                 let side = if found.a.is_none() { Side::A } else { Side::B };
                 self.missing(pair, side, found.map(|_, worklog| worklog.map(|w| w.content)));
@@ -440,6 +443,19 @@ impl<'o> Planner<'o> {
             moves: false,
         };
         self.push(pair, action, gone, vec![]);
+    }
+
+    /// Says whether a move went round a ring and took both of a pair's worklogs along, so that nothing of it is
+    /// left to carry on. Not at the first look: one of those that took their place may still be known by the other.
+    fn nothing_left(&self, pair: &Pair, ids: Sides<WorklogId>, found: &Sides<Option<Worklog>>) -> bool {
+        let waited = pair
+            .wait
+            .as_ref()
+            .and_then(|wait| wait.next_attempt.filter(|_| wait.reason == Reason::Missing));
+        waited.is_some_and(|due| self.observed.now >= due)
+            && Side::BOTH
+                .into_iter()
+                .all(|side| found[side].is_none() && self.observed.moved_away[side].contains(&ids[side]))
     }
 
     fn missing(&mut self, pair: Pair, side: Side, found: Sides<Option<Content>>) {
@@ -602,6 +618,14 @@ impl<'o> Planner<'o> {
             );
         }
         pair.seen[side] = pair.seen[side].max(Some(source.updated_at));
+        // Set aside as a newcomer, and to stay so: each look decides anew.
+        if pair.base.is_none()
+            && let Some(why) = self.late_duplicate(side, &source)
+        {
+            let mut tried = Sides::new(None, None);
+            tried[side] = Some(source.content.clone());
+            return self.park(pair, side, why, tried);
+        }
         self.begin(pair, side, &source);
     }
 
@@ -791,10 +815,10 @@ impl<'o> Planner<'o> {
         })?;
         Some(Unrenderable {
             reason: Reason::AmbiguousCreate,
-            detail: format!(
-                "looks like a late result of an interrupted create for worklog {:?}",
-                of.ids[side]
-            ),
+            detail: match of.ids[side] {
+                Some(id) => format!("looks like a late result of the interrupted create of worklog {id}"),
+                None => "looks like a late result of an interrupted create".to_string(),
+            },
         })
     }
 
