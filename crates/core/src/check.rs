@@ -3,14 +3,15 @@
 //! The checker knows the promises, not the planner's reasons. A plan that breaks one is a bug; it is refused as
 //! a whole and nothing is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::field::changed;
-use crate::ids::{IssueId, Side, Sides, WorklogId};
+use crate::ids::{IssueId, PairId, Side, Sides, WorklogId};
 use crate::observed::{Observed, Settings};
-use crate::pair::PairState;
+use crate::pair::{Pair, PairState};
 use crate::plan::{Action, Plan, Step};
 use crate::twin;
+use crate::worklog::Content;
 
 /// A promise that a plan would break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,43 +50,21 @@ pub enum Violation {
 
 /// Returns the first promise that a plan would break, if any.
 pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<(), Violation> {
+    let checker = Checker::new(plan, observed, settings);
     let mut written: BTreeSet<(Side, WorklogId)> = BTreeSet::new();
     let mut created: BTreeSet<(&str, Side)> = BTreeSet::new();
+    let mut copied: BTreeSet<(Side, WorklogId)> = BTreeSet::new();
     for step in &plan.steps {
         match &step.action {
             Action::Record(_) => {}
             Action::Create { side, source, body } => {
-                let name = step.pair.id.as_str();
-                if step.pair.ids[*side].is_some() || !created.insert((name, *side)) {
-                    return Err(Violation::SecondTwin(name.to_string(), *side));
+                let origin = step.pair.ids[side.other()];
+                let is_first = created.insert((step.pair.id.as_str(), *side))
+                    && origin.is_none_or(|origin| copied.insert((side.other(), origin)));
+                if !is_first {
+                    return Err(Violation::SecondTwin(step.pair.id.to_string(), *side));
                 }
-                let from = side.other();
-                let listed = step.pair.ids[from].and_then(|id| observed.worklog(from, id));
-                if listed.is_none() || step.pair.state != PairState::Live || step.pair.link != observed.link {
-                    return Err(Violation::CreateFromNothing(name.to_string(), *side));
-                }
-                let hours =
-                    |c: &crate::Content| (c.start_date, c.start_time, c.time_spent_secs, c.billable_secs);
-                if hours(source) != hours(body) {
-                    return Err(Violation::InventedHours(name.to_string(), *side));
-                }
-                let in_plan = plan.steps.iter().map(|step| &step.pair);
-                let paired: BTreeSet<WorklogId> = observed
-                    .pairs
-                    .iter()
-                    .chain(in_plan)
-                    .filter_map(|pair| pair.ids[*side])
-                    .collect();
-                let interrupted = step.pair.abandoned.last().is_some_and(|intent| {
-                    observed.listings[*side].values().any(|worklog| {
-                        !paired.contains(&worklog.id)
-                            && !observed.foreign[*side].contains(&worklog.id)
-                            && twin::same_work(&intent.body, &worklog.content)
-                    })
-                });
-                if interrupted {
-                    return Err(Violation::SecondTwin(name.to_string(), *side));
-                }
+                checker.create(step, *side, source, body)?;
             }
             Action::Update {
                 side,
@@ -95,30 +74,10 @@ pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<()
                 body,
                 ..
             } => {
-                if step.pair.ids[*side] != Some(*worklog) || observed.worklog(*side, *worklog).is_none() {
-                    return Err(Violation::ForeignWorklog(*worklog, *side));
-                }
                 if !written.insert((*side, *worklog)) {
                     return Err(Violation::WrittenTwice(*worklog, *side));
                 }
-                let other = side.other();
-                let moved = match &step.pair.base {
-                    Some(base) => changed(other, &base[other], source, &settings.rules),
-                    None => true,
-                };
-                if !moved || before == body {
-                    return Err(Violation::Unexplained(*worklog, *side));
-                }
-                let entered = |value: fn(&crate::Content) -> u64| {
-                    [before, source]
-                        .into_iter()
-                        .any(|content| value(content) == value(body))
-                };
-                let clock = [before.start_time, source.start_time].contains(&body.start_time);
-                let billed = [before.billable_secs, source.billable_secs].contains(&body.billable_secs);
-                if !entered(|content| content.time_spent_secs) || !clock || !billed {
-                    return Err(Violation::InventedHours(step.pair.id.to_string(), *side));
-                }
+                checker.update(step, *side, *worklog, [before, source, body])?;
             }
             Action::Delete {
                 side,
@@ -127,49 +86,207 @@ pub fn check(plan: &Plan, observed: &Observed, settings: &Settings) -> Result<()
                 moves,
                 ..
             } => {
-                if step.pair.ids[*side] != Some(*worklog) {
-                    return Err(Violation::ForeignWorklog(*worklog, *side));
-                }
                 if !written.insert((*side, *worklog)) {
                     return Err(Violation::WrittenTwice(*worklog, *side));
                 }
-                let stray = step.pair.strays[*side];
-                if *issue != stray.unwrap_or_else(|| observed.link.issue(*side)) {
-                    return Err(Violation::ForeignIssue(*issue, *side));
-                }
-                if *moves {
-                    if stray.is_none() {
-                        return Err(Violation::DeleteWithoutProof(*worklog, *side));
-                    }
-                    continue;
-                }
-                delete_is_justified(step, observed, *side, *worklog)?;
+                checker.delete(step, *side, *worklog, *issue, *moves)?;
             }
         }
     }
     Ok(())
 }
 
-fn delete_is_justified(
-    step: &Step,
-    observed: &Observed,
-    side: Side,
-    worklog: WorklogId,
-) -> Result<(), Violation> {
-    let other = side.other();
-    let Some(twin) = step.pair.ids[other] else {
-        return Err(Violation::DeleteWithoutProof(worklog, side));
-    };
-    if observed.worklog(other, twin).is_some() {
-        return Err(Violation::DeleteOfLiveTwin(worklog, side));
+/// What a plan is held against. A step's own word for what its pair is counts for nothing where the table has
+/// a row of it.
+struct Checker<'c> {
+    observed: &'c Observed,
+    settings: &'c Settings,
+    rows: BTreeMap<&'c PairId, &'c Pair>,
+    /// The pair that has a worklog, in the table; `None` where several do, which the table does not allow.
+    owners: Sides<BTreeMap<WorklogId, Option<&'c PairId>>>,
+    /// Worklogs that have a pair, in the table or by the plan.
+    paired: Sides<BTreeSet<WorklogId>>,
+}
+
+impl<'c> Checker<'c> {
+    fn new(plan: &'c Plan, observed: &'c Observed, settings: &'c Settings) -> Self {
+        let of_table = |side: Side| {
+            let pairs = observed.pairs.iter();
+            pairs.filter_map(move |pair| Some((pair.ids[side]?, &pair.id)))
+        };
+        let mut owners: Sides<BTreeMap<WorklogId, Option<&PairId>>> = Sides::default();
+        for side in Side::BOTH {
+            for (id, pair) in of_table(side) {
+                let owner = owners[side].entry(id).or_insert(Some(pair));
+                *owner = owner.filter(|owner| *owner == pair);
+            }
+        }
+        let of_plan = |side: Side| plan.steps.iter().filter_map(move |step| step.pair.ids[side]);
+        Self {
+            observed,
+            settings,
+            rows: observed.pairs.iter().map(|row| (&row.id, row)).collect(),
+            owners,
+            paired: Sides::from_fn(|side| {
+                let known = of_table(side).map(|(id, _)| id);
+                known.chain(of_plan(side)).collect()
+            }),
+        }
     }
-    if !observed.proofs[other].contains_key(&twin) {
-        return Err(Violation::DeleteWithoutProof(worklog, side));
+
+    fn shows(&self, side: Side, id: WorklogId) -> bool {
+        self.observed.worklog(side, id).is_some()
     }
-    if observed.brake && !step.pair.released {
-        return Err(Violation::DeleteThroughBrake(worklog, side));
+
+    /// Says whether a site says this of a worklog, or said it when both sides last agreed: a listing may be older
+    /// than our own last write.
+    fn is_said(&self, step: &Step, side: Side, id: WorklogId, content: &Content) -> bool {
+        let shown = self.observed.worklog(side, id);
+        let base = step.pair.base.as_ref();
+        shown.is_some_and(|worklog| worklog.content == *content)
+            || base.is_some_and(|base| base[side] == *content)
     }
-    Ok(())
+
+    /// Returns the row of a pair whose two worklogs may be written to.
+    fn live(&self, step: &Step, side: Side, worklog: WorklogId) -> Result<&'c Pair, Violation> {
+        let pair = &step.pair;
+        let row = self.rows.get(&pair.id).copied();
+        let fits = |row: &&Pair| {
+            row.ids == pair.ids
+                && row.ids[side] == Some(worklog)
+                && row.state == PairState::Live
+                && row.link == self.observed.link
+        };
+        row.filter(fits).ok_or(Violation::ForeignWorklog(worklog, side))
+    }
+
+    fn create(&self, step: &Step, side: Side, source: &Content, body: &Content) -> Result<(), Violation> {
+        let from = side.other();
+        let pair = &step.pair;
+        let name = || pair.id.to_string();
+        let nothing = || Violation::CreateFromNothing(name(), side);
+        let origin = pair.ids[from]
+            .filter(|id| self.shows(from, *id))
+            .ok_or_else(nothing)?;
+        if pair.state != PairState::Live || pair.link != self.observed.link {
+            return Err(nothing());
+        }
+        match self.rows.get(&pair.id) {
+            Some(row) => {
+                let is_same = row.state == pair.state && row.link == pair.link;
+                if row.ids[from] != Some(origin) || !is_same {
+                    return Err(nothing());
+                }
+                // A twin is made anew only where the one that there was is gone for certain.
+                let is_gone =
+                    |id: &WorklogId| !self.shows(side, *id) && self.observed.proofs[side].contains_key(id);
+                if !row.ids[side].as_ref().is_none_or(is_gone) {
+                    return Err(Violation::SecondTwin(name(), side));
+                }
+            }
+            None if self.observed.foreign[from].contains(&origin) => return Err(nothing()),
+            None => {}
+        }
+        let is_anothers = self.owners[from]
+            .get(&origin)
+            .is_some_and(|owner| *owner != Some(&pair.id));
+        if pair.ids[side].is_some() || is_anothers || self.was_interrupted(pair, side) {
+            return Err(Violation::SecondTwin(name(), side));
+        }
+        let hours = |c: &Content| (c.start_date, c.start_time, c.time_spent_secs, c.billable_secs);
+        if hours(source) != hours(body) || !self.is_said(step, from, origin, source) {
+            return Err(Violation::InventedHours(name(), side));
+        }
+        Ok(())
+    }
+
+    /// Says whether what a create that was given up on may have made is listed and belongs to nobody.
+    fn was_interrupted(&self, pair: &Pair, side: Side) -> bool {
+        pair.abandoned.last().is_some_and(|intent| {
+            self.observed.listings[side].values().any(|worklog| {
+                !self.paired[side].contains(&worklog.id)
+                    && !self.observed.foreign[side].contains(&worklog.id)
+                    && twin::same_work(&intent.body, &worklog.content)
+            })
+        })
+    }
+
+    fn update(
+        &self,
+        step: &Step,
+        side: Side,
+        worklog: WorklogId,
+        [before, source, body]: [&Content; 3],
+    ) -> Result<(), Violation> {
+        let row = self.live(step, side, worklog)?;
+        if !self.shows(side, worklog) {
+            return Err(Violation::ForeignWorklog(worklog, side));
+        }
+        let other = side.other();
+        // What was agreed is what the row says, or what an update of unknown outcome has made of it.
+        let base = &step.pair.base;
+        let then = row.intent.as_ref().map(|intent| &intent.then);
+        let is_agreed = *base == row.base || then == Some(base);
+        let is_seen = row.ids[other].is_some_and(|twin| {
+            self.shows(other, twin)
+                && self.is_said(step, other, twin, source)
+                && self.is_said(step, side, worklog, before)
+        });
+        let moved = base
+            .as_ref()
+            .is_none_or(|base| changed(other, &base[other], source, &self.settings.rules));
+        if !is_agreed || !is_seen || !moved || before == body {
+            return Err(Violation::Unexplained(worklog, side));
+        }
+        let entered = |value: fn(&Content) -> u64| {
+            [before, source]
+                .into_iter()
+                .any(|content| value(content) == value(body))
+        };
+        let clock = [before.start_time, source.start_time].contains(&body.start_time);
+        let billed = [before.billable_secs, source.billable_secs].contains(&body.billable_secs);
+        if !entered(|content| content.time_spent_secs) || !clock || !billed {
+            return Err(Violation::InventedHours(step.pair.id.to_string(), side));
+        }
+        Ok(())
+    }
+
+    fn delete(
+        &self,
+        step: &Step,
+        side: Side,
+        worklog: WorklogId,
+        issue: IssueId,
+        moves: bool,
+    ) -> Result<(), Violation> {
+        let row = self.live(step, side, worklog)?;
+        let stray = row.strays[side];
+        if issue != stray.unwrap_or_else(|| self.observed.link.issue(side)) {
+            return Err(Violation::ForeignIssue(issue, side));
+        }
+        let other = side.other();
+        let Some(twin) = row.ids[other] else {
+            return Err(Violation::DeleteWithoutProof(worklog, side));
+        };
+        let is_there = self.shows(other, twin);
+        if moves {
+            // It is made anew from its twin, which had better be there.
+            return match stray.is_some() && is_there {
+                true => Ok(()),
+                false => Err(Violation::DeleteWithoutProof(worklog, side)),
+            };
+        }
+        if is_there {
+            return Err(Violation::DeleteOfLiveTwin(worklog, side));
+        }
+        if !self.observed.proofs[other].contains_key(&twin) {
+            return Err(Violation::DeleteWithoutProof(worklog, side));
+        }
+        if self.observed.brake && !row.released {
+            return Err(Violation::DeleteThroughBrake(worklog, side));
+        }
+        Ok(())
+    }
 }
 
 /// Counts a plan's writes per side, for people.
@@ -179,4 +296,134 @@ pub fn writes(plan: &Plan) -> Sides<usize> {
         writes[side] += 1;
     }
     writes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::LinkKey;
+    use crate::observed::Proof;
+    use crate::testing;
+    use crate::worklog::Worklog;
+
+    const A: WorklogId = WorklogId(1);
+    const B: WorklogId = WorklogId(2);
+
+    fn content() -> Content {
+        testing::content("ann", "text")
+    }
+
+    /// Two issues with a worklog each that are twins.
+    fn twins() -> (Observed, Pair) {
+        let link = LinkKey {
+            connection: "a-b".into(),
+            a: IssueId(1),
+            b: IssueId(2),
+        };
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let mut observed = Observed::empty(link.clone(), now);
+        for (side, id) in [(Side::A, A), (Side::B, B)] {
+            let worklog = Worklog {
+                id,
+                issue: link.issue(side),
+                content: content(),
+                created_at: now,
+                updated_at: now,
+            };
+            observed.listings[side].insert(id, worklog);
+        }
+        let mut pair = Pair::half("a1-1".into(), link, Side::A, A);
+        pair.ids.b = Some(B);
+        pair.base = Some(Sides::new(content(), content()));
+        observed.pairs.push(pair.clone());
+        (observed, pair)
+    }
+
+    fn checked(observed: &Observed, pair: Pair, action: Action) -> Result<(), Violation> {
+        let step = Step {
+            pair,
+            action,
+            cause: String::new(),
+            lost: vec![],
+        };
+        let plan = Plan {
+            steps: vec![step],
+            look_again: None,
+        };
+        check(&plan, observed, &Settings::default())
+    }
+
+    fn create() -> Action {
+        Action::Create {
+            side: Side::B,
+            source: content(),
+            body: content(),
+        }
+    }
+
+    #[test]
+    fn a_step_that_forgets_its_twin_makes_no_second_one() {
+        let (mut observed, pair) = twins();
+        let mut forgetful = pair.clone();
+        forgetful.ids.b = None;
+        let second = Err(Violation::SecondTwin("a1-1".into(), Side::B));
+        assert_eq!(checked(&observed, forgetful.clone(), create()), second);
+        // Under another name it is another pair's worklog.
+        let other = Pair {
+            id: "a1-9".into(),
+            ..forgetful.clone()
+        };
+        let refused = checked(&observed, other, create());
+        assert_eq!(refused, Err(Violation::SecondTwin("a1-9".into(), Side::B)));
+        // Gone for certain, it may be made anew.
+        observed.listings.b.clear();
+        assert_eq!(checked(&observed, forgetful.clone(), create()), second);
+        let proof = Proof {
+            source: "tempo-webhook".into(),
+            at: observed.now,
+            moved_to: None,
+        };
+        observed.proofs.b.insert(B, proof);
+        assert_eq!(checked(&observed, forgetful, create()), Ok(()));
+    }
+
+    #[test]
+    fn what_a_move_left_behind_stays_while_its_twin_is_out_of_sight() {
+        let (mut observed, mut pair) = twins();
+        pair.strays.b = Some(IssueId(5));
+        observed.pairs = vec![pair.clone()];
+        let action = Action::Delete {
+            side: Side::B,
+            worklog: B,
+            issue: IssueId(5),
+            before: content(),
+            proof: Proof {
+                source: "moved".into(),
+                at: observed.now,
+                moved_to: None,
+            },
+            moves: true,
+        };
+        assert_eq!(checked(&observed, pair.clone(), action.clone()), Ok(()));
+        observed.listings.a.clear();
+        let refused = Err(Violation::DeleteWithoutProof(B, Side::B));
+        assert_eq!(checked(&observed, pair, action), refused);
+    }
+
+    #[test]
+    fn nothing_is_updated_to_what_nobody_said() {
+        let (observed, pair) = twins();
+        let mut invented = content();
+        invented.description.push('!');
+        let action = Action::Update {
+            side: Side::B,
+            worklog: B,
+            before: content(),
+            source: invented.clone(),
+            body: invented,
+            apart: vec![],
+        };
+        let refused = Err(Violation::Unexplained(B, Side::B));
+        assert_eq!(checked(&observed, pair, action), refused);
+    }
 }
