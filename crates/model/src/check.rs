@@ -1,0 +1,134 @@
+//! Checking a configuration, and what came of it.
+
+use std::num::NonZeroUsize;
+
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
+
+use crate::config::Config;
+use crate::protocol::{Action, Protocol};
+
+/// What came of a check.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Different states.
+    pub states: usize,
+    /// Steps between them.
+    pub transitions: usize,
+    /// The longest of the shortest ways to a state, in steps.
+    pub depth: usize,
+    /// Promises that can be broken, each with how.
+    pub broken: Vec<(&'static str, Vec<Action>)>,
+    /// What should have been met on the way and was not.
+    pub unmet: Vec<&'static str>,
+}
+
+/// Goes through every state that a configuration can come to; where a rule is left out, until a promise is broken.
+pub fn check(config: Config) -> Checked {
+    let model = Protocol::new(config);
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let until = match config.without {
+        None => HasDiscoveries::All,
+        Some(_) => HasDiscoveries::AnyFailures,
+    };
+    let checker = model
+        .checker()
+        .threads(threads)
+        .finish_when(until)
+        .spawn_bfs()
+        .join();
+    let found = checker.discoveries();
+    let (mut broken, mut unmet) = (Vec::new(), Vec::new());
+    for property in checker.model().properties() {
+        match (property.expectation, found.get(property.name)) {
+            (Expectation::Sometimes, None) => unmet.push(property.name),
+            (Expectation::Sometimes, Some(_)) | (_, None) => {}
+            (_, Some(path)) => broken.push((property.name, path.clone().into_actions())),
+        }
+    }
+    Checked {
+        states: checker.unique_state_count(),
+        transitions: checker.state_count(),
+        depth: checker.max_depth(),
+        broken,
+        unmet,
+    }
+}
+
+/// The configurations that the tests go through, each with its name.
+pub fn small() -> Vec<(&'static str, Config)> {
+    let two = Config::default();
+    let three = Config { acts: 3, ..two };
+    vec![
+        ("two acts", two),
+        ("two acts, two deaths", Config { crashes: 2, ..two }),
+        (
+            "two acts, a lost answer, a death",
+            Config {
+                lost_answers: 1,
+                crashes: 1,
+                ..two
+            },
+        ),
+        (
+            "two acts, a webhook doubled, one lost",
+            Config {
+                repeated_hints: 1,
+                lost_hints: 1,
+                ..two
+            },
+        ),
+        ("two acts, a minute", Config { minutes: 1, ..two }),
+        ("three acts, two fields", Config { texts: true, ..three }),
+        ("three acts, two worklogs", Config { logs: 2, ..three }),
+    ]
+}
+
+/// Those that take a release build and some minutes.
+pub fn large() -> Vec<(&'static str, Config)> {
+    let two = Config::default();
+    let three = Config { acts: 3, ..two };
+    vec![
+        ("three acts, a death", Config { crashes: 1, ..three }),
+        (
+            "three acts, a lost answer",
+            Config {
+                lost_answers: 1,
+                ..three
+            },
+        ),
+        (
+            "three acts, a webhook doubled, one lost",
+            Config {
+                repeated_hints: 1,
+                lost_hints: 1,
+                ..three
+            },
+        ),
+        (
+            "three acts, a lost answer, a death",
+            Config {
+                lost_answers: 1,
+                crashes: 1,
+                ..three
+            },
+        ),
+        ("three acts, two deaths", Config { crashes: 2, ..three }),
+        ("four acts", Config { acts: 4, ..two }),
+        (
+            "two acts, a minute, a death",
+            Config {
+                minutes: 1,
+                crashes: 1,
+                ..two
+            },
+        ),
+        (
+            "two acts, a minute, a lost answer",
+            Config {
+                minutes: 1,
+                lost_answers: 1,
+                ..two
+            },
+        ),
+    ]
+}

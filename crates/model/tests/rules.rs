@@ -1,0 +1,94 @@
+//! The protocol keeps its promises in every interleaving; with a rule left out, it does not.
+#![allow(missing_docs)]
+
+use tandem_model::check::{check, small};
+use tandem_model::protocol::{CREATE_ONCE, EQUAL_AT_REST, NO_LOST_UPDATE};
+use tandem_model::{Config, Rule, Unheard};
+
+#[test]
+fn promises_hold_in_every_interleaving() {
+    for (name, config) in small() {
+        let checked = check(config);
+        assert!(checked.broken.is_empty(), "{name}: {:#?}", checked.broken);
+        assert!(
+            checked.unmet.is_empty(),
+            "{name} never comes to: {:?}",
+            checked.unmet
+        );
+    }
+}
+
+#[track_caller]
+fn breaks(without: Rule, config: Config, promise: &str) {
+    let without = Some(without);
+    let checked = check(Config { without, ..config });
+    let found = checked.broken.iter().any(|(broken, _)| *broken == promise);
+    assert!(found, "{promise} holds in all {} states", checked.states);
+}
+
+#[test]
+fn without_an_intent_a_death_makes_a_second_twin() {
+    let config = Config {
+        crashes: 1,
+        ..Config::default()
+    };
+    breaks(Rule::IntentBeforeWrite, config, CREATE_ONCE);
+}
+
+#[test]
+fn without_create_grace_a_stolen_lease_makes_a_second_twin() {
+    let config = Config {
+        minutes: 1,
+        ..Config::default()
+    };
+    breaks(Rule::CreateGrace, config, CREATE_ONCE);
+}
+
+#[test]
+fn without_the_fence_a_run_that_lost_its_lease_leaves_the_sides_apart() {
+    let config = Config {
+        minutes: 1,
+        ..Config::default()
+    };
+    breaks(Rule::Fence, config, EQUAL_AT_REST);
+}
+
+#[test]
+fn a_finish_that_forgets_newer_hints_leaves_the_sides_apart() {
+    breaks(Rule::HintOutlivesFinish, Config::default(), EQUAL_AT_REST);
+}
+
+#[test]
+fn a_base_of_one_side_does_not_carry_the_other_sides_edit() {
+    breaks(Rule::BaseOfBothSides, Config::default(), EQUAL_AT_REST);
+}
+
+#[test]
+fn without_a_base_a_copy_wins_over_the_newer_edit() {
+    let config = Config {
+        acts: 3,
+        ..Config::default()
+    };
+    breaks(Rule::Base, config, NO_LOST_UPDATE);
+}
+
+#[test]
+fn a_delete_that_nothing_ever_tells_of_leaves_the_sides_apart() {
+    let config = Config {
+        lost_hints: 1,
+        ..Config::default()
+    };
+    breaks(Rule::Evidence, config, EQUAL_AT_REST);
+}
+
+#[test]
+fn waiting_for_the_end_of_the_attempt_covers_a_late_create() {
+    let unheard = Unheard::MayComeYet;
+    let config = Config {
+        late_effects: 1,
+        unheard,
+        ..Config::default()
+    };
+    let checked = check(config);
+    assert!(checked.broken.is_empty(), "{:#?}", checked.broken);
+}
