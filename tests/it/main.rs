@@ -7,5 +7,6 @@ mod deletes;
 mod interruptions;
 mod rings;
 mod scenarios;
+mod template;
 mod waiting;
 mod world;

@@ -1,6 +1,6 @@
 //! What surrounds the Lambda functions on AWS, small enough for a test: the Runtime API that a function asks for
-//! its next event ([`Function`]), DynamoDB over HTTP with its stream ([`Table`]), and the events that API Gateway
-//! and event source mappings make ([`event`]).
+//! its next event ([`Function`]), DynamoDB over HTTP with its stream and the sites' secrets beside it, both behind the
+//! permissions of whoever asks ([`Table`]), and the events that API Gateway and event source mappings make ([`event`]).
 //!
 //! Deliberately not here: anything that decides. What a function does with an event is what the tests look at.
 

@@ -1,5 +1,7 @@
-//! The embedded table as DynamoDB is reached from a function: over HTTP, with a stream.
+//! The embedded table as DynamoDB is reached from a function: over HTTP, with a stream. Behind the same address are the
+//! sites' secrets, and in front of both the permissions of whoever asks.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,12 +15,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tandem_aws::dynamodb::schema::TABLE;
 use tandem_aws::{DynamoStore, Embedded};
+use tandem_template::{Allowed, index_arn, secret_arn, table_arn};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinHandle;
 
 /// A request that reached the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
+    /// Who signed it: an access key id.
+    pub by: String,
     /// The operation, such as `UpdateItem`.
     pub operation: String,
     /// Its body.
@@ -31,6 +36,10 @@ struct Shared {
     stream: Mutex<Vec<Value>>,
     sequence: AtomicU64,
     down: AtomicBool,
+    secrets: Mutex<BTreeMap<String, String>>,
+    allowed: Mutex<BTreeMap<String, BTreeSet<Allowed>>>,
+    used: Mutex<BTreeMap<String, BTreeSet<Allowed>>>,
+    denied: Mutex<Vec<(String, Allowed)>>,
     /// Held around each write, so that the stream shows exactly what it left.
     writing: AsyncMutex<()>,
 }
@@ -44,7 +53,7 @@ pub struct Table {
 
 impl Table {
     /// The name under which functions find it.
-    pub const NAME: &str = "tandem";
+    pub const NAME: &str = tandem_template::TABLE_NAME;
 
     /// Makes a new table and serves it.
     pub async fn serve() -> Self {
@@ -54,6 +63,10 @@ impl Table {
             stream: Mutex::default(),
             sequence: AtomicU64::new(1),
             down: AtomicBool::new(false),
+            secrets: Mutex::default(),
+            allowed: Mutex::default(),
+            used: Mutex::default(),
+            denied: Mutex::default(),
             writing: AsyncMutex::default(),
         });
         let router = Router::new()
@@ -93,6 +106,26 @@ impl Table {
         std::mem::take(&mut self.shared.stream.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts a secret's text, or replaces it.
+    pub fn put_secret(&self, name: &str, text: String) {
+        locked(&self.shared.secrets).insert(name.to_owned(), text);
+    }
+
+    /// Holds whoever signs with this access key id to these permissions from now on. Others may do everything.
+    pub fn allow(&self, by: &str, allowed: BTreeSet<Allowed>) {
+        locked(&self.shared.allowed).insert(by.to_owned(), allowed);
+    }
+
+    /// Returns which permissions somebody has made use of.
+    pub fn used(&self, by: &str) -> BTreeSet<Allowed> {
+        locked(&self.shared.used).get(by).cloned().unwrap_or_default()
+    }
+
+    /// Returns what was refused for want of a permission, and to whom.
+    pub fn denied(&self) -> Vec<(String, Allowed)> {
+        locked(&self.shared.denied).clone()
+    }
+
     /// Lets every request fail, or no longer.
     pub fn set_down(&self, down: bool) {
         self.shared.down.store(down, Ordering::Relaxed);
@@ -110,9 +143,22 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok())
         .unwrap_or_default();
-    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let (service, operation) = target.rsplit_once('.').unwrap_or_default();
+    let operation = operation.to_owned();
     let read: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let by = signer(&headers);
+    if let Some(missing) = refused(&shared, &by, permissions(service, &operation, &read)) {
+        let problem = json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException",
+            "message": format!("{by} is not authorized to perform: {} on resource: {}", missing.action, missing.resource),
+        });
+        return respond(400, problem.to_string());
+    }
+    if service == "secretsmanager" {
+        return secret(&shared, &operation, &read);
+    }
     let request = Request {
+        by,
         operation: operation.clone(),
         body: read.clone(),
     };
@@ -154,6 +200,99 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         }
     }
     respond(status, text)
+}
+
+/// Returns the access key id that a request is signed with.
+fn signer(headers: &HeaderMap) -> String {
+    let signature = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let credential = signature.split_once("Credential=").unwrap_or_default().1;
+    credential.split('/').next().unwrap_or_default().to_owned()
+}
+
+/// Returns the permissions that AWS asks for before it carries a request out.
+///
+/// A transaction needs what each of its writes would need alone. An index has an ARN of its own.
+fn permissions(service: &str, operation: &str, body: &Value) -> BTreeSet<Allowed> {
+    let allowed = |action: String, resource: String| Allowed { action, resource };
+    if service == "secretsmanager" {
+        let id = body["SecretId"].as_str().unwrap_or_default();
+        let resource = if id.starts_with("arn:") {
+            id.to_owned()
+        } else {
+            secret_arn(id)
+        };
+        return [allowed(format!("secretsmanager:{operation}"), resource)].into();
+    }
+    let on_table = |operation: &str| allowed(format!("dynamodb:{operation}"), table_arn());
+    match operation {
+        "TransactWriteItems" => body["TransactItems"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object)
+            .flat_map(|write| write.keys())
+            .map(|kind| match kind.as_str() {
+                "ConditionCheck" => on_table("ConditionCheckItem"),
+                kind => on_table(&format!("{kind}Item")),
+            })
+            .collect(),
+        "TransactGetItems" => [on_table("GetItem")].into(),
+        _ if body.get("IndexName").is_some() => {
+            [allowed(format!("dynamodb:{operation}"), index_arn())].into()
+        }
+        _ => [on_table(operation)].into(),
+    }
+}
+
+/// Notes what is asked for, and returns what of it is not allowed.
+fn refused(shared: &Shared, by: &str, asked: BTreeSet<Allowed>) -> Option<Allowed> {
+    let allowed = locked(&shared.allowed).get(by).cloned();
+    let missing = allowed.and_then(|allowed| asked.iter().find(|one| !allowed.contains(one)).cloned());
+    if let Some(missing) = &missing {
+        locked(&shared.denied).push((by.to_owned(), missing.clone()));
+    }
+    locked(&shared.used)
+        .entry(by.to_owned())
+        .or_default()
+        .extend(asked);
+    missing
+}
+
+/// Answers for Secrets Manager.
+fn secret(shared: &Shared, operation: &str, body: &Value) -> Response {
+    let id = body["SecretId"].as_str().unwrap_or_default();
+    let secrets = locked(&shared.secrets);
+    // Nothing rotates here, so there is no version but the current one.
+    let current = body["VersionStage"]
+        .as_str()
+        .is_none_or(|stage| stage == "AWSCURRENT");
+    let found = secrets
+        .iter()
+        .find(|(name, _)| current && (*name == id || secret_arn(name) == id));
+    match (operation, found) {
+        ("GetSecretValue", Some((name, text))) => {
+            let answer = json!({
+                "ARN": secret_arn(name),
+                "Name": name,
+                "SecretString": text,
+                "VersionId": "00000000-0000-0000-0000-000000000001",
+                "VersionStages": ["AWSCURRENT"],
+            });
+            respond(200, answer.to_string())
+        }
+        _ => {
+            let problem =
+                json!({"__type": "ResourceNotFoundException", "message": "there is no such secret"});
+            respond(400, problem.to_string())
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn respond(status: u16, text: String) -> Response {

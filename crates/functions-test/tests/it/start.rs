@@ -14,7 +14,7 @@ async fn a_missing_variable_stops_every_function_by_name() {
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
         ] {
-            let mut environment = environment(&table);
+            let mut environment = environment(name, &table);
             environment.remove(missing);
             let environment: Vec<_> = environment.into_iter().collect();
             let function = Function::start(name, &binary(name), &environment).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use tandem_functions_test::{Function, Table, event};
 use tandem_sim::{
     Answered, Content, Deliverer, Delivery, Running, Sim, SiteHandle, SiteSpec, SystemClock, UserSpec,
 };
+use tandem_template::Stack;
 
 pub const TEMPO_SECRET: &str = "tempo-webhook-secret-of-the-test";
 pub const JIRA_SECRET: &str = "jira-webhook-secret-of-the-test";
@@ -29,20 +30,37 @@ pub fn binary(name: &str) -> PathBuf {
     }
 }
 
-/// What a function finds in its environment, less the secrets.
-pub fn environment(table: &Table) -> BTreeMap<String, String> {
+/// The template, deployed for the two sites.
+pub static STACK: LazyLock<Stack> = LazyLock::new(|| {
+    Stack::deployed(&[
+        ("SiteA", "acme"),
+        ("SiteB", "globex"),
+        // For tests that look for secrets in the log.
+        ("LogLevel", "debug"),
+    ])
+});
+
+/// What a function finds in its environment: what Lambda gives it, and what the template does.
+///
+/// Its access key names the function, so that the table can tell whose permissions count.
+pub fn environment(function: &str, table: &Table) -> BTreeMap<String, String> {
     let vars = [
-        ("TANDEM_TABLE", Table::NAME),
+        // The only one that is not on AWS: the simulated sites are on this machine.
         ("TANDEM_ALLOW_LOOPBACK", "1"),
-        ("TANDEM_LOG", "debug"),
         ("AWS_REGION", "eu-central-1"),
-        ("AWS_ACCESS_KEY_ID", "AKIATEST"),
+        ("AWS_ACCESS_KEY_ID", function),
         ("AWS_SECRET_ACCESS_KEY", "secret-access-key-of-the-test"),
         ("AWS_SESSION_TOKEN", "session-token-of-the-test"),
-        ("AWS_ENDPOINT_URL_DYNAMODB", table.url()),
+        ("AWS_ENDPOINT_URL", table.url()),
     ];
-    vars.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+    let mut vars: BTreeMap<_, _> = vars
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let given = STACK.functions()[function]["Environment"]["Variables"].clone();
+    for (name, value) in given.as_object().unwrap() {
+        vars.insert(name.clone(), value.as_str().unwrap().to_owned());
+    }
+    vars
 }
 
 pub struct World {
@@ -75,7 +93,6 @@ impl World {
         }
         let running = sim.serve().await.unwrap();
         let table = Table::serve().await;
-        let mut environment = environment(&table);
         for site in ["acme", "globex"] {
             let secret = json!({
                 "tempo_token": format!("tempo-{site}"),
@@ -84,10 +101,13 @@ impl World {
                 "jira_webhook_secrets": [JIRA_SECRET],
                 "tempo_webhook_secrets": [TEMPO_SECRET],
             });
-            environment.insert(format!("TANDEM_{}", site.to_uppercase()), secret.to_string());
+            table.put_secret(&format!("tandem/{site}"), secret.to_string());
         }
-        let environment: Vec<_> = environment.into_iter().collect();
-        let start = async |name| Function::start(name, &binary(name), &environment).await;
+        let start = async |name| {
+            table.allow(name, STACK.allowed(name));
+            let environment: Vec<_> = environment(name, &table).into_iter().collect();
+            Function::start(name, &binary(name), &environment).await
+        };
         let (webhook, worker, reconcile) = (
             start("webhook").await,
             start("worker").await,
@@ -112,12 +132,12 @@ settle = "200ms"
 [sites.acme]
 jira = "{acme}"
 tempo = "{tempo}"
-secret = "env:TANDEM_ACME"
+secret = "aws:tandem/acme"
 
 [sites.globex]
 jira = "{globex}"
 tempo = "{tempo}"
-secret = "env:TANDEM_GLOBEX"
+secret = "aws:tandem/globex"
 
 [[connections]]
 name = "acme-globex"
@@ -210,6 +230,8 @@ table = [["SUP-1", "DEV-1"]]
                 start.elapsed() < Duration::from_secs(60),
                 "something never comes to rest"
             );
+            // Told here, or a test would only see that nothing comes to rest.
+            assert_eq!(self.table.denied(), [], "template.yaml does not allow this");
             tokio::time::sleep(Duration::from_millis(50)).await;
             let records = self.take_waking();
             quiet = if records.is_empty() && self.sim.deliveries_pending() == 0 {
@@ -241,8 +263,10 @@ table = [["SUP-1", "DEV-1"]]
         said
     }
 
-    /// Checks what holds after every scenario: nobody was sent too much, no secret was written down.
+    /// Checks what holds after every scenario: nobody was sent too much, no permission was missing, no secret was
+    /// written down.
     pub fn assert_well_behaved(&self) {
+        assert_eq!(self.table.denied(), [], "template.yaml does not allow this");
         assert_eq!(self.sim.violations(), []);
         for function in [&self.webhook, &self.worker, &self.reconcile] {
             let log = function.log();

@@ -1,0 +1,638 @@
+//! The template says what the code says: each function has its package, the table is the code's table, schedules ask for
+//! passes that there are, variables are read, alarms and dashboard know only metrics that are told of.
+//!
+//! What the functions may do is held against what they do in `crates/functions-test/tests/it/permissions.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tandem_aws::dynamodb::schema::TABLE;
+use tandem_core::Reason;
+use tandem_runtime::lambda::pass::Pass;
+use tandem_template::{Stack, TABLE_NAME, list, repository, secret_arn};
+
+/// Functions that the template has before the code does. Each is taken off as soon as its folder is there.
+const TO_COME: [&str; 1] = ["rotate"];
+
+/// Actions that only make sense on everything, each with the reason. There is none.
+const STARS: [(&str, &str); 0] = [];
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The same deployment with every parameter that switches something on.
+fn with_everything() -> Stack {
+    Stack::deployed(&[
+        ("SiteA", "acme"),
+        ("SiteB", "globex"),
+        ("SiteC", "initech"),
+        ("SiteD", "hooli"),
+        ("RotateSiteA", "yes"),
+        ("RotateSiteB", "yes"),
+        ("RotateSiteC", "yes"),
+        ("RotateSiteD", "yes"),
+        ("Paused", "yes"),
+        ("AlarmEmail", "ops@example.com"),
+        ("KmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:key/0a1b"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/bound"),
+        ("ReconcileConcurrency", "2"),
+    ])
+}
+
+/// All stacks of a deployment.
+fn stacks(root: &Stack) -> Vec<&Stack> {
+    std::iter::once(root).chain(root.nested.values()).collect()
+}
+
+#[test]
+fn every_value_in_the_templates_can_be_made() {
+    for deployment in [Stack::of_two_sites(), with_everything()] {
+        for stack in stacks(&deployment) {
+            for (name, resource) in stack.template["Resources"].as_object().unwrap() {
+                let kind = resource["Type"].as_str().unwrap();
+                if stack.of_type(kind).contains(name) {
+                    stack.properties(name);
+                }
+            }
+            assert!(!stack.outputs().is_empty());
+        }
+    }
+}
+
+#[test]
+fn each_function_has_a_package_that_makes_its_bootstrap() {
+    let stack = Stack::of_two_sites();
+    let functions = stack.functions();
+    let folders: BTreeSet<String> = std::fs::read_dir(repository().join("functions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for name in TO_COME {
+        assert!(functions.contains_key(name));
+        assert!(!folders.contains(name), "{name} is there: take it off TO_COME");
+    }
+    let expected: BTreeSet<String> = functions
+        .keys()
+        .filter(|name| !TO_COME.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    assert_eq!(folders, expected);
+    for (name, properties) in &functions {
+        assert_eq!(properties["Runtime"], "provided.al2023", "{name}");
+        assert_eq!(properties["Handler"], "bootstrap", "{name}");
+        assert_eq!(properties["Architectures"], json!(["arm64"]), "{name}");
+        assert_eq!(properties["FunctionName"], json!(format!("tandem-{name}")));
+    }
+    for name in stack.of_type("AWS::Serverless::Function") {
+        let metadata = &stack.template["Resources"][&name]["Metadata"];
+        assert_eq!(metadata["BuildMethod"], "rust-cargolambda", "{name}");
+        // SAM takes the package's only binary; a second one would leave it guessing.
+        assert!(metadata.get("BuildProperties").is_none(), "{name}");
+    }
+    for folder in &folders {
+        let manifest = read(&format!("functions/{folder}/Cargo.toml"));
+        assert!(manifest.contains(&format!("name = \"{folder}\"")), "{folder}");
+        assert!(
+            !manifest.contains("[[bin]]") && !manifest.contains("[lib]"),
+            "{folder}"
+        );
+        assert!(
+            repository()
+                .join(format!("functions/{folder}/src/main.rs"))
+                .is_file()
+        );
+        assert!(!repository().join(format!("functions/{folder}/src/bin")).exists());
+    }
+    let arm = Stack::deployed(&[("SiteA", "a"), ("SiteB", "b"), ("Architecture", "x86_64")]);
+    assert_eq!(arm.functions()["worker"]["Architectures"], json!(["x86_64"]));
+}
+
+#[test]
+fn the_table_is_the_codes_table_and_outlives_its_stack() {
+    let root = Stack::of_two_sites();
+    let stack = &root.nested["Stateful"];
+    let names = stack.of_type("AWS::DynamoDB::Table");
+    assert_eq!(names, ["Table"]);
+    let table = stack.properties("Table");
+    let key = |hash: &str, range: &str| json!([{"AttributeName": hash, "KeyType": "HASH"}, {"AttributeName": range, "KeyType": "RANGE"}]);
+    let attributes: BTreeMap<&str, &str> = table["AttributeDefinitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["AttributeName"].as_str().unwrap(),
+                one["AttributeType"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let keys = [
+        TABLE.partition_key,
+        TABLE.sort_key,
+        TABLE.index_partition_key,
+        TABLE.index_sort_key,
+    ];
+    assert_eq!(attributes, keys.map(|name| (name, "S")).into());
+    assert_eq!(table["KeySchema"], key(TABLE.partition_key, TABLE.sort_key));
+    assert_eq!(
+        table["GlobalSecondaryIndexes"],
+        json!([{
+            "IndexName": TABLE.index,
+            "KeySchema": key(TABLE.index_partition_key, TABLE.index_sort_key),
+            "Projection": {"ProjectionType": "ALL"},
+        }])
+    );
+    assert_eq!(
+        table["TimeToLiveSpecification"],
+        json!({"AttributeName": TABLE.ttl, "Enabled": true})
+    );
+    assert_eq!(
+        table["StreamSpecification"],
+        json!({"StreamViewType": TABLE.stream_view.unwrap()})
+    );
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(table["DeletionProtectionEnabled"], true);
+    assert_eq!(
+        table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"],
+        true
+    );
+    assert!(table.get("SSESpecification").is_none());
+    let keyed = with_everything();
+    let encryption = &keyed.nested["Stateful"].properties("Table")["SSESpecification"];
+    assert_eq!(
+        encryption["KMSMasterKeyId"],
+        "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
+    );
+
+    for kind in ["AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"] {
+        for name in keyed.nested["Stateful"].of_type(kind) {
+            let resource = &stack.template["Resources"][&name];
+            assert_eq!(resource["DeletionPolicy"], "Retain", "{name}");
+            assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_worker_is_woken_by_hints_alone_and_gives_up_in_bounds() {
+    let stack = Stack::of_two_sites();
+    let mapping = stack.properties("StreamToWorker");
+    let filters = mapping["FilterCriteria"]["Filters"].as_array().unwrap();
+    assert_eq!(filters.len(), 1);
+    let pattern: Value = serde_json::from_str(filters[0]["Pattern"].as_str().unwrap()).unwrap();
+    let expected = json!({"dynamodb": {"NewImage": {TABLE.wake: {"S": [{"exists": true}]}}}});
+    assert_eq!(pattern, expected);
+    assert_eq!(
+        mapping["FunctionResponseTypes"],
+        json!(["ReportBatchItemFailures"])
+    );
+    assert_eq!(mapping["BisectBatchOnFunctionError"], true);
+    assert_eq!(mapping["StartingPosition"], "TRIM_HORIZON");
+    assert!((1..=10).contains(&mapping["MaximumRetryAttempts"].as_i64().unwrap()));
+    assert!((60..=3600).contains(&mapping["MaximumRecordAgeInSeconds"].as_i64().unwrap()));
+    assert!(mapping["DestinationConfig"]["OnFailure"]["Destination"].is_string());
+    assert_eq!(mapping["Enabled"], true);
+    assert_eq!(with_everything().properties("StreamToWorker")["Enabled"], false);
+}
+
+#[test]
+fn each_schedule_asks_for_a_pass_that_there_is() {
+    let stack = Stack::of_two_sites();
+    let mut passes = BTreeMap::new();
+    for name in stack.of_type("AWS::Scheduler::Schedule") {
+        let schedule = stack.properties(&name);
+        let target = &schedule["Target"];
+        let input: BTreeMap<String, Value> = serde_json::from_str(target["Input"].as_str().unwrap()).unwrap();
+        assert_eq!(Vec::from_iter(input.keys()), ["pass"]);
+        let pass: Pass = serde_json::from_value(input["pass"].clone()).unwrap();
+        assert_eq!(
+            schedule["Name"],
+            json!(pass),
+            "a schedule is named after its pass"
+        );
+        assert_eq!(
+            target["Arn"],
+            stack.properties("ReconcileRetries")["FunctionName"]
+                .as_str()
+                .map_or(Value::Null, |name| json!(format!(
+                    "arn:aws:serverless:eu-central-1:123456789012:{name}"
+                )))
+        );
+        assert!(target["RetryPolicy"]["MaximumRetryAttempts"].as_i64().unwrap() <= 3);
+        assert!(
+            target["RetryPolicy"]["MaximumEventAgeInSeconds"]
+                .as_i64()
+                .unwrap()
+                <= 3600
+        );
+        assert!(target["DeadLetterConfig"]["Arn"].is_string());
+        assert_eq!(schedule["State"], "ENABLED");
+        assert_eq!(with_everything().properties(&name)["State"], "DISABLED");
+        passes.insert(
+            format!("{pass:?}"),
+            schedule["ScheduleExpression"].as_str().unwrap().to_owned(),
+        );
+    }
+    let expected = [
+        ("Due", "rate(1 minute)"),
+        ("Sweep", "rate(5 minutes)"),
+        ("Audit", "cron(17 2 * * ? *)"),
+    ];
+    assert_eq!(
+        passes,
+        expected
+            .map(|(pass, when)| (pass.to_owned(), when.to_owned()))
+            .into()
+    );
+}
+
+#[test]
+fn each_route_is_one_that_the_router_has() {
+    let stack = Stack::of_two_sites();
+    let routes: BTreeSet<String> = stack
+        .of_type("AWS::ApiGatewayV2::Route")
+        .iter()
+        .map(|name| stack.properties(name)["RouteKey"].as_str().unwrap().to_owned())
+        .collect();
+    let expected = [
+        "POST /hooks/jira/{site}",
+        "POST /hooks/tempo/{site}",
+        "GET /hooks/tempo/{site}",
+        "GET /healthz",
+    ];
+    assert_eq!(routes, expected.map(str::to_owned).into());
+    let router = read("crates/runtime/src/router.rs");
+    for route in routes {
+        let path = route.split_once(' ').unwrap().1;
+        assert!(router.contains(&format!(".route(\"{path}\"")), "{path}");
+    }
+}
+
+#[test]
+fn the_access_log_holds_nothing_of_what_was_sent() {
+    let stack = Stack::of_two_sites();
+    let stage = stack.properties("ApiStage");
+    let format = stage["AccessLogSettings"]["Format"].as_str().unwrap();
+    let fields: BTreeMap<String, String> = serde_json::from_str(format).unwrap();
+    let shown: BTreeSet<&str> = fields.values().map(String::as_str).collect();
+    // `path` is without the query: the handshake's value is in that.
+    let allowed = [
+        "$context.requestId",
+        "$context.requestTime",
+        "$context.httpMethod",
+        "$context.routeKey",
+        "$context.path",
+        "$context.status",
+        "$context.responseLength",
+        "$context.responseLatency",
+        "$context.integration.status",
+        "$context.integrationLatency",
+        "$context.error.message",
+        "$context.integrationErrorMessage",
+    ];
+    assert_eq!(shown, allowed.into());
+    assert!(
+        stage["DefaultRouteSettings"]["ThrottlingRateLimit"]
+            .as_f64()
+            .unwrap()
+            >= 1.0
+    );
+    assert!(
+        stage["DefaultRouteSettings"]["ThrottlingBurstLimit"]
+            .as_i64()
+            .unwrap()
+            >= 1
+    );
+}
+
+#[test]
+fn each_variable_is_one_that_the_functions_read() {
+    let sources = ["crates/runtime/src/lambda.rs", "crates/runtime/src/config/mod.rs"];
+    let mut read_by_code = BTreeSet::new();
+    for source in sources {
+        let text = read(source);
+        for after in text.split("\"TANDEM_").skip(1) {
+            let name = after.split_once('"').unwrap().0;
+            if name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+                read_by_code.insert(format!("TANDEM_{name}"));
+            }
+        }
+    }
+    let stack = Stack::of_two_sites();
+    for (function, properties) in stack.functions() {
+        let variables = properties["Environment"]["Variables"]
+            .as_object()
+            .unwrap()
+            .clone();
+        assert_eq!(variables["TANDEM_TABLE"], TABLE_NAME, "{function}");
+        for name in variables.keys() {
+            assert!(read_by_code.contains(name), "nobody reads {name}");
+            // It lets a configuration name addresses of the machine itself: for tests alone.
+            assert_ne!(name, "TANDEM_ALLOW_LOOPBACK");
+        }
+    }
+}
+
+#[test]
+fn secrets_are_made_empty_and_one_for_each_site() {
+    for (deployment, sites) in [
+        (Stack::of_two_sites(), vec!["acme", "globex"]),
+        (with_everything(), vec!["acme", "globex", "initech", "hooli"]),
+    ] {
+        let stack = &deployment.nested["Stateful"];
+        let mut names = BTreeSet::new();
+        for name in stack.of_type("AWS::SecretsManager::Secret") {
+            let secret = stack.properties(&name);
+            assert!(secret.get("SecretString").is_none() && secret.get("GenerateSecretString").is_none());
+            names.insert(secret["Name"].as_str().unwrap().to_owned());
+        }
+        let expected: BTreeSet<String> = sites.iter().map(|site| format!("tandem/{site}")).collect();
+        assert_eq!(names, expected);
+        let outputs = deployment.outputs();
+        for (letter, site) in ["A", "B", "C", "D"].iter().zip(&sites) {
+            let url = |vendor| {
+                json!(format!(
+                    "https://Api.execute-api.eu-central-1.amazonaws.com/hooks/{vendor}/{site}"
+                ))
+            };
+            assert_eq!(outputs[&format!("JiraWebhookSite{letter}")], url("jira"));
+            assert_eq!(outputs[&format!("TempoWebhookSite{letter}")], url("tempo"));
+            assert_eq!(
+                outputs[&format!("SecretSite{letter}")],
+                json!(format!("tandem/{site}"))
+            );
+        }
+        assert_eq!(outputs["Table"], TABLE_NAME);
+        for function in deployment.functions().keys() {
+            let readable: BTreeSet<String> = deployment
+                .allowed(function)
+                .into_iter()
+                .filter(|one| one.action == "secretsmanager:GetSecretValue")
+                .map(|one| one.resource)
+                .collect();
+            let all: BTreeSet<String> = expected.iter().map(|name| secret_arn(name)).collect();
+            assert_eq!(readable, all, "{function}");
+        }
+    }
+    let rotated = with_everything();
+    assert_eq!(rotated.of_type("AWS::SecretsManager::RotationSchedule").len(), 4);
+    assert_eq!(
+        Stack::of_two_sites().of_type("AWS::SecretsManager::RotationSchedule"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn no_role_reaches_further_than_what_it_names() {
+    for deployment in [Stack::of_two_sites(), with_everything()] {
+        let mut roles = BTreeSet::new();
+        for (function, properties) in deployment.functions() {
+            assert!(
+                roles.insert(properties["Role"].to_string()),
+                "{function} shares its role"
+            );
+            for allowed in deployment.allowed(&function) {
+                let reasoned = STARS.iter().any(|(action, _)| *action == allowed.action);
+                let text = format!("{} on {}", allowed.action, allowed.resource);
+                assert!(reasoned || !text.contains('*'), "{function}: {text}");
+            }
+        }
+        for name in deployment.of_type("AWS::IAM::Role") {
+            let role = deployment.properties(&name);
+            let bound = role.get("PermissionsBoundary").is_some();
+            assert_eq!(
+                bound,
+                !deployment.of_type("AWS::IAM::ManagedPolicy").is_empty(),
+                "{name}"
+            );
+            for policy in list(&role["Policies"]) {
+                assert!(!policy.to_string().contains('*'), "{name}: {policy}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_function_writes_to_a_log_group_that_forgets() {
+    let stack = Stack::of_two_sites();
+    for (function, properties) in stack.functions() {
+        let group = properties["LoggingConfig"]["LogGroup"].as_str().unwrap();
+        let group = stack.properties(group);
+        assert_eq!(
+            group["LogGroupName"],
+            json!(format!("/aws/lambda/tandem-{function}"))
+        );
+        assert_eq!(group["RetentionInDays"], 30);
+        assert_eq!(properties["LoggingConfig"]["LogFormat"], "JSON");
+        let seconds = properties["Timeout"].as_i64().unwrap();
+        let expected = match function.as_str() {
+            "webhook" => 5..=29,
+            "worker" => 120..=900,
+            "reconcile" => 900..=900,
+            _ => 1..=900,
+        };
+        assert!(expected.contains(&seconds), "{function}: {seconds} s");
+        assert!(
+            properties.get("ReservedConcurrentExecutions").is_none(),
+            "{function}"
+        );
+    }
+    assert_eq!(
+        stack.of_type("AWS::Logs::LogGroup").len(),
+        1 + stack.functions().len()
+    );
+}
+
+/// The metrics of `infra/metrics.md`, with their second dimension.
+fn metrics() -> BTreeMap<String, Option<String>> {
+    let text = read("infra/metrics.md");
+    let code = |cell: &str| cell.trim().split('`').nth(1).map(str::to_owned);
+    text.lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').collect();
+            (code(cells[1]).unwrap(), code(cells[3]))
+        })
+        .collect()
+}
+
+/// Every metric of ours that is named anywhere in a value, with the names of its dimensions.
+fn ours(value: &Value, found: &mut Vec<(String, BTreeMap<String, String>)>) {
+    match value {
+        Value::Object(entries) => {
+            if entries.get("Namespace") == Some(&json!("Tandem")) {
+                let dimensions = list(&value["Dimensions"]).into_iter().map(|one| {
+                    let text = |name: &str| one[name].as_str().unwrap().to_owned();
+                    (text("Name"), text("Value"))
+                });
+                found.push((
+                    value["MetricName"].as_str().unwrap().to_owned(),
+                    dimensions.collect(),
+                ));
+            }
+            entries.values().for_each(|value| ours(value, found));
+        }
+        Value::Array(items) => {
+            if items.first() == Some(&json!("Tandem")) {
+                let texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+                let dimensions = texts[2..]
+                    .chunks(2)
+                    .map(|pair| (pair[0].to_owned(), pair[1].to_owned()));
+                found.push((texts[1].to_owned(), dimensions.collect()));
+            }
+            items.iter().for_each(|value| ours(value, found));
+        }
+        Value::String(text) if text.starts_with("SEARCH('{Tandem,") => {
+            let (names, rest) = text["SEARCH('{Tandem,".len()..].split_once('}').unwrap();
+            let quoted = |after: &str| {
+                rest.split_once(after)
+                    .unwrap()
+                    .1
+                    .split('"')
+                    .nth(1)
+                    .unwrap()
+                    .to_owned()
+            };
+            let mut dimensions: BTreeMap<String, String> = names
+                .split(',')
+                .map(|name| (name.to_owned(), String::new()))
+                .collect();
+            dimensions.insert("service".to_owned(), quoted("service="));
+            found.push((quoted("MetricName="), dimensions));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn alarms_and_dashboard_read_metrics_as_they_are_told() {
+    let metrics = metrics();
+    assert_eq!(metrics.len(), 13, "{metrics:?}");
+    let root = Stack::of_two_sites();
+    let stack = &root.nested["Observability"];
+    let mut found = Vec::new();
+    for name in stack.of_type("AWS::CloudWatch::Alarm") {
+        ours(&stack.properties(&name), &mut found);
+    }
+    let of_alarms = found.len();
+    assert!(of_alarms >= 10, "{found:?}");
+    let dashboard = stack.properties("Dashboard");
+    let dashboard: Value = serde_json::from_str(dashboard["DashboardBody"].as_str().unwrap()).unwrap();
+    ours(&dashboard, &mut found);
+    let shown: BTreeSet<&String> = found[of_alarms..].iter().map(|(name, _)| name).collect();
+    assert_eq!(shown, metrics.keys().collect(), "the dashboard shows each metric");
+    for (name, dimensions) in &found {
+        let second = metrics.get(name).unwrap_or_else(|| panic!("nobody tells {name}"));
+        assert_eq!(dimensions["service"], TABLE_NAME, "{name}");
+        for dimension in dimensions.keys().filter(|dimension| *dimension != "service") {
+            assert_eq!(Some(dimension), second.as_ref(), "{name}");
+        }
+        if let Some(reason) = dimensions.get("reason").filter(|reason| !reason.is_empty()) {
+            let known: Result<Reason, _> = serde_json::from_value(json!(reason));
+            assert!(known.is_ok(), "there is no reason {reason}");
+        }
+    }
+    // Is it in sync?
+    let first: Vec<&Value> = dashboard["widgets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|widget| widget["y"] == 0)
+        .collect();
+    let mut in_sync = Vec::new();
+    first.iter().for_each(|widget| ours(widget, &mut in_sync));
+    let in_sync: BTreeSet<&str> = in_sync.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "LagSeconds",
+        "SweepAgeSeconds",
+        "AuditAgeSeconds",
+        "DriftFound",
+        "DriftRepaired",
+    ];
+    assert_eq!(in_sync, expected.into());
+    let width: i64 = first.iter().map(|widget| widget["width"].as_i64().unwrap()).sum();
+    assert_eq!(width, 24);
+}
+
+#[test]
+fn each_alarm_has_its_page_and_each_page_its_alarm() {
+    let root = Stack::of_two_sites();
+    let stack = &root.nested["Observability"];
+    let mut pages = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for name in stack.of_type("AWS::CloudWatch::Alarm") {
+        let alarm = stack.properties(&name);
+        let own = alarm["AlarmName"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("tandem-")
+            .unwrap()
+            .to_owned();
+        let description = alarm["AlarmDescription"].as_str().unwrap();
+        let page = description.rsplit_once(" docs/runbooks/").unwrap().1.to_owned();
+        let title = read(&format!("docs/runbooks/{page}"))
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned();
+        let told_of = title.trim_start_matches("# ").split_once(": ").unwrap().0;
+        assert!(
+            told_of.split(", ").any(|name| name == own),
+            "{page} is not about {own}"
+        );
+        assert_eq!(alarm["AlarmActions"], alarm["OKActions"]);
+        assert_eq!(list(&alarm["AlarmActions"]).len(), 1);
+        pages.insert(page);
+        names.insert(own);
+    }
+    let there: BTreeSet<String> = std::fs::read_dir(repository().join("docs/runbooks"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(there, pages);
+    for page in &there {
+        let text = read(&format!("docs/runbooks/{page}"));
+        for part in ["**Means.**", "**Look here", "**Do"] {
+            assert!(text.contains(part), "{page} has no {part}");
+        }
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
+            let target = link.0;
+            assert!(
+                Path::new(target).extension().is_some() && there.contains(target),
+                "{page}: {target}"
+            );
+        }
+    }
+    // The dashboard shows all of them.
+    let dashboard = stack.properties("Dashboard")["DashboardBody"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let shown: BTreeSet<String> = dashboard
+        .split(":alarm:tandem-")
+        .skip(1)
+        .map(|rest| rest.split_once('"').unwrap().0.to_owned())
+        .collect();
+    assert_eq!(shown, names);
+}
+
+#[test]
+fn what_a_deployment_is_configured_with_holds_no_secret() {
+    let config = read("samconfig.toml");
+    for line in config.lines().filter(|line| !line.starts_with('#')) {
+        let line = line.to_lowercase();
+        for word in ["token", "password", "secret", "parameter_overrides"] {
+            assert!(!line.contains(word), "{line}");
+        }
+    }
+    let stack = Stack::of_two_sites();
+    for (name, parameter) in stack.template["Parameters"].as_object().unwrap() {
+        assert!(parameter["Description"].is_string(), "{name}");
+        assert!(
+            parameter.get("NoEcho").is_none(),
+            "{name}: a secret has no business in a parameter"
+        );
+    }
+}
