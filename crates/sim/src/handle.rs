@@ -273,6 +273,15 @@ impl SiteHandle {
         });
     }
 
+    /// Returns the Tempo tokens that work now.
+    pub fn tempo_tokens(&self) -> Vec<String> {
+        self.act(|site, now| {
+            let tokens = site.spec.service.tempo_tokens.iter();
+            let working = tokens.filter(|token| token.expires.is_none_or(|expires| expires > now));
+            working.map(|token| token.token.clone()).collect()
+        })
+    }
+
     /// Makes a new Jira token the only one.
     pub fn replace_jira_token(&self, token: &str) {
         self.configure(|spec| spec.service.jira_token = token.to_owned());

@@ -54,8 +54,8 @@ pub use rate::{RateCount, RateRule};
 pub use rules::{AttributeKind, AttributeSpec, GlobalConfiguration, Permission, Scope};
 pub use sim::{Running, Sim};
 pub use spec::{
-    IssueSpec, JiraWebhookSpec, ProjectSpec, ServiceSpec, SiteSpec, SubscriptionSpec, TEMPO_APP_ACCOUNT,
-    TokenSpec, UserSpec,
+    IssueSpec, JiraWebhookSpec, OauthSpec, ProjectSpec, ServiceSpec, SiteSpec, SubscriptionSpec,
+    TEMPO_APP_ACCOUNT, TokenSpec, UserSpec,
 };
 pub use webhook::{JIRA_RETRIES_MAX, TEMPO_ATTEMPTS_MAX};
 pub use worklog::{Content, JiraWorklog, Worklog};

@@ -149,6 +149,23 @@ pub struct TokenSpec {
     pub expires: Option<Timestamp>,
 }
 
+/// An OAuth client of Tempo's, and the pair of tokens that it has.
+#[derive(Debug, Clone)]
+pub struct OauthSpec {
+    /// The client; it selects the site, so no two sites share one.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// The address that it was registered with.
+    pub redirect_uri: String,
+    /// The token in use; also among the service user's tokens, or it opens nothing.
+    pub access_token: String,
+    /// What the next pair is had for.
+    pub refresh_token: String,
+    /// How long a new token works.
+    pub lifetime: Duration,
+}
+
 /// The account the product works with.
 #[derive(Debug, Clone)]
 pub struct ServiceSpec {
@@ -156,6 +173,8 @@ pub struct ServiceSpec {
     pub user: UserSpec,
     /// Tempo tokens; each selects this site as its tenant.
     pub tempo_tokens: Vec<TokenSpec>,
+    /// Its OAuth client, where Tempo is used through one.
+    pub tempo_oauth: Option<OauthSpec>,
     /// Jira API token; its e-mail is the user's.
     pub jira_token: String,
     /// Whether it administers Jira (webhooks need that).
@@ -256,6 +275,7 @@ impl SiteSpec {
                     scopes: None,
                     expires: None,
                 }],
+                tempo_oauth: None,
                 jira_token: format!("jira-{name}"),
                 admin: true,
                 browse_users: true,
@@ -338,6 +358,21 @@ impl SiteSpec {
                 shared_secret: secret.into(),
             });
         }
+        self
+    }
+
+    /// Makes the site's Tempo token `tempo-NAME` an OAuth client's: `client-NAME` with `client-secret-NAME` and
+    /// the refresh token `refresh-NAME`, registered for `https://tandem.example/NAME`. New ones live 60 days.
+    pub fn tempo_oauth(mut self) -> Self {
+        let name = &self.name;
+        self.service.tempo_oauth = Some(OauthSpec {
+            client_id: format!("client-{name}"),
+            client_secret: format!("client-secret-{name}"),
+            redirect_uri: format!("https://tandem.example/{name}"),
+            access_token: format!("tempo-{name}"),
+            refresh_token: format!("refresh-{name}"),
+            lifetime: Duration::from_secs(60 * 24 * 3600),
+        });
         self
     }
 

@@ -78,6 +78,10 @@ impl World {
     /// Answers a request to Tempo; the token says for which site.
     pub(crate) fn tempo(&mut self, now: Timestamp, request: &Request) -> Reply {
         self.settle(now);
+        let found = find(tempo::ROUTES, &request.method, &request.segments());
+        if matches!(&found, Found::Route(route, _) if route.template == tempo::oauth::TEMPLATE) {
+            return self.tempo_oauth(now, request, &found);
+        }
         let token = request
             .authorization
             .as_deref()
@@ -93,7 +97,6 @@ impl World {
                 Some((name.clone(), spec.clone()))
             })
         });
-        let found = find(tempo::ROUTES, &request.method, &request.segments());
         let Some((name, token)) = tenant else {
             let reply = Reply::html(401, "<html><body><h1>401 Unauthorized</h1></body></html>");
             self.log(now, "", Vendor::Tempo, request, &found, reply.status);
@@ -122,6 +125,25 @@ impl World {
         };
         let (reply, violations) = serve(site, Vendor::Tempo, now, request, &found, refusal);
         self.log(now, &name, Vendor::Tempo, request, &found, reply.status);
+        self.note(now, &name, request, violations);
+        reply
+    }
+
+    /// Answers a request for tokens; the client says for which site.
+    fn tempo_oauth(&mut self, now: Timestamp, request: &Request, found: &Found) -> Reply {
+        let client = tempo::oauth::client(request);
+        let site = self.sites.iter_mut().find(|(_, site)| {
+            let oauth = site.spec.service.tempo_oauth.as_ref();
+            oauth.is_some_and(|oauth| Some(&oauth.client_id) == client.as_ref())
+        });
+        let Some((name, site)) = site else {
+            let reply = tempo::oauth::error(401, "invalid_client", request);
+            self.log(now, "", Vendor::Tempo, request, found, reply.status);
+            return reply;
+        };
+        let name = name.clone();
+        let (reply, violations) = serve(site, Vendor::Tempo, now, request, found, || None);
+        self.log(now, &name, Vendor::Tempo, request, found, reply.status);
         self.note(now, &name, request, violations);
         reply
     }

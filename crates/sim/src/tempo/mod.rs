@@ -7,6 +7,7 @@ mod check;
 mod configuration;
 mod listing;
 mod mapper;
+pub(crate) mod oauth;
 mod page;
 mod subscriptions;
 mod worklogs;
@@ -158,6 +159,11 @@ pub(crate) const ROUTES: &[Route] = &[
         method: "GET",
         template: "/papertrail/1/events/deleted/types/worklog",
         answer: audit::deleted,
+    },
+    Route {
+        method: "POST",
+        template: oauth::TEMPLATE,
+        answer: oauth::token,
     },
 ];
 

@@ -153,6 +153,47 @@ async fn the_same_issue_id_twice_is_a_404() {
 }
 
 #[tokio::test]
+async fn a_refresh_gives_a_new_pair_once_and_ends_the_old_one_at_once() {
+    let stage = stage_of(1, tandem_sim::SiteSpec::tempo_oauth);
+    let form = |refresh: &'static str| {
+        [
+            ("grant_type", "refresh_token"),
+            ("client_id", "client-acme"),
+            ("client_secret", "client-secret-acme"),
+            ("redirect_uri", "https://tandem.example/acme"),
+            ("refresh_token", refresh),
+        ]
+    };
+    assert_eq!(stage.tempo("GET", "/4/worklogs", None).await.status, 200);
+    let (status, pair) = stage.tokens("/oauth/token/", &form("refresh-acme")).await;
+    assert_eq!((status, &pair["expires_in"]), (200, &json!(60 * 24 * 3600)));
+    assert_eq!(stage.tempo("GET", "/4/worklogs", None).await.status, 401);
+    let token = pair["access_token"].as_str().unwrap().to_owned();
+    let with_new = stage.tempo_as(&token, "GET", "/4/worklogs", None).await;
+    assert_eq!(with_new.status, 200);
+    assert_eq!(stage.acme.tempo_tokens(), [token]);
+
+    let (status, again) = stage.tokens("/oauth/token/", &form("refresh-acme")).await;
+    assert_eq!((status, &again["error"]), (400, &json!("invalid_grant")));
+    let mut stranger = form("refresh-acme");
+    stranger[2].1 = "guessed";
+    let (status, refused) = stage.tokens("/oauth/token/", &stranger).await;
+    assert_eq!((status, &refused["error"]), (401, &json!("invalid_client")));
+    assert_eq!(stage.sim.violations(), []);
+
+    let refresh = pair["refresh_token"].as_str().unwrap().to_owned();
+    let bare = [
+        ("grant_type", "refresh_token"),
+        ("client_id", "client-acme"),
+        ("client_secret", "client-secret-acme"),
+        ("refresh_token", &refresh),
+    ];
+    assert_eq!(stage.tokens("/oauth/token", &bare).await.0, 200);
+    let noted = stage.sim.violations();
+    assert!(noted[0].what.contains("slash") && noted[1].what.contains("redirect_uri"));
+}
+
+#[tokio::test]
 async fn the_token_selects_the_tenant() {
     let stage = stage();
     stage.acme.log_time("SUP-1", hour()).unwrap();

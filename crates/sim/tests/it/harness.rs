@@ -113,6 +113,21 @@ impl Stage {
         .await
     }
 
+    /// Asks Tempo for tokens, with a form.
+    pub(crate) async fn tokens(&self, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let request = Request::post(path_of("https://api.tempo.io", path))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(body))
+            .unwrap();
+        let answer = self.sim.tempo_router().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
     /// Calls acme's Jira.
     pub(crate) async fn jira(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
         use base64::Engine;
