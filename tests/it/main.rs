@@ -5,6 +5,7 @@ mod convergence;
 mod counts;
 mod deletes;
 mod interruptions;
+mod limits;
 mod rings;
 mod scenarios;
 mod template;

@@ -1,9 +1,10 @@
 //! Passes: running what is due, and the loop that a single process keeps up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, warn};
@@ -11,7 +12,7 @@ use tracing::{error, warn};
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::Engine;
-use crate::ports::store::{DueKey, DueRow};
+use crate::ports::store::{DueKey, DueRow, Lane};
 
 /// What a pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,17 @@ pub struct Passed {
 /// How far ahead of now a row may be due and still belong to this pass: settling bursts and full buckets.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long a pass takes no other row of a lane at most after a site had no slot for one. Without it, each row of a
+/// long queue would be taken and given back again and again while the first ones wait for their slots. It is short,
+/// since rows of other sites wait along.
+const GIVE_WAY: SignedDuration = SignedDuration::from_secs(1);
+
+/// Places that are kept free for live rows: long runs of swept links must not hold up somebody's change.
+const KEPT_FREE: usize = 2;
+
+/// How long a pass that is busy waits before it looks at the table again.
+const LOOK_UP: Duration = Duration::from_millis(500);
+
 /// Looks per pass. More is a loop that does not converge; the next pass goes on.
 const LOOKS_MAX: usize = 200_000;
 
@@ -41,21 +53,38 @@ impl Engine {
         let mut failure = None;
         let mut running = FuturesUnordered::new();
         let mut keys: BTreeSet<DueKey> = BTreeSet::new();
+        // Until when rows of this lane, and of less urgent ones, are left alone.
+        let mut full: BTreeMap<Lane, Timestamp> = BTreeMap::new();
         loop {
             let now = self.clock.now();
+            full.retain(|_, until| *until > now);
             let over = failure.is_some()
                 || deadline.is_some_and(|deadline| now >= deadline)
                 || passed.looked >= LOOKS_MAX;
-            if !over && running.len() < self.options.concurrency {
+            let room = |lane| match lane {
+                Lane::Live => self.options.concurrency + KEPT_FREE,
+                Lane::Sweep | Lane::Backfill => self.options.concurrency,
+            };
+            if !over && running.len() < room(Lane::Live) {
                 let ready = self.store.ready(now, self.options.concurrency * 4).await?;
                 for row in by_lane(ready) {
-                    if running.len() < self.options.concurrency && keys.insert(row.key.clone()) {
+                    let gives_way = full.keys().any(|lane| *lane <= row.lane);
+                    if running.len() < room(row.lane) && !gives_way && keys.insert(row.key.clone()) {
                         let key = row.key;
                         running.push(async move { (key.clone(), self.look(&key).await) });
                     }
                 }
             }
-            match running.next().await {
+            let ended = if over || running.is_empty() {
+                running.next().await
+            } else {
+                // A look may take most of a minute; what becomes due meanwhile must not wait for its end.
+                match select(running.next(), self.clock.sleep(LOOK_UP)).await {
+                    Either::Left((ended, _)) => ended,
+                    Either::Right(_) => continue,
+                }
+            };
+            match ended {
                 Some((key, looked)) => {
                     keys.remove(&key);
                     match looked {
@@ -63,6 +92,9 @@ impl Engine {
                             passed.looked += 1;
                             passed.written += looked.written;
                             passed.troubled += usize::from(looked.trouble);
+                            if let Some((lane, until)) = looked.deferred {
+                                full.insert(lane, until.min(self.clock.now() + GIVE_WAY));
+                            }
                         }
                         // Somebody else has it. Do not ask for it again at once.
                         Ok(None) => self.clock.sleep(Duration::from_millis(50)).await,
@@ -71,6 +103,10 @@ impl Engine {
                     }
                 }
                 None if over => return failure.map_or(Ok(passed), Err),
+                None if !full.is_empty() => {
+                    let at = full.values().min().copied().unwrap_or(now);
+                    self.sleep_until(at).await;
+                }
                 None => match self.next_in_line(now).await? {
                     Some(at) => self.sleep_until(at).await,
                     None => return Ok(passed),

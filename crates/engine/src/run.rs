@@ -26,6 +26,8 @@ pub struct Looked {
     pub written: usize,
     /// Whether something did not go through.
     pub trouble: bool,
+    /// Set when a site had no slot to give: the lane of the look, and when there may be room.
+    pub deferred: Option<(Lane, Timestamp)>,
 }
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
@@ -60,6 +62,7 @@ impl Engine {
         let looked = Looked {
             written: 0,
             trouble: result.is_err(),
+            deferred: deferred(row, &result),
         };
         (
             looked,
@@ -100,6 +103,7 @@ impl Engine {
         let looked = Looked {
             written: report.written,
             trouble: result.is_err() || report.trouble.is_some(),
+            deferred: deferred(row, &result),
         };
         let finish = match result {
             Ok(rest) => self.finish_done(row, &report, rest),
@@ -294,6 +298,13 @@ impl Engine {
         (key, attempts, now.as_second()).hash(&mut hash);
         let spread = 0.8 + 0.4 * ((hash.finish() % 1000) as f64 / 1000.0);
         SignedDuration::from_secs_f64(wait * spread)
+    }
+}
+
+fn deferred<T>(row: &DueRow, result: &Result<T, EngineError>) -> Option<(Lane, Timestamp)> {
+    match result {
+        Err(EngineError::Deferred { until, .. }) => Some((row.lane, *until)),
+        _ => None,
     }
 }
 

@@ -1,0 +1,437 @@
+//! What happens when there is very much of something: nothing is lost, nobody waits for it longer than is said here,
+//! and memory stays within bounds.
+//!
+//! Waits are virtual time, so they are the same on every machine. The full sizes are `#[ignore]`d, since they take
+//! minutes; `cargo test --profile bench -p tandem-it --test it limits:: -- --ignored --nocapture --test-threads 1`
+//! runs them and prints their figures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use futures::future::join_all;
+use http::{Request, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::{IssueId, LinkKey};
+use tandem_engine::ports::store::{DueKey, Lane};
+use tandem_sim::{Content, Delivery};
+use tower::ServiceExt;
+
+use crate::world::{Setup, Webhooks, World, config, hour, site};
+
+/// The time between two requests to a site: 5 a second, spaced 5 % wider.
+const SLOT_SECS: f64 = 1.05 / 5.0;
+
+/// Longer than any wait that is allowed here, in seconds. Who waits longer fails the test instead of hanging it.
+const FOREVER_SECS: f64 = 600.0;
+
+#[expect(clippy::print_stdout, reason = "figures of a run that somebody asked for")]
+fn tell(figure: &str) {
+    println!("{figure}");
+}
+
+/// Returns memory that is resident now, and the most that ever was, in MiB; 0 where the system does not tell.
+fn resident_mib() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) / 1024
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+fn secs_since(world: &World, start: Timestamp) -> f64 {
+    world.now().duration_since(start).as_secs_f64()
+}
+
+fn link(world: &World, a: &str, b: &str) -> DueKey {
+    DueKey::Link(LinkKey {
+        connection: "acme-globex".into(),
+        a: IssueId(world.acme().issue_id(a)),
+        b: IssueId(world.globex().issue_id(b)),
+    })
+}
+
+fn all_links(world: &World, count: usize) -> Vec<DueKey> {
+    (1..=count)
+        .map(|n| link(world, &format!("SUP-{n}"), &format!("DEV-{n}")))
+        .collect()
+}
+
+/// Does something while Tandem runs as it does in a process of its own.
+async fn meanwhile<T>(world: &World, work: impl Future<Output = T>) -> T {
+    let audits = Duration::from_secs(86_400);
+    tokio::select! {
+        () = world.tandem.engine.run_forever(audits, std::future::pending()) => unreachable!("it runs forever"),
+        done = work => done,
+    }
+}
+
+/// Logs time on A's issue and returns how many seconds pass until B's has it.
+async fn wait_of_a_person(world: &World, from: &str, to: &str, text: &str) -> f64 {
+    let start = world.now();
+    world.acme().log_time(from, hour("bob", text)).unwrap();
+    loop {
+        if world.said("globex", to).iter().any(|said| said.5 == text) {
+            return secs_since(world, start);
+        }
+        assert!(secs_since(world, start) < FOREVER_SECS, "{text} never crossed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+// --- many webhooks at once ---
+
+async fn post(router: axum::Router, delivery: &Delivery) -> StatusCode {
+    let url: http::Uri = delivery.url.parse().unwrap();
+    let mut request = Request::builder()
+        .method(delivery.method)
+        .uri(url.path_and_query().unwrap().as_str());
+    for (name, value) in &delivery.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Body::from(delivery.body.clone())).unwrap();
+    router.oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_webhooks_at_once_are_all_taken_for_two_table_requests_each() {
+    let mut world = Setup::two(200).webhooks(Webhooks::TempoOnly).build().await;
+    world.settle().await;
+    world.lose_webhooks();
+    for n in 1..=200 {
+        world
+            .acme()
+            .log_time(&format!("SUP-{n}"), hour("ann", "x"))
+            .unwrap();
+    }
+    world.wait(5).await;
+    let deliveries = world.sim.take_deliveries(world.now());
+    assert_eq!(deliveries.len(), 200);
+
+    world.store.counts().reset();
+    let router = tandem_runtime::router::router(Arc::new(Arc::clone(&world.tandem)));
+    let taken = join_all(deliveries.iter().map(|delivery| post(router.clone(), delivery))).await;
+    assert!(
+        taken.iter().all(|status| *status == StatusCode::ACCEPTED),
+        "{taken:?}"
+    );
+    let table = world.store.counts().total();
+    assert!(table <= 400, "{:?}", world.store.counts().by_operation());
+
+    // All of them are there within the time that their requests take.
+    world.sim.reset_requests();
+    let start = world.now();
+    while world.globex().worklogs().len() < 200 {
+        world.tandem.engine.run_due(None).await.unwrap();
+        world.wait(1).await;
+        assert!(secs_since(&world, start) < FOREVER_SECS);
+    }
+    let took = secs_since(&world, start);
+    let busiest = world.globex().tempo_rate();
+    let floor = busiest.requests as f64 * SLOT_SECS;
+    assert!(took <= 1.15 * floor + 5.0, "{took} s, floor {floor} s");
+    assert_eq!(world.acme().tempo_rate().answered_429 + busiest.answered_429, 0);
+    world.assert_equal().await;
+    tell(&format!(
+        "200 webhooks at once: {table} table requests, both sides equal after {took:.0} s"
+    ));
+}
+
+// --- a long queue ---
+
+/// Lets all links be due in a lane, and a person log time while they are worked off. Returns the person's wait and
+/// how long it took to work off the queue.
+async fn behind_a_queue(links: usize, lane: Lane, last_hint: usize) -> (f64, f64) {
+    let world = Setup::two(links).webhooks(Webhooks::TempoOnly).build().await;
+    world.settle().await;
+    let keys = all_links(&world, links);
+    world.tandem.engine.hint_all(keys, lane, false).await.unwrap();
+    assert_eq!(world.due().await.len(), links);
+    let start = world.now();
+    let waited = meanwhile(&world, async {
+        world.wait(5).await;
+        let (from, to) = (format!("SUP-{last_hint}"), format!("DEV-{last_hint}"));
+        let waited = wait_of_a_person(&world, &from, &to, "while the queue is long").await;
+        while !world.due().await.is_empty() {
+            world.wait(5).await;
+            assert!(
+                secs_since(&world, start) < FOREVER_SECS,
+                "{:?}",
+                world.due().await
+            );
+        }
+        waited
+    })
+    .await;
+    assert_eq!(world.acme().tempo_rate().answered_429, 0);
+    world.assert_equal().await;
+    (waited, secs_since(&world, start))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_does_not_wait_for_what_a_sweep_found() {
+    let (waited, all) = behind_a_queue(300, Lane::Sweep, 300).await;
+    let floor = 300.0 * SLOT_SECS;
+    tell(&format!(
+        "behind 300 swept links: {waited:.1} s; all after {all:.0} s (floor {floor:.0} s)"
+    ));
+    assert!(waited <= SWEPT_WAIT_SECS, "{waited} s");
+    assert!(all <= 1.5 * floor + 10.0, "{all} s, floor {floor} s");
+}
+
+/// The longest that a person waits for their change while a process is busy with swept links, in seconds: settling, a
+/// place among the runs, and the slots of three requests.
+const SWEPT_WAIT_SECS: f64 = 12.0;
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_of_people_is_served_in_the_order_in_which_they_came() {
+    const LINKS: usize = 300;
+    let world = Setup::two(LINKS + 1).webhooks(Webhooks::TempoOnly).build().await;
+    world.settle().await;
+    let keys = all_links(&world, LINKS);
+    world
+        .tandem
+        .engine
+        .hint_all(keys, Lane::Live, false)
+        .await
+        .unwrap();
+    let (from, to) = (format!("SUP-{}", LINKS + 1), format!("DEV-{}", LINKS + 1));
+    let waited = meanwhile(&world, wait_of_a_person(&world, &from, &to, "last in line")).await;
+    // One listing on each site for everybody before, the settling, and three requests.
+    let floor = LINKS as f64 * SLOT_SECS;
+    tell(&format!(
+        "behind {LINKS} live links: {waited:.1} s (floor {floor:.0} s); behind 100,000 that makes {:.1} h",
+        100_000.0 * waited / LINKS as f64 / 3600.0
+    ));
+    assert!(waited <= 1.25 * floor + 10.0, "{waited} s, floor {floor} s");
+}
+
+/// Fills the queue and works at it for so long. Returns the looks that went through, the requests to the table, and
+/// how many MiB the process grew by.
+async fn passes_over_a_queue(links: usize, secs: i64) -> (usize, u64, u64) {
+    let world = Setup::two(links).webhooks(Webhooks::None).build().await;
+    let queued = world.due().await.len();
+    assert_eq!(queued, links);
+    world.store.counts().reset();
+    let (before, _) = resident_mib();
+    let deadline = world.now() + SignedDuration::from_secs(secs);
+    let passed = world.tandem.engine.run_due(Some(deadline)).await.unwrap();
+    let (_, peak) = resident_mib();
+    let counts = world.store.counts().clone();
+    tell(&format!(
+        "{links} due links, {secs} s: {} looks, {} table requests ({:?}), memory {before} -> at most {peak} MiB",
+        passed.looked,
+        counts.total(),
+        counts.by_operation()
+    ));
+    // A look that got no slot is given back. There may be about one of those for each that went through.
+    let went_through = passed.looked - passed.troubled;
+    assert!(passed.troubled <= 2 * went_through, "{passed:?}");
+    (went_through, counts.total(), peak.saturating_sub(before))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_look_costs_does_not_depend_on_the_length_of_the_queue() {
+    let (few, table_of_few, _) = passes_over_a_queue(60, 10).await;
+    let (many, table_of_many, _) = passes_over_a_queue(600, 10).await;
+    assert!(few >= 40 && many >= 40, "{few}, {many} looks in ten seconds");
+    let each = |table: u64, looks: usize| table as f64 / looks as f64;
+    assert!(
+        each(table_of_many, many) <= 1.1 * each(table_of_few, few) && each(table_of_many, many) <= 25.0,
+        "{table_of_few} table requests for {few} looks, {table_of_many} for {many}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "some minutes, and a GiB for the simulated sites: a hundred thousand issues each"]
+async fn a_hundred_thousand_due_links_are_worked_off_at_the_allowed_rate_in_bounded_memory() {
+    const SECS: i64 = 600;
+    let (looked, _, grown) = passes_over_a_queue(100_000, SECS).await;
+    assert!(looked as f64 >= 0.9 * SECS as f64 / SLOT_SECS, "{looked} looks");
+    assert!(grown <= 64, "{grown} MiB more");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "some minutes, and a GiB for the simulated sites: a hundred thousand issues each"]
+async fn a_person_does_not_wait_for_a_hundred_thousand_swept_links() {
+    const LINKS: usize = 100_000;
+    let world = Setup::two(LINKS).webhooks(Webhooks::TempoOnly).build().await;
+    meanwhile(&world, async {
+        for n in [1, LINKS / 2, LINKS] {
+            world.wait(20).await;
+            let (from, to) = (format!("SUP-{n}"), format!("DEV-{n}"));
+            let waited = wait_of_a_person(&world, &from, &to, "while the queue is long").await;
+            tell(&format!(
+                "behind {} swept links: {waited:.1} s",
+                world.due().await.len()
+            ));
+            assert!(waited <= SWEPT_WAIT_SECS, "{waited} s");
+        }
+    })
+    .await;
+}
+
+// --- big links ---
+
+/// Gives some links many worklogs on A and none on B, and has a person log time on a small link while the big ones are
+/// first synced. Returns the person's longest wait, and how many twins were made in how many seconds.
+async fn beside_big_links(big: usize, worklogs: i64, lane: Lane, times: usize) -> (f64, usize, f64) {
+    let world = Setup::two(big + 1).webhooks(Webhooks::TempoOnly).build().await;
+    world.settle().await;
+    for n in 1..=big {
+        for m in 0..worklogs {
+            let day = format!("2026-02-{:02}", 1 + m % 28);
+            let content = Content::new("ann", &day, "09:00:00", 60 + m).text(format!("entry {m}"));
+            world.acme().log_time(&format!("SUP-{n}"), content).unwrap();
+        }
+    }
+    world.sim.drop_deliveries();
+    let keys = all_links(&world, big);
+    world.tandem.engine.hint_all(keys, lane, false).await.unwrap();
+    let start = world.now();
+    let (from, to) = (format!("SUP-{}", big + 1), format!("DEV-{}", big + 1));
+    let longest = meanwhile(&world, async {
+        let mut longest = 0_f64;
+        for n in 0..times {
+            // Not in step with the runs' budget.
+            world.wait(13).await;
+            let waited = wait_of_a_person(&world, &from, &to, &format!("small {n}")).await;
+            longest = longest.max(waited);
+        }
+        longest
+    })
+    .await;
+    let took = secs_since(&world, start);
+    let made = world.globex().worklogs().len() - times;
+    assert_eq!(world.globex().tempo_rate().answered_429, 0);
+    tell(&format!(
+        "beside {big} links of {worklogs} worklogs ({lane:?}): at most {longest:.1} s; {made} twins made in {took:.0} s"
+    ));
+    (longest, made, took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_link_does_not_wait_for_the_first_sync_of_a_big_one() {
+    let (longest, made, took) = beside_big_links(1, 1000, Lane::Sweep, 6).await;
+    assert!(longest <= SWEPT_WAIT_SECS, "{longest} s");
+    // And the big one gets on.
+    assert!(made as f64 >= 0.7 * took / SLOT_SECS, "{made} twins in {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_link_does_not_wait_for_the_first_sync_of_many_big_ones() {
+    let (longest, made, took) = beside_big_links(12, 300, Lane::Sweep, 6).await;
+    assert!(longest <= SWEPT_WAIT_SECS, "{longest} s");
+    assert!(made as f64 >= 0.7 * took / SLOT_SECS, "{made} twins in {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "minutes: fifty thousand worklogs are listed again in every run"]
+async fn a_small_link_does_not_wait_for_one_of_fifty_thousand_worklogs() {
+    let (longest, made, took) = beside_big_links(1, 50_000, Lane::Sweep, 6).await;
+    assert!(longest <= SWEPT_WAIT_SECS, "{longest} s");
+    assert!(made as f64 >= 0.5 * took / SLOT_SECS, "{made} twins in {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "minutes: fifty thousand pairs are adopted"]
+async fn a_link_of_fifty_thousand_worklogs_is_kept_the_same() {
+    let world = Setup::two(1).webhooks(Webhooks::TempoOnly).build().await;
+    world.lose_and_fill(50_000);
+    world.sweep().await;
+    world.settle().await;
+    assert!(world.due().await.is_empty());
+    world.sim.reset_requests();
+    world.store.counts().reset();
+    let waited = wait_of_a_person_alone(&world).await;
+    tell(&format!(
+        "one more on a link of 50,000: {waited:.1} s, {} requests, {:?} table requests",
+        world.sim.requests().len(),
+        world.store.counts().by_operation()
+    ));
+    // Eleven pages on one side, ten on the other, a look at both, and the write.
+    assert!(world.sim.requests().len() <= 25);
+}
+
+async fn wait_of_a_person_alone(world: &World) -> f64 {
+    meanwhile(world, async {
+        world.wait(10).await;
+        wait_of_a_person(world, "SUP-1", "DEV-1", "one more").await
+    })
+    .await
+}
+
+// --- many links ---
+
+/// Two sites with linked issues whose keys are as long as Jira allows; each issue has one worklog, the same on both.
+async fn many_links(links: usize) -> World {
+    let (a, b) = ("SUPPLIERXX", "CUSTOMERXX");
+    let table: Vec<_> = (1..=links)
+        .map(|n| (format!("{a}-{n}"), format!("{b}-{n}")))
+        .collect();
+    let world = Setup {
+        sites: vec![site("acme", a, links), site("globex", b, links)],
+        config: config("", &table),
+        webhooks: Webhooks::None,
+    }
+    .build()
+    .await;
+    for (from, to) in &table {
+        world.acme().log_time(from, hour("ann", "the same")).unwrap();
+        world.globex().log_time(to, hour("ann", "the same")).unwrap();
+    }
+    world
+}
+
+/// Brings many links together, and counts what a sweep and an audit without a change cost.
+async fn what_many_links_cost(links: usize) -> (usize, u64, usize, u64) {
+    let world = many_links(links).await;
+    while !world.due().await.is_empty() {
+        world.tandem.engine.run_due(None).await.unwrap();
+        world.wait(60).await;
+    }
+    world.sweep().await;
+    world.wait(4 * 3600).await;
+    world.sweep().await;
+    let cost = |world: &World| (world.sim.requests().len(), world.store.counts().total());
+    let reset = |world: &World| {
+        world.sim.reset_requests();
+        world.store.counts().reset();
+    };
+    world.wait(300).await;
+    reset(&world);
+    world.tandem.engine.sweep_pass().await.unwrap();
+    let (sweep, sweep_table) = cost(&world);
+    reset(&world);
+    let audited = world.tandem.engine.audit().await.unwrap();
+    assert_eq!((audited.hinted, audited.failed), (0, 0));
+    let (audit, audit_table) = cost(&world);
+    let (now, peak) = resident_mib();
+    tell(&format!(
+        "{links} links: sweep {sweep} requests and {sweep_table} of the table, audit {audit} and {audit_table}; memory {now} MiB, at most {peak}"
+    ));
+    (sweep, sweep_table, audit, audit_table)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_costs_the_same_whatever_the_number_of_links() {
+    let (few_sweep, few_table, ..) = what_many_links_cost(20).await;
+    let (sweep, sweep_table, audit, audit_table) = what_many_links_cost(200).await;
+    assert_eq!((few_sweep, few_table), (sweep, sweep_table));
+    assert_eq!(sweep, 6);
+    // A page on each side, and both feeds of deletes on each side.
+    assert!(audit <= 2 + 4, "{audit}");
+    assert!(audit_table <= 200 + 40, "{audit_table}");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "minutes: ten thousand links are made and brought together"]
+async fn ten_thousand_links_cost_a_sweep_three_requests_a_site() {
+    let (sweep, sweep_table, audit, audit_table) = what_many_links_cost(10_000).await;
+    assert_eq!(sweep, 6);
+    assert!(sweep_table <= 40, "{sweep_table}");
+    assert!(audit <= 2 * 2 + 4, "{audit}");
+    assert!(audit_table <= 10_000 + 60, "{audit_table}");
+}
