@@ -108,7 +108,10 @@ impl Site {
                 before: before.cloned(),
                 after: after.cloned(),
             };
-            journal.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+            journal
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(change);
         }
     }
 

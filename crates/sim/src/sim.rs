@@ -65,9 +65,7 @@ impl Sim {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
         // A panic in a test that holds the lock should not hide behind poisoning in the next.
-        self.world
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the present moment in this world.

@@ -5,6 +5,7 @@
 
 mod site_secret;
 mod source;
+mod versions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 pub use self::site_secret::{SiteSecret, TempoOauth};
 pub use self::source::{SecretSource, SourceError};
+pub use self::versions::{Described, VersionError, Versions};
 
 /// For how long a secret is used before it's read again.
 const KEPT: Duration = Duration::from_secs(30);
@@ -138,12 +140,25 @@ impl Secrets {
             Some(secret) => Arc::new(secret),
             None => return Err(unreadable(site, source, "it has no current version")),
         };
-        let entry = (Instant::now(), Arc::clone(&secret));
+        self.keep(site, source, Arc::clone(&secret));
+        Ok(secret)
+    }
+
+    /// Uses what a rotation is about to put into use, until the secret is read again.
+    pub fn adopt(&self, site: &SiteName, source: &SecretSource, secret: Arc<SiteSecret>) {
+        self.keep(site, source, secret);
+    }
+
+    /// Returns the versions of a secret in Secrets Manager, to be written; `None` without AWS.
+    pub fn versions(&self, id: &str) -> Option<Versions> {
+        Some(Versions::new(self.manager.clone()?, id))
+    }
+
+    fn keep(&self, site: &SiteName, source: &SecretSource, secret: Arc<SiteSecret>) {
         self.kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert((site.clone(), source.clone()), entry);
-        Ok(secret)
+            .insert((site.clone(), source.clone()), (Instant::now(), secret));
     }
 
     /// Reads one version of a site's secret; `None` where there is no such version.
@@ -216,10 +231,8 @@ impl Secrets {
                 None => Err(unreadable(site, source, "it is binary; store the JSON as text")),
             },
             Err(SdkError::ServiceError(service)) => match service.err().code() {
-                Some("ResourceNotFoundException") if stage == Stage::Pending => Ok(None),
-                Some("InternalServiceError" | "ThrottlingException" | "ServiceUnavailable") => Err(
-                    unreachable(site, source, service.err().code().unwrap_or_default()),
-                ),
+                Some(versions::NOT_THERE) if stage == Stage::Pending => Ok(None),
+                Some(code) if versions::is_passing(code) => Err(unreachable(site, source, code)),
                 // The service's own words name the secret and the role, not the text.
                 code => {
                     let message = service.err().message().unwrap_or_default();

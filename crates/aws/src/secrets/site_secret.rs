@@ -6,10 +6,14 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::error::Category;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// How many characters of a digest are shown and kept: enough to tell two secrets apart.
 const DIGEST_CHARS: usize = 16;
+
+/// What a refresh replaces.
+const TEMPO_PAIR: [&str; 3] = ["tempo_token", "tempo_refresh_token", "tempo_expires_at"];
 
 /// A site's tokens and webhook secrets.
 #[derive(Clone)]
@@ -26,6 +30,8 @@ pub struct SiteSecret {
     pub tempo_webhook_secrets: Vec<SecretString>,
     /// What a new Tempo token is got with, where Tempo is used through OAuth.
     pub tempo_oauth: Option<TempoOauth>,
+    /// When `tempo_token` runs out, when known.
+    pub tempo_expires_at: Option<Timestamp>,
 }
 
 /// What a new Tempo token is got with.
@@ -35,10 +41,10 @@ pub struct TempoOauth {
     pub client_id: String,
     /// The client's secret.
     pub client_secret: SecretString,
+    /// The address that the client is registered with, where Tempo wants to hear it.
+    pub redirect_uri: Option<String>,
     /// The refresh token.
     pub refresh_token: SecretString,
-    /// When `tempo_token` runs out, when known.
-    pub expires_at: Option<Timestamp>,
 }
 
 /// The JSON of design section 5.2. Everything is optional here, so that what's missing is named by us.
@@ -53,6 +59,7 @@ struct Wire {
     tempo_webhook_secrets: Vec<String>,
     tempo_client_id: Option<String>,
     tempo_client_secret: Option<String>,
+    tempo_redirect_uri: Option<String>,
     tempo_refresh_token: Option<String>,
     tempo_expires_at: Option<Moment>,
 }
@@ -86,8 +93,8 @@ impl SiteSecret {
             _ => Some(TempoOauth {
                 client_id: present("tempo_client_id", wire.tempo_client_id)?,
                 client_secret: present("tempo_client_secret", wire.tempo_client_secret)?.into(),
+                redirect_uri: wire.tempo_redirect_uri.filter(|uri| !uri.trim().is_empty()),
                 refresh_token: present("tempo_refresh_token", wire.tempo_refresh_token)?.into(),
-                expires_at: wire.tempo_expires_at.map(moment).transpose()?,
             }),
         };
         Ok(Self {
@@ -97,7 +104,46 @@ impl SiteSecret {
             jira_webhook_secrets: signing("jira_webhook_secrets", wire.jira_webhook_secrets)?,
             tempo_webhook_secrets: signing("tempo_webhook_secrets", wire.tempo_webhook_secrets)?,
             tempo_oauth: oauth,
+            tempo_expires_at: wire.tempo_expires_at.map(moment).transpose()?,
         })
+    }
+
+    /// Puts a new pair of Tempo's tokens into the JSON of a secret and leaves everything else in it as it is, what
+    /// Tandem does not know included.
+    ///
+    /// # Errors
+    /// As [`SiteSecret::parse`], for a text that is no secret, before or after.
+    pub fn with_tempo_pair(
+        text: &str,
+        token: &SecretString,
+        refresh_token: &SecretString,
+        expires_at: Option<Timestamp>,
+    ) -> Result<SecretString, String> {
+        let mut fields = fields(text)?;
+        let mut set = |field: &str, value: String| fields.insert(field.to_owned(), value.into());
+        set("tempo_token", token.expose_secret().to_owned());
+        set("tempo_refresh_token", refresh_token.expose_secret().to_owned());
+        match expires_at {
+            Some(at) => drop(set("tempo_expires_at", at.to_string())),
+            // The old pair's day would be wrong.
+            None => drop(fields.remove("tempo_expires_at")),
+        }
+        let text = Value::Object(fields).to_string();
+        Self::parse(&text)?;
+        Ok(text.into())
+    }
+
+    /// Says whether two secrets are the same but for what [`Self::with_tempo_pair`] puts in.
+    ///
+    /// # Errors
+    /// As [`SiteSecret::parse`].
+    pub fn same_beside_tempo_pair(one: &str, other: &str) -> Result<bool, String> {
+        let rest = |text| {
+            let mut fields = fields(text)?;
+            fields.retain(|field, _| !TEMPO_PAIR.contains(&field.as_str()));
+            Ok::<_, String>(fields)
+        };
+        Ok(rest(one)? == rest(other)?)
     }
 
     /// Returns a digest of what the site is called with: another one means that the credentials changed.
@@ -123,16 +169,21 @@ impl fmt::Debug for SiteSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SiteSecret")
             .field("digest", &self.credentials_digest())
+            .field("tempo_expires_at", &self.tempo_expires_at)
             .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for TempoOauth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TempoOauth")
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
+        f.debug_struct("TempoOauth").finish_non_exhaustive()
     }
+}
+
+/// Reads the JSON as it stands. The error says what is wrong without showing any of the text.
+fn fields(text: &str) -> Result<Map<String, Value>, String> {
+    SiteSecret::parse(text)?;
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|_| "is not a JSON object".to_owned())
 }
 
 fn present(field: &str, value: Option<String>) -> Result<String, String> {
@@ -214,6 +265,56 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(SiteSecret::parse(text).unwrap_err(), expected);
         }
+    }
+
+    #[test]
+    fn the_day_of_a_static_token_is_known_when_it_was_given() {
+        let read =
+            |at: &str| SiteSecret::parse(&GOOD.replacen('{', &format!("{{\"tempo_expires_at\":{at},"), 1));
+        let day: Timestamp = "2027-01-31T00:00:00Z".parse().unwrap();
+        assert_eq!(SiteSecret::parse(GOOD).unwrap().tempo_expires_at, None);
+        assert_eq!(
+            read("\"2027-01-31T00:00:00Z\"").unwrap().tempo_expires_at,
+            Some(day)
+        );
+        assert_eq!(read("1801353600").unwrap().tempo_expires_at, Some(day));
+        assert_eq!(
+            read("\"soon\"").unwrap_err(),
+            "has a `tempo_expires_at` that is no time"
+        );
+    }
+
+    #[test]
+    fn a_new_pair_leaves_the_rest_of_a_secret_as_it_is() {
+        let before = GOOD.replacen(
+            '{',
+            r#"{"note":{"by":"ann"},"tempo_client_id":"c","tempo_client_secret":"hush-c","tempo_refresh_token":"hush-r","tempo_expires_at":1,"#,
+            1,
+        );
+        let (token, refresh) = ("hush-t2".to_owned().into(), "hush-r2".to_owned().into());
+        let day: Timestamp = "2027-01-31T00:00:00Z".parse().unwrap();
+        let after = SiteSecret::with_tempo_pair(&before, &token, &refresh, Some(day)).unwrap();
+        let read = SiteSecret::parse(after.expose_secret()).unwrap();
+        assert_eq!(read.tempo_token.expose_secret(), "hush-t2");
+        let oauth = read.tempo_oauth.unwrap();
+        assert_eq!(oauth.refresh_token.expose_secret(), "hush-r2");
+        assert_eq!(read.tempo_expires_at, Some(day));
+        let fields: Value = serde_json::from_str(after.expose_secret()).unwrap();
+        assert_eq!(fields["note"]["by"], "ann");
+        assert_eq!(
+            SiteSecret::same_beside_tempo_pair(&before, after.expose_secret()),
+            Ok(true)
+        );
+        let touched = after.expose_secret().replace("hush-w", "hush-w2");
+        assert_eq!(SiteSecret::same_beside_tempo_pair(&before, &touched), Ok(false));
+        let unknown = SiteSecret::with_tempo_pair(&before, &token, &refresh, None).unwrap();
+        assert_eq!(
+            SiteSecret::parse(unknown.expose_secret())
+                .unwrap()
+                .tempo_expires_at,
+            None
+        );
+        assert!(SiteSecret::with_tempo_pair("[]", &token, &refresh, None).is_err());
     }
 
     #[test]

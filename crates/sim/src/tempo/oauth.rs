@@ -25,10 +25,7 @@ pub(crate) fn client(request: &Request) -> Option<String> {
 pub(crate) fn error(status: u16, error: &str, request: &Request) -> Reply {
     // As talkative as a server may be: nothing says that a description holds no token.
     let description = format!("refused: {}", String::from_utf8_lossy(&request.body));
-    Reply::json(
-        status,
-        &json!({"error": error, "error_description": description}),
-    )
+    Reply::json(status, &json!({"error": error, "error_description": description}))
 }
 
 /// Gives a new pair for a refresh token. From then on the old pair is good for nothing.
