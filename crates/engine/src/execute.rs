@@ -29,7 +29,7 @@ use crate::ports::store::{
 const ATTEMPT: SignedDuration = SignedDuration::from_secs(40);
 
 /// How long an own write is recognised when it comes back. Tempo repeats a webhook for two and a half hours.
-const ECHO_FOR: SignedDuration = SignedDuration::from_hours(3);
+pub(crate) const ECHO_FOR: SignedDuration = SignedDuration::from_hours(3);
 
 /// Jira tells less, so that a person's worklog may look the same: its echoes are recognised for less long.
 const JIRA_ECHO_FOR: SignedDuration = SignedDuration::from_mins(15);

@@ -15,11 +15,12 @@ use tandem_core::rules::Person;
 use tandem_core::{AccountId, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId};
 use tracing::warn;
 
+use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
 use crate::ports::site::{IssueRef, SiteErrorKind};
-use crate::ports::store::{Announced, Announcement, DueKey, DueRow, EvidenceId, Lane, Root};
+use crate::ports::store::{Announced, Announcement, DueKey, DueRow, EvidenceId, Lane, LookupQuery, Root};
 
 /// Pages of one issue's listing that are read at most: 200,000 worklogs.
 const PAGES_MAX: usize = 40;
@@ -32,6 +33,9 @@ const CONFIRMATIONS_MAX: usize = 50;
 
 /// Attempts for which a run waits for an announced change before it looks at everything else all the same.
 const PATIENT_ATTEMPTS: u32 = 3;
+
+/// Marks of own writes that are looked up in one request.
+const MARKS_AT_ONCE: usize = 10;
 
 /// What came of looking.
 pub(crate) enum Sight {
@@ -125,7 +129,7 @@ impl Engine {
         let mut open = Vec::new();
         for announcement in unshown {
             let side = announcement.side;
-            if let Announced::Tempo { id, .. } = &announcement.what
+            if let Announced::Tempo { id, updated_at } = &announcement.what
                 && !observed.listings[side].contains_key(id)
             {
                 let site = &connection.sites[side];
@@ -134,9 +138,13 @@ impl Engine {
                     .iter()
                     .any(|proof| proof.moved_to != Some(observed.link.issue(side)));
                 let places = self.store.whereabouts(&connection.name, site, &[*id]).await?;
-                let elsewhere = places
-                    .iter()
-                    .any(|place| place.link != observed.link || place.state == PairState::Gone);
+                let elsewhere = places.iter().any(|place| {
+                    // Accounted for already, wherever the worklog went since.
+                    let seen = place
+                        .seen
+                        .is_some_and(|seen| seen.as_second() >= updated_at.as_second());
+                    seen || place.link != observed.link || place.state == PairState::Gone
+                });
                 if gone || elsewhere {
                     continue;
                 }
@@ -563,6 +571,17 @@ impl Engine {
         }
         let origins: BTreeMap<_, _> = self.store.origins(&asked).await?.into_iter().collect();
         for side in Side::BOTH {
+            let site = &connection.sites[side];
+            let unknown: Vec<WorklogId> = unpaired[side]
+                .iter()
+                .copied()
+                .filter(|id| !origins.contains_key(&(site.clone(), *id)))
+                .collect();
+            for id in self.being_made(connection, side, observed, &unknown).await? {
+                observed.copies[side].insert(id, Copy::InFlight);
+            }
+        }
+        for side in Side::BOTH {
             for ((site, id), origin) in &origins {
                 let untouched = observed.worklog(side, *id).is_some_and(|worklog| {
                     worklog.updated_at.as_second() == origin.written_updated_at.as_second()
@@ -611,6 +630,62 @@ impl Engine {
             self.find_successors(connection, side, observed, &twins).await?;
         }
         Ok(())
+    }
+
+    /// Returns those of new worklogs that another connection is making right now, or was when it was interrupted:
+    /// they say what it noted before it wrote. Whose copies they are is known once that connection has looked again;
+    /// until then each of them would pass for somebody's own, and be copied round a ring for ever.
+    async fn being_made(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &Observed,
+        new: &[WorklogId],
+    ) -> Result<BTreeSet<WorklogId>, EngineError> {
+        let site = &connection.sites[side];
+        let mut made = BTreeSet::new();
+        if self.connections_of(site).count() < 2 {
+            return Ok(made);
+        }
+        let recent = observed.now - crate::execute::ECHO_FOR;
+        let issue = observed.link.issue(side);
+        let marks: Vec<(WorklogId, String)> = new
+            .iter()
+            .filter_map(|id| observed.listings[side].get(id))
+            .filter(|worklog| worklog.created_at >= recent)
+            .map(|worklog| {
+                let content = &worklog.content;
+                let text = content.description.as_str();
+                let mark = echo::tempo_mark(
+                    issue,
+                    &content.author,
+                    content.start_date,
+                    content.time_spent_secs,
+                    text,
+                );
+                (worklog.id, mark)
+            })
+            .collect();
+        for some in marks.chunks(MARKS_AT_ONCE) {
+            let asked: Vec<String> = some.iter().map(|(_, mark)| mark.clone()).collect();
+            let query = LookupQuery {
+                site,
+                issue: None,
+                marks: &asked,
+                jira: None,
+                worklog: None,
+                connections: &[],
+                now: observed.now,
+            };
+            let echoes = self.store.lookup(&query).await?.echoes;
+            made.extend(some.iter().filter_map(|(id, mark)| {
+                let theirs = echoes.iter().any(|echo| {
+                    echo.mark == *mark && echo.worklog.is_none() && echo.connection != connection.name
+                });
+                theirs.then_some(*id)
+            }));
+        }
+        Ok(made)
     }
 
     /// Says whether a worklog is known to be gone: deleted, or taken away by us for a move.

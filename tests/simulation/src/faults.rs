@@ -1,0 +1,115 @@
+//! What may go wrong, by name: each can be switched off, to see which one a failure needs.
+
+use std::collections::BTreeSet;
+
+macro_rules! faults {
+    ($($name:ident $text:literal $what:literal,)*) => {
+        /// A kind of fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault {
+            $(#[doc = $what] $name,)*
+        }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Its name on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it does, in a sentence.
+            pub fn what(self) -> &'static str {
+                match self { $(Self::$name => $what,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    LostBefore "lost-before" "A request is lost before it takes effect: 500, 502, 503, a reset or a time-out.",
+    LostAfter "lost-after" "A request takes effect, but its answer is lost: 500, 502, 503, a reset or a time-out.",
+    RateLimited "rate-limited" "A request is answered 429, with or without Retry-After.",
+    HalfAnswer "half-answer" "The answer's body breaks off.",
+    SlowAnswer "slow-answer" "The answer comes late.",
+    SlowRequest "slow-request" "A request takes effect some seconds after it was sent.",
+    ListingLag "listing-lag" "Listings lag behind writes.",
+    BrokenListing "broken-listing" "One issue's listing fails while the rest works.",
+    Permission "permission" "Permissions are lost and regained; lists silently leave out what may not be seen.",
+    Token "token" "The Tempo token expires and is renewed.",
+    Period "period" "A period is closed and reopened.",
+    BulkBusy "bulk-busy" "Somebody's bulk action holds an issue: 409.",
+    WebhookLost "webhook-lost" "A webhook is lost.",
+    WebhookDoubled "webhook-doubled" "A webhook comes twice.",
+    WebhookLate "webhook-late" "A webhook comes hours late.",
+    WebhookReordered "webhook-reordered" "Webhooks overtake one another.",
+    WebhookForged "webhook-forged" "Somebody sends webhooks without knowing the secret.",
+    StreamLost "stream-lost" "A stream record never reaches the worker.",
+    StreamDoubled "stream-doubled" "A stream record reaches the worker twice.",
+    ScheduleSkipped "schedule-skipped" "A scheduled pass does not happen.",
+    ScheduleOverlap "schedule-overlap" "A scheduled pass runs twice at the same time.",
+    Kill "kill" "A process dies between two awaits.",
+    Stall "stall" "A process stands still for longer than its lease, and goes on.",
+    ClockSkew "clock-skew" "Clocks of runners differ.",
+    TableThrottled "table-throttled" "The table refuses a call, or is slow.",
+    TableAnswerLost "table-answer-lost" "A write to the table takes effect, but its answer is lost.",
+    TableCancelled "table-cancelled" "A transaction is cancelled by another one.",
+    IndexLag "index-lag" "The table's index lags behind.",
+    Publish "publish" "A configuration is published in mid-run.",
+    Purge "purge" "A retention rule deletes worklogs by the dozen.",
+    IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
+}
+
+/// Which faults may happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed(BTreeSet<Fault>);
+
+impl Allowed {
+    /// All of them.
+    pub fn all() -> Self {
+        Self(Fault::ALL.iter().copied().collect())
+    }
+
+    /// None of them.
+    pub fn none() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// Adds one.
+    pub fn with(mut self, fault: Fault) -> Self {
+        self.0.insert(fault);
+        self
+    }
+
+    /// Takes one away.
+    pub fn without(mut self, fault: Fault) -> Self {
+        self.0.remove(&fault);
+        self
+    }
+
+    /// Says whether one may happen.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.0.contains(&fault)
+    }
+
+    /// Returns them.
+    pub fn iter(&self) -> impl Iterator<Item = Fault> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+impl std::str::FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|fault| fault.name() == text)
+            .ok_or_else(|| {
+                let names: Vec<_> = Self::ALL.iter().map(|fault| fault.name()).collect();
+                format!("there is no fault `{text}`; there are {}", names.join(", "))
+            })
+    }
+}

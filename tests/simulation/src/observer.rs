@@ -1,0 +1,651 @@
+//! The observer: knows what people did and what the sites hold, and nothing of the engine's records.
+//!
+//! People write a tag into each worklog's text and enter no value twice, so that everything on a site can be traced
+//! to who entered it, and when, and what they saw when they did. From that alone follows what a client may do:
+//!
+//! - make a worklog only where there is none of that tag, from values that people entered;
+//! - change a value only to one that people entered, and never to one that whoever entered the present value had
+//!   before their eyes or could have had: that would put an older value over a newer one;
+//! - delete a worklog only when a person deleted it, or moved it away, elsewhere; once per such act;
+//! - write only to issues that are linked.
+//!
+//! One thing no client can help: Tempo's API has no conditional write, so a person who edits a worklog between the
+//! client's reading and its writing is overwritten unseen. Such an edit is *raced*, and excused, but only when it
+//! was made on the site written to, after that process last read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_sim::{LedgerChange, Worklog};
+
+/// A field of a worklog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// Which pair of issues.
+    Issue,
+    /// Who did the work.
+    Author,
+    /// The day.
+    StartDate,
+    /// The time of day.
+    StartTime,
+    /// Seconds spent.
+    TimeSpent,
+    /// Billable seconds.
+    Billable,
+    /// The text, tag included.
+    Description,
+    /// The attribute that both sides share.
+    Shared,
+}
+
+type Values = BTreeMap<Field, String>;
+
+/// Something that must not happen, and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// When.
+    pub at: Timestamp,
+    /// Which rule, in a few words: failures of one kind say the same here.
+    pub rule: &'static str,
+    /// The story.
+    pub what: String,
+}
+
+/// Where the client's last looks were when it sent a request.
+#[derive(Clone, Debug, Default)]
+pub struct Reads {
+    /// Who sent it.
+    pub process: String,
+    /// Path to the moment of its last reading, by site.
+    pub at: BTreeMap<(String, String), Timestamp>,
+}
+
+/// A value that somebody entered.
+#[derive(Clone, Debug, Default)]
+struct Entered {
+    /// Values that it replaced, and those that these replaced, and so on.
+    older: BTreeSet<String>,
+    /// Whether it was raced, or lost a conflict, or went with a deleted worklog: nobody expects it to survive.
+    let_go: bool,
+}
+
+/// A worklog on a site.
+#[derive(Clone, Debug)]
+struct Place {
+    id: u64,
+    issue: u64,
+    values: Values,
+    /// The attribute of that site alone.
+    own: Option<String>,
+    /// When a person last changed it here, and what it said before.
+    touched: Option<Timestamp>,
+}
+
+/// A person's act that takes a worklog away from where it was.
+#[derive(Clone, Debug)]
+struct Removal {
+    site: String,
+    at: Timestamp,
+    moved: bool,
+    /// What it said when it went.
+    seen: Values,
+    /// Sites on which the client has followed.
+    followed: BTreeSet<String>,
+}
+
+/// What there is of one tag.
+#[derive(Clone, Debug, Default)]
+struct Root {
+    values: BTreeMap<Field, BTreeMap<String, Entered>>,
+    places: BTreeMap<String, Place>,
+    removals: Vec<Removal>,
+    /// On an issue without a twin at some time.
+    left: bool,
+    /// Went with a person's race against the client's delete: nobody can say what should be.
+    raced: bool,
+}
+
+/// What the observer is told about the world before it begins.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// Issue ids by site, to the number of their link.
+    pub links: BTreeMap<(String, u64), usize>,
+    /// Account ids by site, to the person.
+    pub people: BTreeMap<(String, String), String>,
+    /// How far listings may lag.
+    pub lag: SignedDuration,
+}
+
+/// The observer.
+#[derive(Clone, Debug, Default)]
+pub struct Observer {
+    setting: Setting,
+    roots: BTreeMap<String, Root>,
+    sent: BTreeMap<String, Reads>,
+    /// What must not happen, and did.
+    pub broken: Vec<Broken>,
+    /// Creates, updates and deletes of the client.
+    pub written: [usize; 3],
+    /// Changes by people.
+    pub acts: usize,
+    /// Edits that nobody could have saved.
+    pub raced: usize,
+}
+
+/// The attribute that is mapped between the sites.
+pub const SHARED: &str = "_Shared_";
+
+/// The attribute that each site has for itself.
+pub const OWN: &str = "_Own_";
+
+/// Returns the tag that a text begins with.
+pub fn tag(text: Option<&str>) -> Option<&str> {
+    let word = text?.split_whitespace().next()?;
+    (word.starts_with('w') && word[1..].bytes().all(|byte| byte.is_ascii_digit())).then_some(word)
+}
+
+impl Observer {
+    /// Begins.
+    pub fn new(setting: Setting) -> Self {
+        Self {
+            setting,
+            ..Self::default()
+        }
+    }
+
+    /// Notes a request that may change something, under the name it is sent by.
+    pub fn sends(&mut self, agent: String, reads: Reads) {
+        self.sent.insert(agent, reads);
+    }
+
+    /// Notes that listings lag by at most this much.
+    pub fn lags(&mut self, lag: SignedDuration) {
+        self.setting.lag = lag;
+    }
+
+    fn breaks(&mut self, at: Timestamp, rule: &'static str, what: String) {
+        if self.broken.len() < 20 {
+            self.broken.push(Broken { at, rule, what });
+        }
+    }
+
+    fn values(&self, site: &str, worklog: &Worklog) -> Values {
+        let person = (site.to_owned(), worklog.author.clone());
+        let issue = (site.to_owned(), worklog.issue);
+        let mut values = BTreeMap::from([
+            (
+                Field::Issue,
+                match self.setting.links.get(&issue) {
+                    Some(link) => format!("link {link}"),
+                    None => format!("issue {} of {site}", worklog.issue),
+                },
+            ),
+            (
+                Field::Author,
+                self.setting
+                    .people
+                    .get(&person)
+                    .cloned()
+                    .unwrap_or_else(|| format!("stranger {}", worklog.author)),
+            ),
+            (Field::StartDate, worklog.start_date.to_string()),
+            (Field::StartTime, worklog.start_time.to_string()),
+            (Field::TimeSpent, worklog.time_spent_secs.to_string()),
+            (Field::Billable, worklog.billable_secs.to_string()),
+            (
+                Field::Description,
+                worklog.description.clone().unwrap_or_default(),
+            ),
+        ]);
+        values.insert(
+            Field::Shared,
+            worklog.attributes.get(SHARED).cloned().unwrap_or_default(),
+        );
+        values
+    }
+
+    /// Takes note of a change to a worklog.
+    pub fn saw(&mut self, change: &LedgerChange) {
+        let told = change
+            .before
+            .as_ref()
+            .or(change.after.as_ref())
+            .and_then(|worklog| tag(worklog.description.as_deref()));
+        let Some(tag) = told.map(str::to_owned) else {
+            self.breaks(
+                change.at,
+                "a worklog that nobody entered",
+                format!("{:?}", change.after),
+            );
+            return;
+        };
+        let mut root = self.roots.remove(&tag).unwrap_or_default();
+        match &change.client {
+            None => self.person(&mut root, change),
+            Some(agent) => {
+                let reads = self.sent.get(agent).cloned().unwrap_or_default();
+                self.client(&tag, &mut root, change, &reads);
+            }
+        }
+        self.roots.insert(tag, root);
+    }
+
+    fn person(&mut self, root: &mut Root, change: &LedgerChange) {
+        self.acts += 1;
+        let site = change.site.as_str();
+        let after = change
+            .after
+            .as_ref()
+            .map(|worklog| (worklog, self.values(site, worklog)));
+        let old = root.places.remove(site);
+        match (old, after) {
+            (old, Some((worklog, values))) => {
+                root.left |= !self.setting.links.contains_key(&(site.to_owned(), worklog.issue));
+                let before = old.as_ref().map(|old| &old.values);
+                for (field, value) in &values {
+                    let seen = before.and_then(|before| before.get(field));
+                    if seen == Some(value) {
+                        continue;
+                    }
+                    let entered = root.values.entry(*field).or_default();
+                    let mut older = BTreeSet::new();
+                    if let Some(seen) = seen {
+                        older.extend(
+                            entered
+                                .get(seen)
+                                .map(|seen| seen.older.clone())
+                                .unwrap_or_default(),
+                        );
+                        older.insert(seen.clone());
+                    }
+                    older.remove(value);
+                    // A value that comes back is as new as its return.
+                    for other in entered.values_mut() {
+                        other.older.remove(value);
+                    }
+                    entered.insert(value.clone(), Entered { older, let_go: false });
+                }
+                if let Some(old) = &old
+                    && old.issue != worklog.issue
+                {
+                    root.removals.push(Removal {
+                        site: site.to_owned(),
+                        at: change.at,
+                        moved: true,
+                        seen: old.values.clone(),
+                        followed: BTreeSet::new(),
+                    });
+                }
+                root.places.insert(
+                    site.to_owned(),
+                    Place {
+                        id: worklog.id,
+                        issue: worklog.issue,
+                        values,
+                        own: worklog.attributes.get(OWN).cloned(),
+                        touched: Some(change.at),
+                    },
+                );
+            }
+            (Some(old), None) => {
+                // What stood only here goes with it.
+                let elsewhere: Vec<Values> = root.places.values().map(|place| place.values.clone()).collect();
+                for (field, value) in &old.values {
+                    if elsewhere.iter().all(|values| values.get(field) != Some(value))
+                        && let Some(entered) = root.values.get_mut(field).and_then(|e| e.get_mut(value))
+                    {
+                        entered.let_go = true;
+                    }
+                }
+                root.removals.push(Removal {
+                    site: site.to_owned(),
+                    at: change.at,
+                    moved: false,
+                    seen: old.values,
+                    followed: BTreeSet::new(),
+                });
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// When the client last saw a worklog or its issue, at the latest.
+    fn read_at(&self, reads: &Reads, site: &str, worklog: u64, issue: u64) -> Timestamp {
+        let paths = [
+            format!("/tempo/4/worklogs/{worklog}"),
+            format!("/tempo/4/worklogs/issue/{issue}"),
+        ];
+        let newest = paths
+            .iter()
+            .filter_map(|path| reads.at.get(&(site.to_owned(), path.clone())))
+            .max();
+        newest.map_or(Timestamp::MIN, |at| *at - self.setting.lag)
+    }
+
+    fn client(&mut self, tag: &str, root: &mut Root, change: &LedgerChange, reads: &Reads) {
+        let site = change.site.as_str();
+        let at = change.at;
+        let story = |what: String| format!("{tag} on {site} by {}: {what}", reads.process);
+        let after = change
+            .after
+            .as_ref()
+            .map(|worklog| (worklog, self.values(site, worklog)));
+        let old = root.places.get(site).cloned();
+        match after {
+            Some((worklog, values)) => {
+                for (field, value) in &values {
+                    let known = root
+                        .values
+                        .get(field)
+                        .is_some_and(|known| known.contains_key(value));
+                    if !known {
+                        self.breaks(
+                            at,
+                            "a value that nobody entered",
+                            story(format!("{field:?} becomes {value:?}")),
+                        );
+                    }
+                }
+                let linked = |issue| self.setting.links.contains_key(&(site.to_owned(), issue));
+                let moved_meanwhile = change.before.as_ref().is_some_and(|before| {
+                    let read_at = self.read_at(reads, site, before.id, before.issue);
+                    old.as_ref()
+                        .and_then(|old| old.touched)
+                        .is_some_and(|touched| touched >= read_at)
+                });
+                if !linked(worklog.issue) && !moved_meanwhile {
+                    self.breaks(at, "a write to an unlinked issue", story(format!("{worklog:?}")));
+                }
+                match (&change.before, old) {
+                    (None, old) => self.creates(root, change, worklog, values, old.as_ref(), reads, &story),
+                    (Some(before), Some(old)) => {
+                        self.updates(root, change, before, worklog, values, &old, reads, &story);
+                    }
+                    (Some(_), None) => {}
+                }
+            }
+            None => {
+                if let Some(old) = &old {
+                    self.deletes(root, change, old, reads, &story);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one story, told in three parts")]
+    fn creates(
+        &mut self,
+        root: &mut Root,
+        change: &LedgerChange,
+        worklog: &Worklog,
+        values: Values,
+        old: Option<&Place>,
+        reads: &Reads,
+        story: &impl Fn(String) -> String,
+    ) {
+        self.written[0] += 1;
+        let site = change.site.as_str();
+        if let Some(old) = old {
+            self.breaks(
+                change.at,
+                "a second twin",
+                story(format!("{} is made beside {}", worklog.id, old.id)),
+            );
+            return;
+        }
+        let source = root
+            .places
+            .iter()
+            .any(|(_, place)| place.values.get(&Field::Issue) == values.get(&Field::Issue));
+        let gone_meanwhile = root.removals.iter().any(|removal| {
+            removal.site != site && change.at.duration_since(removal.at) <= self.setting.lag + WINDOW
+        });
+        if !source && !gone_meanwhile {
+            self.breaks(
+                change.at,
+                "a worklog made of nothing",
+                story("there is none like it on any other site".into()),
+            );
+        }
+        // A person deleted it here: it may only come back for an edit that they had not seen.
+        let unseen = |seen: &Values| {
+            root.places.values().any(|place| {
+                place.values.iter().any(|(field, value)| {
+                    let known = root.values.get(field);
+                    seen.get(field) != Some(value)
+                        && !known
+                            .and_then(|known| known.get(seen.get(field)?))
+                            .is_some_and(|seen| seen.older.contains(value))
+                })
+            })
+        };
+        let deleted = root
+            .removals
+            .iter()
+            .any(|removal| removal.site == site && !removal.moved && !unseen(&removal.seen));
+        if deleted && !gone_meanwhile && source {
+            self.breaks(
+                change.at,
+                "a deleted worklog comes back",
+                story("nothing changed that whoever deleted it had not seen".into()),
+            );
+        }
+        // It is there again: what took it away is dealt with.
+        root.removals
+            .retain(|removal| removal.moved || removal.site != site);
+        let _ = reads;
+        root.places.insert(
+            site.to_owned(),
+            Place {
+                id: worklog.id,
+                issue: worklog.issue,
+                values,
+                own: worklog.attributes.get(OWN).cloned(),
+                touched: None,
+            },
+        );
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one story, told in three parts")]
+    fn updates(
+        &mut self,
+        root: &mut Root,
+        change: &LedgerChange,
+        before: &Worklog,
+        worklog: &Worklog,
+        values: Values,
+        old: &Place,
+        reads: &Reads,
+        story: &impl Fn(String) -> String,
+    ) {
+        self.written[1] += 1;
+        let site = change.site.as_str();
+        let read_at = self.read_at(reads, site, before.id, before.issue);
+        let raced = old.touched.is_some_and(|touched| touched >= read_at);
+        let own = worklog.attributes.get(OWN).cloned();
+        if own != old.own && !raced {
+            self.breaks(
+                change.at,
+                "an attribute of one side is changed",
+                story(format!("{:?} becomes {own:?}", old.own)),
+            );
+        }
+        for (field, value) in &values {
+            let Some(present) = old.values.get(field).filter(|present| *present != value) else {
+                continue;
+            };
+            let Some(known) = root.values.get_mut(field) else {
+                continue;
+            };
+            let older = known
+                .get(present)
+                .is_some_and(|present| present.older.contains(value));
+            if older && raced {
+                self.raced += 1;
+                root.raced = true;
+            } else if older {
+                self.breaks(
+                    change.at,
+                    "an older value over a newer one",
+                    story(format!(
+                        "{field:?} {present:?} becomes {value:?}, which it had replaced"
+                    )),
+                );
+            }
+            // Whatever it was, from here on the new one stands, and the other must not come back by itself.
+            let mut beaten = known.get(present).map(|p| p.older.clone()).unwrap_or_default();
+            beaten.insert(present.clone());
+            beaten.remove(value);
+            let newer = known
+                .get(value)
+                .is_some_and(|value| value.older.contains(present));
+            if let Some(lost) = known.get_mut(present)
+                && !newer
+            {
+                lost.let_go = true;
+                lost.older.remove(value);
+            }
+            if let Some(winner) = known.get_mut(value) {
+                winner.older.append(&mut beaten);
+                winner.let_go = false;
+            }
+        }
+        root.places.insert(
+            site.to_owned(),
+            Place {
+                id: worklog.id,
+                issue: worklog.issue,
+                values,
+                own,
+                touched: None,
+            },
+        );
+    }
+
+    fn deletes(
+        &mut self,
+        root: &mut Root,
+        change: &LedgerChange,
+        old: &Place,
+        reads: &Reads,
+        story: &impl Fn(String) -> String,
+    ) {
+        self.written[2] += 1;
+        let site = change.site.as_str();
+        let read_at = self.read_at(reads, site, old.id, old.issue);
+        let raced = old.touched.is_some_and(|touched| touched >= read_at);
+        let licence = root
+            .removals
+            .iter_mut()
+            .find(|removal| removal.site != site && !removal.followed.contains(site));
+        match licence {
+            Some(removal) => {
+                removal.followed.insert(site.to_owned());
+            }
+            None => self.breaks(
+                change.at,
+                "a delete that nobody asked for",
+                story(format!("{} goes", old.id)),
+            ),
+        }
+        if raced {
+            self.raced += 1;
+            root.raced = true;
+        }
+        for (field, value) in &old.values {
+            let elsewhere = root
+                .places
+                .iter()
+                .any(|(other, place)| other != site && place.values.get(field) == Some(value));
+            if !elsewhere && let Some(entered) = root.values.get_mut(field).and_then(|e| e.get_mut(value)) {
+                entered.let_go = true;
+            }
+        }
+        root.places.remove(site);
+    }
+
+    /// Says what is wrong once everything has had its time. `excused` says whether an item in the queue explains
+    /// that a worklog, by site and id, does not agree.
+    pub fn settled(
+        &mut self,
+        now: Timestamp,
+        sites: &[String],
+        edit_wins: bool,
+        excused: impl Fn(&str, u64) -> bool,
+    ) {
+        let mut found = Vec::new();
+        for (tag, root) in &self.roots {
+            if root.left {
+                continue;
+            }
+            if root.places.iter().any(|(site, place)| excused(site, place.id)) {
+                continue;
+            }
+            let here: Vec<&String> = root.places.keys().collect();
+            if here.is_empty() {
+                let asked = root.removals.iter().any(|removal| !removal.moved);
+                if !asked {
+                    found.push((
+                        "a worklog is lost",
+                        format!("{tag} is nowhere, and nobody deleted it"),
+                    ));
+                }
+                continue;
+            }
+            if here.len() != sites.len() {
+                found.push((
+                    "both sides are not equal",
+                    format!("{tag} is on {here:?} only: {:?}", root.removals),
+                ));
+                continue;
+            }
+            let mut all = root.places.values();
+            let Some(first) = all.next() else { continue };
+            for other in all {
+                if other.values != first.values {
+                    found.push((
+                        "both sides are not equal",
+                        format!("{tag}: {:?} and {:?}", first.values, other.values),
+                    ));
+                }
+            }
+            // What people deleted stays deleted, unless an edit that they had not seen won.
+            let deleted = root
+                .removals
+                .iter()
+                .any(|removal| !removal.moved && removal.followed.len() + 1 < sites.len());
+            if deleted && !edit_wins {
+                found.push(("a delete is lost", format!("{tag} was deleted, and is there")));
+            }
+            if root.raced {
+                continue;
+            }
+            for (field, value) in &first.values {
+                let Some(known) = root.values.get(field) else {
+                    continue;
+                };
+                let newer = known
+                    .iter()
+                    .find(|(_, entered)| !entered.let_go && entered.older.contains(value));
+                if let Some((newer, _)) = newer {
+                    found.push((
+                        "a change is lost",
+                        format!("{tag}: {field:?} is {value:?}, but {newer:?} replaced it"),
+                    ));
+                }
+            }
+        }
+        for (rule, what) in found {
+            self.breaks(now, rule, what);
+        }
+    }
+
+    /// Returns the tags there are.
+    pub fn tags(&self) -> usize {
+        self.roots.len()
+    }
+}
+
+/// How long a request may take from the client's reading to its effect.
+const WINDOW: SignedDuration = SignedDuration::from_secs(60);

@@ -1,0 +1,226 @@
+//! People at work on all sites: everything they enter is new, and carries a tag that says which worklog it is.
+
+use jiff::civil::{Date, Time};
+use jiff::{SignedDuration, Timestamp};
+use tandem_sim::{Content, Refused, SiteHandle, Worklog};
+
+use crate::chance::Chance;
+use crate::observer::{OWN, SHARED, tag};
+use crate::world::World;
+
+/// The people of a run.
+pub struct People {
+    chance: Chance,
+    /// Counts what was entered, so that nothing is entered twice.
+    entered: i64,
+    tags: u64,
+    sites: Vec<String>,
+    links: usize,
+    refusals: usize,
+}
+
+impl People {
+    /// Gathers them: `links` is the number of linked issues per site; one more has no twin.
+    pub fn new(seed: u64, sites: &[String], links: usize) -> Self {
+        Self {
+            chance: Chance::new(seed, "people"),
+            entered: 0,
+            tags: 0,
+            sites: sites.to_vec(),
+            links,
+            refusals: 0,
+        }
+    }
+
+    /// The accounts that somebody of this name has on a site.
+    pub fn account(person: &str, site: &str) -> String {
+        match person {
+            "eve" => format!("eve-{site}"),
+            same => same.to_owned(),
+        }
+    }
+
+    /// A closed period keeps a person from it; they shrug.
+    fn refused<T>(&mut self, done: Result<T, Refused>) {
+        self.refusals += usize::from(done.is_err());
+    }
+
+    fn next(&mut self) -> i64 {
+        self.entered += 1;
+        self.entered
+    }
+
+    fn date(&mut self) -> Date {
+        let n = self.next();
+        let start: Date = Date::constant(2026, 1, 20);
+        start + SignedDuration::from_hours(24 * (n % 40))
+    }
+
+    fn time(&mut self) -> Time {
+        let n = self.next();
+        Time::midnight() + SignedDuration::from_secs(6 * 3600 + (n * 37) % 50_000)
+    }
+
+    fn secs(&mut self) -> i64 {
+        60 * self.next()
+    }
+
+    fn text(&mut self, tag: &str) -> String {
+        format!("{tag} edit {}", self.next())
+    }
+
+    fn issue(&mut self, site: &str) -> String {
+        let number = match self.chance.yes(0.04) {
+            true => self.links + 1,
+            false => self.chance.between(1, self.links as u64) as usize,
+        };
+        format!("{}-{number}", project(site))
+    }
+
+    /// Somebody does something somewhere.
+    pub fn act(&mut self, world: &World) {
+        let Some(site) = self.chance.pick(&self.sites).cloned() else {
+            return;
+        };
+        let handle = world.sim.site(&site);
+        let worklogs: Vec<Worklog> = handle
+            .worklogs()
+            .into_iter()
+            .filter(|worklog| tag(worklog.description.as_deref()).is_some())
+            .collect();
+        let some = self.chance.pick(&worklogs).cloned();
+        let what = self.chance.between(0, 99);
+        match (what, some) {
+            (0..35, _) | (_, None) => self.create(&handle),
+            (35..62, Some(worklog)) => self.edit(&handle, &worklog),
+            (62..70, Some(worklog)) => self.refused(handle.delete(worklog.id)),
+            (70..75, Some(worklog)) => {
+                let issue = self.issue(&site);
+                if handle.issue_id(&issue) != worklog.issue {
+                    self.refused(handle.move_to_issue(worklog.id, &issue));
+                }
+            }
+            (75..81, _) => self.create_in_jira(&handle, world.now()),
+            (81..87, Some(worklog)) => self.edit_in_jira(&handle, &worklog),
+            (87..90, Some(worklog)) => {
+                if let Some(jira) = worklog.jira_id {
+                    self.refused(handle.jira_delete(jira));
+                }
+            }
+            (_, Some(worklog)) => self.edit_both(world, &worklog),
+        }
+        world.watch();
+        world.stirred();
+    }
+
+    fn create(&mut self, handle: &SiteHandle) {
+        self.tags += 1;
+        let tag = format!("w{}", self.tags);
+        let issue = self.issue(handle.name());
+        let person = self.chance.pick(&["ann", "bob", "eve"]).copied().unwrap_or("ann");
+        let mut content = Content {
+            author: Self::account(person, handle.name()),
+            start_date: self.date(),
+            start_time: self.time(),
+            time_spent_secs: self.secs(),
+            billable_secs: 0,
+            description: Some(self.text(&tag)),
+            attributes: Default::default(),
+        };
+        if self.chance.yes(0.7) {
+            content.billable_secs = self.secs();
+        }
+        if self.chance.yes(0.5) {
+            content = content.attribute(SHARED, format!("shared {}", self.next()));
+        }
+        if self.chance.yes(0.5) {
+            content = content.attribute(OWN, format!("own {}", self.next()));
+        }
+        self.refused(handle.log_time(&issue, content));
+    }
+
+    fn change(&mut self, content: &mut Content, tag: &str) {
+        // Mostly one field, as people do.
+        let fields = match self.chance.yes(0.7) {
+            true => 1,
+            false => self.chance.between(2, 5),
+        };
+        for _ in 0..fields {
+            match self.chance.between(0, 7) {
+                0 => content.start_date = self.date(),
+                1 => content.start_time = self.time(),
+                2 | 3 => content.time_spent_secs = self.secs(),
+                4 => content.billable_secs = self.secs(),
+                5 => {
+                    let value = format!("shared {}", self.next());
+                    content.attributes.insert(SHARED.into(), value);
+                }
+                6 => {
+                    let value = format!("own {}", self.next());
+                    content.attributes.insert(OWN.into(), value);
+                }
+                _ => content.description = Some(self.text(tag)),
+            }
+        }
+    }
+
+    fn edit(&mut self, handle: &SiteHandle, worklog: &Worklog) {
+        let Some(tag) = tag(worklog.description.as_deref()) else {
+            return;
+        };
+        let mut content = worklog.content.clone();
+        self.change(&mut content, tag);
+        self.refused(handle.edit(worklog.id, |old| *old = content));
+    }
+
+    /// Two people edit both twins at the same moment.
+    fn edit_both(&mut self, world: &World, worklog: &Worklog) {
+        let Some(wanted) = tag(worklog.description.as_deref()) else {
+            return;
+        };
+        for site in self.sites.clone() {
+            let handle = world.sim.site(&site);
+            let twin = handle
+                .worklogs()
+                .into_iter()
+                .find(|twin| tag(twin.description.as_deref()) == Some(wanted));
+            if let Some(twin) = twin {
+                self.edit(&handle, &twin);
+            }
+        }
+    }
+
+    fn create_in_jira(&mut self, handle: &SiteHandle, now: Timestamp) {
+        self.tags += 1;
+        let tag = format!("w{}", self.tags);
+        let issue = self.issue(handle.name());
+        let text = self.text(&tag);
+        let started = now - SignedDuration::from_secs(7 * self.next());
+        let secs = self.secs();
+        self.refused(handle.jira_log_time(&issue, "ann", started, secs, &text));
+    }
+
+    fn edit_in_jira(&mut self, handle: &SiteHandle, worklog: &Worklog) {
+        let (Some(tag), Some(jira)) = (tag(worklog.description.as_deref()), worklog.jira_id) else {
+            return;
+        };
+        let (secs, text) = (self.secs(), self.text(tag));
+        let both = self.chance.yes(0.5);
+        let done = handle.jira_edit("bob", jira, |worklog| {
+            worklog.time_spent_secs = secs;
+            if both {
+                worklog.comment = Some(text);
+            }
+        });
+        self.refused(done);
+    }
+}
+
+/// The project of a site's issues.
+pub fn project(site: &str) -> &'static str {
+    match site {
+        "acme" => "SUP",
+        "globex" => "DEV",
+        _ => "OPS",
+    }
+}

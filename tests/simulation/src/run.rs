@@ -1,0 +1,787 @@
+//! One run: a storm of faults with people acting throughout, then calm, then the reckoning.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::{Pair, PairState, Reason};
+use tandem_runtime::config::ConfigEnv;
+use tandem_runtime::current::Published;
+use tandem_runtime::lambda::pass::{self, Pass};
+use tandem_runtime::lambda::wake::wake;
+use tandem_runtime::router::router;
+use tandem_runtime::wiring::Tandem;
+use tandem_sim::{AttributeKind, AttributeSpec, Delivery, Permission, ProjectSpec, SiteSpec, UserSpec};
+use tower::ServiceExt;
+
+use crate::chance::Chance;
+use crate::faults::{Allowed, Fault};
+use crate::network::Network;
+use crate::observer::{Broken, OWN, SHARED, Setting};
+use crate::people::{People, project};
+use crate::process::Process;
+use crate::store::Table;
+use crate::weather::Weather;
+use crate::world::{Log, PLANTED, World};
+
+/// What a run is made of, all drawn from the seed.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// The sites: two, or three in a ring.
+    pub sites: Vec<String>,
+    /// Linked issues per pair of sites.
+    pub links: usize,
+    /// Acts of people during the storm.
+    pub acts: u64,
+    /// The longest pause between two acts, in seconds.
+    pub pause: u64,
+    /// Who wins a conflict.
+    pub conflict: &'static str,
+    /// What wins between a delete and an edit.
+    pub delete_vs_edit: &'static str,
+    /// Whether Eve's accounts are mapped from the start, only later, or never.
+    pub eve: Eve,
+    /// How many proven deletes are let through.
+    pub mass_delete: u64,
+    /// The weather of the storm.
+    pub weather: Weather,
+    /// What happens once, and in which act.
+    pub events: Vec<(u64, Fault)>,
+    /// Which webhooks the sites send: Tempo's, Jira's.
+    pub webhooks: [bool; 2],
+}
+
+/// Whether Eve's accounts are mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eve {
+    /// From the start.
+    Mapped,
+    /// In a configuration that is published during the storm.
+    Later,
+    /// Never: her time waits.
+    Never,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What must not happen, and did.
+    pub broken: Vec<Broken>,
+    /// Requests sent.
+    pub requests: u64,
+    /// Changes by people.
+    pub acts: usize,
+    /// Creates, updates and deletes of Tandem's.
+    pub written: [usize; 3],
+    /// Lives that ended early.
+    pub deaths: u64,
+    /// Edits that nobody could have saved.
+    pub raced: usize,
+    /// Awaits of all processes.
+    pub points: u64,
+    /// The log.
+    pub log: Log,
+}
+
+const SWEEP: Duration = Duration::from_secs(300);
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Plan {
+    /// Draws a plan.
+    pub fn draw(seed: u64, allowed: &Allowed) -> Self {
+        let mut chance = Chance::new(seed, "plan");
+        let ring = chance.yes(0.15);
+        let sites: Vec<String> = ["acme", "globex", "initech"]
+            .iter()
+            .take(if ring { 3 } else { 2 })
+            .map(|site| (*site).to_owned())
+            .collect();
+        let acts = chance.between(4, 24);
+        let conflicts: &[&'static str] = if ring {
+            &["newest"]
+        } else {
+            &["newest", "newest", "a", "b", "park"]
+        };
+        let conflict = chance.pick(conflicts).copied().unwrap_or("newest");
+        let delete_vs_edit = match !ring && chance.yes(0.2) {
+            true => "delete",
+            false => "edit",
+        };
+        let eve = match chance.between(0, 9) {
+            0..=6 => Eve::Mapped,
+            7 | 8 if allowed.has(Fault::Publish) => Eve::Later,
+            _ => Eve::Never,
+        };
+        let happenings = [
+            Fault::BrokenListing,
+            Fault::Permission,
+            Fault::Token,
+            Fault::Period,
+            Fault::BulkBusy,
+            Fault::Publish,
+            Fault::Purge,
+            Fault::IssueMoved,
+        ];
+        let mut events = Vec::new();
+        for fault in happenings {
+            if allowed.has(fault) && chance.yes(0.25) {
+                events.push((chance.between(1, acts), fault));
+            }
+        }
+        let purge = events.iter().any(|(_, fault)| *fault == Fault::Purge);
+        let webhooks = match chance.between(0, 9) {
+            0 => [true, false],
+            1 => [false, true],
+            2 => [false, false],
+            _ => [true, true],
+        };
+        Self {
+            seed,
+            sites,
+            links: chance.between(1, 3) as usize,
+            acts,
+            pause: *chance.pick(&[2, 10, 40, 90]).unwrap_or(&10),
+            conflict,
+            delete_vs_edit,
+            eve,
+            mass_delete: if purge { 3 } else { 200 },
+            weather: Weather::draw(&mut chance, allowed),
+            events,
+            webhooks,
+        }
+    }
+
+    fn connections(&self) -> Vec<(&str, &str)> {
+        match self.sites.as_slice() {
+            [a, b] => vec![(a, b)],
+            [a, b, c] => vec![(a, b), (b, c), (c, a)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Writes the configuration.
+    fn config(&self, eve_is_mapped: bool, version: u64) -> String {
+        let mut text = String::from(
+            "[engine]\nsweep = \"5m\"\nretry_max = \"2m\"\npark_retry = \"2m\"\ncreate_grace = \"30s\"\n",
+        );
+        // Something that changes, and changes nothing.
+        text.push_str(&format!("history = \"{}d\"\n", 400 + version));
+        for site in &self.sites {
+            text.push_str(&format!(
+                "[sites.{site}]\njira = \"http://127.0.0.1:1/jira/{site}\"\ntempo = \"http://127.0.0.1:1/tempo\"\n\
+                 secret = \"env:{}\"\n",
+                site.to_uppercase()
+            ));
+        }
+        for (a, b) in self.connections() {
+            let table: Vec<String> = (1..=self.links)
+                .map(|n| format!("[\"{}-{n}\", \"{}-{n}\"]", project(a), project(b)))
+                .collect();
+            let authors = match eve_is_mapped {
+                true => format!("[[\"eve-{a}\", \"eve-{b}\"]]"),
+                false => "[]".to_owned(),
+            };
+            text.push_str(&format!(
+                "[[connections]]\nname = \"{a}-{b}\"\na = \"{a}\"\nb = \"{b}\"\nsince = \"2026-01-01\"\n\
+                 [connections.links]\nfrom = [\"table\"]\ntable = [{}]\n\
+                 [connections.authors]\nmap = {authors}\n\
+                 [connections.attributes]\nmap = [{{ a = \"{SHARED}\", b = \"{SHARED}\" }}]\n\
+                 [connections.policy]\nconflict = \"{}\"\ndelete_vs_edit = \"{}\"\n\
+                 mass_delete = {{ max = {}, within = \"12h\" }}\n",
+                table.join(", "),
+                self.conflict,
+                self.delete_vs_edit,
+                self.mass_delete,
+            ));
+        }
+        text
+    }
+
+    fn site(&self, name: &str) -> SiteSpec {
+        let key = project(name);
+        let mut spec = SiteSpec::new(name)
+            .user(UserSpec::new("ann", "Ann Archer"))
+            .user(UserSpec::new("bob", "Bob Baker"))
+            .user(UserSpec::new(format!("eve-{name}"), "Eve Moor"))
+            .project(ProjectSpec::new(key))
+            .project(ProjectSpec::new(format!("NEW{key}")))
+            .attribute(AttributeSpec::new(SHARED, "Shared", AttributeKind::InputField))
+            .attribute(AttributeSpec::new(OWN, "Own", AttributeKind::InputField))
+            // One more issue that has no twin.
+            .issues(key, self.links + 1);
+        spec.service.jira_token = format!("jira-{name}-{PLANTED}");
+        let [tempo, jira] = self.webhooks;
+        if tempo {
+            let url = format!("http://127.0.0.1:2/hooks/tempo/{name}");
+            spec = spec.tempo_webhooks(&url, &format!("tempo-hook-{PLANTED}"));
+        }
+        if jira {
+            let url = format!("http://127.0.0.1:2/hooks/jira/{name}");
+            spec = spec.jira_webhook(&url, &format!("jira-hook-{PLANTED}"));
+        }
+        spec
+    }
+}
+
+/// A sandbox: a process and what it keeps between two invocations.
+struct Sandbox {
+    process: Arc<Process>,
+    published: Arc<Published>,
+}
+
+/// What runs Tandem, as Lambda does: sandboxes that are kept, thrown away and made anew.
+struct Lambda {
+    world: Arc<World>,
+    idle: Mutex<Vec<Sandbox>>,
+    lives: Mutex<u64>,
+    deaths: Mutex<u64>,
+}
+
+impl Lambda {
+    fn sandbox(&self) -> Sandbox {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(sandbox) = idle.pop() {
+            if !sandbox.process.is_dead() {
+                return sandbox;
+            }
+        }
+        drop(idle);
+        let number = {
+            let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+            *lives += 1;
+            *lives
+        };
+        let process = Process::new(&self.world, format!("p{number}"));
+        let published = Published::new(
+            Arc::new(Table(Arc::clone(&process))),
+            self.world.secrets(),
+            Arc::new(Network(Arc::clone(&process))),
+            Arc::clone(&process) as Arc<dyn tandem_engine::ports::Clock>,
+            ConfigEnv { allow_loopback: true },
+        )
+        .named(process.name.clone());
+        Sandbox {
+            process,
+            published: Arc::new(published),
+        }
+    }
+
+    /// Runs one invocation in a sandbox. `None` when it died in it, or there was no configuration.
+    async fn invoke<T>(&self, work: impl AsyncFnOnce(Arc<Tandem>, &Process) -> T) -> Option<T> {
+        let sandbox = self.sandbox();
+        let lived = sandbox
+            .process
+            .live(async {
+                let tandem = sandbox.published.current().await.ok()?;
+                Some(work(tandem, &sandbox.process).await)
+            })
+            .await;
+        match lived {
+            Some(done) => {
+                self.idle
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(sandbox);
+                done
+            }
+            None => {
+                *self.deaths.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                None
+            }
+        }
+    }
+
+    async fn deliver(&self, delivery: Delivery) -> (Option<u16>, Vec<u8>) {
+        let sandbox = self.sandbox();
+        let router = router(Arc::clone(&sandbox.published) as Arc<dyn tandem_runtime::router::Current>);
+        let Ok(url) = delivery.url.parse::<http::Uri>() else {
+            return (None, Vec::new());
+        };
+        let path = url.path_and_query().map_or("/", |path| path.as_str());
+        let mut request = Request::builder().method(delivery.method).uri(path);
+        for (name, value) in &delivery.headers {
+            request = request.header(name, value);
+        }
+        let Ok(request) = request.body(Body::from(delivery.body)) else {
+            return (None, Vec::new());
+        };
+        let answered = sandbox
+            .process
+            .live(async {
+                let response = match router.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                let status = response.status().as_u16();
+                let body = response.into_body().collect().await;
+                (
+                    Some(status),
+                    body.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
+                )
+            })
+            .await;
+        match answered {
+            Some(answered) => {
+                self.idle
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(sandbox);
+                answered
+            }
+            None => {
+                *self.deaths.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                (None, Vec::new())
+            }
+        }
+    }
+
+    async fn pass(&self, pass: Pass, timeout: Duration) {
+        self.world.log(|| format!("schedule: {pass:?}"));
+        let done = self
+            .invoke(async |tandem, process| {
+                let deadline = tandem_engine::ports::Clock::now(process) + timeout;
+                pass::run(&tandem.engine, pass, deadline).await
+            })
+            .await;
+        self.world.log(|| format!("schedule: {pass:?} ends: {done:?}"));
+    }
+}
+
+/// Delivers webhooks, as soon as they are due.
+async fn deliver(world: Arc<World>, lambda: Arc<Lambda>) {
+    loop {
+        for delivery in world.sim.take_deliveries(world.now()) {
+            world.watch();
+            let (world, lambda) = (Arc::clone(&world), Arc::clone(&lambda));
+            tokio::task::spawn_local(async move {
+                let id = delivery.id;
+                let what = format!("{} {} {:?}", delivery.site, delivery.event, delivery.kind);
+                let (status, body) = lambda.deliver(delivery).await;
+                world.log(|| format!("webhook {what}: {status:?}"));
+                world.sim.delivered_with_body(id, status, &body);
+            });
+        }
+        let next = world.sim.next_delivery_at();
+        let wait = next.map_or(Duration::from_secs(3600), |at| {
+            Duration::try_from(at.duration_since(world.now())).unwrap_or_default()
+        });
+        tokio::select! {
+            biased;
+            () = world.stir() => {}
+            () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
+        }
+    }
+}
+
+/// Wakes the worker for what the stream shows.
+async fn stream(world: Arc<World>, lambda: Arc<Lambda>) {
+    loop {
+        let woken: BTreeSet<_> = std::mem::take(&mut world.rows().woken).into_iter().collect();
+        for key in woken {
+            let copies = world.draw(|chance, weather| {
+                if chance.yes(weather.stream_lost) {
+                    0
+                } else if chance.yes(weather.stream_doubled) {
+                    2
+                } else {
+                    1
+                }
+            });
+            for _ in 0..copies {
+                let delay = world.draw(|chance, _| chance.span(Duration::from_millis(700)));
+                let (lambda, key) = (Arc::clone(&lambda), key.clone());
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(delay).await;
+                    lambda
+                        .invoke(async |tandem, process| {
+                            let deadline =
+                                tandem_engine::ports::Clock::now(process) + Duration::from_secs(120);
+                            wake(&tandem.engine, BTreeSet::from([key]), deadline).await
+                        })
+                        .await
+                });
+            }
+        }
+        world.stir().await;
+    }
+}
+
+/// Runs a pass on its schedule.
+async fn schedule(world: Arc<World>, lambda: Arc<Lambda>, pass: Pass, every: Duration, timeout: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let (skipped, twice) = world.draw(|chance, weather| {
+            (
+                chance.yes(weather.schedule_skipped),
+                chance.yes(weather.schedule_overlap),
+            )
+        });
+        if skipped {
+            continue;
+        }
+        for _ in 0..1 + usize::from(twice) {
+            let lambda = Arc::clone(&lambda);
+            tokio::task::spawn_local(async move { lambda.pass(pass, timeout).await });
+        }
+    }
+}
+
+struct Tasks(Vec<tokio::task::JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// What befalls the sites, beyond single requests.
+struct Fate {
+    chance: Chance,
+    /// What is to be undone, and when.
+    undo: Vec<(Timestamp, Fault, String)>,
+    published: u64,
+    tokens: u64,
+}
+
+impl Fate {
+    fn befall(&mut self, world: &World, plan: &Plan, fault: Fault) {
+        let Some(site) = self.chance.pick(&plan.sites).cloned() else {
+            return;
+        };
+        let handle = world.sim.site(&site);
+        let issue = format!("{}-{}", project(&site), self.chance.between(1, plan.links as u64));
+        world.log(|| format!("fate: {} on {site}", fault.name()));
+        match fault {
+            Fault::BrokenListing => {
+                let status = *self.chance.pick(&[500, 502, 503, 404]).unwrap_or(&500);
+                handle.break_listing(&issue, status);
+            }
+            Fault::Permission => match self.chance.between(0, 3) {
+                0 => handle.lose_permissions(),
+                1 => handle.set_permission(None, Permission::ViewAll, false),
+                2 => handle.set_permission(None, Permission::EditAll, false),
+                _ => handle.set_permission(None, Permission::Browse, false),
+            },
+            Fault::Token => handle.expire_tempo_tokens(),
+            Fault::Period => {
+                let from = Date::constant(2026, 1, 20) + SignedDuration::from_hours(24 * 10);
+                handle.close_period(from, from + SignedDuration::from_hours(24 * 15));
+            }
+            Fault::BulkBusy => handle.set_bulk_busy(&issue, true),
+            Fault::Publish => {
+                self.published += 1;
+                let text = plan.config(plan.eve != Eve::Never, self.published);
+                world.rows().put_config(&text, world.now());
+                return;
+            }
+            Fault::Purge => {
+                let before = Date::constant(2026, 1, 20) + SignedDuration::from_hours(24 * 30);
+                let gone = handle.retention_purge(before);
+                world.log(|| format!("fate: {gone} worklogs purged"));
+                return;
+            }
+            Fault::IssueMoved => {
+                drop(handle.jira_move_issue("ann", &issue, &format!("NEW{}", project(&site))));
+                return;
+            }
+            _ => return,
+        }
+        let lasts = SignedDuration::from_secs(self.chance.between(5, 600) as i64);
+        self.undo.push((world.now() + lasts, fault, site));
+    }
+
+    fn mend(&mut self, world: &World, all: bool) {
+        let now = world.now();
+        let (over, rest) = std::mem::take(&mut self.undo)
+            .into_iter()
+            .partition(|(at, ..)| all || *at <= now);
+        self.undo = rest;
+        for (_, fault, site) in over {
+            world.log(|| format!("fate: {} on {site} is over", fault.name()));
+            let handle = world.sim.site(&site);
+            match fault {
+                Fault::BrokenListing => handle.mend_listings(),
+                Fault::Permission => handle.restore_permissions(),
+                Fault::Token => {
+                    self.tokens += 1;
+                    world.renew_token(&site, self.tokens);
+                }
+                Fault::Period => handle.open_periods(),
+                Fault::BulkBusy => {
+                    for issue in 1..=3 {
+                        let key = format!("{}-{issue}", project(&site));
+                        if handle.worklogs_of(&key).is_empty() && issue > 1 {
+                            continue;
+                        }
+                        handle.set_bulk_busy(&key, false);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs one seed.
+///
+/// # Panics
+/// When no runtime can be made: the machine is out of something.
+pub fn run(seed: u64, allowed: &Allowed, log: Log) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O can be made");
+    let plan = Plan::draw(seed, allowed);
+    tokio::task::LocalSet::new().block_on(&runtime, live(&plan, allowed, log))
+}
+
+async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
+    let world = Arc::new(World::new(plan.seed, allowed.clone(), log));
+    world.log(|| format!("{plan:?}"));
+    let mut setting = Setting {
+        lag: SignedDuration::try_from(plan.weather.sites.listing_lag.update).unwrap_or_default(),
+        ..Setting::default()
+    };
+    for name in &plan.sites {
+        let handle = world.sim.add_site(plan.site(name));
+        world.renew_token(name, 0);
+        for link in 1..=plan.links {
+            let issue = handle.issue_id(&format!("{}-{link}", project(name)));
+            setting.links.insert((name.clone(), issue), link);
+        }
+        for person in ["ann", "bob", "eve"] {
+            let account = People::account(person, name);
+            setting.people.insert((name.clone(), account), person.to_owned());
+        }
+    }
+    *world.observer() = crate::observer::Observer::new(setting);
+    world.sim.keep_journal();
+    world
+        .rows()
+        .put_config(&plan.config(plan.eve == Eve::Mapped, 0), world.now());
+    let lambda = Arc::new(Lambda {
+        world: Arc::clone(&world),
+        idle: Mutex::default(),
+        lives: Mutex::default(),
+        deaths: Mutex::default(),
+    });
+    // The first pass makes the links; from then on it storms.
+    lambda.pass(Pass::Sweep, Duration::from_secs(300)).await;
+    world.set_weather(plan.weather.clone());
+    world.sim.faults(|faults| *faults = plan.weather.sites.clone());
+    let mut tasks = Tasks(vec![
+        tokio::task::spawn_local(deliver(Arc::clone(&world), Arc::clone(&lambda))),
+        tokio::task::spawn_local(stream(Arc::clone(&world), Arc::clone(&lambda))),
+        tokio::task::spawn_local(schedule(
+            Arc::clone(&world),
+            Arc::clone(&lambda),
+            Pass::Due,
+            MINUTE,
+            Duration::from_secs(300),
+        )),
+    ]);
+    let sweeps = tokio::task::spawn_local(schedule(
+        Arc::clone(&world),
+        Arc::clone(&lambda),
+        Pass::Sweep,
+        SWEEP,
+        Duration::from_secs(300),
+    ));
+    storm(&world, plan).await;
+    calm(&world);
+    sweeps.abort();
+
+    // Liveness: one sweep, one audit, and the time that the longest backoff takes.
+    tokio::time::sleep(Duration::from_secs(130)).await;
+    lambda.pass(Pass::Sweep, Duration::from_secs(300)).await;
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    lambda.pass(Pass::Audit, Duration::from_secs(900)).await;
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    let held = waiting(&world, Reason::MassDelete);
+    if !held.is_empty() {
+        release(&world, &lambda).await;
+        tokio::time::sleep(Duration::from_secs(400)).await;
+    }
+    world.watch();
+    reckon(&world, plan);
+
+    // What comes hours late changes nothing any more.
+    let before = all_worklogs(&world, plan);
+    tokio::time::sleep(Duration::from_secs(2 * 3600 + 600)).await;
+    world.watch();
+    if before != all_worklogs(&world, plan) {
+        let at = world.now();
+        world.observer().broken.push(Broken {
+            at,
+            rule: "a change without a cause",
+            what: "late webhooks changed something after all was said".into(),
+        });
+    }
+    tasks.0.push(sweeps);
+    drop(tasks);
+    leaks(&world);
+    let deaths = *lambda.deaths.lock().unwrap_or_else(PoisonError::into_inner);
+    let observer = world.observer().clone();
+    Outcome {
+        seed: plan.seed,
+        broken: observer.broken,
+        requests: world.requests(),
+        acts: observer.acts,
+        written: observer.written,
+        deaths,
+        raced: observer.raced,
+        points: world.points(),
+        log: world.take_log(),
+    }
+}
+
+async fn storm(world: &World, plan: &Plan) {
+    let mut people = People::new(plan.seed, &plan.sites, plan.links);
+    let mut fate = Fate {
+        chance: Chance::new(plan.seed, "fate"),
+        undo: Vec::new(),
+        published: 0,
+        tokens: 0,
+    };
+    let mut pauses = Chance::new(plan.seed, "pauses");
+    for act in 1..=plan.acts {
+        people.act(world);
+        for (when, fault) in &plan.events {
+            if *when == act {
+                fate.befall(world, plan, *fault);
+                world.watch();
+                world.stirred();
+            }
+        }
+        let pause = pauses.span(Duration::from_secs(plan.pause));
+        tokio::time::sleep(pause).await;
+        fate.mend(world, false);
+    }
+    // A last while of storm without anybody acting.
+    tokio::time::sleep(pauses.span(Duration::from_secs(120))).await;
+    fate.mend(world, true);
+    if plan.eve == Eve::Later {
+        world.rows().put_config(&plan.config(true, 99), world.now());
+    }
+}
+
+fn calm(world: &World) {
+    world.log(|| "calm".into());
+    world.set_weather(Weather::default());
+    // Webhooks that are on their way stay on their way.
+    world.sim.calm();
+}
+
+fn waiting(world: &World, reason: Reason) -> Vec<Pair> {
+    world
+        .rows()
+        .all_pairs()
+        .filter(|pair| pair.state == PairState::Live)
+        .filter(|pair| pair.wait.as_ref().is_some_and(|wait| wait.reason == reason))
+        .cloned()
+        .collect()
+}
+
+async fn release(world: &World, lambda: &Lambda) {
+    world.log(|| "a person releases the deletes".into());
+    lambda
+        .invoke(async |tandem, _| {
+            for connection in &tandem.engine.connections {
+                let released = tandem.engine.release_mass_delete(connection).await;
+                world.log(|| format!("released: {:?}", released.is_ok()));
+            }
+        })
+        .await;
+}
+
+fn all_worklogs(world: &World, plan: &Plan) -> Vec<tandem_sim::Worklog> {
+    plan.sites
+        .iter()
+        .flat_map(|site| world.sim.worklogs(site))
+        .collect()
+}
+
+/// Holds what is left waiting, and what is on the sites, to what people did.
+fn reckon(world: &World, plan: &Plan) {
+    let now = world.now();
+    let mut excused = BTreeSet::new();
+    let mut wrong = Vec::new();
+    {
+        let rows = world.rows();
+        for pair in rows.all_pairs() {
+            let (Some(wait), PairState::Live) = (&pair.wait, pair.state) else {
+                continue;
+            };
+            let sites = plan
+                .connections()
+                .into_iter()
+                .find(|(a, b)| format!("{a}-{b}") == pair.link.connection.as_str());
+            let Some((a, b)) = sites else { continue };
+            let stands = match wait.reason {
+                Reason::AuthorUnmapped => plan.eve == Eve::Never,
+                Reason::Conflict => plan.conflict == "park",
+                _ => false,
+            };
+            if !stands {
+                wrong.push(format!(
+                    "{} waits for {:?}: {}",
+                    pair.id, wait.reason, wait.detail
+                ));
+            }
+            for (site, id) in [(a, pair.ids.a), (b, pair.ids.b)] {
+                if let Some(id) = id {
+                    excused.insert((site.to_owned(), id.0));
+                }
+            }
+        }
+        for row in rows.all_due() {
+            if !row.quiet {
+                wrong.push(format!(
+                    "{} is still due: {:?} {:?}",
+                    row.key, row.reason, row.detail
+                ));
+            }
+        }
+    }
+    let mut observer = world.observer();
+    for what in wrong {
+        observer.broken.push(Broken {
+            at: now,
+            rule: "the queue holds what has no cause",
+            what,
+        });
+    }
+    observer.settled(now, &plan.sites, plan.delete_vs_edit == "edit", |site, id| {
+        excused.contains(&(site.to_owned(), id))
+    });
+}
+
+/// Looks for secrets where none may be.
+fn leaks(world: &World) {
+    let leaked: Vec<String> = world
+        .rows()
+        .texts()
+        .into_iter()
+        .filter(|text| text.contains(PLANTED))
+        .collect();
+    let at = world.now();
+    for what in leaked {
+        world.observer().broken.push(Broken {
+            at,
+            rule: "a secret in a row",
+            what,
+        });
+    }
+}
