@@ -285,7 +285,13 @@ fn answered(
         match answer.trim() {
             "" => {}
             "-" => drop(fields.remove(field)),
-            answer => drop(fields.insert(field.to_owned(), answer.into())),
+            answer => {
+                fields.insert(field.to_owned(), answer.into());
+                if field == "tempo_token" {
+                    // The next question; the day of the token before would be wrong.
+                    fields.remove("tempo_expires_at");
+                }
+            }
         }
     }
     Ok(fields)
@@ -352,7 +358,6 @@ mod tests {
             asked.push((question.to_owned(), shown));
             let answer = match asked.len() {
                 1 => "new\n",
-                2 => "-\n",
                 3 => " bot@acme.example \n",
                 _ => "\n",
             };
@@ -363,6 +368,16 @@ mod tests {
             "jira_webhook_secrets": ["stays"],
         });
         assert_eq!(Value::Object(fields.unwrap()), expected);
+        assert!(
+            !asked[1].0.contains("keeps"),
+            "the day of the old token is none of the new one's"
+        );
+        let kept = answered(present.as_object().unwrap().clone(), |_, _| Ok("\n".to_owned()));
+        assert_eq!(Value::Object(kept.unwrap()), present);
+        let unknown = answered(present.as_object().unwrap().clone(), |question, _| {
+            Ok(if question.contains("last day") { "-" } else { "" }.to_owned())
+        });
+        assert!(!unknown.unwrap().contains_key("tempo_expires_at"));
         for (question, shown) in asked {
             assert_eq!(shown == Shown::No, question.contains("token"), "{question}");
         }
