@@ -34,6 +34,8 @@ struct Version {
 pub(crate) struct Manager {
     secrets: BTreeMap<String, BTreeMap<String, Version>>,
     pub(crate) writes: Writes,
+    /// How many writes got no answer.
+    pub(crate) lost: usize,
     made: usize,
 }
 
@@ -102,7 +104,11 @@ impl Manager {
                     json!({"RotationEnabled": true, "VersionIdsToStages": labels}),
                 )
             }
-            "PutSecretValue" => put(versions, body, about, writes),
+            "PutSecretValue" => {
+                let answer = put(versions, body, about, writes);
+                self.lost += usize::from(answer.is_none());
+                answer
+            }
             "UpdateSecretVersionStage" => update(versions, body, about),
             _ => refused("UnknownOperationException", operation),
         }

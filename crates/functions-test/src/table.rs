@@ -129,6 +129,11 @@ impl Table {
         locked(&self.shared.secrets).labels(name, version)
     }
 
+    /// Returns how many writes of secrets were lost.
+    pub fn lost_secret_writes(&self) -> usize {
+        locked(&self.shared.secrets).lost
+    }
+
     /// Says what becomes of writes of secrets from now on.
     pub fn set_secret_writes(&self, writes: Writes) {
         locked(&self.shared.secrets).writes = writes;

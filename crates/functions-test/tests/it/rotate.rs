@@ -142,16 +142,18 @@ async fn killed_between_refresh_and_storing_it_needs_a_person_and_says_so() {
     world.table.set_secret_writes(Writes::PendingLost);
     {
         let rotator = Rotator::start(&world).await;
-        let refreshed = async {
-            while refreshes(&world) == 0 {
+        // Only then is it certain that none is on its way that comes after the kill.
+        let lost = async {
+            while world.table.lost_secret_writes() == 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         tokio::select! {
             _ = rotator.ask(ACME, &version, "createSecret") => panic!("it cannot have stored anything"),
-            () = refreshed => {}
+            () = lost => {}
         }
     }
+    assert_eq!(refreshes(&world), 1);
     world.table.set_secret_writes(Writes::Done);
     let rotator = Rotator::start(&world).await;
     for step in STEPS {
