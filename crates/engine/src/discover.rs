@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use tandem_core::{IssueId, LinkKey, Side, Sides, SiteName};
 use tracing::{info, warn};
 
+use crate::echo::digest;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, LinkSource, Site};
@@ -23,6 +24,13 @@ const SCAN_MAX: usize = 1000;
 
 /// Issues whose remote links such a search reads, at most: each is a request.
 const SCAN_LINKS_MAX: usize = 200;
+
+/// Rows of the configuration's table that are linked in one go: as many issues as one request may ask for.
+const LINKED_AT_ONCE: usize = 100;
+
+/// Spans of rows that are remembered, at most. A table that is full of gaps has some rows looked at once more; the
+/// note stays far below the size of a row of the store.
+const SPANS_MAX: usize = 5000;
 
 impl Engine {
     /// Looks for the twin of an issue in each connection of its site, and hints at what is found.
@@ -151,7 +159,7 @@ impl Engine {
     }
 
     /// Makes the links that the configuration's tables name. What cannot be resolved now is tried with the next
-    /// call; what is linked already costs nothing.
+    /// call, and so is what a process that ended early left over; what is linked already costs nothing.
     ///
     /// # Errors
     /// When a site or the table fails.
@@ -162,56 +170,74 @@ impl Engine {
                 continue;
             }
             let note = format!("linked-table:{}", connection.name);
-            let wanted = format!("{:?}", sources.table);
-            if self.store.note(&note).await?.as_deref() == Some(wanted.as_str()) {
-                continue;
-            }
-            let mut complete = true;
-            for rows in sources.table.chunks(100) {
-                let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
-                for side in Side::BOTH {
-                    let site = self.site_of(connection, side)?;
-                    let refs: Vec<IssueRef> = rows
-                        .iter()
-                        .map(|row| issue_ref(if side == Side::A { &row.0 } else { &row.1 }))
-                        .collect();
-                    let issues = self
-                        .call(site, lane, async |client| client.issues(&refs, &[]).await)
-                        .await?;
-                    for issue in issues {
-                        found[side].insert(issue.id.to_string(), issue.clone());
-                        found[side].insert(issue.key.to_uppercase(), issue);
-                    }
+            let said = self.store.note(&note).await?;
+            let mut made = Made::read(said.as_deref(), &sources.table);
+            let rest = made.rows(sources.table.len());
+            let mut unseen = Vec::new();
+            for (index, chunk) in rest.chunks(LINKED_AT_ONCE).enumerate() {
+                unseen.extend(self.link_rows(connection, chunk, lane).await?);
+                // With each chunk, so that a process that ends in the middle has not worked for nothing.
+                let ahead = rest.iter().skip((index + 1) * LINKED_AT_ONCE);
+                made.leave(unseen.iter().chain(ahead).copied());
+                let wanted = made.text();
+                if said.as_ref() != Some(&wanted) {
+                    self.store.put_note(&note, &wanted).await?;
                 }
-                for (a, b) in rows {
-                    let (Some(a), Some(b)) = (found.a.get(&a.to_uppercase()), found.b.get(&b.to_uppercase()))
-                    else {
-                        warn!(connection.name = %connection.name, "{a} and {b} of the table are not linked: not both can be seen");
-                        complete = false;
-                        continue;
-                    };
-                    match self.link_issues(connection, a, b, "table").await? {
-                        Linked::New => {
-                            let link = LinkKey {
-                                connection: connection.name.clone(),
-                                a: a.id,
-                                b: b.id,
-                            };
-                            self.hint_all(vec![DueKey::Link(link)], Lane::Sweep, false)
-                                .await?;
-                        }
-                        Linked::Already => {}
-                        Linked::Refused { existing, .. } => {
-                            warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key)
-                        }
-                    }
-                }
-            }
-            if complete {
-                self.store.put_note(&note, &wanted).await?;
             }
         }
         Ok(())
+    }
+
+    /// Makes the links that some rows of the configuration's table name, and hints at the new ones. Returns the rows
+    /// whose issues cannot both be seen.
+    async fn link_rows(
+        &self,
+        connection: &Connection,
+        rows: &[usize],
+        lane: Lane,
+    ) -> Result<Vec<usize>, EngineError> {
+        let named = |row: &usize| connection.links.table.get(*row).map(|pair| (*row, pair));
+        let rows: Vec<(usize, &(String, String))> = rows.iter().filter_map(named).collect();
+        let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
+        for side in Side::BOTH {
+            let site = self.site_of(connection, side)?;
+            let refs: Vec<IssueRef> = rows
+                .iter()
+                .map(|(_, (a, b))| issue_ref(if side == Side::A { a } else { b }))
+                .collect();
+            let issues = self
+                .call(site, lane, async |client| client.issues(&refs, &[]).await)
+                .await?;
+            for issue in issues {
+                found[side].insert(issue.id.to_string(), issue.clone());
+                found[side].insert(issue.key.to_uppercase(), issue);
+            }
+        }
+        let mut unseen = Vec::new();
+        for (row, (a, b)) in rows {
+            let (Some(a), Some(b)) = (found.a.get(&a.to_uppercase()), found.b.get(&b.to_uppercase())) else {
+                warn!(connection.name = %connection.name, "{a} and {b} of the table are not linked: not both can be seen");
+                unseen.push(row);
+                continue;
+            };
+            match self.link_issues(connection, a, b, "table").await? {
+                Linked::New => {
+                    let link = LinkKey {
+                        connection: connection.name.clone(),
+                        a: a.id,
+                        b: b.id,
+                    };
+                    // One by one: who ends between the two leaves one link that only the audit looks at.
+                    self.hint_all(vec![DueKey::Link(link)], Lane::Sweep, false)
+                        .await?;
+                }
+                Linked::Already => {}
+                Linked::Refused { existing, .. } => {
+                    warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key)
+                }
+            }
+        }
+        Ok(unseen)
     }
 
     async fn find_twin(
@@ -480,6 +506,51 @@ impl Engine {
     }
 }
 
+/// What was made of the links that the configuration's table names.
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Made {
+    /// The table's digest. The table itself may be larger than a row of the store.
+    table: String,
+    /// The rows that are not linked yet, as spans from a first row up to before another.
+    rest: Vec<(usize, usize)>,
+}
+
+impl Made {
+    /// Reads what was noted. A table that has changed since begins anew.
+    fn read(note: Option<&str>, table: &[(String, String)]) -> Self {
+        let parts: Vec<&str> = table.iter().flat_map(|(a, b)| [a.as_str(), b]).collect();
+        let digest = digest(&parts);
+        note.and_then(|text| serde_json::from_str(text).ok())
+            .filter(|made: &Self| made.table == digest)
+            .unwrap_or_else(|| Self {
+                table: digest,
+                rest: vec![(0, table.len())],
+            })
+    }
+
+    /// Returns the rows that are not linked yet, of a table of so many.
+    fn rows(&self, len: usize) -> Vec<usize> {
+        let spans = self.rest.iter().map(|(first, end)| *first..(*end).min(len));
+        spans.flatten().collect()
+    }
+
+    /// Notes which rows are left, in ascending order.
+    fn leave(&mut self, rows: impl Iterator<Item = usize>) {
+        self.rest.clear();
+        for row in rows {
+            let full = self.rest.len() >= SPANS_MAX;
+            match self.rest.last_mut() {
+                Some((_, end)) if *end == row || full => *end = row + 1,
+                _ => self.rest.push((row, row + 1)),
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 enum Found {
     Twin {
         here: JiraIssue,
@@ -547,6 +618,39 @@ fn is_key(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn table(rows: usize) -> Vec<(String, String)> {
+        (0..rows)
+            .map(|n| (format!("SUPPLIERXX-{n}"), format!("CUSTOMERXX-{n}")))
+            .collect()
+    }
+
+    #[test]
+    fn rows_that_are_left_are_remembered_until_the_table_changes() {
+        let (three, four) = (table(3), table(4));
+        let mut made = Made::read(None, &three);
+        assert_eq!(made.rows(3), [0, 1, 2]);
+        made.leave([0, 2].into_iter());
+        let note = made.text();
+        assert_eq!(Made::read(Some(&note), &three).rows(3), [0, 2]);
+        assert_eq!(Made::read(Some(&note), &four).rows(4), [0, 1, 2, 3]);
+        made.leave([].into_iter());
+        assert!(Made::read(Some(&made.text()), &three).rows(3).is_empty());
+        assert_eq!(
+            Made::read(Some("[(\"SUP-1\", \"DEV-1\")]"), &three).rows(3),
+            [0, 1, 2]
+        );
+    }
+
+    #[test]
+    fn a_note_of_any_table_fits_into_a_row_and_names_each_row_that_is_left() {
+        let rows: Vec<usize> = (0..100_000).step_by(2).collect();
+        let mut made = Made::read(None, &table(100_000));
+        made.leave(rows.iter().copied());
+        assert!(made.text().len() < 100_000, "{}", made.text().len());
+        let left: std::collections::BTreeSet<usize> = made.rows(100_000).into_iter().collect();
+        assert!(rows.iter().all(|row| left.contains(row)));
+    }
 
     #[test]
     fn a_twin_is_read_from_a_key_or_an_address_of_the_other_site_only() {

@@ -47,7 +47,8 @@ pub fn jira_deleted_mark(worklog: JiraWorklogId) -> String {
     format!("JD{worklog}")
 }
 
-fn digest(parts: &[&str]) -> String {
+/// Returns a digest of texts in their order, in hexadecimal digits.
+pub(crate) fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         // The length keeps two fields from running into one.
