@@ -392,6 +392,43 @@ async fn a_stranger_equal_to_an_interrupted_create_makes_it_ambiguous() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pass_waits_for_the_lease_of_a_dead_process_without_asking_all_the_time() {
+    use tandem_core::{IssueId, LinkKey};
+    use tandem_engine::ports::store::{DueKey, Lane, Store};
+
+    let world = world().await;
+    world.settle().await;
+    let link = DueKey::Link(LinkKey {
+        connection: "acme-globex".into(),
+        a: IssueId(world.acme().issue_id("SUP-1")),
+        b: IssueId(world.globex().issue_id("DEV-1")),
+    });
+    let engine = &world.tandem.engine;
+    let hint = async || {
+        engine
+            .hint_all(vec![link.clone()], Lane::Live, false)
+            .await
+            .unwrap()
+    };
+    world.store.counts().reset();
+    hint().await;
+    assert_eq!(engine.run_due(None).await.unwrap().looked, 1);
+    let alone = world.store.counts().total();
+
+    hint().await;
+    let lease = std::time::Duration::from_secs(8);
+    let taken = world.store.take(&link, "the dead", world.now(), lease).await;
+    assert!(taken.unwrap().is_some());
+    let begun = world.now();
+    world.store.counts().reset();
+    assert_eq!(engine.run_due(None).await.unwrap().looked, 1);
+    assert!(world.now() >= begun + jiff::SignedDuration::from_secs(8));
+    // Asked what is ready and what comes next, and once more when the lease was over.
+    let table = world.store.counts().total();
+    assert!(table <= alone + 6, "{:?}", world.store.counts().by_operation());
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_links_that_see_a_moving_worklog_only_the_first_may_begin_its_pair() {
     use tandem_core::{IssueId, LinkKey, Pair, PairState, Side, WorklogId};
     use tandem_engine::ports::store::{Committed, Op, Store, Whereabouts};

@@ -121,7 +121,11 @@ impl Engine {
         let next = soon
             .into_iter()
             .filter(|row| row.attempts == 0 && !row.quiet && row.reason.is_none())
-            .map(|row| row.next_attempt)
+            // Whoever had it may have died: it is free when the lease ends, and asking before that gets nothing.
+            .map(|row| {
+                row.lease_until
+                    .map_or(row.next_attempt, |until| until.max(row.next_attempt))
+            })
             .min();
         // Never at once: an index may lag behind what was just done.
         Ok(next.map(|at| at.max(now + SignedDuration::from_millis(50))))
