@@ -95,12 +95,12 @@ async fn post(router: axum::Router, delivery: &Delivery) -> StatusCode {
     router.oneshot(request).await.unwrap().status()
 }
 
-#[tokio::test(start_paused = true)]
-async fn two_hundred_webhooks_at_once_are_all_taken_for_two_table_requests_each() {
-    let mut world = Setup::two(200).webhooks(Webhooks::TempoOnly).build().await;
+/// Sends a webhook for each of so many links, all at once.
+async fn webhooks_at_once(count: usize) {
+    let mut world = Setup::two(count).webhooks(Webhooks::TempoOnly).build().await;
     world.settle().await;
     world.lose_webhooks();
-    for n in 1..=200 {
+    for n in 1..=count {
         world
             .acme()
             .log_time(&format!("SUP-{n}"), hour("ann", "x"))
@@ -108,7 +108,7 @@ async fn two_hundred_webhooks_at_once_are_all_taken_for_two_table_requests_each(
     }
     world.wait(5).await;
     let deliveries = world.sim.take_deliveries(world.now());
-    assert_eq!(deliveries.len(), 200);
+    assert_eq!(deliveries.len(), count);
 
     world.store.counts().reset();
     let router = tandem_runtime::router::router(Arc::new(Arc::clone(&world.tandem)));
@@ -118,12 +118,16 @@ async fn two_hundred_webhooks_at_once_are_all_taken_for_two_table_requests_each(
         "{taken:?}"
     );
     let table = world.store.counts().total();
-    assert!(table <= 400, "{:?}", world.store.counts().by_operation());
+    assert!(
+        table <= 2 * count as u64,
+        "{:?}",
+        world.store.counts().by_operation()
+    );
 
     // All of them are there within the time that their requests take.
     world.sim.reset_requests();
     let start = world.now();
-    while world.globex().worklogs().len() < 200 {
+    while world.globex().worklogs().len() < count {
         world.tandem.engine.run_due(None).await.unwrap();
         world.wait(1).await;
         assert!(secs_since(&world, start) < FOREVER_SECS);
@@ -135,8 +139,19 @@ async fn two_hundred_webhooks_at_once_are_all_taken_for_two_table_requests_each(
     assert_eq!(world.acme().tempo_rate().answered_429 + busiest.answered_429, 0);
     world.assert_equal().await;
     tell(&format!(
-        "200 webhooks at once: {table} table requests, both sides equal after {took:.0} s"
+        "{count} webhooks at once: {table} table requests, both sides equal after {took:.0} s"
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn webhooks_at_once_are_all_taken_for_two_table_requests_each() {
+    webhooks_at_once(50).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "the same with more of them"]
+async fn two_hundred_webhooks_at_once_are_all_taken_for_two_table_requests_each() {
+    webhooks_at_once(200).await;
 }
 
 // --- a long queue ---
@@ -315,7 +330,7 @@ async fn beside_big_links(big: usize, worklogs: i64, lane: Lane, times: usize) -
 
 #[tokio::test(start_paused = true)]
 async fn a_small_link_does_not_wait_for_the_first_sync_of_a_big_one() {
-    let (longest, made, took) = beside_big_links(1, 300, Lane::Sweep, 3).await;
+    let (longest, made, took) = beside_big_links(1, 200, Lane::Sweep, 2).await;
     assert!(longest <= SWEPT_WAIT_SECS, "{longest} s");
     // And the big one gets on.
     assert!(made as f64 >= 0.7 * took / SLOT_SECS, "{made} twins in {took} s");
@@ -323,7 +338,7 @@ async fn a_small_link_does_not_wait_for_the_first_sync_of_a_big_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_small_link_does_not_wait_for_the_first_sync_of_many_big_ones() {
-    let (longest, made, took) = beside_big_links(12, 60, Lane::Sweep, 3).await;
+    let (longest, made, took) = beside_big_links(12, 40, Lane::Sweep, 2).await;
     assert!(longest <= SWEPT_WAIT_SECS, "{longest} s");
     assert!(made as f64 >= 0.7 * took / SLOT_SECS, "{made} twins in {took} s");
 }
@@ -388,7 +403,9 @@ async fn many_links(links: usize) -> World {
 
 /// Brings many links together, and counts what a sweep and an audit without a change cost.
 async fn what_many_links_cost(links: usize) -> (usize, u64, usize, u64) {
-    let world = many_links(links).await;
+    let mut world = many_links(links).await;
+    // There are none. Waiting for them is all that hours of nothing would cost.
+    world.lose_webhooks();
     while !world.due().await.is_empty() {
         world.tandem.engine.run_due(None).await.unwrap();
         world.wait(60).await;
