@@ -35,6 +35,10 @@ use crate::world::sites;
 /// How often the journal is read when nobody else gives cause to.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How late processes may wake so that none of them need ever send a sixth request within a second: slots are 210 ms
+/// apart. On a machine that is busier than that, requests of two processes bunch whatever Tandem does.
+const PUNCTUAL: Duration = Duration::from_millis(50);
+
 /// How often progress is shown.
 const SHOW: Duration = Duration::from_secs(10);
 
@@ -176,7 +180,11 @@ async fn soak(arguments: &Arguments, seed: u64) -> Result<bool> {
 async fn watch(stable: Arc<Stable>, begun: Instant) {
     let mut shown = Instant::now();
     loop {
+        let asleep = Instant::now();
         tokio::time::sleep(LOOK).await;
+        let late = asleep.elapsed().saturating_sub(LOOK).as_millis();
+        let late = usize::try_from(late).unwrap_or(usize::MAX);
+        stable.hub.counts.late_ms.fetch_max(late, Ordering::Relaxed);
         stable.hub.observer().look();
         if shown.elapsed() >= SHOW {
             shown = Instant::now();
@@ -327,14 +335,20 @@ async fn rest(stable: &Stable, serve: &Victim) -> Result<()> {
     stable.scan_table()?;
     for side in sites(&hub.sim) {
         for (vendor, rate) in [("Tempo", side.tempo_rate()), ("Jira", side.jira_rate())] {
-            if rate.over_limit > 0 {
-                bail!(
-                    "{vendor} of {} got {} requests above its limit, {} in the worst second: a 429 is a bug of ours",
-                    side.name(),
-                    rate.over_limit,
-                    rate.peak
-                );
+            if rate.over_limit == 0 {
+                continue;
             }
+            let what = format!(
+                "{vendor} of {} got {} requests above its limit, {} in the worst second",
+                side.name(),
+                rate.over_limit,
+                rate.peak
+            );
+            let late = hub.counts.late_ms.load(Ordering::Relaxed);
+            if Duration::from_millis(late as u64) <= PUNCTUAL {
+                bail!("{what}: a 429 is a bug of ours");
+            }
+            say(format!("{what}; the machine woke sleepers up to {late} ms late"));
         }
     }
     Ok(())

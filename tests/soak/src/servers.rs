@@ -51,6 +51,8 @@ pub(crate) struct Counts {
     pub(crate) given_up: AtomicUsize,
     pub(crate) webhooks: AtomicUsize,
     pub(crate) webhooks_refused: AtomicUsize,
+    /// The most that this machine let a sleeper oversleep, in milliseconds.
+    pub(crate) late_ms: AtomicUsize,
 }
 
 impl Counts {
