@@ -12,6 +12,10 @@
 //! One thing no client can help: Tempo's API has no conditional write, so a person who edits a worklog between the
 //! client's reading and its writing is overwritten unseen. Such an edit is *raced*, and excused, but only when it
 //! was made on the site written to, after that process last read it.
+//!
+//! And one that no client can know: when the answer to a write is lost, or the process dies before it has recorded
+//! it, and a person changes, moves or deletes that very worklog before anybody looked again, then what they had
+//! before their eyes is nobody's to tell. Of a tag to which that happened only the end is judged: both sides equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,8 +82,10 @@ struct Place {
     values: Values,
     /// The attribute of that site alone.
     own: Option<String>,
-    /// When a person last changed it here, and what it said before.
+    /// When a person last changed it here.
     touched: Option<Timestamp>,
+    /// The request that wrote what it says, when it was a client's.
+    agent: Option<String>,
 }
 
 /// A person's act that takes a worklog away from where it was.
@@ -104,6 +110,8 @@ struct Root {
     left: bool,
     /// Went with a person's race against the client's delete: nobody can say what should be.
     raced: bool,
+    /// A person acted on what a client had written and not recorded: only the end is judged.
+    unheard: bool,
 }
 
 /// What the observer is told about the world before it begins.
@@ -131,6 +139,9 @@ pub struct Observer {
     pub acts: usize,
     /// Edits that nobody could have saved.
     pub raced: usize,
+    /// Acts on what was written and not recorded.
+    pub unheard: usize,
+    recorded: BTreeSet<String>,
 }
 
 /// The attribute that is mapped between the sites.
@@ -157,6 +168,11 @@ impl Observer {
     /// Notes a request that may change something, under the name it is sent by.
     pub fn sends(&mut self, agent: String, reads: Reads) {
         self.sent.insert(agent, reads);
+    }
+
+    /// Notes that a request was answered, and that the process has recorded the answer.
+    pub fn records(&mut self, agent: String) {
+        self.recorded.insert(agent);
     }
 
     /// Notes that listings lag by at most this much.
@@ -225,7 +241,11 @@ impl Observer {
             None => self.person(&mut root, change),
             Some(agent) => {
                 let reads = self.sent.get(agent).cloned().unwrap_or_default();
+                let judged = self.broken.len();
                 self.client(&tag, &mut root, change, &reads);
+                if root.unheard {
+                    self.broken.truncate(judged);
+                }
             }
         }
         self.roots.insert(tag, root);
@@ -239,6 +259,14 @@ impl Observer {
             .as_ref()
             .map(|worklog| (worklog, self.values(site, worklog)));
         let old = root.places.remove(site);
+        let unheard = old
+            .as_ref()
+            .and_then(|old| old.agent.as_ref())
+            .is_some_and(|agent| !self.recorded.contains(agent));
+        if unheard {
+            self.unheard += 1;
+            root.unheard = true;
+        }
         match (old, after) {
             (old, Some((worklog, values))) => {
                 root.left |= !self.setting.links.contains_key(&(site.to_owned(), worklog.issue));
@@ -285,6 +313,7 @@ impl Observer {
                         values,
                         own: worklog.attributes.get(OWN).cloned(),
                         touched: Some(change.at),
+                        agent: None,
                     },
                 );
             }
@@ -293,9 +322,9 @@ impl Observer {
                 let elsewhere: Vec<Values> = root.places.values().map(|place| place.values.clone()).collect();
                 for (field, value) in &old.values {
                     if elsewhere.iter().all(|values| values.get(field) != Some(value))
-                        && let Some(entered) = root.values.get_mut(field).and_then(|e| e.get_mut(value))
+                        && let Some(known) = root.values.get_mut(field)
                     {
-                        entered.let_go = true;
+                        let_go(known, value);
                     }
                 }
                 root.removals.push(Removal {
@@ -443,6 +472,7 @@ impl Observer {
                 values,
                 own: worklog.attributes.get(OWN).cloned(),
                 touched: None,
+                agent: change.client.clone(),
             },
         );
     }
@@ -500,11 +530,11 @@ impl Observer {
             let newer = known
                 .get(value)
                 .is_some_and(|value| value.older.contains(present));
-            if let Some(lost) = known.get_mut(present)
-                && !newer
-            {
-                lost.let_go = true;
-                lost.older.remove(value);
+            if !newer {
+                let_go(known, present);
+                if let Some(lost) = known.get_mut(present) {
+                    lost.older.remove(value);
+                }
             }
             if let Some(winner) = known.get_mut(value) {
                 winner.older.append(&mut beaten);
@@ -519,6 +549,7 @@ impl Observer {
                 values,
                 own,
                 touched: None,
+                agent: change.client.clone(),
             },
         );
     }
@@ -558,8 +589,8 @@ impl Observer {
                 .places
                 .iter()
                 .any(|(other, place)| other != site && place.values.get(field) == Some(value));
-            if !elsewhere && let Some(entered) = root.values.get_mut(field).and_then(|e| e.get_mut(value)) {
-                entered.let_go = true;
+            if !elsewhere && let Some(known) = root.values.get_mut(field) {
+                let_go(known, value);
             }
         }
         root.places.remove(site);
@@ -585,7 +616,7 @@ impl Observer {
             let here: Vec<&String> = root.places.keys().collect();
             if here.is_empty() {
                 let asked = root.removals.iter().any(|removal| !removal.moved);
-                if !asked {
+                if !asked && !root.unheard {
                     found.push((
                         "a worklog is lost",
                         format!("{tag} is nowhere, and nobody deleted it"),
@@ -615,10 +646,10 @@ impl Observer {
                 .removals
                 .iter()
                 .any(|removal| !removal.moved && removal.followed.len() + 1 < sites.len());
-            if deleted && !edit_wins {
+            if deleted && !edit_wins && !root.unheard {
                 found.push(("a delete is lost", format!("{tag} was deleted, and is there")));
             }
-            if root.raced {
+            if root.raced || root.unheard {
                 continue;
             }
             for (field, value) in &first.values {
@@ -644,6 +675,18 @@ impl Observer {
     /// Returns the tags there are.
     pub fn tags(&self) -> usize {
         self.roots.len()
+    }
+}
+
+/// Expects a value no more, nor any that it had replaced: what is newer than those stands elsewhere, or went too.
+fn let_go(known: &mut BTreeMap<String, Entered>, value: &str) {
+    let Some(older) = known.get(value).map(|entered| entered.older.clone()) else {
+        return;
+    };
+    for gone in older.iter().map(String::as_str).chain([value]) {
+        if let Some(entered) = known.get_mut(gone) {
+            entered.let_go = true;
+        }
     }
 }
 

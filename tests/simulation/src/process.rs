@@ -34,6 +34,8 @@ pub struct Process {
     died: watch::Sender<bool>,
     /// When the process last read an issue or a worklog, by site and path: the moment it took effect there.
     reads: Mutex<BTreeMap<(String, String), Timestamp>>,
+    /// Writes that were answered and are still to be recorded.
+    answered: Mutex<Vec<String>>,
 }
 
 impl Process {
@@ -64,6 +66,7 @@ impl Process {
             dead: AtomicBool::new(false),
             died: watch::Sender::new(false),
             reads: Mutex::default(),
+            answered: Mutex::default(),
         })
     }
 
@@ -85,7 +88,12 @@ impl Process {
             self.dead.store(true, Ordering::Relaxed);
             self.died.send_replace(true);
         }
-        if self.is_dead() || !self.world.goes_on() {
+        if !self.world.goes_on() {
+            // Everything stops, so that the run ends.
+            self.dead.store(true, Ordering::Relaxed);
+            self.died.send_replace(true);
+        }
+        if self.is_dead() {
             std::future::pending::<()>().await;
         }
         let left = self.stall.fetch_sub(1, Ordering::Relaxed);
@@ -117,6 +125,23 @@ impl Process {
     /// Remembers that a reading request took effect.
     pub fn has_read(&self, site: &str, path: &str, at: Timestamp) {
         self.reads().insert((site.to_owned(), path.to_owned()), at);
+    }
+
+    /// Remembers that a request was answered.
+    pub fn has_heard(&self, agent: String) {
+        self.answered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(agent);
+    }
+
+    /// Tells the observer that what was answered is recorded.
+    pub fn has_recorded(&self) {
+        let answered = std::mem::take(&mut *self.answered.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut observer = self.world.observer();
+        for agent in answered {
+            observer.records(agent);
+        }
     }
 
     /// Returns what it has read so far.

@@ -59,6 +59,9 @@ impl Table {
             let mut rows = world.rows();
             act(&mut rows)
         };
+        if name == "commit" {
+            self.0.has_recorded();
+        }
         world.log(|| {
             format!(
                 "{} {name}{}",
