@@ -116,6 +116,36 @@ async fn an_update_whose_answer_is_lost_is_not_taken_for_a_persons_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_update_that_was_not_answered_is_left_alone_while_it_may_take_effect() {
+    let world = world().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
+    world.settle().await;
+    let puts = Matcher::tempo("PUT", "/4/worklogs/{id}");
+    world
+        .sim
+        .fail_next("globex", puts, Fault::LostBefore(FaultOutcome::Status(504)));
+    world
+        .acme()
+        .edit(id, |worklog| worklog.description = Some("second".into()))
+        .unwrap();
+    let sent = || {
+        let requests = world.sim.requests();
+        let of_puts = requests.iter().filter(|request| request.method == "PUT");
+        of_puts.filter(|request| request.site == "globex").count()
+    };
+    let begun = world.now();
+    while world.now() < begun + jiff::SignedDuration::from_secs(35) {
+        world.wait(1).await;
+        world.tandem.engine.run_due(None).await.unwrap();
+    }
+    assert_eq!(sent(), 1);
+    world.wait(10).await;
+    world.settle().await;
+    assert_eq!(sent(), 2);
+    equal_without_a_second(&world, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_dies_at_any_moment_is_completed_by_the_next() {
     // A run is dropped after more and more steps, as a killed process would leave it.
     for millis in (0..2400).step_by(40) {

@@ -12,9 +12,6 @@ use tandem_core::Reason;
 use tandem_runtime::lambda::pass::Pass;
 use tandem_template::{Stack, TABLE_NAME, list, repository, secret_arn};
 
-/// Functions that the template has before the code does. Each is taken off as soon as its folder is there.
-const TO_COME: [&str; 1] = ["rotate"];
-
 /// Actions that only make sense on everything, each with the reason. There is none.
 const STARS: [(&str, &str); 0] = [];
 
@@ -69,16 +66,7 @@ fn each_function_has_a_package_that_makes_its_bootstrap() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    for name in TO_COME {
-        assert!(functions.contains_key(name));
-        assert!(!folders.contains(name), "{name} is there: take it off TO_COME");
-    }
-    let expected: BTreeSet<String> = functions
-        .keys()
-        .filter(|name| !TO_COME.contains(&name.as_str()))
-        .cloned()
-        .collect();
-    assert_eq!(folders, expected);
+    assert_eq!(folders, functions.keys().cloned().collect());
     for (name, properties) in &functions {
         assert_eq!(properties["Runtime"], "provided.al2023", "{name}");
         assert_eq!(properties["Handler"], "bootstrap", "{name}");

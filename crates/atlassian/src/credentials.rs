@@ -42,4 +42,10 @@ pub enum CredentialsError {
 pub trait Credentials: Send + Sync {
     /// Returns the credentials; with `fresh`, read anew from where they are kept.
     async fn current(&self, fresh: bool) -> Result<Arc<SiteCredentials>, CredentialsError>;
+
+    /// Returns the credentials that a rotation under way is about to put into use, where there are any. From then
+    /// on `current(false)` gives these too, until it reads anew.
+    async fn pending(&self) -> Result<Option<Arc<SiteCredentials>>, CredentialsError> {
+        Ok(None)
+    }
 }

@@ -97,8 +97,9 @@ impl AtlassianSite {
 
     /// Sends a call and returns its 2xx answer.
     ///
-    /// Exactly one request, but for one case: after rejected credentials the secret is read anew, and if its
-    /// digest differs from the one used, the call is made once more.
+    /// Exactly one request, but for rejected credentials: the secret is read anew, and if its digest differs from
+    /// the one used, the call is made once more. Tempo ends an OAuth token as soon as it gives the next one, before
+    /// that can be in use; so if it is still rejected, the same goes for what a rotation has pending.
     pub(crate) async fn send(&self, call: Call) -> Result<Answered, SiteError> {
         let credentials = match call.auth {
             Auth::Anonymous => None,
@@ -116,10 +117,24 @@ impl AtlassianSite {
         let Some(used) = credentials else {
             return Err(rejected);
         };
-        match self.credentials.current(true).await {
-            Ok(fresh) if fresh.digest != used.digest => self.send_once(&call, Some(fresh)).await,
-            _ => Err(rejected),
+        let mut known = vec![used.digest.clone()];
+        let mut rejected = rejected;
+        if let Ok(fresh) = self.credentials.current(true).await
+            && !known.contains(&fresh.digest)
+        {
+            known.push(fresh.digest.clone());
+            rejected = match self.send_once(&call, Some(fresh)).await {
+                Err(error) if error.kind == SiteErrorKind::CredentialsRejected => error,
+                other => return other,
+            };
         }
+        if call.vendor == Vendor::Tempo
+            && let Ok(Some(pending)) = self.credentials.pending().await
+            && !known.contains(&pending.digest)
+        {
+            return self.send_once(&call, Some(pending)).await;
+        }
+        Err(rejected)
     }
 
     async fn send_once(

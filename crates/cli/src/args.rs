@@ -72,4 +72,6 @@ pub(crate) enum Command {
     Link(commands::link::Arguments),
     /// Check the configuration and put it into the table, as a new version
     Publish,
+    /// Store a site's secret in AWS
+    Secrets(commands::secrets::Arguments),
 }

@@ -94,7 +94,7 @@ async fn table(global: &Global) -> Result<(Arc<dyn Store>, Option<Embedded>), Fa
     }
 }
 
-fn aws() -> Result<AwsEnvironment, Failure> {
+pub(crate) fn aws() -> Result<AwsEnvironment, Failure> {
     let variables = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     AwsEnvironment::from_vars(variables).map_err(|error| Failure::usage(error.to_string()))

@@ -202,7 +202,8 @@ impl<'c> Checker<'c> {
 
     /// Says whether what a create that was given up on may have made is listed and belongs to nobody.
     fn was_interrupted(&self, pair: &Pair, side: Side) -> bool {
-        pair.abandoned.last().is_some_and(|intent| {
+        let of_side = pair.abandoned.iter().rfind(|intent| intent.side == side);
+        of_side.is_some_and(|intent| {
             self.observed.listings[side].values().any(|worklog| {
                 !self.paired[side].contains(&worklog.id)
                     && !self.observed.foreign[side].contains(&worklog.id)

@@ -56,6 +56,8 @@ struct Planner<'o> {
     plan: Plan,
     /// Worklogs that belong to a pair, or that a step of this plan has claimed.
     taken: Sides<BTreeSet<WorklogId>>,
+    /// Of these, what creates of unknown outcome may have made where nobody can tell which is whose.
+    disputed: Sides<BTreeSet<WorklogId>>,
     rows: BTreeMap<&'o PairId, &'o Pair>,
     /// Worklogs that no pair knows at the start.
     unpaired: Sides<ByWork<'o>>,
@@ -89,6 +91,7 @@ impl<'o> Planner<'o> {
             rules: &settings.rules,
             plan: Plan::default(),
             taken,
+            disputed: Sides::default(),
             rows: observed.pairs.iter().map(|pair| (&pair.id, pair)).collect(),
             unpaired,
             with_abandoned: observed
@@ -392,6 +395,9 @@ impl<'o> Planner<'o> {
                     pair.ids[side] = None;
                     pair.seen[side] = None;
                     pair.base = None;
+                    if self.was_made_earlier(&pair, side, &before) {
+                        return;
+                    }
                     let cause = format!("{gone}, but edited on {there}: the edit wins");
                     return self.create(pair, side, &before, cause);
                 }
@@ -557,7 +563,7 @@ impl<'o> Planner<'o> {
                 twin::Made::Several(found) => {
                     let count = found.len();
                     // None of them is news until it is known which one is ours.
-                    self.taken[to].extend(found);
+                    self.dispute(to, found);
                     let why = Unrenderable {
                         reason: Reason::AmbiguousCreate,
                         detail: format!(
@@ -587,35 +593,8 @@ impl<'o> Planner<'o> {
                 None => self.missing(pair, side, Sides::new(None, None)),
             };
         };
-        let late = pair.abandoned.iter().find_map(|intent| {
-            match twin::made_by(intent, &self.free(to), self.rules) {
-                twin::Made::None => None,
-                made => Some((made, intent.clone())),
-            }
-        });
-        if let Some((twin::Made::Several(found), _)) = late {
-            let count = found.len();
-            self.taken[to].extend(found);
-            let why = Unrenderable {
-                reason: Reason::AmbiguousCreate,
-                detail: format!("{count} worklogs on side {to} might be what an earlier create made"),
-            };
-            return self.park(pair, to, why, Sides::new(None, None));
-        }
-        if let Some((twin::Made::One(found), intent)) = late {
-            self.taken[to].insert(found);
-            let mut base = Sides::new(source.content.clone(), source.content.clone());
-            if let Some(source) = &intent.source {
-                base[side] = source.clone();
-            }
-            base[to] = intent.body.clone();
-            return self.adopt(
-                pair,
-                to,
-                found,
-                Some(base),
-                "found what an earlier create had made",
-            );
+        if self.was_made_earlier(&pair, to, &source.content) {
+            return;
         }
         pair.seen[side] = pair.seen[side].max(Some(source.updated_at));
         // Set aside as a newcomer, and to stay so: each look decides anew.
@@ -627,6 +606,53 @@ impl<'o> Planner<'o> {
             return self.park(pair, side, why, tried);
         }
         self.begin(pair, side, &source);
+    }
+
+    /// Looks on `to` for what a create that was given up on made after all, before another one is made, and says
+    /// whether that settles the pair: it takes what was made, or waits where nobody can tell whose it is.
+    fn was_made_earlier(&mut self, pair: &Pair, to: Side, source: &Content) -> bool {
+        // What an earlier pair of this plan waits for may as well be this one's.
+        let mut candidates = self.free(to);
+        let disputed = self.disputed[to].iter();
+        candidates.extend(disputed.filter_map(|id| self.observed.listings[to].get(id)));
+        let of_side = pair.abandoned.iter().filter(|intent| intent.side == to);
+        let late = of_side
+            .map(|intent| (twin::made_by(intent, &candidates, self.rules), intent))
+            .find(|(made, _)| *made != twin::Made::None);
+        let (found, intent) = match late {
+            None => return false,
+            Some((twin::Made::One(found), intent)) => (vec![found], intent),
+            Some((twin::Made::Several(found), intent)) => (found, intent),
+            Some((twin::Made::None, _)) => return false,
+        };
+        match found.as_slice() {
+            [one] if !self.disputed[to].contains(one) => {
+                self.taken[to].insert(*one);
+                let mut base = Sides::new(source.clone(), source.clone());
+                if let Some(source) = &intent.source {
+                    base[to.other()] = source.clone();
+                }
+                base[to] = intent.body.clone();
+                let cause = "found what an earlier create had made";
+                self.adopt(pair.clone(), to, *one, Some(base), cause);
+            }
+            _ => {
+                let count = found.len();
+                self.dispute(to, found);
+                let why = Unrenderable {
+                    reason: Reason::AmbiguousCreate,
+                    detail: format!("{count} worklogs on side {to} might be what an earlier create made"),
+                };
+                self.park(pair.clone(), to, why, Sides::new(None, None));
+            }
+        }
+        true
+    }
+
+    /// Keeps worklogs from being taken for new or for a pair's, as long as nobody can tell which is whose.
+    fn dispute(&mut self, side: Side, found: Vec<WorklogId>) {
+        self.taken[side].extend(&found);
+        self.disputed[side].extend(found);
     }
 
     /// Finds or makes the twin of a worklog that has none.

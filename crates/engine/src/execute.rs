@@ -66,6 +66,9 @@ pub(crate) struct Report {
     pub(crate) failed: BTreeSet<PairId>,
     /// The first failure that time may heal, for the due row.
     pub(crate) trouble: Option<(Option<Timestamp>, String)>,
+    /// When the first attempt of those that failed is over, if nothing else is left to do: to look sooner would be
+    /// for nothing.
+    pub(crate) over: Option<Timestamp>,
     failures_in_row: u32,
     /// Vendor writes that went through.
     pub(crate) written: usize,
@@ -108,7 +111,8 @@ impl Run<'_> {
                 continue;
             }
             if self.report.failures_in_row >= FAILURES_MAX {
-                // The site does not answer. The rest waits for the backoff like what failed.
+                // The site does not answer. The rest waits for the backoff.
+                self.report.over = None;
                 return Ok(());
             }
             match self.write(step, observed).await? {
@@ -873,8 +877,14 @@ impl Run<'_> {
         let now = self.now();
         let unknown = error.outcome == Outcome::Unknown;
         if unknown {
-            // The intent stays: the next run looks for what became of it. The attempt itself is over.
-            if let Some(intent) = &mut row.intent {
+            // The intent stays: a later run looks for what became of it. An update or a delete may take effect as long
+            // as its attempt lasts, and would then undo what was done since; so nothing is done until it is over. A
+            // create that comes late undoes nothing and is recognised: `create_grace` is enough.
+            if let Some(intent) = row
+                .intent
+                .as_mut()
+                .filter(|intent| intent.kind == IntentKind::Create)
+            {
                 intent.until = now;
             }
         } else {
@@ -956,6 +966,8 @@ impl Run<'_> {
         warn!(link.key = %self.link, pair.id = %row.id, "Left {} of {} for later: {error}", row.id, self.link);
         self.report.failed.insert(row.id.clone());
         self.report.failures_in_row += 1;
+        let over = row.intent.as_ref().map_or(self.now(), |intent| intent.until);
+        self.report.over = Some(self.report.over.map_or(over, |sooner| sooner.min(over)));
         self.report.trouble.get_or_insert((not_before, error.to_string()));
         self.put(row, root, side, observed).await?;
         Ok(Fate::Skipped)

@@ -73,6 +73,14 @@ impl Engine {
     /// `Deferred` when the wait is longer than the lane's patience, `Paused` when the site is.
     pub async fn pass(&self, site: &Site, lane: Lane) -> Result<(), EngineError> {
         self.unpaused(site, true).await?;
+        self.slot(site, lane).await
+    }
+
+    /// The same whether the site is paused or not: for what may end the pause.
+    ///
+    /// # Errors
+    /// `Deferred` when the wait is longer than the lane's patience.
+    pub async fn slot(&self, site: &Site, lane: Lane) -> Result<(), EngineError> {
         let slot = self
             .store
             .reserve(&site.name, self.clock.now(), interval(site), patience(lane))

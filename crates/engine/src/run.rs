@@ -210,6 +210,7 @@ impl Engine {
             quiet = false;
             detail = Some(trouble.clone());
             let wait = self.backoff(&row.key, attempts, now);
+            let not_before = not_before.max(&report.over);
             sooner(not_before.map_or(now + wait, |at| at.max(now + wait)));
         }
         if report.unfinished {

@@ -11,9 +11,11 @@
 
 pub mod event;
 mod function;
+mod manager;
 mod table;
 
 pub use function::{Failed, Function};
+pub use manager::Writes;
 pub use table::{Request, Table};
 
 /// Serves a router on a loopback port of its own; it stops when the task is aborted.

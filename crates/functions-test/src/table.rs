@@ -19,6 +19,8 @@ use tandem_template::{Allowed, index_arn, secret_arn, table_arn};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinHandle;
 
+use crate::manager::{Manager, Writes};
+
 /// A request that reached the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -36,7 +38,7 @@ struct Shared {
     stream: Mutex<Vec<Value>>,
     sequence: AtomicU64,
     down: AtomicBool,
-    secrets: Mutex<BTreeMap<String, String>>,
+    secrets: Mutex<Manager>,
     allowed: Mutex<BTreeMap<String, BTreeSet<Allowed>>>,
     used: Mutex<BTreeMap<String, BTreeSet<Allowed>>>,
     denied: Mutex<Vec<(String, Allowed)>>,
@@ -108,7 +110,33 @@ impl Table {
 
     /// Puts a secret's text, or replaces it.
     pub fn put_secret(&self, name: &str, text: String) {
-        locked(&self.shared.secrets).insert(name.to_owned(), text);
+        locked(&self.shared.secrets).put(name, text);
+    }
+
+    /// Begins the rotation of a secret as Secrets Manager does, with a version that has no text yet. Returns its
+    /// name.
+    pub fn begin_rotation(&self, name: &str) -> String {
+        locked(&self.shared.secrets).begin_rotation(name)
+    }
+
+    /// Returns a secret's text under a label, such as `AWSCURRENT`.
+    pub fn secret(&self, name: &str, label: &str) -> Option<String> {
+        locked(&self.shared.secrets).text(name, label)
+    }
+
+    /// Returns the labels of a secret's version.
+    pub fn labels(&self, name: &str, version: &str) -> BTreeSet<String> {
+        locked(&self.shared.secrets).labels(name, version)
+    }
+
+    /// Returns how many writes of secrets were lost.
+    pub fn lost_secret_writes(&self) -> usize {
+        locked(&self.shared.secrets).lost
+    }
+
+    /// Says what becomes of writes of secrets from now on.
+    pub fn set_secret_writes(&self, writes: Writes) {
+        locked(&self.shared.secrets).writes = writes;
     }
 
     /// Holds whoever signs with this access key id to these permissions from now on. Others may do everything.
@@ -155,7 +183,7 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         return respond(400, problem.to_string());
     }
     if service == "secretsmanager" {
-        return secret(&shared, &operation, &read);
+        return secret(&shared, &operation, &read).await;
     }
     let request = Request {
         by,
@@ -262,32 +290,11 @@ fn refused(shared: &Shared, by: &str, asked: BTreeSet<Allowed>) -> Option<Allowe
 }
 
 /// Answers for Secrets Manager.
-fn secret(shared: &Shared, operation: &str, body: &Value) -> Response {
-    let id = body["SecretId"].as_str().unwrap_or_default();
-    let secrets = locked(&shared.secrets);
-    // Nothing rotates here, so there is no version but the current one.
-    let current = body["VersionStage"]
-        .as_str()
-        .is_none_or(|stage| stage == "AWSCURRENT");
-    let found = secrets
-        .iter()
-        .find(|(name, _)| current && (*name == id || secret_arn(name) == id));
-    match (operation, found) {
-        ("GetSecretValue", Some((name, text))) => {
-            let answer = json!({
-                "ARN": secret_arn(name),
-                "Name": name,
-                "SecretString": text,
-                "VersionId": "00000000-0000-0000-0000-000000000001",
-                "VersionStages": ["AWSCURRENT"],
-            });
-            respond(200, answer.to_string())
-        }
-        _ => {
-            let problem =
-                json!({"__type": "ResourceNotFoundException", "message": "there is no such secret"});
-            respond(400, problem.to_string())
-        }
+async fn secret(shared: &Shared, operation: &str, body: &Value) -> Response {
+    let answer = locked(&shared.secrets).answer(operation, body);
+    match answer {
+        Some((status, answer)) => respond(status, answer.to_string()),
+        None => std::future::pending().await,
     }
 }
 

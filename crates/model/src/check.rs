@@ -1,5 +1,6 @@
 //! Checking a configuration, and what came of it.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
@@ -22,14 +23,19 @@ pub struct Checked {
     pub unmet: Vec<&'static str>,
 }
 
-/// Goes through every state that a configuration can come to; where a rule is left out, until a promise is broken.
+/// Goes through every state that a configuration can come to.
 pub fn check(config: Config) -> Checked {
+    check_until(config, HasDiscoveries::All)
+}
+
+/// Goes through the states that a configuration can come to until a promise is broken, if it can be.
+pub fn check_for(config: Config, promise: &'static str) -> Checked {
+    check_until(config, HasDiscoveries::AnyOf(BTreeSet::from([promise])))
+}
+
+fn check_until(config: Config, until: HasDiscoveries) -> Checked {
     let model = Protocol::new(config);
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let until = match config.without {
-        None => HasDiscoveries::All,
-        Some(_) => HasDiscoveries::AnyFailures,
-    };
     let checker = model
         .checker()
         .threads(threads)
@@ -80,6 +86,13 @@ pub fn small() -> Vec<(&'static str, Config)> {
         ("two acts, a minute", Config { minutes: 1, ..two }),
         ("three acts, two fields", Config { texts: true, ..three }),
         ("three acts, two worklogs", Config { logs: 2, ..three }),
+        (
+            "three acts, a write that comes late",
+            Config {
+                late_effects: 1,
+                ..three
+            },
+        ),
     ]
 }
 

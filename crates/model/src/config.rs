@@ -23,8 +23,6 @@ pub struct Config {
     pub lost_hints: u8,
     /// Minutes that pass while something is under way: a lease runs out after one.
     pub minutes: u8,
-    /// What the engine makes of a write that nothing was heard of.
-    pub unheard: Unheard,
     /// Whether the sweep looks, once all is at rest.
     pub sweep: bool,
     /// The rule that is left out, to see the check fail.
@@ -44,20 +42,10 @@ impl Default for Config {
             repeated_hints: 0,
             lost_hints: 0,
             minutes: 0,
-            unheard: Unheard::IsOver,
             sweep: true,
             without: None,
         }
     }
-}
-
-/// What a write that nothing was heard of is taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unheard {
-    /// It has taken effect by now, or never will. So says `tandem-engine`; a create is waited for all the same.
-    IsOver,
-    /// It may take effect for as long as an attempt lasts.
-    MayComeYet,
 }
 
 /// A rule of the protocol that a configuration can leave out.
@@ -85,6 +73,8 @@ pub enum Rule {
     SentWhileFresh,
     /// A create of unknown outcome is looked for until `create_grace` after the attempt, and only then repeated.
     CreateGrace,
+    /// An update or delete of unknown outcome is left alone for as long as its attempt may take effect.
+    AttemptLasts,
     /// The webhooks, or the feeds that a sweep reads, tell of every delete.
     Evidence,
 }

@@ -56,5 +56,5 @@ pub mod sites;
 pub mod table;
 pub mod told;
 
-pub use config::{Config, Rule, Unheard};
+pub use config::{Config, Rule};
 pub use protocol::{Action, Protocol, State};

@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::{Copy, Observed, Proof, Settings};
 use tandem_core::plan::{Action, Plan, Recorded, Step, plan};
 use tandem_core::{
-    Content, IntentKind, Pair, PairId, PairState, Reason, Side, Sides, Worklog, WorklogId, check, field,
+    Content, Intent, IntentKind, Pair, PairId, PairState, Reason, Side, Sides, Worklog, WorklogId, check,
+    field,
 };
 
-use crate::config::{Rule, Unheard};
+use crate::config::Rule;
 use crate::protocol::{Protocol, State};
 use crate::sites::{Answer, Request, Verdict, Write, at, link};
 use crate::table::{self, Finish, Key, Op, Origin, Owner, Table};
@@ -474,8 +475,9 @@ impl Protocol {
                 if self.lacks(Rule::IntentBeforeWrite) {
                     row.intent = None;
                 }
-                let over = self.config.unheard == Unheard::IsOver;
-                if let Some(intent) = row.intent.as_mut().filter(|_| over) {
+                let is_over = self.lacks(Rule::AttemptLasts);
+                let over = |intent: &&mut Intent| is_over || intent.kind == IntentKind::Create;
+                if let Some(intent) = row.intent.as_mut().filter(over) {
                     intent.until = at(state.now);
                 }
                 self.keep(state, worker, run, row)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tandem_atlassian::{Credentials, CredentialsError, SiteCredentials};
-use tandem_aws::secrets::{SecretError, SecretSource, Secrets, SiteSecret};
+use tandem_aws::secrets::{SecretError, SecretSource, Secrets, SiteSecret, Stage};
 use tandem_core::SiteName;
 
 use crate::config::SecretRef;
@@ -45,12 +45,28 @@ impl Credentials for SiteSecrets {
                     CredentialsError::Unusable(error.to_string())
                 }
             })?;
-        Ok(Arc::new(SiteCredentials {
-            tempo_token: secret.tempo_token.clone(),
-            jira_email: secret.jira_email.clone(),
-            jira_token: secret.jira_token.clone(),
-            digest: secret.credentials_digest(),
+        Ok(Arc::new(credentials(&secret)))
+    }
+
+    async fn pending(&self) -> Result<Option<Arc<SiteCredentials>>, CredentialsError> {
+        let pending = self.secrets.stage(&self.site, &self.source, Stage::Pending).await;
+        let pending = pending.map_err(|error| CredentialsError::Unavailable(error.to_string()))?;
+        Ok(pending.map(|secret| {
+            let found = credentials(&secret);
+            // The next call is not to begin with the token that was just rejected.
+            self.secrets.adopt(&self.site, &self.source, Arc::new(secret));
+            Arc::new(found)
         }))
+    }
+}
+
+/// Returns the part of a secret that calls need.
+pub fn credentials(secret: &SiteSecret) -> SiteCredentials {
+    SiteCredentials {
+        tempo_token: secret.tempo_token.clone(),
+        jira_email: secret.jira_email.clone(),
+        jira_token: secret.jira_token.clone(),
+        digest: secret.credentials_digest(),
     }
 }
 

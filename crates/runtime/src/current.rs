@@ -79,6 +79,21 @@ impl Published {
         self
     }
 
+    /// What fetches the sites' secrets.
+    pub fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// The network.
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
     /// Returns the newest version, wired.
     ///
     /// A version in use stays in use while the table does not answer, or when a newer one has mistakes.

@@ -4,6 +4,7 @@
 //! it all runs in tests without Lambda.
 
 pub mod pass;
+pub mod rotate;
 pub mod wake;
 
 use std::sync::Arc;
@@ -119,8 +120,9 @@ impl Environment {
 /// headers and bodies, and so tokens and people's texts.
 fn log(level: Level) {
     // The runtime's span carries the id of the request.
-    let filter =
-        format!("warn,lambda_runtime=info,tandem={level},webhook={level},worker={level},reconcile={level}");
+    let filter = format!(
+        "warn,lambda_runtime=info,tandem={level},webhook={level},worker={level},reconcile={level},rotate={level}"
+    );
     let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

@@ -2,5 +2,6 @@
 
 pub mod admin;
 pub mod errors;
+pub mod oauth;
 pub mod request;
 pub mod wire;

@@ -41,6 +41,7 @@ impl Transport for Script {
 /// Gives the secrets in order; the last one stays. `fresh` moves on.
 pub(crate) struct Secrets {
     pub(crate) all: Mutex<VecDeque<Arc<SiteCredentials>>>,
+    pub(crate) pending: Option<Arc<SiteCredentials>>,
     pub(crate) broken: Option<CredentialsError>,
 }
 
@@ -55,6 +56,10 @@ impl Credentials for Secrets {
             all.pop_front();
         }
         Ok(all[0].clone())
+    }
+
+    async fn pending(&self) -> Result<Option<Arc<SiteCredentials>>, CredentialsError> {
+        Ok(self.pending.clone())
     }
 }
 
@@ -110,6 +115,7 @@ pub(crate) fn world(answers: impl IntoIterator<Item = Scripted>) -> World {
         answers,
         Secrets {
             all: Mutex::new([credentials("1")].into()),
+            pending: None,
             broken: None,
         },
     )

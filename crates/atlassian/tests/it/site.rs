@@ -10,8 +10,8 @@ use tandem_core::{IssueId, JiraWorklogId, Reason, WorklogId};
 use tandem_engine::ports::site::{IssueRef, Outcome, SiteClient, SiteErrorKind};
 
 use crate::doubles::{
-    JIRA_TOKEN, Secrets, TEMPO_TOKEN, answer, answer_with, content, credentials, ok, page, shown, world,
-    world_with,
+    JIRA_TOKEN, Secrets, TEMPO_TOKEN, World, answer, answer_with, content, credentials, ok, page, shown,
+    world, world_with,
 };
 
 const ISSUE: IssueId = IssueId(20417);
@@ -328,6 +328,7 @@ async fn what_is_gone_is_none() {
 async fn a_changed_secret_is_tried_once_after_a_401() {
     let secrets = || Secrets {
         all: Mutex::new([credentials("1"), credentials("2")].into()),
+        pending: None,
         broken: None,
     };
     let rotated = world_with([answer(401, ""), ok(page(vec![], None))], secrets());
@@ -344,6 +345,34 @@ async fn a_changed_secret_is_tried_once_after_a_401() {
         tokens,
         [format!("Bearer {TEMPO_TOKEN}1"), format!("Bearer {TEMPO_TOKEN}2")]
     );
+
+    // A rotation has refreshed the token, and not yet put the new one into use.
+    let tokens = |world: &World| -> Vec<String> {
+        let asked = world.script.asked.lock().unwrap();
+        let token =
+            |request: &http::Request<_>| request.headers()["authorization"].to_str().unwrap().to_owned();
+        asked
+            .iter()
+            .map(|request| token(request).replace(TEMPO_TOKEN, ""))
+            .collect()
+    };
+    let pending = |digest| Secrets {
+        pending: Some(credentials(digest)),
+        ..secrets()
+    };
+    let refreshed = world_with(
+        [answer(401, ""), answer(401, ""), ok(page(vec![], None))],
+        pending("3"),
+    );
+    assert!(refreshed.site.list_issue(ISSUE, 0).await.is_ok());
+    assert_eq!(tokens(&refreshed), ["Bearer 1", "Bearer 2", "Bearer 3"]);
+    let known = world_with([answer(401, ""), answer(401, "")], pending("2"));
+    assert!(known.site.list_issue(ISSUE, 0).await.is_err());
+    assert_eq!(tokens(&known), ["Bearer 1", "Bearer 2"]);
+    // What is pending is Tempo's; Jira's token is what it was.
+    let of_jira = world_with([answer(401, ""), answer(401, "")], pending("3"));
+    assert!(of_jira.site.myself().await.is_err());
+    assert_eq!(of_jira.asked().len(), 2);
 
     let still = world_with([answer(401, ""), answer(401, "")], secrets());
     assert_eq!(
@@ -386,6 +415,7 @@ async fn without_a_usable_secret_nothing_is_sent() {
             [],
             Secrets {
                 all: Mutex::default(),
+                pending: None,
                 broken: Some(broken),
             },
         );

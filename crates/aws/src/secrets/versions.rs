@@ -39,8 +39,6 @@ pub struct Described {
     pub arn: String,
     /// Its name.
     pub name: String,
-    /// Whether it is set up to be rotated.
-    pub rotated: bool,
     /// The version in use.
     pub current: Option<String>,
     /// The version that a rotation is making, or has left behind.
@@ -89,7 +87,6 @@ impl Versions {
         Ok(Described {
             arn: answer.arn.unwrap_or_default(),
             name: answer.name.unwrap_or_default(),
-            rotated: answer.rotation_enabled.unwrap_or_default(),
             current: with(CURRENT),
             pending: with(PENDING),
         })
@@ -211,7 +208,6 @@ mod tests {
         let described = Described {
             arn: arn.into(),
             name: "tandem/acme".into(),
-            rotated: true,
             current: None,
             pending: None,
         };

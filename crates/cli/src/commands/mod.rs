@@ -9,6 +9,7 @@ pub(crate) mod queue;
 pub(crate) mod reconcile;
 pub(crate) mod release;
 pub(crate) mod retry;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod undelete;
@@ -34,5 +35,6 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Undelete(arguments) => undelete::run(global, &arguments).await,
         Command::Link(arguments) => link::run(global, &arguments).await,
         Command::Publish => publish::run(global).await,
+        Command::Secrets(arguments) => secrets::run(global, &arguments).await,
     }
 }

@@ -203,6 +203,7 @@ fn help_is_no_failure_and_names_every_command() {
         "undelete",
         "link",
         "publish",
+        "secrets",
     ] {
         assert!(ran.out.contains(command), "{command}: {ran:?}");
         run(tandem().args([command, "--help"])).ended(0);

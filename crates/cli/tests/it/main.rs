@@ -7,3 +7,4 @@ mod bench;
 mod looking;
 mod serving;
 mod showing;
+mod storing;

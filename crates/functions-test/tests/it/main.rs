@@ -3,6 +3,7 @@
 
 mod permissions;
 mod reconcile;
+mod rotate;
 mod start;
 mod webhook;
 mod worker;

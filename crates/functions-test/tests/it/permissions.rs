@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use tandem_template::{Allowed, index_arn};
 
+use crate::rotate::Rotator;
 use crate::world::{STACK, World, hour};
 
 /// What AWS does in a function's name, so that no request of ours shows it.
@@ -149,13 +150,17 @@ async fn untold(world: &World) {
 
 #[tokio::test]
 async fn a_function_makes_use_of_each_permission_that_it_has_and_needs_no_other() {
-    let world = World::new().await;
+    let world = World::with_oauth().await;
     told(&world).await;
     learned(&world).await;
     more_than_a_row_holds(&world).await;
     untold(&world).await;
+    let rotator = Rotator::start(&world).await;
+    for secret in ["tandem/acme", "tandem/globex"] {
+        rotator.rotate(&world, secret).await;
+    }
     world.assert_well_behaved();
-    for function in ["webhook", "worker", "reconcile"] {
+    for function in ["webhook", "worker", "reconcile", "rotate"] {
         let (used, allowed) = (world.table.used(function), STACK.allowed(function));
         assert!(!used.is_empty());
         let unused: BTreeSet<_> = allowed

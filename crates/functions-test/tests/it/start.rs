@@ -7,7 +7,7 @@ use crate::world::{binary, environment};
 #[tokio::test]
 async fn a_missing_variable_stops_every_function_by_name() {
     let table = Table::serve().await;
-    for name in ["webhook", "worker", "reconcile"] {
+    for name in ["webhook", "worker", "reconcile", "rotate"] {
         for missing in [
             "TANDEM_TABLE",
             "AWS_REGION",

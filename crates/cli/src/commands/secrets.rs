@@ -1,0 +1,385 @@
+//! `secrets`: store a site's secret. It comes from a file, from stdin or from a prompt; an argument would stay in the
+//! shell's history and in the list of processes.
+
+use std::io::{IsTerminal, Read, Write, stderr, stdin};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use clap::{Args, Subcommand};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use tandem_aws::secrets::{Described, VersionError, Versions};
+use tandem_aws::{Secrets, SiteSecret};
+use tandem_runtime::config::{SecretRef, SiteConfig};
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{open, output};
+
+/// What a secret looks like, for whoever wrote another thing.
+const RIGHT: &str = "right: JSON like {\"tempo_token\":\"…\",\"tempo_expires_at\":\"2027-01-31T00:00:00Z\",\"jira_email\":\"…\",\"jira_token\":\"…\",\"jira_webhook_secrets\":[\"…\"],\"tempo_webhook_secrets\":[\"…\"]}; for Tempo through OAuth also tempo_client_id, tempo_client_secret, tempo_redirect_uri and tempo_refresh_token";
+
+/// Secrets Manager takes no more than this, in bytes.
+const SECRET_BYTES_MAX: u64 = 65_536;
+
+/// The fields of a secret.
+const FIELDS: [&str; 10] = [
+    "tempo_token",
+    "tempo_expires_at",
+    "tempo_client_id",
+    "tempo_client_secret",
+    "tempo_redirect_uri",
+    "tempo_refresh_token",
+    "jira_email",
+    "jira_token",
+    "jira_webhook_secrets",
+    "tempo_webhook_secrets",
+];
+
+/// What the prompt asks for, and whether it may be seen. Everything else stays as it is.
+const ASKED: [(&str, &str, Shown); 4] = [
+    ("tempo_token", "Tempo token", Shown::No),
+    (
+        "tempo_expires_at",
+        "its last day, such as 2027-01-31T00:00:00Z (- for unknown)",
+        Shown::Yes,
+    ),
+    ("jira_email", "e-mail address of the Jira user", Shown::Yes),
+    ("jira_token", "Jira API token", Shown::No),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Yes,
+    No,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Check a site's secret and put it into use, in AWS Secrets Manager
+    #[command(
+        after_help = "The secret is JSON, from --file or from stdin. In a terminal without --file, tokens are asked for, and what is not answered stays as it is."
+    )]
+    Put(Put),
+}
+
+#[derive(Debug, Args)]
+struct Put {
+    /// The site, as in [sites.NAME] of the configuration
+    #[arg(value_name = "SITE")]
+    site: String,
+    /// Read the JSON from this file
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// End a rotation that is under way: its new tokens are given up
+    #[arg(long)]
+    end_rotation: bool,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let Action::Put(put) = &arguments.action;
+    let config = open::config(global)?;
+    let site = config
+        .sites
+        .values()
+        .find(|site| site.name.as_str() == put.site)
+        .ok_or_else(|| {
+            let known: Vec<_> = config.sites.keys().map(ToString::to_string).collect();
+            let asked = output::plain(&put.site);
+            Failure::usage(format!(
+                "there is no site `{asked}`; there are: {}",
+                known.join(", ")
+            ))
+        })?;
+    let id = in_aws(site)?;
+    let secrets = Secrets::new(Some(open::aws()?.secrets_manager()), |_| None);
+    let Some(versions) = secrets.versions(id) else {
+        return Err(Failure::usage("AWS is not set up here"));
+    };
+    // What comes by file or stdin is judged before AWS is asked anything.
+    let given = given(put)?;
+    if let Some(text) = &given {
+        check(site, text)?;
+    }
+    let described = versions.describe().await.map_err(|error| no_secret(id, error))?;
+    let broken_off = broken_off(&versions, &described).await?;
+    if broken_off.is_some() && !put.end_rotation {
+        return Err(Failure::failed(format!(
+            "a rotation of {id} is under way, and its new tokens are stored but not in use yet: wait a minute and try again. If it never ends, see docs/runbooks/rotation-failed.md; --end-rotation gives its tokens up"
+        )));
+    }
+    let text = match given {
+        Some(text) => text,
+        None => {
+            let text = asked(&versions, &described).await?;
+            check(site, &text)?;
+            text
+        }
+    };
+    let version = versions
+        .put_current(&text)
+        .await
+        .map_err(|error| Failure::Failed(error.into()))?;
+    if let Some(pending) = broken_off {
+        versions.end_pending(&pending).await.map_err(|error| {
+            Failure::failed(format!(
+                "the secret is stored, but its rotation is not ended: {error}"
+            ))
+        })?;
+    }
+    if global.json {
+        output::json(&serde_json::json!({ "site": site.name.as_str(), "secret": id, "version": version }))?;
+    } else {
+        output::say(format!(
+            "stored as {id}; running functions use it within a minute"
+        ));
+    }
+    Ok(Ending::Done)
+}
+
+/// Returns where in AWS a site's secret is; for one that is elsewhere, says how it is stored there.
+fn in_aws(site: &SiteConfig) -> Result<&str, Failure> {
+    let name = &site.name;
+    match &site.secret {
+        SecretRef::Aws(id) => Ok(id),
+        SecretRef::Env(variable) => Err(Failure::usage(format!(
+            "the secret of {name} is in the environment, where nothing can be stored for later: set the variable {variable} to the JSON before you start tandem, such as with {variable}=\"$(cat FILE)\", or write secret = \"aws:ID\" in the configuration\n  {RIGHT}"
+        ))),
+        SecretRef::File(path) => Err(Failure::usage(format!(
+            "the secret of {name} is the file {}: write the JSON into it with an editor, and let nobody else read it (chmod 600); it is used within a minute\n  {RIGHT}",
+            path.display()
+        ))),
+    }
+}
+
+/// Reads what was given by file or stdin; `None` where there is somebody to ask.
+fn given(put: &Put) -> Result<Option<SecretString>, Failure> {
+    let mut text = String::new();
+    let (read, from) = match &put.file {
+        Some(path) => {
+            let read = std::fs::File::open(path)
+                .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
+            (read, path.display().to_string())
+        }
+        None if stdin().is_terminal() => return Ok(None),
+        None => {
+            let read = stdin()
+                .lock()
+                .take(SECRET_BYTES_MAX + 1)
+                .read_to_string(&mut text);
+            (read, "stdin".to_owned())
+        }
+    };
+    read.map_err(|error| Failure::usage(format!("{from} cannot be read: {error}")))?;
+    if text.len() as u64 > SECRET_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "{from} has more than {SECRET_BYTES_MAX} bytes, which is more than a secret may have"
+        )));
+    }
+    Ok(Some(text.into()))
+}
+
+/// Refuses what is no secret of a site, and remarks on what it lacks for some of the work.
+fn check(site: &SiteConfig, text: &SecretString) -> Result<(), Failure> {
+    let name = &site.name;
+    let secret = SiteSecret::parse(text.expose_secret()).map_err(|what| {
+        Failure::usage(format!(
+            "the secret for {name} {what}; nothing was stored\n  {RIGHT}"
+        ))
+    })?;
+    for remark in remarks(&secret, text) {
+        output::say(format!("note: {remark}"));
+    }
+    Ok(())
+}
+
+fn remarks(secret: &SiteSecret, text: &SecretString) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for (list, vendor) in [
+        (&secret.jira_webhook_secrets, "jira"),
+        (&secret.tempo_webhook_secrets, "tempo"),
+    ] {
+        if list.is_empty() {
+            remarks.push(format!(
+                "there are no {vendor}_webhook_secrets, so that webhooks of {vendor} are turned away and only the sweep finds changes"
+            ));
+        }
+    }
+    match &secret.tempo_oauth {
+        Some(oauth) if oauth.redirect_uri.is_none() => {
+            remarks.push("there is no tempo_redirect_uri; Tempo documents it for every refresh".to_owned());
+        }
+        None if secret.tempo_expires_at.is_none() => remarks.push(
+            "there is no tempo_expires_at, so that nobody is warned before the token runs out (Tempo's live 30 days by default)"
+                .to_owned(),
+        ),
+        _ => {}
+    }
+    let fields: Map<String, Value> = serde_json::from_str(text.expose_secret()).unwrap_or_default();
+    for field in fields.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
+        // The name alone; whoever mixed names up with values finds it short.
+        let field = output::short(&output::plain(field), 24);
+        remarks.push(format!(
+            "`{field}` is no field that Tandem knows; it is stored as it is"
+        ));
+    }
+    remarks
+}
+
+/// Returns the version of a rotation that has new tokens which are not in use.
+async fn broken_off(versions: &Versions, described: &Described) -> Result<Option<String>, Failure> {
+    match &described.pending {
+        Some(pending) if Some(pending) != described.current.as_ref() => {
+            let text = versions.text(pending).await;
+            let text = text.map_err(|error| Failure::Failed(error.into()))?;
+            // One without a text has only begun; it goes on with what is stored now.
+            Ok(text.is_some().then(|| pending.clone()))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn no_secret(id: &str, error: VersionError) -> Failure {
+    match error {
+        VersionError::Refused(what) if what.starts_with("ResourceNotFoundException") => {
+            Failure::failed(format!(
+                "there is no secret {id} in this account and region: deploy the stack first, or compare AWS_REGION and the name with it"
+            ))
+        }
+        error => Failure::Failed(error.into()),
+    }
+}
+
+/// Asks whoever sits at the terminal.
+async fn asked(versions: &Versions, described: &Described) -> Result<SecretString, Failure> {
+    let present = match &described.current {
+        Some(current) => versions
+            .text(current)
+            .await
+            .map_err(|error| Failure::Failed(error.into()))?,
+        None => None,
+    };
+    let present = present
+        .and_then(|text| serde_json::from_str(text.expose_secret()).ok())
+        .unwrap_or_default();
+    let fields = answered(present, read_line)?;
+    Ok(Value::Object(fields).to_string().into())
+}
+
+/// Puts answers into a secret. No answer keeps what is there.
+fn answered(
+    mut fields: Map<String, Value>,
+    mut read: impl FnMut(&str, Shown) -> std::io::Result<String>,
+) -> Result<Map<String, Value>, Failure> {
+    for (field, question, shown) in ASKED {
+        let known = fields.contains_key(field);
+        let kept = if known { " [Enter keeps it]" } else { "" };
+        let answer = read(&format!("{question}{kept}: "), shown)
+            .map_err(|error| Failure::failed(format!("the answer cannot be read: {error}")))?;
+        match answer.trim() {
+            "" => {}
+            "-" => drop(fields.remove(field)),
+            answer => {
+                fields.insert(field.to_owned(), answer.into());
+                if field == "tempo_token" {
+                    // The next question; the day of the token before would be wrong.
+                    fields.remove("tempo_expires_at");
+                }
+            }
+        }
+    }
+    Ok(fields)
+}
+
+fn read_line(question: &str, shown: Shown) -> std::io::Result<String> {
+    let mut out = stderr().lock();
+    write!(out, "{question}")?;
+    out.flush()?;
+    let hidden = (shown == Shown::No).then(Hidden::begin);
+    let mut line = String::new();
+    stdin().read_line(&mut line)?;
+    if hidden.is_some_and(|hidden| hidden.done) {
+        writeln!(out)?;
+    }
+    Ok(line)
+}
+
+/// Keeps a terminal from showing what is typed, for as long as this lives.
+struct Hidden {
+    done: bool,
+}
+
+impl Hidden {
+    fn begin() -> Self {
+        let done = stty("-echo");
+        if !done {
+            output::say("(this terminal shows what is typed)");
+        }
+        Self { done }
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if self.done {
+            stty("echo");
+        }
+    }
+}
+
+fn stty(setting: &str) -> bool {
+    let status = Command::new("stty")
+        .arg(setting)
+        .stdin(Stdio::inherit())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_answered_stays_as_it_is_and_tokens_are_not_shown() {
+        let present = serde_json::json!({
+            "tempo_token": "old", "tempo_expires_at": "2026-12-31T00:00:00Z", "jira_token": "stays",
+            "jira_webhook_secrets": ["stays"],
+        });
+        let mut asked = Vec::new();
+        let fields = answered(present.as_object().unwrap().clone(), |question, shown| {
+            asked.push((question.to_owned(), shown));
+            let answer = match asked.len() {
+                1 => "new\n",
+                3 => " bot@acme.example \n",
+                _ => "\n",
+            };
+            Ok(answer.to_owned())
+        });
+        let expected = serde_json::json!({
+            "tempo_token": "new", "jira_email": "bot@acme.example", "jira_token": "stays",
+            "jira_webhook_secrets": ["stays"],
+        });
+        assert_eq!(Value::Object(fields.unwrap()), expected);
+        assert!(
+            !asked[1].0.contains("keeps"),
+            "the day of the old token is none of the new one's"
+        );
+        let kept = answered(present.as_object().unwrap().clone(), |_, _| Ok("\n".to_owned()));
+        assert_eq!(Value::Object(kept.unwrap()), present);
+        let unknown = answered(present.as_object().unwrap().clone(), |question, _| {
+            Ok(if question.contains("last day") { "-" } else { "" }.to_owned())
+        });
+        assert!(!unknown.unwrap().contains_key("tempo_expires_at"));
+        for (question, shown) in asked {
+            assert_eq!(shown == Shown::No, question.contains("token"), "{question}");
+        }
+    }
+}
