@@ -46,9 +46,6 @@ impl Transport for Network {
             Err(_) => Err(TransportError::Unknown("timed out".into())),
         };
         process.point(back).await;
-        if answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
-            process.has_heard(sent_as);
-        }
         answer
     }
 }

@@ -15,7 +15,8 @@
 //!
 //! And one that no client can know: when the answer to a write is lost, or the process dies before it has recorded
 //! it, and a person changes, moves or deletes that very worklog before anybody looked again, then what they had
-//! before their eyes is nobody's to tell. Of a tag to which that happened only the end is judged: both sides equal.
+//! before their eyes is nobody's to tell: a copy moved elsewhere in that moment, say, is a worklog of its own from then
+//! on. Tags to which that happened are counted, and judged no further.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,8 +85,8 @@ struct Place {
     own: Option<String>,
     /// When a person last changed it here.
     touched: Option<Timestamp>,
-    /// The request that wrote what it says, when it was a client's.
-    agent: Option<String>,
+    /// Whether a client wrote it and has not recorded that yet.
+    unrecorded: bool,
 }
 
 /// A person's act that takes a worklog away from where it was.
@@ -110,7 +111,7 @@ struct Root {
     left: bool,
     /// Went with a person's race against the client's delete: nobody can say what should be.
     raced: bool,
-    /// A person acted on what a client had written and not recorded: only the end is judged.
+    /// A person acted on what a client had written and not recorded: not judged any further.
     unheard: bool,
 }
 
@@ -141,7 +142,6 @@ pub struct Observer {
     pub raced: usize,
     /// Acts on what was written and not recorded.
     pub unheard: usize,
-    recorded: BTreeSet<String>,
 }
 
 /// The attribute that is mapped between the sites.
@@ -170,9 +170,12 @@ impl Observer {
         self.sent.insert(agent, reads);
     }
 
-    /// Notes that a request was answered, and that the process has recorded the answer.
-    pub fn records(&mut self, agent: String) {
-        self.recorded.insert(agent);
+    /// Notes that a client has recorded what it had written to a worklog.
+    pub fn records(&mut self, worklog: u64) {
+        let places = self.roots.values_mut().flat_map(|root| root.places.values_mut());
+        for place in places.filter(|place| place.id == worklog) {
+            place.unrecorded = false;
+        }
     }
 
     /// Notes that listings lag by at most this much.
@@ -259,11 +262,7 @@ impl Observer {
             .as_ref()
             .map(|worklog| (worklog, self.values(site, worklog)));
         let old = root.places.remove(site);
-        let unheard = old
-            .as_ref()
-            .and_then(|old| old.agent.as_ref())
-            .is_some_and(|agent| !self.recorded.contains(agent));
-        if unheard {
+        if old.as_ref().is_some_and(|old| old.unrecorded) {
             self.unheard += 1;
             root.unheard = true;
         }
@@ -313,7 +312,7 @@ impl Observer {
                         values,
                         own: worklog.attributes.get(OWN).cloned(),
                         touched: Some(change.at),
-                        agent: None,
+                        unrecorded: false,
                     },
                 );
             }
@@ -423,10 +422,7 @@ impl Observer {
             );
             return;
         }
-        let source = root
-            .places
-            .iter()
-            .any(|(_, place)| place.values.get(&Field::Issue) == values.get(&Field::Issue));
+        let source = !root.places.is_empty();
         let gone_meanwhile = root.removals.iter().any(|removal| {
             removal.site != site && change.at.duration_since(removal.at) <= self.setting.lag + WINDOW
         });
@@ -472,7 +468,7 @@ impl Observer {
                 values,
                 own: worklog.attributes.get(OWN).cloned(),
                 touched: None,
-                agent: change.client.clone(),
+                unrecorded: true,
             },
         );
     }
@@ -549,7 +545,7 @@ impl Observer {
                 values,
                 own,
                 touched: None,
-                agent: change.client.clone(),
+                unrecorded: true,
             },
         );
     }
@@ -607,7 +603,7 @@ impl Observer {
     ) {
         let mut found = Vec::new();
         for (tag, root) in &self.roots {
-            if root.left {
+            if root.left || root.unheard {
                 continue;
             }
             if root.places.iter().any(|(site, place)| excused(site, place.id)) {
@@ -616,7 +612,7 @@ impl Observer {
             let here: Vec<&String> = root.places.keys().collect();
             if here.is_empty() {
                 let asked = root.removals.iter().any(|removal| !removal.moved);
-                if !asked && !root.unheard {
+                if !asked {
                     found.push((
                         "a worklog is lost",
                         format!("{tag} is nowhere, and nobody deleted it"),
@@ -646,10 +642,10 @@ impl Observer {
                 .removals
                 .iter()
                 .any(|removal| !removal.moved && removal.followed.len() + 1 < sites.len());
-            if deleted && !edit_wins && !root.unheard {
+            if deleted && !edit_wins {
                 found.push(("a delete is lost", format!("{tag} was deleted, and is there")));
             }
-            if root.raced || root.unheard {
+            if root.raced {
                 continue;
             }
             for (field, value) in &first.values {
@@ -690,5 +686,5 @@ fn let_go(known: &mut BTreeMap<String, Entered>, value: &str) {
     }
 }
 
-/// How long a request may take from the client's reading to its effect.
-const WINDOW: SignedDuration = SignedDuration::from_secs(60);
+/// How long it may take from the client's reading to the effect of what it decided: a process may stand still between.
+const WINDOW: SignedDuration = SignedDuration::from_secs(120);

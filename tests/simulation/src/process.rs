@@ -34,8 +34,6 @@ pub struct Process {
     died: watch::Sender<bool>,
     /// When the process last read an issue or a worklog, by site and path: the moment it took effect there.
     reads: Mutex<BTreeMap<(String, String), Timestamp>>,
-    /// Writes that were answered and are still to be recorded.
-    answered: Mutex<Vec<String>>,
 }
 
 impl Process {
@@ -66,7 +64,6 @@ impl Process {
             dead: AtomicBool::new(false),
             died: watch::Sender::new(false),
             reads: Mutex::default(),
-            answered: Mutex::default(),
         })
     }
 
@@ -125,23 +122,6 @@ impl Process {
     /// Remembers that a reading request took effect.
     pub fn has_read(&self, site: &str, path: &str, at: Timestamp) {
         self.reads().insert((site.to_owned(), path.to_owned()), at);
-    }
-
-    /// Remembers that a request was answered.
-    pub fn has_heard(&self, agent: String) {
-        self.answered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(agent);
-    }
-
-    /// Tells the observer that what was answered is recorded.
-    pub fn has_recorded(&self) {
-        let answered = std::mem::take(&mut *self.answered.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut observer = self.world.observer();
-        for agent in answered {
-            observer.records(agent);
-        }
     }
 
     /// Returns what it has read so far.

@@ -101,7 +101,7 @@ impl Plan {
     /// Draws a plan.
     pub fn draw(seed: u64, allowed: &Allowed) -> Self {
         let mut chance = Chance::new(seed, "plan");
-        let ring = chance.yes(0.15);
+        let ring = chance.yes(0.15) && allowed.has(Fault::Ring);
         let sites: Vec<String> = ["acme", "globex", "initech"]
             .iter()
             .take(if ring { 3 } else { 2 })
@@ -610,7 +610,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
     lambda.pass(Pass::Sweep, Duration::from_secs(300)).await;
     tokio::time::sleep(Duration::from_secs(180)).await;
     lambda.pass(Pass::Audit, Duration::from_secs(900)).await;
-    tokio::time::sleep(Duration::from_secs(400)).await;
+    tokio::time::sleep(Duration::from_secs(540)).await;
     let held = waiting(&world, Reason::MassDelete);
     if !held.is_empty() {
         release(&world, &lambda).await;
