@@ -82,6 +82,15 @@ pub enum Stored {
     Nothing,
 }
 
+/// When the change that a webhook tells of was made, by the site's clock.
+fn happened_at(event: &Event) -> Option<Timestamp> {
+    match event {
+        Event::TempoChanged { updated_at, .. } => Some(*updated_at),
+        Event::JiraChanged { updated_at, .. } => *updated_at,
+        Event::TempoDeleted { .. } | Event::JiraDeleted { .. } | Event::IssueChanged { .. } => None,
+    }
+}
+
 impl Engine {
     /// Turns a webhook's news into hints.
     ///
@@ -175,7 +184,9 @@ impl Engine {
         }
         if let Some(link) = link {
             let what = announced(event);
-            let until = now + signed(self.options.announce);
+            // From when it happened: what a webhook tells an hour late has had its time to show.
+            let happened = happened_at(event).map_or(now, |at| at.min(now));
+            let until = happened + signed(self.options.announce);
             let announced = what
                 .map(|what| Announcement { side, what, until })
                 .into_iter()

@@ -58,6 +58,7 @@ faults! {
     IndexLag "index-lag" "The table's index lags behind.",
     Publish "publish" "A configuration is published in mid-run.",
     Purge "purge" "A retention rule deletes worklogs by the dozen.",
+    Ring "ring" "No fault, but as hard: three sites that are all connected with one another.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
 }
 

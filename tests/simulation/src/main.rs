@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use tandem_simulation::faults::{Allowed, Fault};
-use tandem_simulation::run::{Outcome, Plan, run};
+use tandem_simulation::run::{Outcome, run};
 use tandem_simulation::world::Log;
 
 /// Runs Tandem's engine through lives full of faults, one per seed.
@@ -61,6 +61,7 @@ struct Totals {
     written: [usize; 3],
     deaths: u64,
     raced: usize,
+    unheard: usize,
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command")]
@@ -106,13 +107,14 @@ fn main() -> std::process::ExitCode {
                         totals.acts += outcome.acts;
                         totals.deaths += outcome.deaths;
                         totals.raced += outcome.raced;
+                        totals.unheard += outcome.unheard;
                         for (total, written) in totals.written.iter_mut().zip(outcome.written) {
                             *total += written;
                         }
                     }
                     if !outcome.broken.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        tell(&outcome, &arguments);
+                        tell(&outcome);
                     }
                 }
             });
@@ -124,12 +126,13 @@ fn main() -> std::process::ExitCode {
     if let Ok(totals) = totals.lock() {
         println!(
             "{run} seeds, {failed} failed; {} changes by people, {:?} creates, updates, deletes by Tandem, {} requests, {} deaths, \
-             {} raced edits; {:.0} seeds a minute",
+             {} raced edits, {} acts on what was not recorded; {:.0} seeds a minute",
             totals.acts,
             totals.written,
             totals.requests,
             totals.deaths,
             totals.raced,
+            totals.unheard,
             run as f64 * 60.0 / secs
         );
     }
@@ -156,17 +159,10 @@ fn one(seed: u64, allowed: &Allowed, arguments: &Arguments) -> Outcome {
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command")]
-fn tell(outcome: &Outcome, arguments: &Arguments) {
+fn tell(outcome: &Outcome) {
     let mut text = format!("\nseed {} broke a promise:\n", outcome.seed);
     for broken in &outcome.broken {
         text.push_str(&format!("  {} {}: {}\n", broken.at, broken.rule, broken.what));
-    }
-    if arguments.trace {
-        text.push_str(&format!("{:#?}\n", Plan::draw(outcome.seed, &Allowed::all())));
-        for line in &outcome.log.lines {
-            text.push_str(line);
-            text.push('\n');
-        }
     }
     text.push_str(&format!(
         "  again: cargo run --release -p tandem-simulation -- --seeds {} --trace\n",

@@ -12,6 +12,11 @@
 //! One thing no client can help: Tempo's API has no conditional write, so a person who edits a worklog between the
 //! client's reading and its writing is overwritten unseen. Such an edit is *raced*, and excused, but only when it
 //! was made on the site written to, after that process last read it.
+//!
+//! And one that no client can know: when the answer to a write is lost, or the process dies before it has recorded
+//! it, and a person changes, moves or deletes that very worklog before anybody looked again, then what they had
+//! before their eyes is nobody's to tell: a copy moved elsewhere in that moment, say, is a worklog of its own from then
+//! on. Tags to which that happened are counted, and judged no further.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,8 +83,10 @@ struct Place {
     values: Values,
     /// The attribute of that site alone.
     own: Option<String>,
-    /// When a person last changed it here, and what it said before.
+    /// When a person last changed it here.
     touched: Option<Timestamp>,
+    /// Whether a client wrote it and has not recorded that yet.
+    unrecorded: bool,
 }
 
 /// A person's act that takes a worklog away from where it was.
@@ -104,6 +111,8 @@ struct Root {
     left: bool,
     /// Went with a person's race against the client's delete: nobody can say what should be.
     raced: bool,
+    /// A person acted on what a client had written and not recorded: not judged any further.
+    unheard: bool,
 }
 
 /// What the observer is told about the world before it begins.
@@ -131,6 +140,8 @@ pub struct Observer {
     pub acts: usize,
     /// Edits that nobody could have saved.
     pub raced: usize,
+    /// Acts on what was written and not recorded.
+    pub unheard: usize,
 }
 
 /// The attribute that is mapped between the sites.
@@ -157,6 +168,14 @@ impl Observer {
     /// Notes a request that may change something, under the name it is sent by.
     pub fn sends(&mut self, agent: String, reads: Reads) {
         self.sent.insert(agent, reads);
+    }
+
+    /// Notes that a client has recorded what it had written to a worklog.
+    pub fn records(&mut self, worklog: u64) {
+        let places = self.roots.values_mut().flat_map(|root| root.places.values_mut());
+        for place in places.filter(|place| place.id == worklog) {
+            place.unrecorded = false;
+        }
     }
 
     /// Notes that listings lag by at most this much.
@@ -225,7 +244,11 @@ impl Observer {
             None => self.person(&mut root, change),
             Some(agent) => {
                 let reads = self.sent.get(agent).cloned().unwrap_or_default();
+                let judged = self.broken.len();
                 self.client(&tag, &mut root, change, &reads);
+                if root.unheard {
+                    self.broken.truncate(judged);
+                }
             }
         }
         self.roots.insert(tag, root);
@@ -239,6 +262,10 @@ impl Observer {
             .as_ref()
             .map(|worklog| (worklog, self.values(site, worklog)));
         let old = root.places.remove(site);
+        if old.as_ref().is_some_and(|old| old.unrecorded) {
+            self.unheard += 1;
+            root.unheard = true;
+        }
         match (old, after) {
             (old, Some((worklog, values))) => {
                 root.left |= !self.setting.links.contains_key(&(site.to_owned(), worklog.issue));
@@ -285,6 +312,7 @@ impl Observer {
                         values,
                         own: worklog.attributes.get(OWN).cloned(),
                         touched: Some(change.at),
+                        unrecorded: false,
                     },
                 );
             }
@@ -293,9 +321,9 @@ impl Observer {
                 let elsewhere: Vec<Values> = root.places.values().map(|place| place.values.clone()).collect();
                 for (field, value) in &old.values {
                     if elsewhere.iter().all(|values| values.get(field) != Some(value))
-                        && let Some(entered) = root.values.get_mut(field).and_then(|e| e.get_mut(value))
+                        && let Some(known) = root.values.get_mut(field)
                     {
-                        entered.let_go = true;
+                        let_go(known, value);
                     }
                 }
                 root.removals.push(Removal {
@@ -394,10 +422,7 @@ impl Observer {
             );
             return;
         }
-        let source = root
-            .places
-            .iter()
-            .any(|(_, place)| place.values.get(&Field::Issue) == values.get(&Field::Issue));
+        let source = !root.places.is_empty();
         let gone_meanwhile = root.removals.iter().any(|removal| {
             removal.site != site && change.at.duration_since(removal.at) <= self.setting.lag + WINDOW
         });
@@ -443,6 +468,7 @@ impl Observer {
                 values,
                 own: worklog.attributes.get(OWN).cloned(),
                 touched: None,
+                unrecorded: true,
             },
         );
     }
@@ -500,11 +526,11 @@ impl Observer {
             let newer = known
                 .get(value)
                 .is_some_and(|value| value.older.contains(present));
-            if let Some(lost) = known.get_mut(present)
-                && !newer
-            {
-                lost.let_go = true;
-                lost.older.remove(value);
+            if !newer {
+                let_go(known, present);
+                if let Some(lost) = known.get_mut(present) {
+                    lost.older.remove(value);
+                }
             }
             if let Some(winner) = known.get_mut(value) {
                 winner.older.append(&mut beaten);
@@ -519,6 +545,7 @@ impl Observer {
                 values,
                 own,
                 touched: None,
+                unrecorded: true,
             },
         );
     }
@@ -558,8 +585,8 @@ impl Observer {
                 .places
                 .iter()
                 .any(|(other, place)| other != site && place.values.get(field) == Some(value));
-            if !elsewhere && let Some(entered) = root.values.get_mut(field).and_then(|e| e.get_mut(value)) {
-                entered.let_go = true;
+            if !elsewhere && let Some(known) = root.values.get_mut(field) {
+                let_go(known, value);
             }
         }
         root.places.remove(site);
@@ -576,7 +603,7 @@ impl Observer {
     ) {
         let mut found = Vec::new();
         for (tag, root) in &self.roots {
-            if root.left {
+            if root.left || root.unheard {
                 continue;
             }
             if root.places.iter().any(|(site, place)| excused(site, place.id)) {
@@ -647,5 +674,17 @@ impl Observer {
     }
 }
 
-/// How long a request may take from the client's reading to its effect.
-const WINDOW: SignedDuration = SignedDuration::from_secs(60);
+/// Expects a value no more, nor any that it had replaced: what is newer than those stands elsewhere, or went too.
+fn let_go(known: &mut BTreeMap<String, Entered>, value: &str) {
+    let Some(older) = known.get(value).map(|entered| entered.older.clone()) else {
+        return;
+    };
+    for gone in older.iter().map(String::as_str).chain([value]) {
+        if let Some(entered) = known.get_mut(gone) {
+            entered.let_go = true;
+        }
+    }
+}
+
+/// How long it may take from the client's reading to the effect of what it decided: a process may stand still between.
+const WINDOW: SignedDuration = SignedDuration::from_secs(120);

@@ -85,7 +85,12 @@ impl Process {
             self.dead.store(true, Ordering::Relaxed);
             self.died.send_replace(true);
         }
-        if self.is_dead() || !self.world.goes_on() {
+        if !self.world.goes_on() {
+            // Everything stops, so that the run ends.
+            self.dead.store(true, Ordering::Relaxed);
+            self.died.send_replace(true);
+        }
+        if self.is_dead() {
             std::future::pending::<()>().await;
         }
         let left = self.stall.fetch_sub(1, Ordering::Relaxed);

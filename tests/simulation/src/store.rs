@@ -206,8 +206,23 @@ impl Store for Table {
     }
 
     async fn commit(&self, ops: Vec<Op>) -> Result<Committed, StoreError> {
-        self.call("commit", Kind::Transaction, |rows| rows.commit(&ops))
-            .await?
+        let world = Arc::clone(self.0.world());
+        self.call("commit", Kind::Transaction, |rows| {
+            let committed = rows.commit(&ops);
+            if matches!(committed, Ok(Committed::Yes)) {
+                // A pair without an intent: whatever was written to its worklogs is recorded.
+                let settled = ops.iter().filter_map(|op| match op {
+                    Op::PutPair(pair) if pair.intent.is_none() => Some([pair.ids.a, pair.ids.b]),
+                    _ => None,
+                });
+                let mut observer = world.observer();
+                for id in settled.flatten().flatten() {
+                    observer.records(id.0);
+                }
+            }
+            committed
+        })
+        .await?
     }
 
     async fn whereabouts(

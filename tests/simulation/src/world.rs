@@ -50,24 +50,22 @@ pub struct World {
 /// More awaits than this, and a run does not come to rest: the longest honest ones take a tenth.
 const POINTS_MAX: u64 = 400_000;
 
-/// What happened, as lines or as a digest of them.
+/// What happened, as lines on the screen or as a digest of them.
 #[derive(Debug, Default)]
 pub struct Log {
     /// Whether anybody wants to know.
     pub wanted: bool,
-    /// Whether the lines are kept, or a digest only.
-    pub keep: bool,
-    /// The lines.
-    pub lines: Vec<String>,
+    /// Whether the lines are printed, or go into the digest only.
+    pub print: bool,
     digest: DefaultHasher,
 }
 
 impl Log {
-    /// A log that keeps its lines, or a digest of them.
-    pub fn new(wanted: bool, keep: bool) -> Self {
+    /// A log of which a digest is wanted, or the lines themselves.
+    pub fn new(wanted: bool, print: bool) -> Self {
         Self {
             wanted,
-            keep,
+            print,
             ..Self::default()
         }
     }
@@ -248,8 +246,8 @@ impl World {
         }
         let line = format!("{} {}", self.now(), line());
         line.hash(&mut log.digest);
-        if log.keep {
-            log.lines.push(line);
+        if log.print {
+            print(&line);
         }
     }
 
@@ -277,6 +275,12 @@ impl World {
         self.sim.site(site).replace_tempo_token(&token);
         locked(&self.tokens).insert(site.to_owned(), token);
     }
+}
+
+/// At once, so that a run that never ends can be watched too.
+#[expect(clippy::print_stdout, reason = "somebody asked for it on the command line")]
+fn print(line: &str) {
+    println!("{line}");
 }
 
 fn brief(worklog: Option<&tandem_sim::Worklog>) -> String {

@@ -1,0 +1,93 @@
+//! A fixed set of seeds, some fresh ones, and proof that the same seed is the same run.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tandem_simulation::faults::{Allowed, Fault};
+use tandem_simulation::run::{Outcome, run};
+use tandem_simulation::world::Log;
+
+/// Seeds of the fixed set.
+const FIXED: u64 = 160;
+
+/// Fresh seeds in each run of the tests.
+const FRESH: u64 = 24;
+
+/// All faults but the two that RELIABILITY.md names as open.
+fn allowed() -> Allowed {
+    Allowed::all().without(Fault::Ring).without(Fault::Permission)
+}
+
+fn failures(from: u64, count: u64) -> Vec<String> {
+    let next = AtomicU64::new(from);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + count {
+                        return;
+                    }
+                    let outcome = run(seed, &allowed(), Log::default());
+                    if !outcome.broken.is_empty()
+                        && let Ok(mut failures) = failures.lock()
+                    {
+                        failures.push(story(&outcome));
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner().unwrap_or_default()
+}
+
+fn story(outcome: &Outcome) -> String {
+    format!(
+        "seed {}: {:#?}\nagain: cargo run --release -p tandem-simulation -- --without ring --without permission \
+         --seeds {} --trace",
+        outcome.seed, outcome.broken, outcome.seed
+    )
+}
+
+#[test]
+fn the_fixed_seeds_break_no_promise() {
+    let failures = failures(0, FIXED);
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn fresh_seeds_break_no_promise() {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let failures = failures(now * 1000, FRESH);
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_to_the_byte() {
+    for seed in 0..6 {
+        let digest = || run(seed, &Allowed::all(), Log::new(true, false)).log.digest();
+        assert_eq!(digest(), digest(), "seed {seed}");
+    }
+}
+
+#[test]
+fn people_and_tandem_do_something_in_these_worlds() {
+    let outcomes: Vec<Outcome> = (0..12)
+        .map(|seed| run(seed, &allowed(), Log::default()))
+        .collect();
+    let written = outcomes.iter().fold([0; 3], |mut sum, outcome| {
+        for (sum, written) in sum.iter_mut().zip(outcome.written) {
+            *sum += written;
+        }
+        sum
+    });
+    assert!(outcomes.iter().map(|outcome| outcome.acts).sum::<usize>() > 100);
+    assert!(
+        written.iter().all(|count| *count > 0),
+        "{written:?} creates, updates, deletes"
+    );
+    assert!(outcomes.iter().map(|outcome| outcome.deaths).sum::<u64>() > 0);
+}
