@@ -700,11 +700,20 @@ impl Engine {
             return Ok(false);
         }
         let site = &connection.sites[side];
-        let proven = !self
-            .store
-            .evidence(site, &[EvidenceId::Tempo(worklog)])
-            .await?
-            .is_empty();
+        let told = self.store.evidence(site, &[EvidenceId::Tempo(worklog)]).await?;
+        let mut proven = !told.is_empty();
+        if !proven {
+            // Jira's word alone: it also calls the shadow of a worklog deleted that only moved, so Tempo is asked.
+            let jira = self.store.jira_ids(site, &[worklog]).await?;
+            let ids: Vec<EvidenceId> = jira.into_iter().map(|(_, jira)| EvidenceId::Jira(jira)).collect();
+            if !ids.is_empty() && !self.store.evidence(site, &ids).await?.is_empty() {
+                let site = self.site_of(connection, side)?;
+                let found = self
+                    .call(site, Lane::Sweep, async |client| client.worklog(worklog).await)
+                    .await?;
+                proven = found.is_none();
+            }
+        }
         let origins = self.store.origins(&[(site.clone(), worklog)]).await?;
         Ok(proven || origins.iter().any(|(_, origin)| origin.moved_away))
     }
