@@ -62,41 +62,96 @@ faults! {
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
 }
 
-/// Which faults may happen.
+/// A rule of Tandem's that can be broken on purpose, to see that somebody notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// A worklog that is not there any more counts as deleted.
+    ProofOfDelete,
+    /// No intent is recorded before a create.
+    IntentBeforeCreate,
+    /// The base holds one side's content for both.
+    BothSideBase,
+    /// Leases and fences hold nobody back.
+    Lease,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::ProofOfDelete,
+        Self::IntentBeforeCreate,
+        Self::BothSideBase,
+        Self::Lease,
+    ];
+}
+
+impl std::str::FromStr for Rule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "proof-of-delete" => Ok(Self::ProofOfDelete),
+            "intent-before-create" => Ok(Self::IntentBeforeCreate),
+            "both-side-base" => Ok(Self::BothSideBase),
+            "lease" => Ok(Self::Lease),
+            _ => Err(format!(
+                "there is no rule `{text}`; there are proof-of-delete, intent-before-create, both-side-base, lease"
+            )),
+        }
+    }
+}
+
+/// Which faults may happen, and which rule is broken, if one is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowed(BTreeSet<Fault>);
+pub struct Allowed {
+    faults: BTreeSet<Fault>,
+    /// The rule that is broken on purpose.
+    pub broken: Option<Rule>,
+}
 
 impl Allowed {
     /// All of them.
     pub fn all() -> Self {
-        Self(Fault::ALL.iter().copied().collect())
+        Self {
+            faults: Fault::ALL.iter().copied().collect(),
+            broken: None,
+        }
     }
 
     /// None of them.
     pub fn none() -> Self {
-        Self(BTreeSet::new())
+        Self {
+            faults: BTreeSet::new(),
+            broken: None,
+        }
     }
 
     /// Adds one.
     pub fn with(mut self, fault: Fault) -> Self {
-        self.0.insert(fault);
+        self.faults.insert(fault);
         self
     }
 
     /// Takes one away.
     pub fn without(mut self, fault: Fault) -> Self {
-        self.0.remove(&fault);
+        self.faults.remove(&fault);
+        self
+    }
+
+    /// Breaks a rule.
+    pub fn breaking(mut self, rule: Rule) -> Self {
+        self.broken = Some(rule);
         self
     }
 
     /// Says whether one may happen.
     pub fn has(&self, fault: Fault) -> bool {
-        self.0.contains(&fault)
+        self.faults.contains(&fault)
     }
 
     /// Returns them.
     pub fn iter(&self) -> impl Iterator<Item = Fault> + '_ {
-        self.0.iter().copied()
+        self.faults.iter().copied()
     }
 }
 

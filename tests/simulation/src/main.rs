@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use tandem_simulation::faults::{Allowed, Fault};
+use tandem_simulation::faults::{Allowed, Fault, Rule};
 use tandem_simulation::run::{Outcome, run};
 use tandem_simulation::world::Log;
 
@@ -28,6 +28,9 @@ struct Arguments {
     /// Allows only these faults; may be repeated.
     #[arg(long)]
     only: Vec<Fault>,
+    /// Breaks a rule of Tandem's on purpose: the run should fail.
+    #[arg(long = "break", value_name = "RULE")]
+    broken: Option<Rule>,
     /// Prints what happened, line by line.
     #[arg(long)]
     trace: bool,
@@ -79,6 +82,7 @@ fn main() -> std::process::ExitCode {
     for fault in &arguments.without {
         allowed = allowed.without(*fault);
     }
+    allowed.broken = arguments.broken;
     let seeds = match arguments.fresh {
         Some(count) => {
             let now = std::time::SystemTime::now()

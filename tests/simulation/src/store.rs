@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{
-    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Sides, SiteName, Wait,
-    WorklogId,
+    AccountId, ConnectionName, Intent, IntentKind, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Sides,
+    SiteName, Wait, WorklogId,
 };
 use tandem_engine::ports::store::{
     Claim, Committed, ConfigVersion, Cursor, DueKey, DueRow, Evidence, EvidenceId, Finish, Hint, HistoryRow,
@@ -16,6 +16,7 @@ use tandem_engine::ports::store::{
 };
 use tandem_engine::ports::{Store, StoreError};
 
+use crate::faults::Rule;
 use crate::process::Process;
 use crate::table::Rows;
 
@@ -73,6 +74,26 @@ impl Table {
         }
         self.0.point(after).await;
         Ok(done)
+    }
+
+    /// Leaves a rule out, where one is to be seen missing.
+    fn break_rules(&self, ops: &mut Vec<Op>) {
+        let world = self.0.world();
+        if world.breaks(Rule::Lease) {
+            ops.retain(|op| !matches!(op, Op::Fence { .. }));
+        }
+        for op in ops {
+            let Op::PutPair(pair) = op else { continue };
+            let creates = |intent: &mut Intent| intent.kind == IntentKind::Create;
+            if world.breaks(Rule::IntentBeforeCreate) {
+                pair.intent.take_if(creates);
+            }
+            if world.breaks(Rule::BothSideBase)
+                && let Some(base) = &mut pair.base
+            {
+                base.b = base.a.clone();
+            }
+        }
     }
 
     /// Until when the index shows changes.
@@ -169,6 +190,10 @@ impl Store for Table {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Option<DueRow>, StoreError> {
+        let lease = match self.0.world().breaks(Rule::Lease) {
+            true => Duration::ZERO,
+            false => lease,
+        };
         self.call("take", Kind::Write, |rows| rows.take(key, owner, now, lease))
             .await
     }
@@ -205,7 +230,8 @@ impl Store for Table {
         self.call("pair", Kind::Read, |rows| rows.pair(link, id)).await
     }
 
-    async fn commit(&self, ops: Vec<Op>) -> Result<Committed, StoreError> {
+    async fn commit(&self, mut ops: Vec<Op>) -> Result<Committed, StoreError> {
+        self.break_rules(&mut ops);
         let world = Arc::clone(self.0.world());
         self.call("commit", Kind::Transaction, |rows| {
             let committed = rows.commit(&ops);
@@ -251,8 +277,22 @@ impl Store for Table {
     }
 
     async fn evidence(&self, site: &SiteName, ids: &[EvidenceId]) -> Result<Vec<Evidence>, StoreError> {
-        self.call("evidence", Kind::Read, |rows| rows.evidence(site, ids))
-            .await
+        let at = self.0.world().now();
+        let absence_proves = self.0.world().breaks(Rule::ProofOfDelete);
+        self.call("evidence", Kind::Read, |rows| {
+            if !absence_proves {
+                return rows.evidence(site, ids);
+            }
+            let made_up = |id: &EvidenceId| Evidence {
+                site: site.clone(),
+                id: id.clone(),
+                source: "absence".into(),
+                at,
+                moved_to: None,
+            };
+            ids.iter().map(made_up).collect()
+        })
+        .await
     }
 
     async fn jira_ids(

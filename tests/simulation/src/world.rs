@@ -15,7 +15,7 @@ use tandem_sim::{Sim, SimClock, TokioClock};
 use tokio::sync::Notify;
 
 use crate::chance::Chance;
-use crate::faults::{Allowed, Fault};
+use crate::faults::{Allowed, Fault, Rule};
 use crate::observer::{Observer, Reads};
 use crate::process::Process;
 use crate::table::Rows;
@@ -221,6 +221,11 @@ impl World {
             });
             observer.saw(change);
         }
+    }
+
+    /// Says whether a rule is broken on purpose.
+    pub fn breaks(&self, rule: Rule) -> bool {
+        self.allowed.broken == Some(rule)
     }
 
     /// The observer.

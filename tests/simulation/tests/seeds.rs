@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tandem_simulation::faults::{Allowed, Fault};
+use tandem_simulation::faults::{Allowed, Fault, Rule};
 use tandem_simulation::run::{Outcome, run};
 use tandem_simulation::world::Log;
 
@@ -90,4 +90,16 @@ fn people_and_tandem_do_something_in_these_worlds() {
         "{written:?} creates, updates, deletes"
     );
     assert!(outcomes.iter().map(|outcome| outcome.deaths).sum::<u64>() > 0);
+}
+
+#[test]
+fn a_broken_rule_does_not_go_unnoticed() {
+    for rule in Rule::ALL {
+        let allowed = allowed().breaking(rule);
+        let noticed = (0..10_000).find(|seed| !run(*seed, &allowed, Log::default()).broken.is_empty());
+        assert!(
+            noticed.is_some(),
+            "10,000 seeds did not notice that {rule:?} is broken"
+        );
+    }
 }
