@@ -6,7 +6,8 @@
 
 mod connector;
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
@@ -30,6 +31,12 @@ const NAME: &str = "tandem";
 /// The file in the data directory.
 const FILE: &str = "tandem.db";
 
+/// What it is called while it is being made.
+const MAKING: &str = "tandem.making";
+
+/// Locked by whoever makes it.
+const LOCK: &str = "tandem.lock";
+
 /// A table inside this process.
 #[derive(Clone)]
 pub struct Embedded {
@@ -52,15 +59,50 @@ impl Embedded {
         };
         make_directory(directory)?;
         let file = directory.join(FILE);
-        let database = tokio::task::spawn_blocking(move || open_file(&file))
-            .await
-            .map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        Self::made(directory, &file).await?;
+        Self::in_file(file).await
+    }
+
+    async fn in_file(file: PathBuf) -> Result<Self, StoreError> {
+        let database = blocking(move || open_file(&file)).await?;
         Self::created(Self {
             database,
             home: Home::File,
             clock: None,
         })
         .await
+    }
+
+    /// Makes the file and its table, unless they are there.
+    ///
+    /// The table and its indexes are made one after the other. Who is killed in between must not leave half of them under
+    /// the file's name: nobody would make the rest. So they are made under another name, by one process at a time.
+    async fn made(directory: &Path, file: &Path) -> Result<(), StoreError> {
+        if file.exists() {
+            return Ok(());
+        }
+        let cannot = |error: std::io::Error| {
+            StoreError::Unusable(format!(
+                "the table cannot be made: {error}. Choose another directory with --data, or make it writable."
+            ))
+        };
+        let lock = File::create(directory.join(LOCK)).map_err(cannot)?;
+        // It ends with the process, however that ends.
+        let lock = blocking(move || lock.lock().map(|()| lock).map_err(cannot)).await?;
+        if !file.exists() {
+            let making = directory.join(MAKING);
+            for suffix in ["", "-wal", "-shm"] {
+                match std::fs::remove_file(directory.join(format!("{MAKING}{suffix}"))) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error)),
+                    _ => {}
+                }
+            }
+            // Closing it puts all of it into the one file.
+            drop(Self::in_file(making.clone()).await?);
+            std::fs::rename(making, file).map_err(cannot)?;
+        }
+        drop(lock);
+        Ok(())
     }
 
     /// Opens a new table in memory that lives by this clock: what expires, and when.
@@ -171,6 +213,15 @@ impl std::fmt::Debug for Embedded {
             .field("home", &self.home)
             .finish_non_exhaustive()
     }
+}
+
+/// Does something that may wait for another process.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?
 }
 
 fn make_directory(directory: &Path) -> Result<(), StoreError> {

@@ -103,6 +103,56 @@ async fn three_processes_on_one_file_lose_no_update() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_killed_while_it_makes_the_table_leaves_a_whole_one_or_none() {
+    if let Some(directory) = std::env::var_os(SHARED) {
+        open(Path::new(&directory)).await;
+        return;
+    }
+    // Making takes some ten milliseconds after a start of a few.
+    for round in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "files::a_process_that_is_killed_while_it_makes_the_table_leaves_a_whole_one_or_none",
+            ])
+            .env(SHARED, directory.path())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(2 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        count_up_once(&open(directory.path()).await).await;
+        assert_nothing_half_made(directory.path());
+    }
+}
+
+/// Needs the table and its indexes.
+async fn count_up_once(store: &DynamoStore) {
+    store.hint(&[hint(due(1, 2), at(0))], &[], at(0)).await.unwrap();
+    assert_eq!(store.ready(at(1), 9).await.unwrap().len(), 1);
+}
+
+fn assert_nothing_half_made(directory: &Path) {
+    let names = std::fs::read_dir(directory).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    let half = names
+        .iter()
+        .find(|name| name.to_string_lossy().contains("making"));
+    assert_eq!(half, None, "{names:?}");
+}
+
+#[tokio::test]
+async fn what_was_left_half_made_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["tandem.making", "tandem.making-wal", "tandem.lock"] {
+        std::fs::write(directory.path().join(name), "half").unwrap();
+    }
+    count_up_once(&open(directory.path()).await).await;
+    assert_nothing_half_made(directory.path());
+}
+
+#[tokio::test]
 async fn a_broken_file_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(
