@@ -72,6 +72,10 @@ pub(crate) enum Command {
     Link(commands::link::Arguments),
     /// Check the configuration and put it into the table, as a new version
     Publish,
+    /// Show the published configurations
+    Versions(commands::versions::Arguments),
+    /// Publish an earlier configuration again, as a new version
+    Rollback(commands::rollback::Arguments),
     /// Store a site's secret in AWS
     Secrets(commands::secrets::Arguments),
 }

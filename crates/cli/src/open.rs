@@ -2,7 +2,7 @@
 //!
 //! All that can be wrong there is found before any work begins.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tandem_atlassian::ReqwestTransport;
@@ -10,6 +10,7 @@ use tandem_aws::secrets::{SecretError, Secrets};
 use tandem_aws::{AwsEnvironment, DynamoStore, Embedded, TableCounts};
 use tandem_core::SiteName;
 use tandem_engine::Engine;
+use tandem_engine::ports::store::ConfigVersion;
 use tandem_engine::ports::{Store, StoreError};
 use tandem_runtime::clock::SystemClock;
 use tandem_runtime::config::{Config, ConfigEnv, ConfigError, SecretRef};
@@ -35,12 +36,48 @@ impl Opened {
 
 /// Reads the configuration.
 pub(crate) fn config(global: &Global) -> Result<Config, Failure> {
+    Config::load(&global.config, &environment()).map_err(invalid)
+}
+
+/// Reads a published configuration. Its relative `file:` secrets are where those of the configuration at hand are.
+pub(crate) fn version(global: &Global, version: &ConfigVersion) -> Result<Config, Failure> {
+    let file = version_file(global, version);
+    Config::parse(&version.text, &file.display().to_string(), &environment()).map_err(invalid)
+}
+
+/// Reads each site's secret that a published configuration names, as [`open`] does for the one at hand.
+pub(crate) async fn check_version(
+    global: &Global,
+    version: &ConfigVersion,
+    config: &Config,
+) -> Result<(), Failure> {
+    check_secrets(
+        &version_file(global, version),
+        &version.text,
+        config,
+        &secrets(config)?,
+    )
+    .await
+}
+
+/// What mistakes in a published configuration are told by.
+fn version_file(global: &Global, version: &ConfigVersion) -> PathBuf {
+    global
+        .config
+        .with_file_name(format!("version {}", version.number))
+}
+
+fn environment() -> ConfigEnv {
     let variables = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    Config::load(&global.config, &ConfigEnv::from_vars(variables)).map_err(|error| match &error {
+    ConfigEnv::from_vars(variables)
+}
+
+fn invalid(error: ConfigError) -> Failure {
+    match &error {
         ConfigError::Read { source, .. } => Failure::usage(format!("{error}: {source}")),
         ConfigError::Invalid { .. } => Failure::usage(error.to_string()),
-    })
+    }
 }
 
 /// Opens everything.
@@ -55,7 +92,8 @@ pub(crate) async fn open_through(
 ) -> Result<Opened, Failure> {
     let config = config(global)?;
     let secrets = Arc::new(secrets(&config)?);
-    check_secrets(global, &config, &secrets).await?;
+    let text = std::fs::read_to_string(&global.config).unwrap_or_default();
+    check_secrets(&global.config, &text, &config, &secrets).await?;
     let (store, embedded) = table(global).await?;
     let transport = ReqwestTransport::new().map_err(|error| Failure::Failed(error.into()))?;
     let tandem = Tandem::new(Parts {
@@ -74,7 +112,7 @@ pub(crate) async fn open_through(
 }
 
 /// Opens the table.
-async fn table(global: &Global) -> Result<(Arc<dyn Store>, Option<Embedded>), Failure> {
+pub(crate) async fn table(global: &Global) -> Result<(Arc<dyn Store>, Option<Embedded>), Failure> {
     match (&global.table, &global.data) {
         (Some(_), Some(_)) => Err(Failure::usage("--data and --table exclude each other")),
         (Some(name), None) => {
@@ -114,8 +152,7 @@ fn secrets(config: &Config) -> Result<Secrets, Failure> {
 }
 
 /// Reads each site's secret once, so that one that is not there is told before anything is begun.
-async fn check_secrets(global: &Global, config: &Config, secrets: &Secrets) -> Result<(), Failure> {
-    let text = std::fs::read_to_string(&global.config).unwrap_or_default();
+async fn check_secrets(file: &Path, text: &str, config: &Config, secrets: &Secrets) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     for site in config.sites.values() {
         let read = secrets
@@ -126,7 +163,7 @@ async fn check_secrets(global: &Global, config: &Config, secrets: &Secrets) -> R
             Err(error @ SecretError::Unreachable { .. }) => return Err(Failure::Failed(error.into())),
             Err(error) => wrong.push(format!(
                 "{}{error}\n  right: JSON like {{\"tempo_token\":\"…\",\"jira_email\":\"…\",\"jira_token\":\"…\",\"jira_webhook_secrets\":[\"…\"],\"tempo_webhook_secrets\":[\"…\"]}}",
-                place(&global.config, &text, &site.name),
+                place(file, text, &site.name),
             )),
         }
     }

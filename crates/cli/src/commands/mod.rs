@@ -9,11 +9,13 @@ pub(crate) mod queue;
 pub(crate) mod reconcile;
 pub(crate) mod release;
 pub(crate) mod retry;
+pub(crate) mod rollback;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod undelete;
 pub(crate) mod verify;
+pub(crate) mod versions;
 
 use crate::args::{Cli, Command};
 use crate::ending::{Ending, Failure};
@@ -35,6 +37,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Undelete(arguments) => undelete::run(global, &arguments).await,
         Command::Link(arguments) => link::run(global, &arguments).await,
         Command::Publish => publish::run(global).await,
+        Command::Versions(arguments) => versions::run(global, &arguments).await,
+        Command::Rollback(arguments) => rollback::run(global, &arguments).await,
         Command::Secrets(arguments) => secrets::run(global, &arguments).await,
     }
 }

@@ -181,9 +181,11 @@ fn wrong_usage_ends_with_two() {
     run(&mut bench.without_data(&["link", "add", "SUP-3", "DEV-3"]))
         .ended(2)
         .says("--data DIR");
-    run(&mut bench.without_data(&["publish"]))
-        .ended(2)
-        .says("--table NAME");
+    for command in [&["publish"][..], &["versions"], &["rollback", "1"]] {
+        run(&mut bench.without_data(command))
+            .ended(2)
+            .says("--table NAME");
+    }
 }
 
 #[test]
@@ -203,6 +205,8 @@ fn help_is_no_failure_and_names_every_command() {
         "undelete",
         "link",
         "publish",
+        "versions",
+        "rollback",
         "secrets",
     ] {
         assert!(ran.out.contains(command), "{command}: {ran:?}");

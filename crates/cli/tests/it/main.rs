@@ -8,3 +8,4 @@ mod looking;
 mod serving;
 mod showing;
 mod storing;
+mod versions;

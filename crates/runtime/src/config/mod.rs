@@ -129,6 +129,7 @@ impl Config {
     }
 }
 
-fn digest(text: &str) -> String {
+/// Returns the name of a configuration's text: the beginning of its SHA-256, in hexadecimal.
+pub fn digest(text: &str) -> String {
     hex::encode(&Sha256::digest(text.as_bytes())[..DIGEST_BYTES])
 }
