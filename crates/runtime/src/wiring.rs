@@ -39,6 +39,8 @@ pub struct Tandem {
     pub engine: Engine,
     /// Each site's secret, for verifying webhooks.
     pub secrets: BTreeMap<SiteName, SiteSecrets>,
+    /// Each site's client, for setting up and for checking: what the engine's port has no method for.
+    pub clients: BTreeMap<SiteName, Arc<AtlassianSite>>,
     /// The configuration that it was made from.
     pub config: Config,
 }
@@ -56,6 +58,7 @@ impl Tandem {
             observer,
         } = parts;
         let mut of_sites = BTreeMap::new();
+        let mut clients = BTreeMap::new();
         let sites = config
             .sites
             .values()
@@ -76,11 +79,13 @@ impl Tandem {
                 if let Some(observer) = &observer {
                     client = client.with_observer(Arc::clone(observer));
                 }
+                let client = Arc::new(client);
+                clients.insert(site.name.clone(), Arc::clone(&client));
                 Site {
                     name: site.name.clone(),
                     jira: site.jira.to_string(),
                     requests_per_second: site.requests_per_second,
-                    client: Arc::new(client),
+                    client,
                 }
             })
             .collect();
@@ -93,6 +98,7 @@ impl Tandem {
         Self {
             engine,
             secrets: of_sites,
+            clients,
             config,
         }
     }
