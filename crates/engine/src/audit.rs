@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
-use crate::ports::store::{Cursor, DueKey, Lane};
+use crate::ports::store::{AUDIT, Cursor, DueKey, Lane};
 use crate::sweep::Swept;
 
 /// Pages per side that one audit reads at most: 5 million worklogs.
@@ -63,7 +63,9 @@ impl Engine {
             }
         }
         for connection in &self.connections {
-            match self.audit_connection(connection).await {
+            // What the first look at a connection finds has not drifted: it was never together.
+            let known = self.store.cursor(&audited(connection)).await?.is_some();
+            match self.audit_connection(connection, known.then_some(AUDIT)).await {
                 Ok(hinted) => swept.hinted += hinted,
                 Err(EngineError::Store(error)) => return Err(error.into()),
                 Err(error) => {
@@ -86,7 +88,7 @@ impl Engine {
             if self.store.cursor(&audited(connection)).await?.is_some() {
                 continue;
             }
-            match self.audit_connection(connection).await {
+            match self.audit_connection(connection, None).await {
                 Ok(hinted) => swept.hinted += hinted,
                 Err(EngineError::Store(error)) => return Err(error.into()),
                 Err(error) => {
@@ -98,7 +100,11 @@ impl Engine {
         Ok(swept)
     }
 
-    async fn audit_connection(&self, connection: &Connection) -> Result<usize, EngineError> {
+    async fn audit_connection(
+        &self,
+        connection: &Connection,
+        trace: Option<&str>,
+    ) -> Result<usize, EngineError> {
         let start = self.clock.now();
         let since = self.since(connection).await?;
         let mut sums = Sides::new(
@@ -118,7 +124,7 @@ impl Engine {
                 }
             }
             hinted += differing.len();
-            self.hint_all(differing, Lane::Sweep, true).await?;
+            self.hint_traced(differing, Lane::Sweep, true, trace).await?;
             match next {
                 Some(next) => cursor = Some(next),
                 None => break,
@@ -227,7 +233,7 @@ impl Engine {
     }
 }
 
-fn audited(connection: &Connection) -> String {
+pub(crate) fn audited(connection: &Connection) -> String {
     format!("audited:{}", connection.name)
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct Report {
     pub(crate) steps: usize,
     /// Sides with worklogs whose Jira id is to be learned.
     pub(crate) to_learn: BTreeSet<Side>,
+    /// What pairs waited for when the run began, or was set aside for since.
+    pub(crate) waits: BTreeMap<PairId, Reason>,
     /// The run has had its time, or a newer hint came: go on at once in another run.
     pub(crate) unfinished: bool,
 }
@@ -248,6 +250,7 @@ impl Run<'_> {
             pairs.push(pair);
         }
         self.commit(ops).await?;
+        pairs.iter().for_each(|pair| self.tell_parked(pair));
         replace(observed, pairs);
         Ok(())
     }
@@ -468,6 +471,7 @@ impl Run<'_> {
             before: before.cloned(),
             after: after.cloned(),
             lost,
+            trace: (!self.taken.traces.is_empty()).then(|| self.taken.traces.join(" ")),
             expires: now + signed(self.engine.options.history),
         }))
     }
@@ -605,6 +609,7 @@ impl Run<'_> {
             self.history(step, &row, now, None, Some(detail)),
         ];
         self.commit(ops).await?;
+        self.tell_parked(&row);
         self.report.failed.insert(row.id.clone());
         replace(observed, vec![row]);
         Ok(Fate::Skipped)
@@ -817,6 +822,7 @@ impl Run<'_> {
             self.report.failed.insert(pair.id.clone());
         }
         self.report.written += 1;
+        self.tell_written(step, &pair);
         info!(link.key = %self.link, pair.id = %pair.id, "Wrote {} on {site}: {}", pair.id, step.cause);
         let issue = row.strays[side].unwrap_or_else(|| row.link.issue(side));
         self.wake_others(&site, issue).await?;
@@ -948,6 +954,7 @@ impl Run<'_> {
         ops.extend(self.give_up_claim(&row, root, side));
         self.commit(ops).await?;
         warn!(link.key = %self.link, pair.id = %row.id, wait.reason = %reason, "{} refused {} of {}: {reason}", site.name, row.id, self.link);
+        self.tell_parked(&row);
         self.report.failed.insert(row.id.clone());
         replace(observed, vec![row]);
         Ok(Fate::Skipped)

@@ -272,6 +272,20 @@ impl Engine {
     /// # Errors
     /// When the table fails; hints stored so far stay.
     pub async fn hint_all(&self, keys: Vec<DueKey>, lane: Lane, force: bool) -> Result<(), EngineError> {
+        self.hint_traced(keys, lane, force, None).await
+    }
+
+    /// The same, with a trace.
+    ///
+    /// # Errors
+    /// When the table fails; hints stored so far stay.
+    pub(crate) async fn hint_traced(
+        &self,
+        keys: Vec<DueKey>,
+        lane: Lane,
+        force: bool,
+        trace: Option<&str>,
+    ) -> Result<(), EngineError> {
         let now = self.clock.now();
         let hints: Vec<Hint> = keys
             .into_iter()
@@ -281,6 +295,7 @@ impl Engine {
                 ready_at: now,
                 announced: Vec::new(),
                 force,
+                trace: trace.map(str::to_owned),
             })
             .collect();
         for hints in hints.chunks(50) {

@@ -11,6 +11,7 @@ use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::Engine;
+use crate::ports::Happened;
 use crate::ports::store::{
     Announced, Announcement, DueKey, Evidence, EvidenceId, Hint, Lane, Lookup, LookupQuery, Op,
 };
@@ -97,6 +98,19 @@ impl Engine {
     /// # Errors
     /// When the table fails: nothing is stored and the sender should try again.
     pub async fn ingest(&self, site: &SiteName, event: &Event) -> Result<Stored, EngineError> {
+        self.ingest_traced(site, event, None).await
+    }
+
+    /// The same, with a name by which the log and the history find what came of this webhook.
+    ///
+    /// # Errors
+    /// As [`ingest`](Self::ingest).
+    pub async fn ingest_traced(
+        &self,
+        site: &SiteName,
+        event: &Event,
+        trace: Option<&str>,
+    ) -> Result<Stored, EngineError> {
         let now = self.clock.now();
         let connections: Vec<ConnectionName> = self
             .connections_of(site)
@@ -118,17 +132,22 @@ impl Engine {
         };
         let found = self.store.lookup(&query).await?;
 
+        let mut echoed = false;
         let mut hints = Vec::new();
         let mut extra = Vec::new();
         for connection in &connections {
             if is_echo(event, &found, connection) {
                 debug!(site.name = %site, connection.name = %connection, "Own write came back from {site}");
+                echoed = true;
                 continue;
             }
             self.hint_at(site, event, &found, connection, now, &mut hints);
         }
         extra.extend(evidence(site, event, now).map(Op::PutEvidence));
         if hints.is_empty() {
+            if echoed {
+                self.observer.happened(Happened::Echo);
+            }
             // A proof is kept even when it is no reason to wake anybody: the delete of ours that it seems to tell
             // of may have failed, and a person's have followed.
             let ours = found.issue.as_ref().is_none_or(|issue| !issue.links.is_empty())
@@ -143,6 +162,9 @@ impl Engine {
         }
         hints.sort_by(|left, right| left.key.cmp(&right.key));
         hints.dedup_by(|left, right| left.key == right.key);
+        for hint in &mut hints {
+            hint.trace = trace.map(str::to_owned);
+        }
         self.store.hint(&hints, &extra, now).await?;
         Ok(Stored::Hint)
     }
@@ -180,6 +202,7 @@ impl Engine {
                 ready_at,
                 announced: Vec::new(),
                 force: false,
+                trace: None,
             });
         }
         if let Some(link) = link {
@@ -197,6 +220,7 @@ impl Engine {
                 ready_at,
                 announced,
                 force: false,
+                trace: None,
             });
             return;
         }
@@ -217,6 +241,7 @@ impl Engine {
                 ready_at,
                 announced: Vec::new(),
                 force: false,
+                trace: None,
             });
         }
     }

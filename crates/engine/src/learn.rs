@@ -44,6 +44,7 @@ impl Engine {
                 ready_at: now + COLLECT,
                 announced: Vec::new(),
                 force: false,
+                trace: None,
             })
             .collect();
         Ok(self.store.hint(&hints, &[], now).await?)

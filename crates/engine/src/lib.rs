@@ -12,6 +12,7 @@ pub mod echo;
 pub mod error;
 pub mod execute;
 pub mod gate;
+mod health;
 pub mod ingest;
 pub mod learn;
 mod memory;
@@ -23,6 +24,7 @@ pub mod people;
 pub mod ports;
 pub mod run;
 pub mod sweep;
+mod tell;
 pub mod verify;
 
 pub use error::EngineError;

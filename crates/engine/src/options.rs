@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use tandem_core::observed::Settings;
 use tandem_core::{ConnectionName, Side, Sides, SiteName};
 
-use crate::ports::{Clock, SiteClient, Store};
+use crate::ports::{Clock, Observer, SiteClient, Store};
 
 /// The engine's patience. The defaults are those of `[engine]` in `tandem.toml`.
 #[derive(Clone, Debug)]
@@ -138,6 +138,8 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Who this process is, in leases.
     pub owner: String,
+    /// Is told what happens, for whoever counts it.
+    pub observer: Arc<dyn Observer>,
     pub(crate) pace: crate::gate::Pace,
     pub(crate) memory: crate::memory::Memory,
 }
@@ -159,9 +161,16 @@ impl Engine {
             options,
             clock,
             owner,
+            observer: Arc::new(()),
             pace: Default::default(),
             memory: Default::default(),
         }
+    }
+
+    /// Tells somebody what happens.
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// Returns a connection by name.

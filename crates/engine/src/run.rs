@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::plan::{Plan, plan};
 use tandem_core::{LinkKey, Reason, Side, check};
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use crate::error::EngineError;
 use crate::execute::{Report, Run};
 use crate::gate::signed;
 use crate::observe::Sight;
 use crate::options::{Connection, Engine};
+use crate::ports::Happened;
 use crate::ports::site::SiteErrorKind;
 use crate::ports::store::{Announcement, DueKey, DueRow, Finish, Lane};
 
@@ -49,12 +50,26 @@ impl Engine {
         else {
             return Ok(None);
         };
-        let (looked, finish) = match key {
-            DueKey::Link(link) => self.look_at_link(link, &row, &owner).await,
-            DueKey::Issue { site, issue } => self.ended(&row, self.discover(site, *issue, row.lane).await),
-            DueKey::Learn { site } => self.ended(&row, self.learn(site).await),
+        // At this level, so that no filter leaves the trace out of a line that it lets through.
+        let span = error_span!("look", due.key = %key, trace = %row.traces.join(" "));
+        let looking = async {
+            match key {
+                DueKey::Link(link) => self.look_at_link(link, &row, &owner).await,
+                DueKey::Issue { site, issue } => {
+                    self.ended(&row, self.discover(site, *issue, row.lane).await)
+                }
+                DueKey::Learn { site } => self.ended(&row, self.learn(site).await),
+            }
         };
+        let (looked, finish) = looking.instrument(span).await;
         self.store.finish(&row, &owner, &finish, self.clock.now()).await?;
+        if let Finish::Again {
+            reason: Some(reason), ..
+        } = &finish
+            && row.reason != Some(*reason)
+        {
+            self.observer.happened(Happened::Parked(*reason));
+        }
         Ok(Some(looked))
     }
 
@@ -125,6 +140,7 @@ impl Engine {
         };
         // However long looking took, a run gets its time to write.
         run.started = self.clock.now();
+        run.notice_waits(&observed);
         let mut look_again = None;
         for round in 0.. {
             // A pair that has just come here may have left its twin behind.
@@ -185,6 +201,7 @@ impl Engine {
             reason: None,
             detail: None,
             quiet: false,
+            traces: Vec::new(),
             owner: None,
             lease_until: None,
         };

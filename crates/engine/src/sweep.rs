@@ -68,7 +68,7 @@ impl Engine {
     async fn sweep_site(&self, site: &Site) -> Result<usize, EngineError> {
         let start = self.clock.now();
         self.notice_new_credentials(site).await?;
-        let name = format!("changes:{}", site.name);
+        let name = changes(&site.name);
         // A site that was never swept is audited first; from then on the sweep goes on from that day.
         let since = self.store.cursor(&name).await?.map_or(start, |cursor| cursor.at);
         let hinted_changes = self
@@ -419,6 +419,11 @@ impl Engine {
             .await?;
         Ok(count)
     }
+}
+
+/// Names the cursor that says up to when a site's changes are read.
+pub(crate) fn changes(site: &SiteName) -> String {
+    format!("changes:{site}")
 }
 
 fn cannot_read(kind: &SiteErrorKind) -> bool {

@@ -21,6 +21,9 @@ use tandem_engine::ports::store::{
 /// Announcements that a due row keeps.
 const ANNOUNCED_MAX: usize = 50;
 
+/// How many traces of a due row are kept.
+const TRACES_MAX: usize = 10;
+
 /// Writes that one transaction takes.
 const WRITES_MAX: usize = 100;
 
@@ -35,6 +38,7 @@ struct Brought {
     announced: Vec<Announcement>,
     plain: u64,
     forced: u64,
+    traces: Vec<String>,
     lanes: [u64; 3],
 }
 
@@ -43,6 +47,7 @@ impl Brought {
         self.announced.append(&mut other.announced);
         self.plain += other.plain;
         self.forced += other.forced;
+        self.traces.append(&mut other.traces);
         for (mine, theirs) in self.lanes.iter_mut().zip(other.lanes) {
             *mine += theirs;
         }
@@ -343,6 +348,8 @@ impl Rows {
         let announced = hints.iter().flat_map(|hint| hint.announced.iter().cloned());
         row.fresh.announced.extend(announced);
         row.fresh.plain += hints.iter().filter(|hint| hint.announced.is_empty()).count() as u64;
+        let traces = hints.iter().filter_map(|hint| hint.trace.clone());
+        row.fresh.traces.extend(traces);
         if hints.iter().any(|hint| hint.force) {
             row.fresh.forced += count;
         }
@@ -353,6 +360,8 @@ impl Rows {
         let mut announced = row.taken.announced.clone();
         announced.extend(row.fresh.announced.iter().cloned());
         announced.drain(..announced.len().saturating_sub(ANNOUNCED_MAX));
+        let mut traces = [row.taken.traces.clone(), row.fresh.traces.clone()].concat();
+        traces.drain(..traces.len().saturating_sub(TRACES_MAX));
         let lanes = [0, 1].map(|lane: usize| row.taken.lanes[lane] + row.fresh.lanes[lane] > 0);
         DueRow {
             key: key.clone(),
@@ -366,6 +375,7 @@ impl Rows {
                 [false, false] => Lane::Backfill,
             },
             announced,
+            traces,
             plain_hints: row.taken.plain + row.fresh.plain,
             force: row.taken.forced + row.fresh.forced > 0,
             reason: row.reason,
@@ -467,6 +477,7 @@ impl Rows {
                 if *quiet {
                     row.taken.plain = 0;
                     row.taken.forced = 0;
+                    row.taken.traces.clear();
                 }
                 row.next_attempt = row.hint_at.map_or(*at, |hint_at| hint_at.min(*at));
                 if row.hint_at.is_some() {

@@ -112,6 +112,7 @@ impl Caller {
                 ready_at: self.later(20),
                 announced: self.announced(),
                 force: self.n(4) == 0,
+                trace: (self.n(2) == 0).then(|| format!("trace-{}", self.n(100))),
             })
             .collect()
     }
@@ -439,6 +440,7 @@ async fn compare(seed: u64, steps: usize) {
                     cause: "test".into(),
                     before: None::<Content>,
                     after: None,
+                    trace: None,
                     lost: Vec::new(),
                     expires: now + Duration::from_secs(86_400),
                 };

@@ -16,7 +16,7 @@
 //! | `since` | since when there is something to do; absent while it's just the next scheduled look |
 //! | `gpk`, `gsk` | the lane, the next attempt |
 //! | `hint_at`, `hint_since` | when the fresh hints want a look; when the first of them came |
-//! | `announced`, `plain`, `forced`, `lane0`, `lane1`, `lane2` | fresh: announcements, and counts of hints |
+//! | `announced`, `traces`, `plain`, `forced`, `lane0`, `lane1`, `lane2` | fresh: announcements, names of causes, and counts of hints |
 //! | `taken_…` | the same, of the run under way |
 //! | `owner`, `lease_until` | who works on it, until when |
 //! | `attempts`, `reason`, `detail`, `quiet` | how the last look ended |
@@ -38,6 +38,9 @@ use super::write::{Sent, Write};
 
 /// How many announcements of a row are kept.
 pub(super) const ANNOUNCED_MAX: usize = 50;
+
+/// How many traces of a row are kept.
+const TRACES_MAX: usize = 10;
 
 /// The lanes, most urgent first.
 pub(super) const LANES: [Lane; 3] = [Lane::Live, Lane::Sweep, Lane::Backfill];
@@ -112,9 +115,10 @@ impl DynamoStore {
             .set("#owner = :owner, #lease_until = :until")
             .set(
                 "#taken_announced = list_append(if_not_exists(#taken_announced, :none), \
-                 if_not_exists(#announced, :none))",
+                 if_not_exists(#announced, :none)), \
+                 #taken_traces = list_append(if_not_exists(#taken_traces, :none), if_not_exists(#traces, :none))",
             )
-            .remove(&["#hint_at", "#hint_since", "#announced"])
+            .remove(&["#hint_at", "#hint_since", "#announced", "#traces"])
             .value(":now", time(now))
             .value(":owner", text(owner))
             .value(":until", time(later(now, lease)))
@@ -256,7 +260,7 @@ fn released(write: Write) -> Write {
 }
 
 /// What a look that went through has used up.
-const TAKEN: &[&str] = &["#taken_plain", "#taken_forced"];
+const TAKEN: &[&str] = &["#taken_plain", "#taken_forced", "#taken_traces"];
 
 fn set_or_remove(write: Write, attribute: &str, value: Option<String>) -> Write {
     match value {
@@ -287,7 +291,13 @@ pub(super) fn due_row(item: &Item) -> Result<DueRow, StoreError> {
         }
     }
     announced.drain(..announced.len().saturating_sub(ANNOUNCED_MAX));
+    let mut traces = Vec::new();
+    for attribute in ["taken_traces", "traces"] {
+        traces.extend(row::list(item, attribute)?.into_iter().map(str::to_owned));
+    }
+    traces.drain(..traces.len().saturating_sub(TRACES_MAX));
     Ok(DueRow {
+        traces,
         key: row::body(item)?,
         generation: row::optional_number(item, "generation")?.unwrap_or(0),
         since: row::optional_time(item, "since")?.unwrap_or(next_attempt),
@@ -368,6 +378,7 @@ mod tests {
             ready_at: at(second),
             announced: Vec::new(),
             force: false,
+            trace: None,
         };
         store.hint(&[hint], &[], at(second)).await.unwrap();
     }

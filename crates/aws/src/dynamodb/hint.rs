@@ -36,6 +36,7 @@ struct Touch {
     hints: u64,
     plain: u64,
     force: bool,
+    traces: Vec<String>,
     /// Where the row's time goes, once it's known that the usual way would be wrong.
     exact: Option<Exact>,
 }
@@ -160,7 +161,7 @@ impl DynamoStore {
         let write = Write::update(key)
             .when("#generation = :generation")
             .set("#taken_announced = :kept")
-            .remove(&["#announced"])
+            .remove(&["#announced", "#traces"])
             .value(":generation", number(row.generation))
             .value(":kept", texts(kept));
         self.send("shorten a due row", write, ReturnValue::None).await?;
@@ -178,6 +179,7 @@ impl Touch {
             hints: 0,
             plain: 0,
             force: false,
+            traces: Vec::new(),
             exact: None,
         }
     }
@@ -189,6 +191,7 @@ impl Touch {
         self.hints += 1;
         self.plain += u64::from(hint.announced.is_empty());
         self.force |= hint.force;
+        self.traces.extend(hint.trace.clone());
     }
 
     /// Keeps fewer announcements, the newest.
@@ -240,6 +243,12 @@ impl Touch {
             write = write
                 .set("#plain = if_not_exists(#plain, :zero) + :plain")
                 .value(":plain", number(self.plain));
+        }
+        if !self.traces.is_empty() {
+            write = write
+                .set("#traces = list_append(if_not_exists(#traces, :none), :traces)")
+                .value(":none", AttributeValue::L(Vec::new()))
+                .value(":traces", texts(self.traces.clone()));
         }
         if self.force {
             write = write.set("#forced = if_not_exists(#forced, :zero) + :hints");

@@ -494,3 +494,40 @@ async fn racing_hints_and_looks_lose_no_hint() {
     let ((), seen) = futures::join!(hints, looks);
     assert_eq!(seen.len(), 200);
 }
+
+#[tokio::test]
+async fn a_row_names_what_brought_its_hints_until_a_look_goes_through() {
+    let store = store().await;
+    let traced = |name: &str| tandem_engine::ports::store::Hint {
+        trace: Some(name.to_owned()),
+        ..hint(due(1, 2), at(2))
+    };
+    for name in ["one", "two"] {
+        store.hint(&[traced(name)], &[], at(0)).await.unwrap();
+    }
+    store.hint(&[hint(due(1, 2), at(2))], &[], at(0)).await.unwrap();
+    let taken = store.take(&due(1, 2), "me", at(5), LEASE).await.unwrap().unwrap();
+    assert_eq!(taken.traces, ["one", "two"]);
+
+    store.hint(&[traced("three")], &[], at(6)).await.unwrap();
+    store.finish(&taken, "me", &again(30), at(6)).await.unwrap();
+    let taken = store
+        .take(&due(1, 2), "me", at(31), LEASE)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        taken.traces,
+        ["one", "two", "three"],
+        "what did not go through keeps its causes"
+    );
+
+    store.hint(&[traced("four")], &[], at(32)).await.unwrap();
+    store.finish(&taken, "me", &Finish::Done, at(33)).await.unwrap();
+    assert_eq!(row(&store).await.traces, ["four"]);
+
+    let many: Vec<_> = (0..30).map(|n| traced(&n.to_string())).collect();
+    store.hint(&many, &[], at(34)).await.unwrap();
+    let newest: Vec<_> = (20..30).map(|n: i32| n.to_string()).collect();
+    assert_eq!(row(&store).await.traces, newest);
+}

@@ -117,6 +117,7 @@ pub(crate) fn hint(key: DueKey, ready_at: Timestamp) -> Hint {
         ready_at,
         announced: Vec::new(),
         force: false,
+        trace: None,
     }
 }
 
@@ -216,6 +217,7 @@ pub(crate) fn line(number: i64, link: LinkKey, expires: Timestamp) -> HistoryRow
         cause: "acme changed the description".to_owned(),
         before: Some(content("before")),
         after: Some(content("after")),
+        trace: None,
         lost: Vec::new(),
         expires,
         link,

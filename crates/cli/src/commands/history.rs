@@ -43,6 +43,8 @@ struct Line {
     after: Option<Content>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lost: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -142,6 +144,7 @@ fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
         before: row.before,
         after: row.after,
         lost: row.lost,
+        trace: row.trace,
     }
 }
 

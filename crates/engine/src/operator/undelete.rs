@@ -186,6 +186,7 @@ impl Engine {
             cause: "a person asked for it".into(),
             before: None,
             after: Some(worklog.content.clone()),
+            trace: None,
             lost: Vec::new(),
             expires: now + crate::gate::signed(self.options.history),
         };

@@ -3,9 +3,11 @@
 //! Adapters implement these traits; the engine owns no client.
 
 pub mod clock;
+pub mod observer;
 pub mod site;
 pub mod store;
 
 pub use clock::Clock;
+pub use observer::{Happened, Observer};
 pub use site::{SiteClient, SiteError};
 pub use store::{Store, StoreError};

@@ -132,7 +132,12 @@ pub struct Hint {
     pub announced: Vec<Announcement>,
     /// Try parked items again even where nothing about them changed.
     pub force: bool,
+    /// What the log and the history call the cause of this: a webhook's id, or [`AUDIT`]. Decides nothing.
+    pub trace: Option<String>,
 }
+
+/// The trace of a hint that an audit left.
+pub const AUDIT: &str = "audit";
 
 /// One row per link or issue with work to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +174,9 @@ pub struct DueRow {
     /// True when nothing is wrong and this is just the next scheduled look at parked or missing items.
     #[serde(default)]
     pub quiet: bool,
+    /// The traces of the hints since the last look that had one; the newest 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<String>,
     /// Who works on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -413,6 +421,9 @@ pub struct HistoryRow {
     /// Values that lost a conflict, by field, with the side that they stood on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
+    /// The traces of the hints that led to it, as in the log; separated by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// When this is forgotten.
     pub expires: Timestamp,
 }
