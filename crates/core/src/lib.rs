@@ -8,6 +8,7 @@
 //! refuses a plan that breaks a promise.
 
 pub mod check;
+pub mod copies;
 pub mod field;
 pub mod ids;
 pub mod merge;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::copies::Tolerance;
 use crate::ids::{IssueId, LinkKey, PairId, Side, Sides, WorklogId};
 use crate::pair::Pair;
 use crate::rules::{Lookups, Rules};
@@ -45,12 +46,25 @@ pub struct Observed {
     pub lookups: Lookups,
     /// Worklogs dated earlier are not begun.
     pub since: Date,
+    /// A backfill begins some of those too.
+    pub backfill: Option<Backfill>,
     /// Sites whose service user lacks permissions: what they do not show may be there.
     pub blind: Sides<bool>,
     /// Whether the brake on mass deletes is on.
     pub brake: bool,
     /// Try parked pairs again even where nothing about them changed.
     pub force: bool,
+}
+
+/// What a backfill begins besides what is begun anyway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backfill {
+    /// The first day.
+    pub from: Date,
+    /// The last day; `None` for no end.
+    pub until: Option<Date>,
+    /// Whether copies of another tool are taken over, and what is taken for one.
+    pub adopt: Option<Tolerance>,
 }
 
 /// Why a worklog is known to be gone.
@@ -116,6 +130,7 @@ impl Observed {
             copies: Sides::default(),
             lookups: Lookups::default(),
             since: Date::MIN,
+            backfill: None,
             blind: Sides::default(),
             brake: false,
             force: false,
@@ -136,5 +151,14 @@ impl Observed {
             .get(&worklog.id)
             .copied()
             .unwrap_or(worklog.updated_at)
+    }
+
+    /// Says whether a worklog of this day is begun when no pair knows it.
+    pub fn begins(&self, day: Date) -> bool {
+        let in_backfill = self
+            .backfill
+            .as_ref()
+            .is_some_and(|one| day >= one.from && one.until.is_none_or(|until| day <= until));
+        day >= self.since || in_backfill
     }
 }

@@ -30,6 +30,10 @@ pub struct Pair {
     /// Earlier creates that were given up on, newest last, so that a late twin of theirs is recognised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abandoned: Vec<Intent>,
+    /// Worklogs on the other side of which one may be its twin, and only a person can tell which. As long as there
+    /// are any, no twin is made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rivals: Vec<WorklogId>,
     /// Why it waits, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
@@ -135,6 +139,7 @@ impl Pair {
             seen: Sides::default(),
             intent: None,
             abandoned: Vec::new(),
+            rivals: Vec::new(),
             wait: None,
             state: PairState::Live,
             written_at: None,

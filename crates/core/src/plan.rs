@@ -22,6 +22,8 @@ use crate::step::{created, kept_by_the_site, not_taken, told};
 use crate::twin;
 use crate::worklog::{Content, Worklog};
 
+mod adopt;
+
 /// The steps for one link, in the order in which they are safe, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -63,6 +65,8 @@ struct Planner<'o> {
     unpaired: Sides<ByWork<'o>>,
     /// Pairs that remember creates that were given up on.
     with_abandoned: Vec<&'o Pair>,
+    /// Pairs about which all is said.
+    settled: BTreeSet<PairId>,
 }
 
 impl<'o> Planner<'o> {
@@ -71,6 +75,8 @@ impl<'o> Planner<'o> {
             let mut taken = observed.foreign[side].clone();
             taken.extend(observed.successors[side].keys());
             taken.extend(observed.pairs.iter().filter_map(|pair| pair.ids[side]));
+            let held = observed.pairs.iter().filter(|pair| pair.ids[side].is_none());
+            taken.extend(held.flat_map(|pair| &pair.rivals));
             taken
         });
         let unpaired = Sides::from_fn(|side| {
@@ -99,12 +105,17 @@ impl<'o> Planner<'o> {
                 .iter()
                 .filter(|pair| !pair.abandoned.is_empty())
                 .collect(),
+            settled: BTreeSet::new(),
         }
     }
 
     fn run(&mut self) {
         let observed = self.observed;
+        let may_begin = self.adopt_copies();
         for pair in &observed.pairs {
+            if self.settled.contains(&pair.id) {
+                continue;
+            }
             if pair.state == PairState::Left {
                 self.come_back(pair);
                 continue;
@@ -125,7 +136,9 @@ impl<'o> Planner<'o> {
                 (None, None) => {}
             }
         }
-        self.newcomers();
+        if may_begin {
+            self.newcomers();
+        }
     }
 
     // --- a pair whose worklogs are both known ---
@@ -597,6 +610,18 @@ impl<'o> Planner<'o> {
             return;
         }
         pair.seen[side] = pair.seen[side].max(Some(source.updated_at));
+        if !pair.rivals.is_empty() {
+            let looked_again = self
+                .observed
+                .backfill
+                .as_ref()
+                .is_some_and(|one| one.adopt.is_some());
+            if !looked_again || self.observed.blind[to] {
+                return;
+            }
+            // None of them is its twin any more.
+            pair.rivals.clear();
+        }
         // Set aside as a newcomer, and to stay so: each look decides anew.
         if pair.base.is_none()
             && let Some(why) = self.late_duplicate(side, &source)
@@ -812,7 +837,7 @@ impl<'o> Planner<'o> {
                 }
             }
             for worklog in observed.listings[side].values() {
-                if self.taken[side].contains(&worklog.id) || worklog.content.start_date < observed.since {
+                if self.taken[side].contains(&worklog.id) || !observed.begins(worklog.content.start_date) {
                     continue;
                 }
                 self.taken[side].insert(worklog.id);

@@ -1,0 +1,176 @@
+//! Taking over what another tool had copied, in a backfill that is told to.
+
+use super::{Planner, Recorded};
+use crate::copies::{self, Likely};
+use crate::ids::{PairId, Side, Sides, WorklogId};
+use crate::pair::{IntentKind, Pair, PairState, Wait};
+use crate::plan::Action;
+use crate::reason::Reason;
+use crate::worklog::Worklog;
+
+/// Worklogs named in the detail of one that waits, and remembered as its rivals, at most.
+const RIVALS_MAX: usize = 20;
+
+impl<'o> Planner<'o> {
+    /// Pairs what another tool copied, and sets aside what nobody can tell.
+    ///
+    /// Returns `false` where that has to wait: a create of unknown outcome may have made some of what is listed, and
+    /// finds its own first.
+    pub(super) fn adopt_copies(&mut self) -> bool {
+        let observed = self.observed;
+        let Some(tolerance) = observed
+            .backfill
+            .as_ref()
+            .and_then(|backfill| backfill.adopt.as_ref())
+        else {
+            return true;
+        };
+        let interrupted = observed.pairs.iter().find_map(|pair| {
+            let intent = pair
+                .intent
+                .as_ref()
+                .filter(|intent| intent.kind == IntentKind::Create)?;
+            (pair.state == PairState::Live).then_some(intent.until)
+        });
+        if let Some(until) = interrupted {
+            self.look_at(until + self.settings.grace);
+            return false;
+        }
+        let halves: Sides<Vec<&'o Pair>> = Sides::from_fn(|side| self.halves(side));
+        let candidates = Sides::from_fn(|side| self.candidates(side, &halves[side]));
+        let matching = copies::match_copies(&candidates, tolerance, self.rules, &observed.lookups);
+        for ids in &matching.certain {
+            self.take_over(*ids, "the same on both sides already".to_string());
+        }
+        for Likely { ids, lost, .. } in &matching.likely {
+            let mut names: Vec<_> = lost.iter().map(|field| field.name()).collect();
+            names.dedup();
+            self.take_over(*ids, format!("copied before, but for {}", names.join(", ")));
+        }
+        for group in &matching.ambiguous {
+            self.hold(group);
+        }
+        true
+    }
+
+    /// Pairs of a side whose twin nobody has begun to make.
+    fn halves(&self, side: Side) -> Vec<&'o Pair> {
+        let fits = |pair: &&Pair| {
+            pair.state == PairState::Live
+                && pair.link == self.observed.link
+                && pair.ids[side].is_some()
+                && pair.ids[side.other()].is_none()
+                && pair.abandoned.is_empty()
+        };
+        self.observed.pairs.iter().filter(fits).collect()
+    }
+
+    fn candidates(&self, side: Side, halves: &[&Pair]) -> Vec<&'o Worklog> {
+        let observed = self.observed;
+        let listed = observed.listings[side].values();
+        let half = |id: &WorklogId| halves.iter().any(|pair| pair.ids[side] == Some(*id));
+        listed
+            .filter(|worklog| {
+                let is_new = !self.taken[side].contains(&worklog.id) || self.is_rival(side, worklog.id);
+                (is_new && observed.begins(worklog.content.start_date)) || half(&worklog.id)
+            })
+            // Another connection of a ring made its copy.
+            .filter(|worklog| !observed.copies[side].contains_key(&worklog.id))
+            .collect()
+    }
+
+    /// Says whether a worklog is only kept from being taken for new because it may be another one's twin.
+    fn is_rival(&self, side: Side, id: WorklogId) -> bool {
+        let pairs = &self.observed.pairs;
+        pairs
+            .iter()
+            .any(|pair| pair.ids[side].is_none() && pair.rivals.contains(&id))
+            && !pairs.iter().any(|pair| pair.ids[side] == Some(id))
+            && !self.observed.foreign[side].contains(&id)
+    }
+
+    /// The pair of a worklog, or a new one.
+    fn half_of(&self, side: Side, id: WorklogId) -> Pair {
+        let known = self.observed.pairs.iter().find(|pair| {
+            pair.ids[side] == Some(id) && pair.state == PairState::Live && pair.link == self.observed.link
+        });
+        known.cloned().unwrap_or_else(|| {
+            let link = self.observed.link.clone();
+            Pair::half(Pair::id_for(side, id, link.issue(side)), link, side, id)
+        })
+    }
+
+    fn take_over(&mut self, ids: Sides<WorklogId>, cause: String) {
+        let observed = self.observed;
+        let side = match (self.knows(Side::A, ids.a), self.knows(Side::B, ids.b)) {
+            // Each has a row of its own, and waits for a reason of its own.
+            (true, true) => return self.hold(&Sides::new(vec![ids.a], vec![ids.b])),
+            (false, true) => Side::B,
+            (_, false) => Side::A,
+        };
+        let found = Sides::new(observed.worklog(Side::A, ids.a), observed.worklog(Side::B, ids.b));
+        let (Some(a), Some(b)) = (found.a, found.b) else {
+            return;
+        };
+        let mut pair = self.half_of(side, ids[side]);
+        pair.ids = Sides::new(Some(ids.a), Some(ids.b));
+        pair.seen = Sides::new(Some(a.updated_at), Some(b.updated_at));
+        // As they are: what differs was so before there was anything to keep the same.
+        pair.base = Some(Sides::new(a.content.clone(), b.content.clone()));
+        pair.wait = None;
+        pair.rivals.clear();
+        self.settle(pair.id.clone(), Sides::new(vec![ids.a], vec![ids.b]));
+        self.push(pair, Action::Record(Recorded::Adopt), cause, vec![]);
+    }
+
+    fn knows(&self, side: Side, id: WorklogId) -> bool {
+        self.observed.pairs.iter().any(|pair| pair.ids[side] == Some(id))
+    }
+
+    /// Has A's worklogs of a group wait for a person, and keeps B's from being copied.
+    fn hold(&mut self, group: &Sides<Vec<WorklogId>>) {
+        for id in &group.a {
+            let mut pair = self.half_of(Side::A, *id);
+            let worklog = self.observed.worklog(Side::A, *id);
+            pair.seen.a = pair.seen.a.max(worklog.map(|worklog| worklog.updated_at));
+            pair.rivals = group.b.iter().copied().take(RIVALS_MAX).collect();
+            let named: Vec<_> = pair.rivals.iter().map(ToString::to_string).collect();
+            let detail = match group.a.len() {
+                1 => format!("its copy on side b may be any of {}", named.join(", ")),
+                count => format!(
+                    "{count} worklogs on side a may be what {} on side b was copied from",
+                    named.join(", ")
+                ),
+            };
+            self.settle(pair.id.clone(), Sides::new(vec![*id], group.b.clone()));
+            let same = pair
+                .wait
+                .as_ref()
+                .is_some_and(|wait| wait.reason == Reason::AmbiguousCreate && wait.detail == detail);
+            if same && self.row(&pair.id).is_some_and(|row| *row == pair) {
+                continue;
+            }
+            let mut tried = Sides::new(None, None);
+            tried.a = worklog.map(|worklog| worklog.content.clone());
+            pair.intent = None;
+            pair.wait = Some(Wait {
+                reason: Reason::AmbiguousCreate,
+                side: Side::A,
+                detail: detail.clone(),
+                since: pair.wait.as_ref().map_or(self.observed.now, |wait| wait.since),
+                attempts: 0,
+                // Only a person can tell.
+                next_attempt: None,
+                tried,
+            });
+            self.push(pair, Action::Record(Recorded::Park), detail, vec![]);
+        }
+    }
+
+    fn settle(&mut self, pair: PairId, ids: Sides<Vec<WorklogId>>) {
+        self.settled.insert(pair);
+        for side in Side::BOTH {
+            self.taken[side].extend(&ids[side]);
+        }
+    }
+}

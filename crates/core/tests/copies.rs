@@ -1,0 +1,270 @@
+//! Laws of adopting what another tool copied.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::{date, time};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use tandem_core::copies::{COPIED_START, Matching, Tolerance, heal, match_copies};
+use tandem_core::observed::{Backfill, Observed, Settings};
+use tandem_core::plan::{Action, Plan, plan};
+use tandem_core::rules::{AttributeRule, Lookups, Rules};
+use tandem_core::{Content, IssueId, LinkKey, Reason, Side, Sides, Worklog, WorklogId, check};
+
+fn rules() -> Rules {
+    Rules {
+        authors: vec![("ann".into(), "anna".into())],
+        attributes: vec![AttributeRule {
+            keys: Sides::new("_Account_".into(), "_Customer_".into()),
+            // A tool that copies A1 unchanged leaves a value that means another one.
+            values: vec![("A1".into(), "G1".into()), ("A9".into(), "A1".into())],
+        }],
+        ..Rules::default()
+    }
+}
+
+/// A worklog out of few possible ones, so that many look like each other.
+fn worklog(side: Side, id: u64, dice: u32) -> Worklog {
+    let bit = |n: u32| dice >> n & 1 == 1;
+    let author = match (side, bit(0), bit(1)) {
+        (Side::A, true, _) => "ann",
+        (Side::B, true, _) => "anna",
+        (_, false, true) => "bob",
+        _ => "tool",
+    };
+    let start = match dice >> 2 & 3 {
+        0 | 1 => COPIED_START,
+        2 => time(9, 0, 0, 0),
+        _ => time(13, 30, 0, 0),
+    };
+    let mut attributes = BTreeMap::new();
+    if bit(4) {
+        let (key, value) = match side {
+            Side::A => ("_Account_", "A1"),
+            Side::B => ("_Customer_", if bit(5) { "G1" } else { "A1" }),
+        };
+        attributes.insert(key.to_string(), value.to_string());
+    }
+    let at = Timestamp::from_second(1_770_000_000 + i64::from(dice >> 9 & 3)).unwrap();
+    Worklog {
+        id: WorklogId(id),
+        issue: IssueId(if side == Side::A { 1 } else { 2 }),
+        content: Content {
+            author: author.into(),
+            start_date: date(2026, 1, 1 + i8::from(bit(6))),
+            start_time: Some(start),
+            time_spent_secs: 3600,
+            billable_secs: Some(if bit(7) { 0 } else { 3600 }),
+            description: if bit(8) { "text" } else { "" }.into(),
+            attributes,
+        },
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+fn side_of(side: Side) -> impl Strategy<Value = Vec<Worklog>> {
+    let first = if side == Side::A { 1 } else { 101 };
+    prop::collection::vec(0u32..2048, 0..8).prop_map(move |dice| {
+        let numbered = dice.into_iter().zip(first..);
+        numbered.map(|(dice, id)| worklog(side, id, dice)).collect()
+    })
+}
+
+fn tolerance() -> Tolerance {
+    Tolerance {
+        accounts: Sides::new(None, Some("tool".into())),
+        ..Tolerance::default()
+    }
+}
+
+fn matched(sides: &Sides<Vec<Worklog>>, tolerance: &Tolerance, rules: &Rules) -> Matching {
+    let listed = Sides::new(sides.a.iter().collect(), sides.b.iter().collect());
+    match_copies(&listed, tolerance, rules, &Lookups::default())
+}
+
+fn swapped(matching: Matching) -> Matching {
+    let mut matching = Matching {
+        certain: matching.certain.into_iter().map(Sides::swap).collect(),
+        likely: matching
+            .likely
+            .into_iter()
+            .map(|mut likely| {
+                likely.ids = likely.ids.swap();
+                likely.copy = likely.copy.map(Side::other);
+                likely
+            })
+            .collect(),
+        ambiguous: matching.ambiguous.into_iter().map(Sides::swap).collect(),
+    };
+    matching.certain.sort_by_key(|ids| (ids.a, ids.b));
+    matching.likely.sort_by_key(|likely| (likely.ids.a, likely.ids.b));
+    matching.ambiguous.sort_by(|left, right| left.a.cmp(&right.a));
+    matching
+}
+
+/// Plans and takes every step as done, until there are none. Returns what would be created, per side.
+fn carried_out(observed: &mut Observed, settings: &Settings, with_heal: bool) -> Sides<usize> {
+    let mut created = Sides::default();
+    for _ in 0..20 {
+        if with_heal {
+            let adopt = observed.backfill.as_ref().unwrap().adopt.clone().unwrap();
+            heal(observed, &adopt, &settings.rules);
+        }
+        let Plan { steps, .. } = plan(observed, settings);
+        let plan = Plan {
+            steps,
+            look_again: None,
+        };
+        check::check(&plan, observed, settings).unwrap();
+        if plan.steps.is_empty() {
+            return created;
+        }
+        for step in &plan.steps {
+            let mut pair = step.pair.clone();
+            let answer = match &step.action {
+                Action::Record(_) => None,
+                Action::Create { side, body, .. } => {
+                    created[*side] += 1;
+                    let id = 1000 + created.a + 1000 * created.b;
+                    let mut made = worklog(*side, id as u64, 0);
+                    made.content = body.clone();
+                    Some((*side, made))
+                }
+                Action::Update {
+                    side, worklog, body, ..
+                } => {
+                    let mut written = observed.listings[*side][worklog].clone();
+                    written.content = body.clone();
+                    Some((*side, written))
+                }
+                Action::Delete { .. } => panic!("nobody deleted anything"),
+            };
+            if let Some((side, answer)) = answer {
+                let row = step.begun(&pair, observed.now, observed.now, &settings.rules);
+                pair = step.done(&row, Some(&answer), observed.now, observed.now, &settings.rules);
+                observed.listings[side].insert(answer.id, answer);
+            }
+            pair.rev += 1;
+            observed.pairs.retain(|row| row.id != pair.id);
+            observed.pairs.push(pair);
+        }
+    }
+    panic!("it does not come to an end");
+}
+
+fn observed(sides: &Sides<Vec<Worklog>>) -> Observed {
+    let link = LinkKey {
+        connection: "a-b".into(),
+        a: IssueId(1),
+        b: IssueId(2),
+    };
+    let mut observed = Observed::empty(link, Timestamp::from_second(1_780_000_000).unwrap());
+    for side in Side::BOTH {
+        observed.listings[side] = sides[side].iter().map(|one| (one.id, one.clone())).collect();
+    }
+    observed.since = date(2026, 5, 1);
+    observed.backfill = Some(Backfill {
+        from: date(2025, 1, 1),
+        until: None,
+        adopt: Some(tolerance()),
+    });
+    observed
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn it_does_not_matter_which_side_is_a(a in side_of(Side::A), b in side_of(Side::B)) {
+        let sides = Sides::new(a, b);
+        let there = matched(&sides, &tolerance(), &rules());
+        let back = Tolerance { accounts: tolerance().accounts.swap(), ..tolerance() };
+        prop_assert_eq!(there, swapped(matched(&sides.swap(), &back, &rules().swap())));
+    }
+
+    #[test]
+    fn the_order_of_the_rows_does_not_matter(a in side_of(Side::A), b in side_of(Side::B)) {
+        let sides = Sides::new(a, b);
+        let mut turned = sides.clone();
+        turned.a.reverse();
+        turned.b.reverse();
+        prop_assert_eq!(
+            matched(&sides, &tolerance(), &rules()),
+            matched(&turned, &tolerance(), &rules())
+        );
+    }
+
+    #[test]
+    fn no_worklog_is_in_two_groups_or_twice_in_one(a in side_of(Side::A), b in side_of(Side::B)) {
+        let sides = Sides::new(a, b);
+        let found = matched(&sides, &tolerance(), &rules());
+        let mut seen = Sides::<BTreeSet<WorklogId>>::default();
+        let pairs = found.certain.iter().chain(found.likely.iter().map(|likely| &likely.ids));
+        for ids in pairs {
+            prop_assert!(seen.a.insert(ids.a) && seen.b.insert(ids.b), "{:?}", found);
+        }
+        for group in &found.ambiguous {
+            prop_assert!(!group.a.is_empty() && !group.b.is_empty());
+            prop_assert!(group.a.len() + group.b.len() > 2);
+            for side in Side::BOTH {
+                for id in &group[side] {
+                    prop_assert!(seen[side].insert(*id), "{:?}", found);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_ambiguous_waits_and_nothing_is_copied_that_has_a_copy(
+        a in side_of(Side::A),
+        b in side_of(Side::B),
+        with_heal: bool,
+    ) {
+        let sides = Sides::new(a, b);
+        let found = matched(&sides, &tolerance(), &rules());
+        let mut observed = observed(&sides);
+        let settings = Settings { rules: rules(), ..Settings::default() };
+        let created = carried_out(&mut observed, &settings, with_heal);
+        let adopted = found.certain.len() + found.likely.len();
+        let ambiguous = Sides::from_fn(|side| {
+            found.ambiguous.iter().map(|group| group[side].len()).sum::<usize>()
+        });
+        // Those without any counterpart, and they alone, are copied.
+        prop_assert_eq!(created.b, sides.a.len() - adopted - ambiguous.a);
+        prop_assert_eq!(created.a, sides.b.len() - adopted - ambiguous.b);
+        let held = observed.pairs.iter().filter(|pair| {
+            pair.wait.as_ref().is_some_and(|wait| wait.reason == Reason::AmbiguousCreate)
+        });
+        prop_assert_eq!(held.count(), ambiguous.a);
+        // An ordinary run later, on new days too, leaves them alone.
+        observed.backfill = None;
+        observed.since = date(2025, 1, 1);
+        prop_assert_eq!(carried_out(&mut observed, &settings, false), Sides::default());
+        // What was healed says the same on both sides.
+        if with_heal {
+            for likely in found.likely.iter().filter(|likely| likely.copy.is_some()) {
+                let now = Sides::new(
+                    observed.listings.a[&likely.ids.a].content.clone(),
+                    observed.listings.b[&likely.ids.b].content.clone(),
+                );
+                let copy = likely.copy.unwrap();
+                let mut fields = tandem_core::merge::differing(&now, &rules(), &Lookups::default());
+                // What only the copy has was not lost; somebody may have given it.
+                if now[copy.other()].attributes.is_empty() {
+                    fields.retain(|field| *field != "attribute");
+                }
+                prop_assert_eq!(fields, Vec::<&str>::new());
+                let original = observed.listings[copy.other()][&likely.ids[copy.other()]].clone();
+                let was = sides[copy.other()].iter().find(|one| one.id == original.id).unwrap();
+                prop_assert_eq!(&was.content, &original.content);
+            }
+        }
+    }
+}
