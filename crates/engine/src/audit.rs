@@ -54,12 +54,12 @@ impl Engine {
             }
             // Both feeds: what one of them missed, the other may have.
             if let Err(error) = self.sweep_deletes(site, Lane::Sweep).await {
-                warn!(site.name = %site.name, "Could not read what was deleted on {}: {error}", site.name);
+                warn!(site.name = %site.name, "Could not read what was deleted on {}: {}", site.name, error.unsaid());
             }
             if self.site_state(site).await?.papertrail == Some(true)
                 && let Err(error) = self.jira_feed(site, Lane::Sweep).await
             {
-                warn!(site.name = %site.name, "Could not read Jira's feed of deletes on {}: {error}", site.name);
+                warn!(site.name = %site.name, "Could not read Jira's feed of deletes on {}: {}", site.name, error.unsaid());
             }
         }
         for connection in &self.connections {
@@ -69,7 +69,7 @@ impl Engine {
                 Ok(hinted) => swept.hinted += hinted,
                 Err(EngineError::Store(error)) => return Err(error.into()),
                 Err(error) => {
-                    warn!(connection.name = %connection.name, "Could not audit {}: {error}", connection.name);
+                    warn!(connection.name = %connection.name, "Could not audit {}: {}", connection.name, error.unsaid());
                     swept.failed += 1;
                 }
             }
@@ -92,7 +92,7 @@ impl Engine {
                 Ok(hinted) => swept.hinted += hinted,
                 Err(EngineError::Store(error)) => return Err(error.into()),
                 Err(error) => {
-                    warn!(connection.name = %connection.name, "Could not look at {} for the first time: {error}", connection.name);
+                    warn!(connection.name = %connection.name, "Could not look at {} for the first time: {}", connection.name, error.unsaid());
                     swept.failed += 1;
                 }
             }

@@ -450,7 +450,7 @@ impl Engine {
                 Ok(page) => page,
                 // A field that is not there, or a query that this site does not take, is no link.
                 Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
-                    warn!(site.name = %site.name, "Issues of {} that point at their twin cannot be searched: {error}", site.name);
+                    warn!(site.name = %site.name, "Issues of {} that point at their twin cannot be searched: {}", site.name, error.unsaid());
                     break;
                 }
                 Err(error) => return Err(error),

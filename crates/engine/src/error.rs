@@ -63,6 +63,17 @@ impl EngineError {
         matches!(self, EngineError::Site { error, .. } if matches!(error.kind, Refused(_) | NotFound | Malformed | Unusable))
     }
 
+    /// Returns what to say of it in a log: the same, without what the site said, which may name people and quote what
+    /// they wrote. That stands in the table, where `queue` and `history` show it.
+    pub fn unsaid(&self) -> impl std::fmt::Display {
+        match self {
+            EngineError::Paused { site, .. } => format!("{site} is paused: it rejects our credentials"),
+            EngineError::Site { site, error } => format!("{site}: {}", error.unsaid()),
+            EngineError::Parked { reason, .. } => reason.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) fn site(site: &SiteName, error: SiteError) -> Self {
         EngineError::Site {
             site: site.clone(),

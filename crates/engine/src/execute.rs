@@ -970,7 +970,7 @@ impl Run<'_> {
         error: &SiteError,
         observed: &mut Observed,
     ) -> Result<Fate, EngineError> {
-        warn!(link.key = %self.link, pair.id = %row.id, "Left {} of {} for later: {error}", row.id, self.link);
+        warn!(link.key = %self.link, pair.id = %row.id, "Left {} of {} for later: {}", row.id, self.link, error.unsaid());
         self.report.failed.insert(row.id.clone());
         self.report.failures_in_row += 1;
         let over = row.intent.as_ref().map_or(self.now(), |intent| intent.until);

@@ -179,7 +179,7 @@ impl Engine {
             };
             self.accepted(site).await?;
             for bad in page.bad {
-                warn!(site.name = %site.name, "{} listed a worklog that cannot be read: {}", site.name, bad.text);
+                warn!(site.name = %site.name, worklog.id = ?bad.id, "{} listed a worklog that cannot be read", site.name);
                 unreadable.extend(bad.id.map(|id| (id, bad.text)));
             }
             worklogs.extend(page.rows.into_iter().map(|worklog| (worklog.id, worklog)));

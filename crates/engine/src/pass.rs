@@ -160,7 +160,10 @@ impl Engine {
             Ok(()) => Ok(()),
             Err(EngineError::Store(error)) => Err(error.into()),
             Err(error) => {
-                warn!("The links of the configuration are made later: {error}");
+                warn!(
+                    "The links of the configuration are made later: {}",
+                    error.unsaid()
+                );
                 Ok(())
             }
         }
@@ -186,16 +189,16 @@ impl Engine {
         let sweeps = async {
             loop {
                 if let Err(error) = self.sweep_pass().await {
-                    error!("The sweep failed: {error}");
+                    error!("The sweep failed: {}", error.unsaid());
                 }
                 match self.audit_is_due(audit).await {
                     Ok(false) => {}
                     Ok(true) => {
                         if let Err(error) = self.audit().await {
-                            error!("The audit failed: {error}");
+                            error!("The audit failed: {}", error.unsaid());
                         }
                     }
-                    Err(error) => error!("Could not tell when the last audit was: {error}"),
+                    Err(error) => error!("Could not tell when the last audit was: {}", error.unsaid()),
                 }
                 self.clock.sleep(self.options.sweep).await;
             }
@@ -203,7 +206,7 @@ impl Engine {
         let dues = async {
             loop {
                 if let Err(error) = self.run_due(None).await {
-                    error!("Running what is due failed: {error}");
+                    error!("Running what is due failed: {}", error.unsaid());
                     self.clock.sleep(Duration::from_secs(1)).await;
                 }
                 self.clock.sleep(IDLE).await;
@@ -213,7 +216,7 @@ impl Engine {
             loop {
                 self.clock.sleep(SECRETS).await;
                 if let Err(error) = self.resume_sites().await {
-                    warn!("Could not look at paused sites: {error}");
+                    warn!("Could not look at paused sites: {}", error.unsaid());
                 }
             }
         };

@@ -113,7 +113,7 @@ impl Engine {
         let result = self.reconcile(&mut run).await;
         let report = run.report;
         if let Err(error) = self.ask_to_learn(connection, &report.to_learn).await {
-            debug!(link.key = %link, "Jira ids are left for the sweep: {error}");
+            debug!(link.key = %link, "Jira ids are left for the sweep: {}", error.unsaid());
         }
         let looked = Looked {
             written: report.written,
@@ -288,11 +288,11 @@ impl Engine {
         };
         match failure {
             EngineError::Deferred { .. } | EngineError::Lost => {
-                debug!(due.key = %row.key, "Later: {}: {failure}", row.key);
+                debug!(due.key = %row.key, "Later: {}: {}", row.key, failure.unsaid());
             }
-            EngineError::Refused(_) => error!(due.key = %row.key, "A bug: {}: {failure}", row.key),
+            EngineError::Refused(_) => error!(due.key = %row.key, "A bug: {}: {}", row.key, failure.unsaid()),
             _ => {
-                warn!(due.key = %row.key, due.attempts = attempts, "{} did not go through: {failure}", row.key)
+                warn!(due.key = %row.key, due.attempts = attempts, "{} did not go through: {}", row.key, failure.unsaid())
             }
         }
         let waits_in_line = matches!(failure, EngineError::Deferred { .. } | EngineError::Lost);

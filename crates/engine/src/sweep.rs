@@ -57,7 +57,7 @@ impl Engine {
                 Ok(hinted) => swept.hinted += hinted,
                 Err(EngineError::Store(error)) => return Err(error.into()),
                 Err(error) => {
-                    warn!(site.name = %site.name, "Could not sweep {}: {error}", site.name);
+                    warn!(site.name = %site.name, "Could not sweep {}: {}", site.name, error.unsaid());
                     swept.failed += 1;
                 }
             }
@@ -78,7 +78,7 @@ impl Engine {
         self.probe(site).await?;
         self.store.put_cursor(&name, &Cursor { at: start }).await?;
         if let Err(error) = self.learn(&site.name).await {
-            warn!(site.name = %site.name, "Jira ids are left for the next sweep: {error}");
+            warn!(site.name = %site.name, "Jira ids are left for the next sweep: {}", error.unsaid());
         }
         let hinted = hinted_changes + hinted_deletes;
         info!(site.name = %site.name, sweep.n_hinted = hinted, "Swept {}", site.name);
@@ -96,7 +96,7 @@ impl Engine {
                 .await?;
             self.accepted(site).await?;
             for bad in &page.bad {
-                warn!(site.name = %site.name, "{} listed a worklog that cannot be read: {}", site.name, bad.text);
+                warn!(site.name = %site.name, worklog.id = ?bad.id, "{} listed a worklog that cannot be read", site.name);
             }
             self.hint_news(site, &page.rows, &mut hinted).await?;
             match page.next {
@@ -194,7 +194,7 @@ impl Engine {
                     return Ok(hinted);
                 }
                 Err(EngineError::Site { error, .. }) if cannot_read(&error.kind) => {
-                    warn!(site.name = %site.name, "Tempo's audit trail cannot be read on {}: {error}; Jira's feed of deletes is read instead", site.name);
+                    warn!(site.name = %site.name, "Tempo's audit trail cannot be read on {}: {}; Jira's feed of deletes is read instead", site.name, error.unsaid());
                     state.papertrail = Some(false);
                     self.put_site_state(site, &state).await?;
                 }
@@ -336,7 +336,7 @@ impl Engine {
         let held = match answer {
             Ok(held) => held,
             Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
-                warn!(site.name = %site.name, "{} does not say what the service user may do: {error}", site.name);
+                warn!(site.name = %site.name, "{} does not say what the service user may do: {}", site.name, error.unsaid());
                 return Ok(());
             }
             Err(error) => return Err(error),

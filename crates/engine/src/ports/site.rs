@@ -48,6 +48,19 @@ pub struct SiteError {
     pub message: String,
 }
 
+impl SiteError {
+    /// Returns what to say of it in a log: see [`EngineError::unsaid`](crate::EngineError::unsaid).
+    pub fn unsaid(&self) -> impl std::fmt::Display {
+        let Self { vendor, call, .. } = self;
+        match (&self.kind, self.status) {
+            // Nobody answered, so these are our own words.
+            (SiteErrorKind::Unreachable { .. }, None) => self.to_string(),
+            (kind, Some(status)) => format!("{vendor} {call}: {status}, {kind:?}"),
+            (kind, None) => format!("{vendor} {call}: {kind:?}"),
+        }
+    }
+}
+
 /// What a failed call means: again now, again later, wait for a person, or never.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteErrorKind {
