@@ -15,6 +15,7 @@ pub mod secrets;
 pub use counts::TableCounts;
 pub use dynamodb::DynamoStore;
 pub use dynamodb::schema::TableSchema;
+pub use dynamodb::{Forget, Found};
 pub use embedded::Embedded;
 pub use environment::{AwsEnvironment, EnvironmentError};
 pub use secrets::{SecretError, SecretSource, Secrets, SiteSecret};

@@ -113,12 +113,18 @@ pub(crate) async fn open_through(
 
 /// Opens the table.
 pub(crate) async fn table(global: &Global) -> Result<(Arc<dyn Store>, Option<Embedded>), Failure> {
+    let (store, embedded) = dynamo(global).await?;
+    Ok((Arc::new(store), embedded))
+}
+
+/// Opens the table, for what concerns its rows and not the engine.
+pub(crate) async fn dynamo(global: &Global) -> Result<(DynamoStore, Option<Embedded>), Failure> {
     match (&global.table, &global.data) {
         (Some(_), Some(_)) => Err(Failure::usage("--data and --table exclude each other")),
         (Some(name), None) => {
             let counts = TableCounts::default();
             let client = aws()?.dynamodb(&counts);
-            Ok((Arc::new(DynamoStore::new(client, name, counts)), None))
+            Ok((DynamoStore::new(client, name, counts), None))
         }
         (None, directory) => {
             let embedded = Embedded::open(directory.as_deref())
@@ -127,7 +133,7 @@ pub(crate) async fn table(global: &Global) -> Result<(Arc<dyn Store>, Option<Emb
                     StoreError::Unusable(_) => Failure::usage(format!("--data: {error}")),
                     _ => error.into(),
                 })?;
-            Ok((Arc::new(embedded.store()), Some(embedded)))
+            Ok((embedded.store(), Some(embedded)))
         }
     }
 }

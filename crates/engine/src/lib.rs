@@ -11,6 +11,7 @@ pub mod discover;
 pub mod echo;
 pub mod error;
 pub mod execute;
+pub mod forget;
 pub mod gate;
 mod health;
 pub mod ingest;

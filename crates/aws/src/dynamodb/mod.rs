@@ -9,6 +9,7 @@ mod commit;
 mod configs;
 mod due;
 mod failure;
+mod forget;
 mod hint;
 mod history;
 pub mod keys;
@@ -32,6 +33,7 @@ use tandem_engine::ports::{Clock, StoreError};
 
 use crate::counts::TableCounts;
 pub(crate) use failure::EMBEDDED_UNUSABLE;
+pub use forget::{Forget, Found};
 
 /// The engine's store on one DynamoDB table.
 pub struct DynamoStore {

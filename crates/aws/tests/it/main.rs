@@ -6,6 +6,7 @@ mod brake;
 mod due;
 mod faults;
 mod files;
+mod forget;
 mod history;
 mod links;
 mod pairs;

@@ -207,6 +207,7 @@ fn help_is_no_failure_and_names_every_command() {
         "publish",
         "versions",
         "rollback",
+        "forget",
         "secrets",
     ] {
         assert!(ran.out.contains(command), "{command}: {ran:?}");

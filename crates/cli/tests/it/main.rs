@@ -4,6 +4,7 @@
 mod acting;
 mod bad_input;
 mod bench;
+mod forget;
 mod looking;
 mod serving;
 mod showing;

@@ -11,6 +11,7 @@ use tandem_core::{
 use tracing::info;
 
 use crate::error::EngineError;
+use crate::forget::is_forgotten;
 use crate::options::{Connection, Engine};
 use crate::ports::site::Outcome;
 use crate::ports::store::{Committed, DueKey, HistoryRow, Lane, Op};
@@ -70,6 +71,9 @@ impl Engine {
             return Ok(Undeleted::Not("the worklog is not deleted".into()));
         }
         let (side, body) = match what_to_write(line, &gone) {
+            Some((_, body)) if is_forgotten(&body) => {
+                return Ok(Undeleted::Not("whose time it was is forgotten".into()));
+            }
             Some(found) => found,
             None => return Ok(Undeleted::Not(format!("a line `{}` deleted nothing", line.op))),
         };
