@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigEnv};
+use crate::metrics::Metrics;
 use crate::router::Current;
 use crate::wiring::{Parts, Tandem};
 
@@ -41,6 +42,7 @@ pub struct Published {
     clock: Arc<dyn Clock>,
     environment: ConfigEnv,
     owner: String,
+    metrics: Arc<Metrics>,
     held: Mutex<Option<Held>>,
 }
 
@@ -69,6 +71,7 @@ impl Published {
             clock,
             environment,
             owner,
+            metrics: Arc::default(),
             held: Mutex::new(None),
         }
     }
@@ -77,6 +80,17 @@ impl Published {
     pub fn named(mut self, owner: impl Into<String>) -> Self {
         self.owner = owner.into();
         self
+    }
+
+    /// Counts there what happens, whatever the version.
+    pub fn counted(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// What happened, counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What fetches the sites' secrets.
@@ -146,7 +160,7 @@ impl Published {
 
     /// Reads and wires the newest version, unless it is the one that is known.
     async fn newer_than(&self, known: Option<u64>) -> Result<Option<(u64, Arc<Tandem>)>, CurrentError> {
-        let Some(ConfigVersion { number, text, .. }) = self.store.config().await? else {
+        let Some(ConfigVersion { number, text, at }) = self.store.config().await? else {
             return match known {
                 Some(_) => Err(CurrentError::NotPublished),
                 None => Ok(None),
@@ -161,7 +175,7 @@ impl Published {
             config.version = number,
             "Running on version {number} of the configuration"
         );
-        let tandem = Tandem::new(Parts {
+        let parts = Parts {
             config,
             store: Arc::clone(&self.store),
             secrets: Arc::clone(&self.secrets),
@@ -169,7 +183,9 @@ impl Published {
             clock: Arc::clone(&self.clock),
             owner: self.owner.clone(),
             observer: None,
-        });
+        };
+        let mut tandem = Tandem::counted(parts, Arc::clone(&self.metrics));
+        tandem.published_at = Some(at);
         Ok(Some((number, Arc::new(tandem))))
     }
 }

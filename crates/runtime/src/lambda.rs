@@ -3,10 +3,12 @@
 //! A function is translation in, one call here, translation out. Nothing here knows the shape of an event, so
 //! it all runs in tests without Lambda.
 
+pub mod gauges;
 pub mod pass;
 pub mod rotate;
 pub mod wake;
 
+use std::io::{Write, stdout};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 use crate::clock::SystemClock;
 use crate::config::ConfigEnv;
 use crate::current::Published;
+use crate::metrics::Metrics;
 
 /// How long before its deadline an invocation is left, so that its answer still goes out.
 const ANSWER: SignedDuration = SignedDuration::from_secs(2);
@@ -101,6 +104,7 @@ impl Environment {
 
     fn published(self) -> Result<Published, StartError> {
         let counts = TableCounts::default();
+        let metrics = Arc::new(Metrics::new(&self.table));
         let store = DynamoStore::new(self.aws.dynamodb(&counts), self.table, counts);
         let secrets = Secrets::new(Some(self.aws.secrets_manager()), |name| std::env::var(name).ok());
         let transport = Arc::new(ReqwestTransport::new()?);
@@ -110,7 +114,8 @@ impl Environment {
             transport,
             Arc::new(SystemClock),
             self.config,
-        ))
+        )
+        .counted(metrics))
     }
 }
 
@@ -132,6 +137,15 @@ fn log(level: Level) {
         .finish();
     // Fails when there is a log already, which is as good.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Writes what was counted into the log. To be called at the end of each event.
+pub fn write_metrics(published: &Published) {
+    let mut out = stdout().lock();
+    for line in published.metrics().lines(published.clock().now()) {
+        // Whoever reads the log is gone, then.
+        let _ = writeln!(out, "{line}");
+    }
 }
 
 /// Reads an invocation's deadline, in milliseconds since 1970; one that makes no sense is in ten seconds.

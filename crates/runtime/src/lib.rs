@@ -7,5 +7,6 @@ pub mod config;
 pub mod credentials;
 pub mod current;
 pub mod lambda;
+pub mod metrics;
 pub mod router;
 pub mod wiring;

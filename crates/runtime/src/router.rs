@@ -12,6 +12,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use sha2::{Digest, Sha256};
 use tandem_atlassian::signature::{verify_jira, verify_tempo};
 use tandem_atlassian::webhook::{JiraEvent, TempoEvent, WorklogChange, parse_jira, parse_tempo};
 use tandem_aws::secrets::{SecretError, SiteSecret};
@@ -19,6 +20,7 @@ use tandem_core::SiteName;
 use tandem_engine::{Event, Stored};
 use tracing::{debug, info, warn};
 
+use crate::metrics::Metric;
 use crate::wiring::Tandem;
 
 /// The largest body that is taken, in bytes.
@@ -26,6 +28,9 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// The longest handshake value that is answered.
 const HANDSHAKE_CHARS_MAX: usize = 512;
+
+const JIRA_SIGNATURE: &str = "X-Hub-Signature";
+const TEMPO_SIGNATURE: &str = "Tempo-Signature";
 
 /// Gives the current wiring: a fixed one on one machine, the newest published one on Lambda.
 #[async_trait]
@@ -154,11 +159,13 @@ async fn take(current: Shared, vendor: Vendor, site: &str, headers: &HeaderMap, 
     };
     let site = SiteName::new(site);
     let Some(secrets) = tandem.secrets.get(&site) else {
+        tandem.metrics.count(Metric::Rejected, None);
         return refused();
     };
     match verified(&tandem, secrets, vendor, headers, &body).await {
-        Ok(true) => {}
+        Ok(true) => tandem.metrics.count(Metric::Received, None),
         Ok(false) => {
+            tandem.metrics.count(Metric::Rejected, None);
             info!(site.name = %site, "Refused a webhook for {site}: its signature is missing or wrong");
             return refused();
         }
@@ -174,11 +181,30 @@ async fn take(current: Shared, vendor: Vendor, site: &str, headers: &HeaderMap, 
     let Some(event) = event else {
         return StatusCode::NO_CONTENT.into_response();
     };
-    match tandem.engine.ingest(&site, &event).await {
-        Ok(Stored::Hint) => StatusCode::ACCEPTED.into_response(),
-        Ok(Stored::Nothing) => StatusCode::NO_CONTENT.into_response(),
+    let trace = trace(vendor, headers);
+    match tandem.engine.ingest_traced(&site, &event, Some(&trace)).await {
+        Ok(Stored::Hint) => {
+            info!(site.name = %site, trace, "Took a webhook of {vendor:?} for {site}");
+            StatusCode::ACCEPTED.into_response()
+        }
+        Ok(Stored::Nothing) => {
+            debug!(site.name = %site, trace, "Had no use for a webhook of {vendor:?} for {site}");
+            StatusCode::NO_CONTENT.into_response()
+        }
         Err(error) => unavailable(&error.to_string()),
     }
+}
+
+/// Names a webhook that was verified, for the log and the history: the same webhook has the same name however often
+/// it comes. A digest of its signature, since that is of the whole body and nobody can make it from a guess of the text.
+fn trace(vendor: Vendor, headers: &HeaderMap) -> String {
+    let header = match vendor {
+        Vendor::Jira => JIRA_SIGNATURE,
+        Vendor::Tempo => TEMPO_SIGNATURE,
+    };
+    let signature = headers.get(header).map(|value| value.as_bytes());
+    let digest = Sha256::digest(signature.unwrap_or_default());
+    hex::encode(&digest[..8])
 }
 
 fn is_too_long(error: &axum::Error) -> bool {
@@ -203,9 +229,9 @@ async fn verified(
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let now = tandem.engine.clock.now();
     let fits = |secret: &SiteSecret| match vendor {
-        Vendor::Jira => text("X-Hub-Signature")
+        Vendor::Jira => text(JIRA_SIGNATURE)
             .is_some_and(|signature| verify_jira(body, signature, &secret.jira_webhook_secrets)),
-        Vendor::Tempo => match (text("Tempo-Signature"), text("Tempo-Timestamp")) {
+        Vendor::Tempo => match (text(TEMPO_SIGNATURE), text("Tempo-Timestamp")) {
             (Some(signature), Some(timestamp)) => {
                 verify_tempo(body, signature, timestamp, &secret.tempo_webhook_secrets, now)
             }

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tandem_atlassian::{AtlassianSite, RequestObserver, SiteEndpoints, Transport};
 use tandem_aws::secrets::Secrets;
 use tandem_core::SiteName;
 use tandem_core::observed::Settings;
 use tandem_engine::options::{LinkSource, LinkSources};
-use tandem_engine::ports::{Clock, Store};
+use tandem_engine::ports::{Clock, Observer, Store};
 use tandem_engine::{Connection, Engine, Options, Site};
 
 use crate::config::{self, Config, ConnectionConfig};
 use crate::credentials::{SiteSecrets, source};
+use crate::metrics::Metrics;
 
 /// What an engine is made of.
 pub struct Parts {
@@ -43,11 +44,20 @@ pub struct Tandem {
     pub clients: BTreeMap<SiteName, Arc<AtlassianSite>>,
     /// The configuration that it was made from.
     pub config: Config,
+    /// When that was published; `None` where it comes from a file.
+    pub published_at: Option<Timestamp>,
+    /// What happened, counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Tandem {
     /// Puts everything together. Reads no secret and calls nobody.
     pub fn new(parts: Parts) -> Self {
+        Self::counted(parts, Arc::default())
+    }
+
+    /// The same, with what happens counted there.
+    pub fn counted(parts: Parts, metrics: Arc<Metrics>) -> Self {
         let Parts {
             config,
             store,
@@ -57,6 +67,7 @@ impl Tandem {
             owner,
             observer,
         } = parts;
+        let observer = observer.unwrap_or_else(|| Arc::clone(&metrics) as Arc<dyn RequestObserver>);
         let mut of_sites = BTreeMap::new();
         let mut clients = BTreeMap::new();
         let sites = config
@@ -75,11 +86,8 @@ impl Tandem {
                     jira: site.jira.clone(),
                     tempo: site.tempo.clone(),
                 };
-                let mut client = AtlassianSite::new(endpoints, Arc::new(secrets), Arc::clone(&transport));
-                if let Some(observer) = &observer {
-                    client = client.with_observer(Arc::clone(observer));
-                }
-                let client = Arc::new(client);
+                let client = AtlassianSite::new(endpoints, Arc::new(secrets), Arc::clone(&transport));
+                let client = Arc::new(client.with_observer(Arc::clone(&observer)));
                 clients.insert(site.name.clone(), Arc::clone(&client));
                 Site {
                     name: site.name.clone(),
@@ -94,12 +102,15 @@ impl Tandem {
             .iter()
             .map(|connection| wire(&config, connection))
             .collect();
-        let engine = Engine::new(store, sites, connections, options(&config), clock, owner);
+        let engine = Engine::new(store, sites, connections, options(&config), clock, owner)
+            .observed_by(Arc::clone(&metrics) as Arc<dyn Observer>);
         Self {
             engine,
             secrets: of_sites,
             clients,
             config,
+            published_at: None,
+            metrics,
         }
     }
 }

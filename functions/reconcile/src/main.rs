@@ -5,7 +5,7 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tandem_runtime::current::{CurrentError, Published};
-use tandem_runtime::lambda::{self, pass, pass::Pass};
+use tandem_runtime::lambda::{self, gauges, pass, pass::Pass};
 use tracing::{error, warn};
 
 /// What EventBridge sends: the Scheduler our own payload, a rule an event with it under `detail`.
@@ -24,9 +24,9 @@ struct Detail {
 async fn main() -> Result<(), Error> {
     let published = lambda::start(std::env::vars()).await?;
     run(service_fn(async |event| {
-        reconcile(&published, event)
-            .await
-            .inspect_err(|problem| error!("Failed: {problem}"))
+        let answer = reconcile(&published, event).await;
+        lambda::write_metrics(&published);
+        answer.inspect_err(|problem| error!("Failed: {problem}"))
     }))
     .await
 }
@@ -36,9 +36,11 @@ async fn reconcile(published: &Published, event: LambdaEvent<Schedule>) -> Resul
     let Schedule { pass, detail } = event.payload;
     let pass = pass.or(detail.and_then(|detail| detail.pass)).unwrap_or_default();
     match published.current().await {
-        Ok(tandem) => Ok(serde_json::to_value(
-            pass::run(&tandem.engine, pass, deadline).await?,
-        )?),
+        Ok(tandem) => {
+            gauges::read(&tandem, pass).await;
+            let report = pass::run(&tandem.engine, pass, deadline).await?;
+            Ok(serde_json::to_value(report)?)
+        }
         // Not an alarm: a new deployment's schedules run before its first `tandem publish`.
         Err(problem @ CurrentError::NotPublished) => {
             warn!("Nothing to do: {problem}");

@@ -1,23 +1,27 @@
 //! The function behind API Gateway: the same router as on one machine.
 
+use std::sync::Arc;
+
 use http::Uri;
 use http_body_util::BodyExt;
 use lambda_http::lambda_runtime::{LambdaInvocation, layers::TracingLayer};
 use lambda_http::{Body, Error, Request, Response, service_fn};
 use serde_json::Value;
-use tandem_runtime::{lambda, router::router};
+use tandem_runtime::lambda;
+use tandem_runtime::router::{Current, router};
 use tower::ServiceExt;
 use tower::util::MapRequestLayer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let published = lambda::start(std::env::vars()).await?;
-    let router = router(published);
+    let router = router(Arc::clone(&published) as Arc<dyn Current>);
     let service = service_fn(move |request| {
-        let router = router.clone();
+        let (router, published) = (router.clone(), Arc::clone(&published));
         async move {
             let (parts, body) = router.oneshot(at_own_path(request)).await?.into_parts();
             let body = body.collect().await?.to_bytes();
+            lambda::write_metrics(&published);
             Ok::<_, Error>(Response::from_parts(parts, Body::from(&body[..])))
         }
     });

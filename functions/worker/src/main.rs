@@ -16,9 +16,9 @@ use tracing::{error, warn};
 async fn main() -> Result<(), Error> {
     let published = lambda::start(std::env::vars()).await?;
     run(service_fn(async |event| {
-        work(&published, event)
-            .await
-            .inspect_err(|problem| error!("Failed: {problem}"))
+        let answer = work(&published, event).await;
+        lambda::write_metrics(&published);
+        answer.inspect_err(|problem| error!("Failed: {problem}"))
     }))
     .await
 }

@@ -45,7 +45,7 @@ pub static STACK: LazyLock<Stack> = LazyLock::new(|| {
         ("SiteA", "acme"),
         ("SiteB", "globex"),
         // For tests that look for secrets in the log.
-        ("LogLevel", "debug"),
+        ("LogLevel", "trace"),
     ])
 });
 
@@ -104,6 +104,13 @@ impl World {
             }
         };
         let world = Self::made(change, OAUTH).await;
+        world.publish().await;
+        world
+    }
+
+    /// The same as new, but it is known when acme's token of Tempo runs out.
+    pub async fn with_expiry(at: &str) -> Self {
+        let world = Self::made(|site| site, &[("tempo_expires_at", at)]).await;
         world.publish().await;
         world
     }

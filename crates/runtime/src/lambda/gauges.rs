@@ -1,0 +1,76 @@
+//! What is measured rather than counted: how far behind, and how long tokens last.
+
+use jiff::Timestamp;
+use tandem_engine::EngineError;
+use tracing::warn;
+
+use super::pass::Pass;
+use crate::metrics::Metric;
+use crate::wiring::Tandem;
+
+/// Measures what belongs to a pass, before it begins: afterwards, what it was late for would be gone.
+///
+/// What cannot be read is left out; a gap in a gauge is what alarms are told to make of.
+pub async fn read(tandem: &Tandem, pass: Pass) {
+    match pass {
+        Pass::Due => {
+            if let Err(problem) = ages(tandem).await {
+                warn!("Could not tell how far behind the work is: {problem}");
+            }
+        }
+        Pass::Sweep => tokens(tandem).await,
+        Pass::Audit => {}
+    }
+}
+
+async fn ages(tandem: &Tandem) -> Result<(), EngineError> {
+    let (engine, metrics) = (&tandem.engine, &tandem.metrics);
+    let published_at = tandem.published_at.unwrap_or_else(|| engine.clock.now());
+    let lag = engine.lag().await?;
+    metrics.set(Metric::LagSeconds, None, lag.as_secs());
+    let age = engine.sweep_age(published_at).await?;
+    metrics.set(Metric::SweepAgeSeconds, None, age.as_secs());
+    let age = engine.audit_age(published_at).await?;
+    metrics.set(Metric::AuditAgeSeconds, None, age.as_secs());
+    Ok(())
+}
+
+async fn tokens(tandem: &Tandem) {
+    let now = tandem.engine.clock.now();
+    for (site, secrets) in &tandem.secrets {
+        // A secret that cannot be read is told of by every call to its site.
+        // Boxed, or its type nests too deep for the compiler.
+        let Ok(secret) = Box::pin(secrets.current(false)).await else {
+            continue;
+        };
+        if let Some(end) = secret.tempo_expires_at {
+            let days = days_left(now, end);
+            tandem
+                .metrics
+                .set(Metric::TokenDaysLeft, Some(site.as_str()), days);
+        }
+    }
+}
+
+/// Counts whole days; none is left of what is over.
+fn days_left(now: Timestamp, end: Timestamp) -> i64 {
+    (end.duration_since(now).as_hours() / 24).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_counts_once_it_is_whole() {
+        let now: Timestamp = "2027-01-01T12:00:00Z".parse().unwrap();
+        for (end, days) in [
+            ("2027-01-31T12:00:00Z", 30),
+            ("2027-01-31T11:59:59Z", 29),
+            ("2027-01-02T11:00:00Z", 0),
+            ("2026-12-01T00:00:00Z", 0),
+        ] {
+            assert_eq!(days_left(now, end.parse().unwrap()), days, "{end}");
+        }
+    }
+}

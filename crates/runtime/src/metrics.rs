@@ -1,0 +1,223 @@
+//! Metrics in CloudWatch's embedded format (EMF): counted in memory, written as lines of the log.
+//!
+//! `infra/metrics.md` says what each means; alarms and dashboard rest on the names. One invocation writes each metric
+//! once, with what it counted, so that a run of a thousand requests is not a thousand lines.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tandem_atlassian::{RequestObserver, RequestSeen};
+use tandem_core::IntentKind;
+use tandem_engine::ports::{Happened, Observer};
+
+/// The namespace.
+pub const NAMESPACE: &str = "Tandem";
+
+/// The dimension that all metrics have: the name of the table.
+pub const SERVICE: &str = "service";
+
+/// A metric. Its name in CloudWatch is the variant's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Webhooks whose signature was right.
+    Received,
+    /// Webhooks that were answered 401.
+    Rejected,
+    /// Webhooks that were own writes coming back.
+    Echo,
+    /// Writes that a site took, by kind.
+    Synced,
+    /// What was set aside, by reason.
+    Parked,
+    /// Worklogs that only an audit told of.
+    DriftFound,
+    /// Those of them that were written.
+    DriftRepaired,
+    /// Requests to a site.
+    Requests,
+    /// Answers 429 of a site.
+    RateLimited,
+    /// Age of the oldest hint that could be worked on, in seconds.
+    LagSeconds,
+    /// Age of the last sweep, in seconds.
+    SweepAgeSeconds,
+    /// Age of the last audit, in seconds.
+    AuditAgeSeconds,
+    /// Whole days until a site's first token runs out.
+    TokenDaysLeft,
+}
+
+impl Metric {
+    /// Returns the name of its second dimension, if it has one.
+    fn dimension(self) -> Option<&'static str> {
+        match self {
+            Metric::Synced => Some("kind"),
+            Metric::Parked => Some("reason"),
+            Metric::Requests | Metric::RateLimited | Metric::TokenDaysLeft => Some("site"),
+            _ => None,
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Metric::LagSeconds | Metric::SweepAgeSeconds | Metric::AuditAgeSeconds => "Seconds",
+            _ => "Count",
+        }
+    }
+}
+
+/// What was counted since the last [`lines`](Metrics::lines).
+#[derive(Debug, Default)]
+pub struct Metrics {
+    service: String,
+    counted: Mutex<BTreeMap<(Option<String>, Metric), i64>>,
+}
+
+impl Metrics {
+    /// Counts for a service: the name of the table.
+    pub fn new(service: impl Into<String>) -> Self {
+        Self {
+            service: service.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds one to a metric; `part` is the value of its second dimension.
+    pub fn count(&self, metric: Metric, part: Option<&str>) {
+        self.with(metric, part, |value| *value = value.saturating_add(1));
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, metric: Metric, part: Option<&str>, to: i64) {
+        self.with(metric, part, |value| *value = to);
+    }
+
+    fn with(&self, metric: Metric, part: Option<&str>, change: impl FnOnce(&mut i64)) {
+        debug_assert_eq!(part.is_some(), metric.dimension().is_some(), "{metric:?}");
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        change(counted.entry((part.map(str::to_owned), metric)).or_default());
+    }
+
+    /// Takes what was counted, as lines of the log.
+    pub fn lines(&self, now: Timestamp) -> Vec<String> {
+        let counted = std::mem::take(&mut *self.counted.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut lines: BTreeMap<(Option<&'static str>, Option<String>), Vec<(Metric, i64)>> = BTreeMap::new();
+        for ((part, metric), value) in counted {
+            lines
+                .entry((metric.dimension(), part))
+                .or_default()
+                .push((metric, value));
+        }
+        lines
+            .into_iter()
+            .map(|((dimension, part), metrics)| line(&self.service, now, dimension.zip(part), &metrics))
+            .collect()
+    }
+}
+
+/// Writes what shares its dimensions as one line.
+fn line(
+    service: &str,
+    now: Timestamp,
+    part: Option<(&'static str, String)>,
+    metrics: &[(Metric, i64)],
+) -> String {
+    let mut sets = vec![vec![SERVICE]];
+    let mut fields = Map::new();
+    fields.insert(SERVICE.to_owned(), json!(service));
+    if let Some((dimension, value)) = part {
+        sets.push(vec![SERVICE, dimension]);
+        fields.insert(dimension.to_owned(), json!(value));
+    }
+    let mut definitions = Vec::new();
+    for (metric, value) in metrics {
+        let name = format!("{metric:?}");
+        definitions.push(json!({"Name": name, "Unit": metric.unit()}));
+        fields.insert(name, json!(value));
+    }
+    let about = json!({
+        "Timestamp": now.as_millisecond(),
+        "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": sets, "Metrics": definitions}],
+    });
+    fields.insert("_aws".to_owned(), about);
+    Value::Object(fields).to_string()
+}
+
+impl Observer for Metrics {
+    fn happened(&self, what: Happened) {
+        match what {
+            Happened::Echo => self.count(Metric::Echo, None),
+            Happened::Synced(kind) => {
+                let kind = match kind {
+                    IntentKind::Create => "create",
+                    IntentKind::Update => "update",
+                    IntentKind::Delete => "delete",
+                };
+                self.count(Metric::Synced, Some(kind));
+            }
+            Happened::Parked(reason) => self.count(Metric::Parked, Some(reason.as_str())),
+            Happened::DriftFound => self.count(Metric::DriftFound, None),
+            Happened::DriftRepaired => self.count(Metric::DriftRepaired, None),
+        }
+    }
+}
+
+impl RequestObserver for Metrics {
+    fn seen(&self, request: RequestSeen<'_>) {
+        let site = request.site.as_str();
+        self.count(Metric::Requests, Some(site));
+        if request.status == Some(429) {
+            self.count(Metric::RateLimited, Some(site));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_written_once_under_both_sets_of_dimensions() {
+        let metrics = Metrics::new("table");
+        metrics.count(Metric::Requests, Some("acme"));
+        metrics.count(Metric::Requests, Some("acme"));
+        metrics.count(Metric::RateLimited, Some("acme"));
+        metrics.count(Metric::Requests, Some("globex"));
+        metrics.set(Metric::LagSeconds, None, 7);
+        metrics.set(Metric::LagSeconds, None, 0);
+        let now = Timestamp::from_millisecond(1_800_000_000_123).unwrap();
+        let lines: Vec<Value> = metrics
+            .lines(now)
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let about = |sets: Value, metrics: Value| {
+            json!({
+                "Timestamp": 1_800_000_000_123_i64,
+                "CloudWatchMetrics": [{"Namespace": "Tandem", "Dimensions": sets, "Metrics": metrics}],
+            })
+        };
+        let both = json!([["service"], ["service", "site"]]);
+        let requests = json!({"Name": "Requests", "Unit": "Count"});
+        assert_eq!(
+            lines,
+            [
+                json!({
+                    "_aws": about(json!([["service"]]), json!([{"Name": "LagSeconds", "Unit": "Seconds"}])),
+                    "service": "table", "LagSeconds": 0,
+                }),
+                json!({
+                    "_aws": about(both.clone(), json!([requests, {"Name": "RateLimited", "Unit": "Count"}])),
+                    "service": "table", "site": "acme", "Requests": 2, "RateLimited": 1,
+                }),
+                json!({
+                    "_aws": about(both, json!([requests])),
+                    "service": "table", "site": "globex", "Requests": 1,
+                }),
+            ]
+        );
+        assert_eq!(metrics.lines(now), [""; 0]);
+    }
+}
