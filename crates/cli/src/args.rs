@@ -62,6 +62,8 @@ pub(crate) enum Command {
     History(commands::history::Arguments),
     /// Show how everything fares
     Status,
+    /// Look for everything that fails silently elsewhere, on both sites, and say the fix
+    Doctor(commands::doctor::Arguments),
     /// Have what waits tried again
     Retry(commands::retry::Arguments),
     /// Let something through that is held back

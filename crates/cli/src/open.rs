@@ -91,15 +91,31 @@ pub(crate) async fn open_through(
     wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
 ) -> Result<Opened, Failure> {
     let config = config(global)?;
-    let secrets = Arc::new(secrets(&config)?);
+    let secrets = secrets(&config)?;
     let text = std::fs::read_to_string(&global.config).unwrap_or_default();
     check_secrets(&global.config, &text, &config, &secrets).await?;
+    wire(global, config, secrets, wrap).await
+}
+
+/// Opens everything, whether the sites' secrets are there or not: for what looks whether they are.
+pub(crate) async fn open_to_look(global: &Global) -> Result<Opened, Failure> {
+    let config = config(global)?;
+    let secrets = secrets(&config)?;
+    wire(global, config, secrets, |store| store).await
+}
+
+async fn wire(
+    global: &Global,
+    config: Config,
+    secrets: Secrets,
+    wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> Result<Opened, Failure> {
     let (store, embedded) = table(global).await?;
     let transport = ReqwestTransport::new().map_err(|error| Failure::Failed(error.into()))?;
     let tandem = Tandem::new(Parts {
         config,
         store: wrap(store),
-        secrets,
+        secrets: Arc::new(secrets),
         transport: Arc::new(transport),
         clock: Arc::new(SystemClock),
         owner: wiring::owner(),

@@ -3,12 +3,14 @@
 //! Nothing here decides about worklogs. It reads the table, or leaves a hint and lets the next run decide.
 
 mod ahead;
+mod people;
 mod queue;
 mod read_only;
 mod release;
 mod undelete;
 
 pub use ahead::{Proposal, ProposedOp};
+pub use people::{How, Matched};
 pub use queue::{BadQueueId, ItemState, QueueId, QueueItem, Retried};
 pub use read_only::ReadOnly;
 pub use undelete::Undeleted;

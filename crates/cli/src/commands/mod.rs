@@ -1,6 +1,7 @@
 //! The subcommands, a file each.
 
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod forget;
 pub(crate) mod history;
 pub(crate) mod link;
@@ -33,6 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Queue(arguments) => queue::run(global, &arguments).await,
         Command::History(arguments) => history::run(global, &arguments).await,
         Command::Status => status::run(global).await,
+        Command::Doctor(arguments) => doctor::run(global, &arguments).await,
         Command::Retry(arguments) => retry::run(global, &arguments).await,
         Command::Release(arguments) => release::run(global, &arguments).await,
         Command::Undelete(arguments) => undelete::run(global, &arguments).await,

@@ -103,8 +103,13 @@ impl Bench {
 
     /// The same with something added to the configuration's end.
     pub fn with(extra: &str) -> Self {
+        Self::at(Arc::new(tandem_sim::SystemClock), extra)
+    }
+
+    /// The same with the sites' clock another than this machine's.
+    pub fn at(clock: Arc<dyn tandem_sim::SimClock>, extra: &str) -> Self {
         let runtime = Runtime::new().unwrap();
-        let sim = Sim::new(7, Arc::new(tandem_sim::SystemClock));
+        let sim = Sim::new(7, clock);
         for (site, project) in [("acme", "SUP"), ("globex", "DEV")] {
             let mut spec = SiteSpec::new(site)
                 .user(UserSpec::new("ann", "Ann Archer"))

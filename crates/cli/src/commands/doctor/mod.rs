@@ -1,0 +1,122 @@
+//! `doctor`: everything that fails silently elsewhere, looked at on both sites, each with its fix.
+//!
+//! Each probe fails alone: one that cannot be made becomes a line of its own. Nothing is written anywhere.
+
+mod address;
+mod links;
+mod look;
+mod people;
+mod permissions;
+mod rules;
+mod sight;
+mod tokens;
+mod webhooks;
+
+use clap::Args;
+use tandem_core::SiteName;
+
+use self::look::{Finding, Look, State};
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::words::count;
+use crate::{open, output, select};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem doctor --data ./data
+  tandem doctor --site acme
+  tandem doctor --json | jq '.[] | select(.state == \"fail\")'
+
+Exit code 3 when something needs a person (`warn` or `fail`); `unknown` is what could not be found out, and says how a person can.")]
+pub(crate) struct Arguments {
+    /// Only this site
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+    /// Only the two sites of this connection
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let opened = open::open_to_look(global).await?;
+    open::remark_on_memory(global);
+    let engine = opened.engine();
+    let connections = select::connections(engine, arguments.connection.as_deref())?;
+    let mut sites: Vec<SiteName> = engine
+        .sites
+        .keys()
+        .filter(|site| connections.iter().any(|one| one.side(site).is_some()))
+        .cloned()
+        .collect();
+    if let Some(name) = &arguments.site {
+        let known: Vec<_> = sites.iter().map(ToString::to_string).collect();
+        sites.retain(|site| site.as_str() == name);
+        if sites.is_empty() {
+            return Err(Failure::usage(format!(
+                "there is no site `{}` here; there are: {}",
+                output::plain(name),
+                known.join(", ")
+            )));
+        }
+    }
+    let look = Look::new(&opened.tandem, connections, sites);
+    let findings = all(&look).await?;
+    if global.json {
+        output::json(&findings)?;
+    } else {
+        output::data(shown(&findings))?;
+    }
+    let of = |state: State| findings.iter().filter(|finding| finding.state == state).count();
+    if !look.was_answered() {
+        output::say("error: no site gave any answer; there is nothing to say about them");
+        return Ok(Ending::Failed);
+    }
+    let (failed, warned) = (of(State::Fail), of(State::Warn));
+    if failed + warned > 0 {
+        let wrong = count(failed, "thing");
+        output::say(format!("{wrong} wrong, {} to look at", count(warned, "thing")));
+    }
+    Ok(Ending::differs_if(failed + warned > 0))
+}
+
+async fn all(look: &Look<'_>) -> Result<Vec<Finding>, Failure> {
+    let table = links::read(look).await?;
+    let mut findings = Vec::new();
+    for site in &look.sites {
+        findings.extend(address::look(look, site).await);
+        findings.extend(tokens::look(look, site).await);
+        findings.extend(permissions::look(look, site, &table).await);
+        let recent = sight::recent(look, site, &table).await;
+        findings.extend(sight::look(look, site, &table, &recent).await);
+        findings.extend(people::look(look, site, &recent).await);
+        findings.extend(webhooks::look(look, site).await);
+        findings.extend(links::look(look, site, &table).await);
+    }
+    findings.extend(rules::look(look).await);
+    Ok(findings)
+}
+
+/// Lays findings out for people: a line each, and the fix below it.
+fn shown(findings: &[Finding]) -> String {
+    let place = |finding: &Finding| match &finding.connection {
+        Some(connection) => format!("{} ({connection})", finding.site),
+        None => finding.site.to_string(),
+    };
+    let width = |of: &dyn Fn(&Finding) -> usize| findings.iter().map(of).max().unwrap_or_default();
+    let checks = width(&|finding| finding.check.len());
+    let places = width(&|finding| place(finding).chars().count());
+    let mut lines = Vec::new();
+    for finding in findings {
+        lines.push(format!(
+            "{:<7}  {:<checks$}  {:<places$}  {}",
+            finding.state.as_str(),
+            finding.check,
+            place(finding),
+            output::plain(&finding.what)
+        ));
+        if let Some(fix) = &finding.fix {
+            lines.push(format!("         fix: {}", output::plain(fix)));
+        }
+    }
+    lines.join("\n")
+}
