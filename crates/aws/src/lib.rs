@@ -4,10 +4,13 @@
 //! same store on a table inside this process, and [`Secrets`] fetches and reads what a site's secret holds.
 //! Nothing here knows a vendor's HTTP or decides anything about worklogs: methods are single atomic steps.
 //!
+//! The feature `embedded` (the default) brings that table; functions do without it.
+//!
 //! Start with [`dynamodb::keys`] for what is stored under which key.
 
 pub mod counts;
 pub mod dynamodb;
+#[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod environment;
 pub mod secrets;
@@ -16,6 +19,7 @@ pub use counts::TableCounts;
 pub use dynamodb::DynamoStore;
 pub use dynamodb::schema::TableSchema;
 pub use dynamodb::{Forget, Found};
+#[cfg(feature = "embedded")]
 pub use embedded::Embedded;
 pub use environment::{AwsEnvironment, EnvironmentError};
 pub use secrets::{SecretError, SecretSource, Secrets, SiteSecret};

@@ -103,7 +103,7 @@ impl Metrics {
     /// Takes what was counted, as lines of the log.
     pub fn lines(&self, now: Timestamp) -> Vec<String> {
         let counted = std::mem::take(&mut *self.counted.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut lines: BTreeMap<(Option<&'static str>, Option<String>), Vec<(Metric, i64)>> = BTreeMap::new();
+        let mut lines: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for ((part, metric), value) in counted {
             lines
                 .entry((metric.dimension(), part))

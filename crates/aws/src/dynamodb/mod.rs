@@ -32,6 +32,7 @@ use tandem_core::SiteName;
 use tandem_engine::ports::{Clock, StoreError};
 
 use crate::counts::TableCounts;
+#[cfg(feature = "embedded")]
 pub(crate) use failure::EMBEDDED_UNUSABLE;
 pub use forget::{Forget, Found};
 
