@@ -1,6 +1,7 @@
 //! The whole system on the simulator: real engine, real adapters, real table, no sockets, virtual time.
 #![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 
+mod backfill;
 mod convergence;
 mod counts;
 mod deletes;

@@ -223,6 +223,15 @@ fn same_text(now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
         })
 }
 
+/// In a backfill that heals, has the values that copies lost cross to them. See [`heal`].
+pub fn heal_in_backfill(observed: &mut Observed, rules: &Rules) -> usize {
+    let wanted = observed.backfill.as_ref().filter(|backfill| backfill.heal);
+    match wanted.map(|backfill| backfill.tolerance.clone()) {
+        Some(tolerance) => heal(observed, &tolerance, rules),
+        None => 0,
+    }
+}
+
 /// Has the values that a copy lost cross to it: takes them for changed on the side that they came from.
 ///
 /// Meant for pairs that were adopted as they are. A pair that waits, that changed since, or of which nothing tells

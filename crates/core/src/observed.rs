@@ -63,8 +63,12 @@ pub struct Backfill {
     pub from: Date,
     /// The last day; `None` for no end.
     pub until: Option<Date>,
-    /// Whether copies of another tool are taken over, and what is taken for one.
-    pub adopt: Option<Tolerance>,
+    /// Whether copies of another tool are taken over.
+    pub adopt: bool,
+    /// Whether what such copies lost is put right.
+    pub heal: bool,
+    /// What is taken for such a copy.
+    pub tolerance: Tolerance,
 }
 
 /// Why a worklog is known to be gone.

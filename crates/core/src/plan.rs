@@ -611,11 +611,7 @@ impl<'o> Planner<'o> {
         }
         pair.seen[side] = pair.seen[side].max(Some(source.updated_at));
         if !pair.rivals.is_empty() {
-            let looked_again = self
-                .observed
-                .backfill
-                .as_ref()
-                .is_some_and(|one| one.adopt.is_some());
+            let looked_again = self.observed.backfill.as_ref().is_some_and(|one| one.adopt);
             if !looked_again || self.observed.blind[to] {
                 return;
             }

@@ -110,7 +110,7 @@ fn carried_out(observed: &mut Observed, settings: &Settings, with_heal: bool) ->
     let mut created = Sides::default();
     for _ in 0..20 {
         if with_heal {
-            let adopt = observed.backfill.as_ref().unwrap().adopt.clone().unwrap();
+            let adopt = observed.backfill.as_ref().unwrap().tolerance.clone();
             heal(observed, &adopt, &settings.rules);
         }
         let Plan { steps, .. } = plan(observed, settings);
@@ -169,7 +169,9 @@ fn observed(sides: &Sides<Vec<Worklog>>) -> Observed {
     observed.backfill = Some(Backfill {
         from: date(2025, 1, 1),
         until: None,
-        adopt: Some(tolerance()),
+        adopt: true,
+        heal: false,
+        tolerance: tolerance(),
     });
     observed
 }

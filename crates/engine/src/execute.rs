@@ -26,7 +26,7 @@ use crate::ports::store::{
 };
 
 /// How long a vendor call may take altogether; the client's deadline is shorter.
-const ATTEMPT: SignedDuration = SignedDuration::from_secs(40);
+pub(crate) const ATTEMPT: SignedDuration = SignedDuration::from_secs(40);
 
 /// How long an own write is recognised when it comes back. Tempo repeats a webhook for two and a half hours.
 pub(crate) const ECHO_FOR: SignedDuration = SignedDuration::from_hours(3);
@@ -35,13 +35,13 @@ pub(crate) const ECHO_FOR: SignedDuration = SignedDuration::from_hours(3);
 const JIRA_ECHO_FOR: SignedDuration = SignedDuration::from_mins(15);
 
 /// How long after its intent a call is not sent any more: the client's own deadline still has to fit in.
-const LATE: SignedDuration = SignedDuration::from_secs(8);
+pub(crate) const LATE: SignedDuration = SignedDuration::from_secs(8);
 
 /// Failures in a row after which a run stops trying.
 const FAILURES_MAX: u32 = 3;
 
 /// Row-only steps that go into one transaction: each is at most nine rows of its hundred, one is the fence.
-const RECORDS_PER_COMMIT: usize = 10;
+pub(crate) const RECORDS_PER_COMMIT: usize = 10;
 
 /// An observation older than this is not written on when a newer hint has come in.
 const FRESH: SignedDuration = SignedDuration::from_secs(5);
@@ -69,7 +69,7 @@ pub(crate) struct Report {
     /// When the first attempt of those that failed is over, if nothing else is left to do: to look sooner would be
     /// for nothing.
     pub(crate) over: Option<Timestamp>,
-    failures_in_row: u32,
+    pub(crate) failures_in_row: u32,
     /// Vendor writes that went through.
     pub(crate) written: usize,
     /// Steps carried out, row-only ones included.
@@ -82,8 +82,10 @@ pub(crate) struct Report {
     pub(crate) unfinished: bool,
 }
 
-enum Fate {
+pub(crate) enum Fate {
     Done,
+    /// Not done together; it is to be tried one by one.
+    Singly,
     /// Left as it is; other steps go on.
     Skipped,
     /// What the planner rests on changed: plan again in this run.
@@ -108,8 +110,14 @@ impl Run<'_> {
                 Err(error) => return Err(error),
             }
         }
-        for step in writes {
+        let mut rest = writes.as_slice();
+        // Steps from here on that go one by one although they could go together.
+        let mut singly = 0_usize;
+        while let Some(step) = rest.first() {
+            let together = if singly == 0 { self.together(rest) } else { 1 };
+            singly = singly.saturating_sub(1);
             if self.report.failed.contains(&step.pair.id) {
+                rest = &rest[1..];
                 continue;
             }
             if self.report.failures_in_row >= FAILURES_MAX {
@@ -117,8 +125,18 @@ impl Run<'_> {
                 self.report.over = None;
                 return Ok(());
             }
-            match self.write(step, observed).await? {
-                Fate::Done => self.report.steps += 1,
+            let fate = match together {
+                1 => self.write(step, observed).await?,
+                _ => self.write_bulk(&rest[..together], observed).await?,
+            };
+            if matches!(fate, Fate::Singly) {
+                singly = together;
+                continue;
+            }
+            rest = &rest[together..];
+            match fate {
+                Fate::Singly => {}
+                Fate::Done => self.report.steps += together,
                 Fate::Skipped if self.report.unfinished => return Ok(()),
                 Fate::Skipped => {}
                 Fate::PlanAgain => {
@@ -130,7 +148,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.engine.clock.now()
     }
 
@@ -141,7 +159,7 @@ impl Run<'_> {
         }
     }
 
-    async fn commit(&self, mut ops: Vec<Op>) -> Result<(), EngineError> {
+    pub(crate) async fn commit(&self, mut ops: Vec<Op>) -> Result<(), EngineError> {
         ops.insert(0, self.fence());
         match self.engine.store.commit(ops).await? {
             Committed::Yes => Ok(()),
@@ -150,7 +168,7 @@ impl Run<'_> {
     }
 
     /// Keeps the lease alive, and stops a run that has had its time.
-    async fn stay(&mut self, observed: &Observed) -> Result<bool, EngineError> {
+    pub(crate) async fn stay(&mut self, observed: &Observed) -> Result<bool, EngineError> {
         let now = self.now();
         if now > self.started + signed(self.engine.options.run_budget) {
             self.report.unfinished = true;
@@ -264,7 +282,7 @@ impl Run<'_> {
     }
 
     /// Worklogs that a pair had and has no more: a listing that still shows one shows the past.
-    fn left_behind(&self, row: &Pair, pair: &Pair) -> Vec<Op> {
+    pub(crate) fn left_behind(&self, row: &Pair, pair: &Pair) -> Vec<Op> {
         Side::BOTH
             .into_iter()
             .filter_map(|side| {
@@ -639,7 +657,7 @@ impl Run<'_> {
         ))
     }
 
-    async fn intent_ops(
+    pub(crate) async fn intent_ops(
         &self,
         step: &Step,
         side: Side,
@@ -739,18 +757,36 @@ impl Run<'_> {
         root: Option<Root>,
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
+        let (pair, ops) = self.done_ops(step, side, &row, answer.as_ref(), root, observed);
+        self.commit(ops).await?;
+        self.recorded(step, side, pair, answer, observed);
+        let issue = row.strays[side].unwrap_or_else(|| row.link.issue(side));
+        let site = self.connection.sites[side].clone();
+        self.wake_others(&site, issue).await
+    }
+
+    /// A pair's row once the site has done a step, and what is written with it.
+    pub(crate) fn done_ops(
+        &mut self,
+        step: &Step,
+        side: Side,
+        row: &Pair,
+        answer: Option<&Worklog>,
+        root: Option<Root>,
+        observed: &Observed,
+    ) -> (Pair, Vec<Op>) {
         let now = self.now();
         let site = self.connection.sites[side].clone();
         let retry = now + signed(self.engine.options.park_retry);
-        let mut pair = step.done(&row, answer.as_ref(), now, retry, &self.connection.settings.rules);
+        let mut pair = step.done(row, answer, now, retry, &self.connection.settings.rules);
         pair.rev += 1;
         let mut ops = vec![
             Op::PutPair(Box::new(pair.clone())),
-            self.history(step, &pair, now, answer.as_ref(), None),
+            self.history(step, &pair, now, answer, None),
         ];
         ops.extend(self.places(&pair));
-        ops.extend(self.left_behind(&row, &pair));
-        if let Some(answer) = &answer {
+        ops.extend(self.left_behind(row, &pair));
+        if let Some(answer) = answer {
             let body = &answer.content;
             let mark = echo::tempo_mark(
                 answer.issue,
@@ -816,7 +852,20 @@ impl Run<'_> {
             }
             _ => {}
         }
-        self.commit(ops).await?;
+        (pair, ops)
+    }
+
+    /// Takes a step that is done and recorded into what this run knows.
+    pub(crate) fn recorded(
+        &mut self,
+        step: &Step,
+        side: Side,
+        pair: Pair,
+        answer: Option<Worklog>,
+        observed: &mut Observed,
+    ) {
+        let now = self.now();
+        let site = &self.connection.sites[side];
         if pair.wait.is_some() {
             // The site took it, but not all of it: that is not tried again in the same run.
             self.report.failed.insert(pair.id.clone());
@@ -824,8 +873,6 @@ impl Run<'_> {
         self.report.written += 1;
         self.tell_written(step, &pair);
         info!(link.key = %self.link, pair.id = %pair.id, "Wrote {} on {site}: {}", pair.id, step.cause);
-        let issue = row.strays[side].unwrap_or_else(|| row.link.issue(side));
-        self.wake_others(&site, issue).await?;
         match (&step.action, answer) {
             (Action::Delete { worklog, .. }, _) => {
                 observed.listings[side].remove(worklog);
@@ -846,11 +893,14 @@ impl Run<'_> {
             (_, None) => {}
         }
         replace(observed, vec![pair]);
-        Ok(())
     }
 
     /// Hints at the links that the written issue has in other connections: for them this is news.
-    async fn wake_others(&self, site: &tandem_core::SiteName, issue: IssueId) -> Result<(), EngineError> {
+    pub(crate) async fn wake_others(
+        &self,
+        site: &tandem_core::SiteName,
+        issue: IssueId,
+    ) -> Result<(), EngineError> {
         if self.engine.connections_of(site).count() < 2 {
             return Ok(());
         }
@@ -998,7 +1048,7 @@ impl Run<'_> {
     }
 
     /// Lets another connection of a ring make the copy that this one could not.
-    fn give_up_claim(&self, row: &Pair, root: Option<Root>, side: Side) -> Option<Op> {
+    pub(crate) fn give_up_claim(&self, row: &Pair, root: Option<Root>, side: Side) -> Option<Op> {
         let root = root.filter(|_| row.ids[side].is_none())?;
         let (site, connection) = (self.connection.sites[side].clone(), self.connection.name.clone());
         Some(Op::DropClaim {
@@ -1070,7 +1120,7 @@ fn asks_for_estimate(error: &SiteError) -> bool {
     message.contains("remaining") && message.contains("must not be empty")
 }
 
-fn replace(observed: &mut Observed, pairs: Vec<Pair>) {
+pub(crate) fn replace(observed: &mut Observed, pairs: Vec<Pair>) {
     let mut pairs: BTreeMap<PairId, Pair> = pairs.into_iter().map(|pair| (pair.id.clone(), pair)).collect();
     for row in &mut observed.pairs {
         if let Some(pair) = pairs.remove(&row.id) {

@@ -26,6 +26,12 @@ fn patience(lane: Lane) -> Duration {
     }
 }
 
+/// How long a run of a backfill waits for its turn before it gives up its place.
+const GIVE_WAY: SignedDuration = SignedDuration::from_secs(5);
+
+/// How soon it asks again at the soonest.
+const TURN: SignedDuration = SignedDuration::from_millis(10);
+
 /// How much later than another a request may take to reach the site. Two requests sent a second apart may
 /// arrive closer together by this much, and the site counts arrivals.
 const JITTER: SignedDuration = SignedDuration::from_millis(50);
@@ -81,19 +87,28 @@ impl Engine {
     /// # Errors
     /// `Deferred` when the wait is longer than the lane's patience.
     pub async fn slot(&self, site: &Site, lane: Lane) -> Result<(), EngineError> {
-        let slot = self
-            .store
-            .reserve(&site.name, self.clock.now(), interval(site), patience(lane))
-            .await?;
-        match slot {
-            Slot::At(at) => {
-                self.sleep_until(at).await;
-                Ok(())
+        let begun = self.clock.now();
+        loop {
+            let slot = self
+                .store
+                .reserve(&site.name, self.clock.now(), interval(site), patience(lane))
+                .await?;
+            match slot {
+                Slot::At(at) => {
+                    self.sleep_until(at).await;
+                    return Ok(());
+                }
+                // Gives way to more urgent calls, but not so much that all it has read would have to be read again.
+                Slot::NotBefore(until) if lane == Lane::Backfill && until < begun + GIVE_WAY => {
+                    self.sleep_until(until.max(self.clock.now() + TURN)).await;
+                }
+                Slot::NotBefore(until) => {
+                    return Err(EngineError::Deferred {
+                        site: site.name.clone(),
+                        until,
+                    });
+                }
             }
-            Slot::NotBefore(until) => Err(EngineError::Deferred {
-                site: site.name.clone(),
-                until,
-            }),
         }
     }
 

@@ -7,6 +7,8 @@
 //! Start with [`run`].
 
 pub mod audit;
+pub mod backfill;
+mod bulk;
 pub mod discover;
 pub mod echo;
 pub mod error;
@@ -23,6 +25,7 @@ pub mod options;
 pub mod pass;
 pub mod people;
 pub mod ports;
+mod rehearse;
 pub mod run;
 pub mod sweep;
 mod tell;

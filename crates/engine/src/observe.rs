@@ -75,6 +75,7 @@ impl Engine {
         let mut observed = Observed::empty(link.clone(), now);
         observed.force = row.force;
         observed.since = self.since(connection).await?;
+        observed.backfill = self.backfill_of(link, lane).await?;
 
         let announced: Vec<Announcement> = row
             .announced
@@ -548,7 +549,7 @@ impl Engine {
             for worklog in observed.listings[side].values() {
                 let id = worklog.id;
                 let new = !paired.contains(&id) && !observed.foreign[side].contains(&id);
-                if half.contains(&(side, id)) || (new && worklog.content.start_date >= observed.since) {
+                if half.contains(&(side, id)) || (new && observed.begins(worklog.content.start_date)) {
                     unpaired[side].push(id);
                     asked.push((connection.sites[side].clone(), id));
                 }

@@ -4,15 +4,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::plan::{Plan, plan};
-use tandem_core::{LinkKey, Reason, Side, check};
+use tandem_core::plan::plan;
+use tandem_core::{LinkKey, Reason, Side, check, copies};
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use crate::error::EngineError;
 use crate::execute::{Report, Run};
 use crate::gate::signed;
 use crate::observe::Sight;
-use crate::options::{Connection, Engine};
+use crate::options::Engine;
 use crate::ports::Happened;
 use crate::ports::site::SiteErrorKind;
 use crate::ports::store::{Announcement, DueKey, DueRow, Finish, Lane};
@@ -145,6 +145,7 @@ impl Engine {
         for round in 0.. {
             // A pair that has just come here may have left its twin behind.
             self.fetch_strays(run.connection, &mut observed, run.lane).await?;
+            copies::heal_in_backfill(&mut observed, &run.connection.settings.rules);
             let plan = plan(&observed, &run.connection.settings);
             check::check(&plan, &observed, &run.connection.settings)?;
             look_again = plan.look_again;
@@ -170,49 +171,15 @@ impl Engine {
             observed.force = false;
             look_again = plan(&observed, &run.connection.settings).look_again;
         }
+        if observed.backfill.is_some() {
+            self.note_backfill(run, &observed).await?;
+        }
         if run.report.written > 0 {
             info!(link.key = %run.link, run.n_written = run.report.written, "Reconciled {}", run.link);
         } else {
             debug!(link.key = %run.link, "Looked at {}", run.link);
         }
         Ok(Rest { unshown, look_again })
-    }
-
-    /// Plans a link without writing anything anywhere.
-    ///
-    /// # Errors
-    /// As a run would fail.
-    pub async fn dry_run(
-        &self,
-        connection: &Connection,
-        link: &LinkKey,
-    ) -> Result<(Plan, tandem_core::observed::Observed), EngineError> {
-        let now = self.clock.now();
-        let row = DueRow {
-            key: DueKey::Link(link.clone()),
-            generation: 0,
-            since: now,
-            next_attempt: now,
-            attempts: 0,
-            lane: Lane::Live,
-            announced: Vec::new(),
-            plain_hints: 1,
-            force: true,
-            reason: None,
-            detail: None,
-            quiet: false,
-            traces: Vec::new(),
-            owner: None,
-            lease_until: None,
-        };
-        match self.observe(connection, link, &row).await? {
-            Sight::Clear(observed, _) => {
-                let plan = plan(&observed, &connection.settings);
-                check::check(&plan, &observed, &connection.settings)?;
-                Ok((plan, *observed))
-            }
-            Sight::NotYet(_) => Err(EngineError::Lost),
-        }
     }
 
     fn finish_done(&self, row: &DueRow, report: &Report, rest: Rest) -> Finish {

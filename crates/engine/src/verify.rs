@@ -254,7 +254,7 @@ impl Engine {
         Ok(kept)
     }
 
-    async fn known_people(
+    pub(crate) async fn known_people(
         &self,
         connection: &Connection,
         sides: &Sides<BTreeMap<WorklogId, Worklog>>,

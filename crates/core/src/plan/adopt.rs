@@ -18,11 +18,7 @@ impl<'o> Planner<'o> {
     /// finds its own first.
     pub(super) fn adopt_copies(&mut self) -> bool {
         let observed = self.observed;
-        let Some(tolerance) = observed
-            .backfill
-            .as_ref()
-            .and_then(|backfill| backfill.adopt.as_ref())
-        else {
+        let Some(backfill) = observed.backfill.as_ref().filter(|backfill| backfill.adopt) else {
             return true;
         };
         let interrupted = observed.pairs.iter().find_map(|pair| {
@@ -38,7 +34,7 @@ impl<'o> Planner<'o> {
         }
         let halves: Sides<Vec<&'o Pair>> = Sides::from_fn(|side| self.halves(side));
         let candidates = Sides::from_fn(|side| self.candidates(side, &halves[side]));
-        let matching = copies::match_copies(&candidates, tolerance, self.rules, &observed.lookups);
+        let matching = copies::match_copies(&candidates, &backfill.tolerance, self.rules, &observed.lookups);
         for ids in &matching.certain {
             self.take_over(*ids, "the same on both sides already".to_string());
         }

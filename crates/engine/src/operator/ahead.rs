@@ -1,18 +1,14 @@
 //! What a run would do, without doing it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
-use tandem_core::observed::Observed;
-use tandem_core::plan::{Action, Recorded, Step, plan};
-use tandem_core::{ConnectionName, Content, IssueId, LinkKey, PairId, Side, WorklogId, check};
+use tandem_core::plan::{Action, Recorded, Step};
+use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Side, WorklogId};
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::store::Lane;
-
-/// Rounds that are looked ahead, as many as a run plans.
-const ROUNDS_MAX: usize = 8;
 
 /// Pages per side that are read at most to find the issues that have worklogs.
 const PAGES_MAX: usize = 1000;
@@ -139,8 +135,8 @@ impl Engine {
         self.link_of(connection, side, issue, Lane::Sweep).await
     }
 
-    /// Returns what a run of a link would write. Steps that only remember something are taken as done, so that
-    /// what follows from them is seen too.
+    /// Returns what a run of a link would write, in the order in which it would. Each step is taken as done, so that
+    /// what follows from it is seen too.
     ///
     /// # Errors
     /// As a run would fail.
@@ -149,36 +145,12 @@ impl Engine {
         connection: &Connection,
         link: &LinkKey,
     ) -> Result<Vec<Proposal>, EngineError> {
-        let (mut planned, mut observed) = self.dry_run(connection, link).await?;
+        let mut observed = self.look_ahead(connection, link).await?;
         let mut proposals = Vec::new();
-        let mut written: BTreeMap<PairId, Vec<(Side, ProposedOp)>> = BTreeMap::new();
-        for _ in 0..ROUNDS_MAX {
-            let mut went_on = false;
-            for step in &planned.steps {
-                let Some(proposal) = propose(step, link) else {
-                    went_on |= remember(step, &mut observed);
-                    continue;
-                };
-                let done = written.entry(step.pair.id.clone()).or_default();
-                if done.contains(&(proposal.side, proposal.op)) {
-                    continue;
-                }
-                done.push((proposal.side, proposal.op));
-                match &step.action {
-                    Action::Record(_) => went_on |= remember(step, &mut observed),
-                    Action::Delete { moves: true, .. } => {
-                        went_on |= take_away(step, &mut observed, connection)
-                    }
-                    _ => {}
-                }
-                proposals.push(proposal);
-            }
-            if !went_on {
-                break;
-            }
-            planned = plan(&observed, &connection.settings);
-            check::check(&planned, &observed, &connection.settings)?;
-        }
+        self.rehearse(connection, &mut observed, |step| {
+            proposals.extend(propose(step, link))
+        })
+        .await?;
         Ok(proposals)
     }
 }
@@ -263,37 +235,4 @@ fn propose(step: &Step, link: &LinkKey) -> Option<Proposal> {
         after,
         reason,
     })
-}
-
-/// Takes a row-only step as done.
-fn remember(step: &Step, observed: &mut Observed) -> bool {
-    let mut pair = step.pair.clone();
-    pair.rev += 1;
-    match observed.pairs.iter_mut().find(|row| row.id == pair.id) {
-        Some(row) => *row = pair,
-        None => observed.pairs.push(pair),
-    }
-    true
-}
-
-/// Takes the first half of a move as done: the worklog is gone from where it was.
-fn take_away(step: &Step, observed: &mut Observed, connection: &Connection) -> bool {
-    let Action::Delete { side, worklog, .. } = &step.action else {
-        return false;
-    };
-    let mut pair = step.done(
-        &step.pair,
-        None,
-        observed.now,
-        observed.now,
-        &connection.settings.rules,
-    );
-    pair.rev += 1;
-    observed.listings[*side].remove(worklog);
-    observed.strays[*side].remove(worklog);
-    match observed.pairs.iter_mut().find(|row| row.id == pair.id) {
-        Some(row) => *row = pair,
-        None => observed.pairs.push(pair),
-    }
-    true
 }

@@ -1,0 +1,297 @@
+//! What a backfill would do, counted from listings: nothing is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use serde::Serialize;
+use tandem_core::copies::{self, Matching};
+use tandem_core::observed::Observed;
+use tandem_core::plan::{Action, Recorded};
+use tandem_core::rules::Lookups;
+use tandem_core::{IssueId, LinkKey, Pair, PairState, Side, Sides, Worklog, WorklogId};
+
+use super::Order;
+use crate::bulk::BULK_MAX;
+use crate::error::EngineError;
+use crate::options::{Connection, Engine};
+use crate::ports::store::Lane;
+
+/// Pages per side that are read at most.
+const PAGES_MAX: usize = 1000;
+
+/// Worklogs that a page of an issue's listing holds.
+const PAGE_ROWS: usize = 5000;
+
+/// Worklogs and the issues that they are on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// Issues.
+    pub issues: usize,
+    /// Worklogs.
+    pub worklogs: usize,
+}
+
+/// Two worklogs that are likely twins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twins {
+    /// The worklogs.
+    pub found: Sides<Worklog>,
+    /// What one of them lost.
+    pub lost: Vec<&'static str>,
+    /// The side of the one that lost it, where that is known.
+    pub copy: Option<Side>,
+}
+
+/// What would be done on one link.
+#[derive(Clone, Debug)]
+pub struct LinkEstimate {
+    /// The link.
+    pub link: LinkKey,
+    /// Worklogs listed, per side.
+    pub listed: Sides<usize>,
+    /// Worklogs that would be made, per side.
+    pub creates: Sides<usize>,
+    /// Worklogs that would be changed, per side.
+    pub updates: Sides<usize>,
+    /// Worklogs that would be set aside.
+    pub parks: usize,
+    /// Worklogs that say the same on both sides and would be paired.
+    pub certain: usize,
+    /// Worklogs that differ only in what another tool is known to lose.
+    pub likely: Vec<Twins>,
+    /// Worklogs that have a twin, but nobody can tell which.
+    pub ambiguous: Vec<Sides<Vec<Worklog>>>,
+}
+
+impl LinkEstimate {
+    /// Says whether there is anything to do.
+    pub fn is_open(&self) -> bool {
+        let writes = Side::BOTH
+            .iter()
+            .any(|side| self.creates[*side] + self.updates[*side] > 0);
+        writes || self.parks + self.certain + self.likely.len() + self.ambiguous.len() > 0
+    }
+
+    /// Requests that write, to a side.
+    pub fn writes(&self, side: Side) -> usize {
+        self.creates[side].div_ceil(BULK_MAX) + self.updates[side]
+    }
+
+    fn requests(&self, side: Side) -> usize {
+        let pages = self.listed[side].div_ceil(PAGE_ROWS).max(1);
+        pages + self.writes(side)
+    }
+}
+
+/// What would be done in a connection.
+#[derive(Clone, Debug)]
+pub struct Estimate {
+    /// Links with worklogs in the range.
+    pub links: Vec<LinkEstimate>,
+    /// What stands on issues without a twin, per side: left alone.
+    pub unlinked: Sides<Counted>,
+    /// Links that would be looked at.
+    pub open: usize,
+    /// Requests to each side.
+    pub requests: Sides<usize>,
+    /// Of these, those that write.
+    pub writes: Sides<usize>,
+    /// How long that takes at the sites' allowed rates, in seconds, if nothing else is going on.
+    pub secs: f64,
+}
+
+/// One side's worklogs, by issue.
+type Listed = BTreeMap<IssueId, BTreeMap<WorklogId, Worklog>>;
+
+impl Engine {
+    /// Counts what a backfill would do, from listings of both sides.
+    ///
+    /// # Errors
+    /// When a site or the table fails.
+    pub async fn estimate_backfill(
+        &self,
+        connection: &Connection,
+        order: &Order,
+        only: Option<&BTreeSet<LinkKey>>,
+    ) -> Result<Estimate, EngineError> {
+        let since = self.since(connection).await?;
+        let (mut by_link, unlinked) = self.list_old(connection, order, only).await?;
+        let mut links = Vec::new();
+        while let Some((link, sides)) = by_link.pop_first() {
+            links.push(self.estimate_link(connection, order, since, link, sides).await?);
+        }
+        let open: Vec<&LinkEstimate> = links.iter().filter(|link| link.is_open()).collect();
+        let requests = Sides::from_fn(|side| open.iter().map(|link| link.requests(side)).sum::<usize>());
+        let writes = Sides::from_fn(|side| open.iter().map(|link| link.writes(side)).sum());
+        let mut secs = 0.0_f64;
+        for side in Side::BOTH {
+            let rate = self.site_of(connection, side)?.requests_per_second;
+            secs = secs.max(requests[side] as f64 / rate);
+        }
+        let open = open.len();
+        Ok(Estimate {
+            links,
+            unlinked,
+            open,
+            requests,
+            writes,
+            secs,
+        })
+    }
+
+    /// Lists both sides' worklogs in the range of an order, by link.
+    async fn list_old(
+        &self,
+        connection: &Connection,
+        order: &Order,
+        only: Option<&BTreeSet<LinkKey>>,
+    ) -> Result<
+        (
+            BTreeMap<LinkKey, Sides<BTreeMap<WorklogId, Worklog>>>,
+            Sides<Counted>,
+        ),
+        EngineError,
+    > {
+        let mut by_link: BTreeMap<LinkKey, Sides<BTreeMap<WorklogId, Worklog>>> = BTreeMap::new();
+        let mut unlinked = Sides::<Counted>::default();
+        for side in Side::BOTH {
+            for (issue, worklogs) in self.list_range(connection, side, order).await? {
+                match self.link_of(connection, side, issue, Lane::Backfill).await? {
+                    Some(link) if only.is_none_or(|only| only.contains(&link)) => {
+                        by_link.entry(link).or_default()[side] = worklogs;
+                    }
+                    Some(_) => {}
+                    None => {
+                        unlinked[side].issues += 1;
+                        unlinked[side].worklogs += worklogs.len();
+                    }
+                }
+            }
+        }
+        Ok((by_link, unlinked))
+    }
+
+    async fn list_range(
+        &self,
+        connection: &Connection,
+        side: Side,
+        order: &Order,
+    ) -> Result<Listed, EngineError> {
+        let site = self.site_of(connection, side)?;
+        let mut listed = Listed::new();
+        let mut offset = 0;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .call(site, Lane::Sweep, async |client| {
+                    client.list_dates(order.since, order.until, offset).await
+                })
+                .await?;
+            for worklog in page.rows {
+                listed
+                    .entry(worklog.issue)
+                    .or_default()
+                    .insert(worklog.id, worklog);
+            }
+            match page.next {
+                Some(next) if next > offset => offset = next,
+                _ => break,
+            }
+        }
+        Ok(listed)
+    }
+
+    async fn estimate_link(
+        &self,
+        connection: &Connection,
+        order: &Order,
+        since: Date,
+        link: LinkKey,
+        sides: Sides<BTreeMap<WorklogId, Worklog>>,
+    ) -> Result<LinkEstimate, EngineError> {
+        let lookups = self.known_people(connection, &sides).await?;
+        let mut observed = Observed::empty(link.clone(), self.clock.now());
+        observed.since = since;
+        observed.backfill = Some(order.backfill());
+        let listed = Sides::from_fn(|side| sides[side].len());
+        observed.listings = sides;
+        for pair in self.store.pairs(&link).await? {
+            // What is not in the range was not listed, and nothing can be said of it.
+            let shown =
+                |side: Side| pair.ids[side].is_none_or(|id| observed.listings[side].contains_key(&id));
+            let whole = shown(Side::A) && shown(Side::B) && pair.strays == Sides::default();
+            if whole && pair.state == PairState::Live {
+                observed.pairs.push(pair);
+            } else {
+                for side in Side::BOTH {
+                    observed.foreign[side].extend(pair.ids[side]);
+                }
+            }
+        }
+        observed.lookups = lookups;
+        // Whether it is to be taken over or not: a person should know that it is there.
+        let matching = free_matching(&observed, order, connection);
+        let mut estimate = LinkEstimate {
+            link,
+            listed,
+            creates: Sides::default(),
+            updates: Sides::default(),
+            parks: 0,
+            certain: matching.certain.len(),
+            likely: Vec::new(),
+            ambiguous: Vec::new(),
+        };
+        let shown = |side: Side, id: &WorklogId| observed.listings[side].get(id).cloned();
+        for likely in matching.likely {
+            let (Some(a), Some(b)) = (shown(Side::A, &likely.ids.a), shown(Side::B, &likely.ids.b)) else {
+                continue;
+            };
+            estimate.likely.push(Twins {
+                found: Sides::new(a, b),
+                lost: likely.lost.iter().map(|field| field.name()).collect(),
+                copy: likely.copy,
+            });
+        }
+        for group in matching.ambiguous {
+            let all = |side: Side| group[side].iter().filter_map(|id| shown(side, id)).collect();
+            estimate.ambiguous.push(Sides::from_fn(all));
+        }
+        let mut parked = BTreeSet::new();
+        self.rehearse(connection, &mut observed, |step| match &step.action {
+            Action::Create { side, .. } => estimate.creates[*side] += 1,
+            Action::Update { side, .. } => estimate.updates[*side] += 1,
+            Action::Record(Recorded::Park) => {
+                parked.insert(step.pair.id.clone());
+            }
+            _ => {}
+        })
+        .await?;
+        estimate.parks = parked.len();
+        Ok(estimate)
+    }
+}
+
+/// Puts together what nobody has paired yet.
+fn free_matching(observed: &Observed, order: &Order, connection: &Connection) -> Matching {
+    let paired = |side: Side| -> BTreeSet<WorklogId> {
+        let whole = observed
+            .pairs
+            .iter()
+            .filter(|pair: &&Pair| pair.ids.a.is_some() && pair.ids.b.is_some());
+        whole
+            .filter_map(|pair| pair.ids[side])
+            .chain(observed.foreign[side].iter().copied())
+            .collect()
+    };
+    let free = Sides::from_fn(|side| {
+        let paired = paired(side);
+        let listed = observed.listings[side].values();
+        listed.filter(|worklog| !paired.contains(&worklog.id)).collect()
+    });
+    let lookups: &Lookups = &observed.lookups;
+    copies::match_copies(
+        &free,
+        &order.backfill().tolerance,
+        &connection.settings.rules,
+        lookups,
+    )
+}

@@ -1,0 +1,514 @@
+//! First syncs of old worklogs.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tandem_core::{LinkKey, Side, Sides};
+use tandem_engine::backfill::{Estimate, Order, Standing};
+use tandem_sim::{Content, Fault, FaultOutcome, Matcher, Vendor};
+
+use crate::world::{Setup, Webhooks, World, hour};
+
+const BULK: &str = "/4/worklogs/issue/{issueId}/bulk";
+
+fn order(since: &str) -> Order {
+    Order {
+        since: since.parse().unwrap(),
+        until: None,
+        adopt: false,
+        heal: false,
+        accounts: Sides::default(),
+        apart: Vec::new(),
+    }
+}
+
+/// Before the connection's own first day.
+fn old(author: &str, day: usize, text: &str) -> Content {
+    let day = format!("2025-{:02}-{:02}", 1 + day / 28 % 12, 1 + day % 28);
+    Content::new(author, &day, "09:00:00", 3600).text(text)
+}
+
+fn fill(world: &World, issue: usize, count: usize) {
+    for n in 0..count {
+        let content = old("ann", n, &format!("entry {n} of {issue}"));
+        world.acme().log_time(&format!("SUP-{issue}"), content).unwrap();
+    }
+}
+
+async fn estimate(world: &World, order: &Order) -> Estimate {
+    let engine = &world.tandem.engine;
+    engine
+        .estimate_backfill(&engine.connections[0], order, None)
+        .await
+        .unwrap()
+}
+
+async fn ordered(world: &World, order: &Order) -> Vec<LinkKey> {
+    let links: Vec<LinkKey> = estimate(world, order)
+        .await
+        .links
+        .into_iter()
+        .map(|one| one.link)
+        .collect();
+    world
+        .tandem
+        .engine
+        .order_backfill(&links, order, false)
+        .await
+        .unwrap()
+}
+
+/// Estimates, orders and runs, as the command does.
+async fn backfill(world: &World, order: &Order) -> Vec<Standing> {
+    let links = ordered(world, order).await;
+    world.tandem.engine.run_backfill(&links, |_| {}).await.unwrap()
+}
+
+fn all_done(standing: &[Standing]) -> bool {
+    standing.iter().all(|one| matches!(one, Standing::Done { .. }))
+}
+
+fn writes(world: &World) -> Vec<String> {
+    let requests = world.sim.requests().into_iter();
+    requests
+        .filter(|request| request.method != "GET" && request.vendor == Vendor::Tempo)
+        .filter(|request| {
+            let template = &request.path_template;
+            !template.ends_with("/search") && !template.contains("-to-")
+        })
+        .map(|request| format!("{} {} {}", request.method, request.path_template, request.status))
+        .collect()
+}
+
+async fn assert_all_equal(world: &World) {
+    let connections: Vec<_> = world.tandem.engine.connections.iter().collect();
+    let from = Some("2024-01-01".parse().unwrap());
+    let verdict = world
+        .tandem
+        .engine
+        .verify(&connections, from, None)
+        .await
+        .unwrap();
+    assert!(verdict.equal, "{:#?}", verdict.differences);
+}
+
+async fn a_first_sync(issues: usize, worklogs: usize) {
+    let world = Setup::two(issues).webhooks(Webhooks::None).build().await;
+    world.sweep().await;
+    let mut left = worklogs;
+    let mut expected = 0;
+    for issue in 1..=issues {
+        let even = left.div_ceil(issues - issue + 1);
+        // Of very different sizes, but all of them together as many as asked for.
+        let size = if issue == issues {
+            left
+        } else {
+            (even * (1 + issue % 3) / 2).min(left)
+        };
+        fill(&world, issue, size);
+        expected += size.div_ceil(50);
+        left -= size;
+    }
+    let order = order("2025-01-01");
+    let estimated = estimate(&world, &order).await;
+    assert_eq!(estimated.writes, Sides::new(0, expected));
+    let created: usize = estimated.links.iter().map(|link| link.creates.b).sum();
+    assert_eq!(created, worklogs);
+    let links: Vec<LinkKey> = estimated.links.iter().map(|one| one.link.clone()).collect();
+    let engine = &world.tandem.engine;
+    engine.order_backfill(&links, &order, false).await.unwrap();
+    world.sim.reset_requests();
+    let standing = engine.run_backfill(&links, |_| {}).await.unwrap();
+    assert!(all_done(&standing), "{standing:?}");
+    let written = writes(&world);
+    assert_eq!(written.len(), expected, "{written:?}");
+
+    // Nothing but ids is asked for once the last worklog is written.
+    let of_globex: Vec<_> = world
+        .sim
+        .requests()
+        .into_iter()
+        .filter(|request| request.site == "globex" && request.vendor == Vendor::Tempo)
+        .collect();
+    let is_create =
+        |method: &str, template: &str| method == "POST" && (template == BULK || template == "/4/worklogs");
+    let last = of_globex
+        .iter()
+        .rposition(|request| is_create(&request.method, &request.path_template))
+        .unwrap();
+    let took = of_globex[last].at.duration_since(of_globex[0].at).as_secs_f64();
+    let rate = last as f64 / took;
+    let allowed = world.tandem.engine.sites[&"globex".into()].requests_per_second;
+    let told = format!(
+        "{worklogs} worklogs on {issues} issues: {expected} writes, {last} requests in {took:.0} s, {rate:.3} a second of {allowed} allowed; estimated {:.0} s\n",
+        estimated.secs
+    );
+    std::io::stdout().write_all(told.as_bytes()).unwrap();
+    assert!(rate >= 0.95 * allowed, "{rate} requests a second");
+    assert_eq!(world.globex().tempo_rate().answered_429, 0);
+    assert_eq!(world.acme().tempo_rate().answered_429, 0);
+    assert_eq!(world.sim.violations(), []);
+    assert_eq!(world.globex().worklogs().len(), worklogs);
+    assert_all_equal(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_sync_takes_as_many_writes_as_fifty_at_once_need_at_nearly_the_allowed_rate() {
+    a_first_sync(40, 2000).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "a minute in release: cargo test --release -p tandem-it --test it backfill -- --ignored --nocapture"]
+async fn twenty_thousand_worklogs_on_four_hundred_issues_are_synced_at_the_allowed_rate() {
+    a_first_sync(400, 20_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_that_is_killed_again_and_again_makes_each_worklog_once() {
+    let mut world = Setup::two(5).webhooks(Webhooks::None).build().await;
+    for issue in 1..=5 {
+        fill(&world, issue, 60);
+    }
+    let order = order("2025-01-01");
+    let mut kills = 0;
+    loop {
+        let links = ordered(&world, &order).await;
+        // From nothing at all to a few writes, and never the same.
+        let time = Duration::from_millis(90 + 137 * kills % 1900);
+        let engine = world.tandem.engine.run_backfill(&links, |_| {});
+        if let Ok(standing) = tokio::time::timeout(time, engine).await {
+            assert!(all_done(&standing.unwrap()));
+            break;
+        }
+        kills += 1;
+        assert!(kills < 200);
+        world.restart(str::to_owned);
+        if kills > 20 {
+            // What a kill left without an answer is looked for until it would have shown.
+            world.wait(40).await;
+        }
+    }
+    assert!(kills > 5, "{kills} kills");
+    assert_eq!(world.globex().worklogs().len(), 300);
+    assert_all_equal(&world).await;
+    // Nothing is left to do, and a second command says so.
+    assert_eq!(ordered(&world, &order).await, []);
+    assert_eq!(estimate(&world, &order).await.open, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_bulk_request_made_whose_answer_was_lost_is_found() {
+    for fault in [
+        Fault::LostAfter(FaultOutcome::Status(500)),
+        Fault::LostAfter(FaultOutcome::Hang),
+        Fault::LostBefore(FaultOutcome::Status(503)),
+        Fault::HalfBody,
+    ] {
+        let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+        fill(&world, 1, 70);
+        world.sim.fail_next("globex", Matcher::tempo("POST", BULK), fault);
+        let standing = backfill(&world, &order("2025-01-01")).await;
+        assert!(all_done(&standing), "{fault:?}: {standing:?}");
+        assert_eq!(world.globex().worklogs().len(), 70, "{fault:?}");
+        assert_all_equal(&world).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_worklog_of_a_bulk_request_waits_alone() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    fill(&world, 1, 40);
+    // Nobody knows her on the other site.
+    world
+        .acme()
+        .log_time("SUP-1", old("eve-acme", 3, "by Eve"))
+        .unwrap();
+    fill(&world, 1, 9);
+    let standing = backfill(&world, &order("2025-01-01")).await;
+    assert!(all_done(&standing), "{standing:?}");
+    assert_eq!(world.globex().worklogs().len(), 49);
+    assert_eq!(world.reasons().await, ["author-unmapped"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_bulk_action_is_waited_for() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    fill(&world, 1, 30);
+    world.globex().set_bulk_busy("DEV-1", true);
+    let links = ordered(&world, &order("2025-01-01")).await;
+    let free = async {
+        world.wait(12).await;
+        world.globex().set_bulk_busy("DEV-1", false);
+    };
+    let (standing, ()) = futures::join!(world.tandem.engine.run_backfill(&links, |_| {}), free);
+    assert!(all_done(&standing.unwrap()));
+    assert_eq!(world.globex().worklogs().len(), 30);
+    assert_all_equal(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_persons_change_goes_before_a_backfill() {
+    let world = Setup::two(31).webhooks(Webhooks::TempoOnly).build().await;
+    world.settle().await;
+    for issue in 1..=30 {
+        fill(&world, issue, 100);
+    }
+    world.sim.drop_deliveries();
+    let links = ordered(&world, &order("2025-01-01")).await;
+    let person = async {
+        let mut longest = 0_f64;
+        for n in 0..3 {
+            world.wait(5).await;
+            let text = format!("now {n}");
+            let begun = world.now();
+            world.acme().log_time("SUP-31", hour("bob", &text)).unwrap();
+            while !world.said("globex", "DEV-31").iter().any(|said| said.5 == text) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            longest = longest.max(world.now().duration_since(begun).as_secs_f64());
+        }
+        longest
+    };
+    let (standing, longest) = futures::join!(world.tandem.engine.run_backfill(&links, |_| {}), person);
+    assert!(all_done(&standing.unwrap()));
+    // Settling, a place among the runs, and three requests with their slots.
+    assert!(longest <= 10.0, "{longest} s");
+    assert_eq!(world.globex().tempo_rate().answered_429, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_in_between_does_not_make_a_backfill_forgotten() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    fill(&world, 1, 5);
+    let links = ordered(&world, &order("2025-01-01")).await;
+    // A hint of somebody's change raises the row to a lane in which old worklogs are left alone.
+    world.acme().log_time("SUP-1", hour("ann", "new")).unwrap();
+    let key = tandem_engine::ports::store::DueKey::Link(links[0].clone());
+    let live = tandem_engine::ports::store::Lane::Live;
+    world
+        .tandem
+        .engine
+        .hint_all(vec![key], live, false)
+        .await
+        .unwrap();
+    world.tandem.engine.run_due(None).await.unwrap();
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    let standing = world.tandem.engine.run_backfill(&links, |_| {}).await.unwrap();
+    assert!(all_done(&standing));
+    assert_eq!(world.said("globex", "DEV-1").len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_worklogs_are_kept_the_same_after_a_backfill_and_others_left_alone() {
+    let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+    world.sweep().await;
+    let edited = world.acme().log_time("SUP-1", old("ann", 1, "to edit")).unwrap();
+    let deleted = world
+        .acme()
+        .log_time("SUP-1", old("ann", 2, "to delete"))
+        .unwrap();
+    world
+        .acme()
+        .log_time("SUP-2", old("bob", 100, "of April"))
+        .unwrap();
+    world.sweep().await;
+    assert_eq!(world.globex().worklogs(), []);
+    let january = Order {
+        until: Some("2025-01-31".parse().unwrap()),
+        ..order("2025-01-01")
+    };
+    assert!(all_done(&backfill(&world, &january).await));
+    assert_eq!(world.said("globex", "DEV-1").len(), 2);
+    assert_eq!(world.said("globex", "DEV-2").len(), 0);
+
+    world.wait(300).await;
+    let change = |content: &mut Content| content.description = Some("edited".into());
+    world.acme().edit(edited, change).unwrap();
+    world.acme().delete(deleted).unwrap();
+    // Logged afterwards, for a day before the connection began: nobody asked for it.
+    world.acme().log_time("SUP-1", old("bob", 5, "late")).unwrap();
+    world.wait(120).await;
+    world.sweep().await;
+    let said = world.said("globex", "DEV-1");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].5, "edited");
+}
+
+// --- what another tool copied ---
+
+/// What another tool makes of a worklog: it begins at noon and is billable.
+fn copied(content: &Content) -> Content {
+    let mut copy = content.clone();
+    copy.start_time = "12:00:00".parse().unwrap();
+    copy.billable_secs = copy.time_spent_secs;
+    copy
+}
+
+fn adopting(heal: bool) -> Order {
+    Order {
+        adopt: true,
+        heal,
+        ..order("2025-01-01")
+    }
+}
+
+/// Ten worklogs, of which another tool copied eight: two so that nobody can tell whose they are.
+async fn with_copies() -> World {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    for n in 0..6 {
+        let mut content = old("ann", n, &format!("entry {n}"));
+        content.billable_secs = if n == 2 { 0 } else { content.billable_secs };
+        world.acme().log_time("SUP-1", content.clone()).unwrap();
+        world.wait(60).await;
+        let copy = if n == 5 { content } else { copied(&content) };
+        world.globex().log_time("DEV-1", copy).unwrap();
+    }
+    for time in ["09:00:00", "16:00:00"] {
+        let mut content = old("bob", 20, "twice a day");
+        content.start_time = time.parse().unwrap();
+        world.acme().log_time("SUP-1", content.clone()).unwrap();
+        world.globex().log_time("DEV-1", copied(&content)).unwrap();
+    }
+    world
+        .acme()
+        .log_time("SUP-1", old("bob", 30, "not copied"))
+        .unwrap();
+    world
+        .globex()
+        .log_time("DEV-1", old("bob", 31, "logged on the other side"))
+        .unwrap();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_tool_copied_is_taken_over_and_never_copied_again() {
+    let world = with_copies().await;
+    let estimated = estimate(&world, &adopting(false)).await;
+    let [link] = estimated.links.as_slice() else {
+        panic!()
+    };
+    assert_eq!((link.certain, link.likely.len()), (1, 5));
+    assert_eq!(link.creates, Sides::new(1, 1));
+    assert_eq!(link.ambiguous.len(), 1);
+    assert_eq!(link.ambiguous[0].a.len() + link.ambiguous[0].b.len(), 4);
+    assert!(link.likely.iter().all(|twins| twins.copy == Some(Side::B)));
+
+    assert!(all_done(&backfill(&world, &adopting(false)).await));
+    assert_eq!(world.said("acme", "SUP-1").len(), 10);
+    assert_eq!(world.said("globex", "DEV-1").len(), 10);
+    assert_eq!(world.reasons().await, ["ambiguous-create", "ambiguous-create"]);
+    // What differs was so before, and stays so.
+    assert_eq!(writes(&world).len(), 2);
+    let before = (world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+    world.tandem.engine.retry(&[]).await.unwrap();
+    world.audit().await;
+    world.wait(3600).await;
+    world.sweep().await;
+    assert_eq!(
+        before,
+        (world.said("acme", "SUP-1"), world.said("globex", "DEV-1"))
+    );
+    assert_eq!(world.reasons().await.len(), 2);
+
+    // From now on they are twins: an edit crosses, and touches nothing else.
+    let id = world.acme().worklogs_of("SUP-1")[0].id;
+    world
+        .acme()
+        .edit(id, |content| content.time_spent_secs = 7200)
+        .unwrap();
+    world.wait(60).await;
+    world.sweep().await;
+    let said = world.said("globex", "DEV-1");
+    assert!(
+        said.iter().any(|said| said.3 == 7200 && said.2 == "12:00:00"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_copies_lost_is_put_right_at_once_or_later() {
+    for later in [false, true] {
+        let world = with_copies().await;
+        if later {
+            assert!(all_done(&backfill(&world, &adopting(false)).await));
+            world.wait(600).await;
+            let heal = Order {
+                heal: true,
+                ..order("2025-01-01")
+            };
+            assert_eq!(estimate(&world, &heal).await.links[0].updates, Sides::new(0, 5));
+            assert!(all_done(&backfill(&world, &heal).await));
+        } else {
+            assert!(all_done(&backfill(&world, &adopting(true)).await));
+        }
+        let ann = |site: &str, issue: &str| {
+            let said = world.said(site, issue).into_iter();
+            said.filter(|said| said.0 == "ann").collect::<Vec<_>>()
+        };
+        assert_eq!(ann("acme", "SUP-1"), ann("globex", "DEV-1"), "later: {later}");
+        assert!(
+            ann("globex", "DEV-1")
+                .iter()
+                .any(|said| said.4 == 0 && said.2 == "09:00:00")
+        );
+        let puts = writes(&world)
+            .iter()
+            .filter(|write| write.starts_with("PUT"))
+            .count();
+        assert_eq!(puts, 5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_could_tell_is_settled_once_a_person_has_made_it_clear() {
+    let world = with_copies().await;
+    assert!(all_done(&backfill(&world, &adopting(true)).await));
+    // Somebody says in Tempo which is which, on one of them.
+    let copies: Vec<u64> = world
+        .globex()
+        .worklogs_of("DEV-1")
+        .iter()
+        .filter(|worklog| worklog.description.as_deref() == Some("twice a day"))
+        .map(|worklog| worklog.id)
+        .collect();
+    let nine = |content: &mut Content| content.start_time = "09:00:00".parse().unwrap();
+    world.globex().edit(copies[0], nine).unwrap();
+    let estimated = estimate(&world, &adopting(true)).await;
+    let links: Vec<LinkKey> = estimated.links.iter().map(|one| one.link.clone()).collect();
+    let engine = &world.tandem.engine;
+    engine
+        .order_backfill(&links, &adopting(true), true)
+        .await
+        .unwrap();
+    assert!(all_done(&engine.run_backfill(&links, |_| {}).await.unwrap()));
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    assert_eq!(world.said("globex", "DEV-1").len(), 10);
+    assert_all_equal(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_in_the_middle_of_adopting_makes_no_second_copy() {
+    let mut world = with_copies().await;
+    let order = adopting(true);
+    let mut times: BTreeSet<u64> = BTreeSet::new();
+    for n in 0..60_u64 {
+        let time = 40 + 53 * n;
+        times.insert(time);
+        let links = ordered(&world, &order).await;
+        let run = world.tandem.engine.run_backfill(&links, |_| {});
+        if let Ok(standing) = tokio::time::timeout(Duration::from_millis(time), run).await {
+            assert!(all_done(&standing.unwrap()));
+            break;
+        }
+        world.restart(str::to_owned);
+        world.wait(if n > 15 { 61 } else { 0 }).await;
+    }
+    assert!(times.len() > 3);
+    assert_eq!(world.said("acme", "SUP-1").len(), 10);
+    assert_eq!(world.said("globex", "DEV-1").len(), 10);
+    let deadline = world.now() + SignedDuration::from_secs(60);
+    world.tandem.engine.run_due(Some(deadline)).await.unwrap();
+    assert_eq!(world.reasons().await.len(), 2);
+}
