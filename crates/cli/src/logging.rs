@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stderr, stdout};
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
@@ -13,6 +14,7 @@ const VARIABLE: &str = "TANDEM_LOG";
 /// Sets the log up.
 pub(crate) fn init(cli: &Cli) -> Result<(), Failure> {
     let filter = match std::env::var(VARIABLE) {
+        Ok(text) if text.trim().parse::<Level>().is_ok() => EnvFilter::new(ours(text.trim())),
         Ok(text) if !text.trim().is_empty() => EnvFilter::try_new(&text).map_err(|error| {
             Failure::usage(format!(
                 "{VARIABLE} cannot be read: {error}\n  right: error, warn, info, debug or trace; or per part, like warn,tandem_engine=debug"
@@ -28,6 +30,12 @@ pub(crate) fn init(cli: &Cli) -> Result<(), Failure> {
         .with_writer(stderr)
         .init();
     Ok(())
+}
+
+/// A mere level is for Tandem's own lines. Libraries keep to warnings: what they tell below that may hold headers and
+/// bodies, and so tokens and people's texts. Who names a library gets it.
+fn ours(level: &str) -> String {
+    format!("warn,tandem={level}")
 }
 
 fn default(cli: &Cli) -> &'static str {

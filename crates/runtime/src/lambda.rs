@@ -24,6 +24,7 @@ use crate::clock::SystemClock;
 use crate::config::ConfigEnv;
 use crate::current::Published;
 use crate::metrics::Metrics;
+use crate::panics;
 
 /// How long before its deadline an invocation is left, so that its answer still goes out.
 const ANSWER: SignedDuration = SignedDuration::from_secs(2);
@@ -137,6 +138,7 @@ fn log(level: Level) {
         .finish();
     // Fails when there is a log already, which is as good.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    panics::say_where_only();
 }
 
 /// Writes what was counted into the log. To be called at the end of each event.

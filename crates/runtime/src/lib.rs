@@ -8,5 +8,6 @@ pub mod credentials;
 pub mod current;
 pub mod lambda;
 pub mod metrics;
+pub mod panics;
 pub mod router;
 pub mod wiring;

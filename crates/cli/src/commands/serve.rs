@@ -30,6 +30,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    tandem_runtime::panics::say_where_only();
     let opened = open::open(global).await?;
     let listener = TcpListener::bind(arguments.listen)
         .await

@@ -229,7 +229,18 @@ impl Bench {
 
     /// Starts `serve` and has both sites tell it of changes.
     pub fn serve(&self) -> Serving {
-        let serving = self.serve_quietly();
+        self.told_by_sites(self.serve_quietly())
+    }
+
+    /// The same with a log of this level in a file.
+    pub fn serve_logging(&self, level: &str, log: &Path) -> Serving {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("TANDEM_LOG", level);
+        command.stderr(std::fs::File::create(log).unwrap());
+        self.told_by_sites(started(command))
+    }
+
+    fn told_by_sites(&self, serving: Serving) -> Serving {
         for name in ["acme", "globex"] {
             let site = self.sim.site(name);
             let _guard = self.runtime.enter();
@@ -241,27 +252,29 @@ impl Bench {
 
     /// Starts `serve`, and nobody tells it anything.
     pub fn serve_quietly(&self) -> Serving {
-        let mut child = self
-            .command(&["serve", "--listen", "127.0.0.1:0"])
-            .env("TANDEM_LOG", "error")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .strip_prefix("tandem listening on ")
-            .unwrap_or_else(|| panic!("{line:?}"))
-            .trim()
-            .to_owned();
-        assert!(
-            url.starts_with("http://127.0.0.1:") && !url.ends_with(":0"),
-            "{url}"
-        );
-        Serving { child, url }
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("TANDEM_LOG", "error");
+        started(command)
     }
+}
+
+/// Starts a `serve` and waits until it listens.
+fn started(mut command: Command) -> Serving {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let url = line
+        .strip_prefix("tandem listening on ")
+        .unwrap_or_else(|| panic!("{line:?}"))
+        .trim()
+        .to_owned();
+    assert!(
+        url.starts_with("http://127.0.0.1:") && !url.ends_with(":0"),
+        "{url}"
+    );
+    Serving { child, url }
 }
 
 fn secret(site: &str) -> String {

@@ -7,6 +7,7 @@ mod bench;
 mod doctor;
 mod forget;
 mod looking;
+mod privacy;
 mod serving;
 mod showing;
 mod storing;

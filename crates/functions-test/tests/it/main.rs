@@ -3,6 +3,7 @@
 
 mod metrics;
 mod permissions;
+mod privacy;
 mod reconcile;
 mod rotate;
 mod start;

@@ -115,6 +115,13 @@ impl World {
         world
     }
 
+    /// The same as new, with the sites made differently.
+    pub async fn with_sites(change: impl Fn(SiteSpec) -> SiteSpec) -> Self {
+        let world = Self::made(change, &[]).await;
+        world.publish().await;
+        world
+    }
+
     /// Starts a function with the permissions that the template gives it.
     pub async fn start(table: &Table, name: &str) -> Function {
         table.allow(name, STACK.allowed(name));
