@@ -66,6 +66,10 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Arguments),
     /// Have what waits tried again
     Retry(commands::retry::Arguments),
+    /// Look at an item that waits, and say which side counts
+    Resolve(commands::resolve::Arguments),
+    /// Leave an item that waits alone until its worklog changes
+    Ignore(commands::ignore::Arguments),
     /// Let something through that is held back
     Release(commands::release::Arguments),
     /// Bring a deleted worklog back on both sides

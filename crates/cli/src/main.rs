@@ -12,6 +12,7 @@ mod open;
 mod output;
 mod resolve;
 mod select;
+mod who;
 mod words;
 
 use std::process::ExitCode;

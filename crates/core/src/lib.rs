@@ -9,6 +9,7 @@
 
 pub mod check;
 pub mod copies;
+pub mod decide;
 pub mod field;
 pub mod ids;
 pub mod merge;
@@ -28,6 +29,6 @@ mod testing;
 pub use ids::{
     AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, PairId, Side, Sides, SiteName, WorklogId,
 };
-pub use pair::{Intent, IntentKind, Pair, PairState, Wait};
+pub use pair::{Ignored, Intent, IntentKind, Pair, PairState, Wait};
 pub use reason::Reason;
 pub use worklog::{Content, Worklog};

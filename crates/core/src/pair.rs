@@ -46,8 +46,26 @@ pub struct Pair {
     /// A person let this pair's delete through the brake.
     #[serde(default)]
     pub released: bool,
+    /// A person set aside what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<Ignored>,
+    /// A person said that this worklog is the twin that it lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<WorklogId>,
     /// Counts the writes of this row; guards against two runners.
     pub rev: u64,
+}
+
+/// What a person set aside: a pair that waits for this reason, with its worklogs as they were then. As soon as
+/// anything of it differs, it counts no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ignored {
+    /// What it waited for.
+    pub reason: Reason,
+    /// Its worklogs.
+    pub ids: Sides<Option<WorklogId>>,
+    /// The newest `updatedAt` of each that was accounted for.
+    pub seen: Sides<Option<Timestamp>>,
 }
 
 /// Whether a pair is alive.
@@ -144,8 +162,21 @@ impl Pair {
             state: PairState::Live,
             written_at: None,
             released: false,
+            ignored: None,
+            chosen: None,
             rev: 0,
         }
+    }
+
+    /// Says whether a person set aside what it waits for, and nothing about it changed since.
+    pub fn is_ignored(&self) -> bool {
+        self.ignored.as_ref().is_some_and(|ignored| {
+            let waits = self
+                .wait
+                .as_ref()
+                .is_some_and(|wait| wait.reason == ignored.reason);
+            waits && self.ids == ignored.ids && self.seen == ignored.seen
+        })
     }
 
     /// Returns the name of the pair that begins with this worklog.

@@ -23,6 +23,7 @@ use crate::twin;
 use crate::worklog::{Content, Worklog};
 
 mod adopt;
+mod choose;
 
 /// The steps for one link, in the order in which they are safe, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -405,6 +406,8 @@ impl<'o> Planner<'o> {
                     return self.park(pair, there, why, tried);
                 }
                 DeleteVsEdit::Edit => {
+                    // Whatever was let through, it was not this edit.
+                    pair.released = false;
                     pair.ids[side] = None;
                     pair.seen[side] = None;
                     pair.base = None;
@@ -418,6 +421,8 @@ impl<'o> Planner<'o> {
         }
         match self.rules.policy.delete {
             DeletePolicy::Mirror => {}
+            // A person said so of this one.
+            _ if pair.released => {}
             DeletePolicy::Keep => {
                 pair.state = PairState::Kept;
                 pair.wait = None;
@@ -537,6 +542,11 @@ impl<'o> Planner<'o> {
         let mut pair = pair.clone();
         let to = side.other();
         let source = self.observed.worklog(side, id).cloned();
+        if let Some(chosen) = pair.chosen.take()
+            && self.take_chosen(&pair, to, chosen)
+        {
+            return;
+        }
         if let Some(intent) = pair
             .intent
             .clone()
@@ -971,6 +981,9 @@ impl<'o> Planner<'o> {
     /// Says until when a pair that a site has refused is left alone: until its time comes, or something about it changes.
     fn waits(&self, pair: &Pair, now: &Sides<Content>) -> Option<Timestamp> {
         let wait = pair.wait.as_ref()?;
+        if pair.is_ignored() {
+            return Some(self.observed.now + self.settings.park_retry);
+        }
         let due = wait.next_attempt?;
         let differs = Side::BOTH.into_iter().any(|side| {
             wait.tried[side]

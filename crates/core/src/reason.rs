@@ -78,12 +78,16 @@ impl Reason {
             Reason::IssueUnlinked => {
                 "Restore the issue or its visibility, or remove the link with `tandem link rm`."
             }
-            Reason::Conflict => "Make both sides say the same, or change the policy.",
+            Reason::Conflict => {
+                "Say which side counts with `tandem resolve ID --take a|b`, make both sides say the same, or change the policy."
+            }
             Reason::MassDelete => "If the deletes are wanted: `tandem release mass-delete`.",
             Reason::Missing => {
                 "Nothing was deleted. Restore the worklog's visibility, or delete it where it still is."
             }
-            Reason::AmbiguousCreate => "Delete the copy that is too many on the target site.",
+            Reason::AmbiguousCreate => {
+                "Delete the copy that is too many on the target site, or name the right one with `tandem resolve ID --twin WORKLOG`."
+            }
             Reason::RuleError => "Correct the sync rule.",
             Reason::Rejected => {
                 "Read the site's message; correct the worklog or the site's rule, then `tandem retry`."

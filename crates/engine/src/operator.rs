@@ -1,8 +1,10 @@
 //! What a person can ask and do: what waits, trying again, letting deletes through, looking ahead, undoing.
 //!
-//! Nothing here decides about worklogs. It reads the table, or leaves a hint and lets the next run decide.
+//! Nothing here decides about worklogs. It reads the table, or writes down what a person decided, leaves a hint and lets
+//! the next run act on it.
 
 mod ahead;
+mod decide;
 mod people;
 mod queue;
 mod read_only;
@@ -10,6 +12,7 @@ mod release;
 mod undelete;
 
 pub use ahead::{Proposal, ProposedOp};
+pub use decide::{Decision, Resolved};
 pub use people::{How, Matched};
 pub use queue::{BadQueueId, ItemState, QueueId, QueueItem, Retried};
 pub use read_only::ReadOnly;

@@ -25,6 +25,47 @@ pub(crate) struct Arguments {
     /// Only so many of the newest lines
     #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
+    /// Only about this worklog, and its twin
+    #[arg(long, value_name = "ID")]
+    worklog: Option<u64>,
+    /// Only of this person's time, by account id on either site
+    #[arg(long, value_name = "ACCOUNT")]
+    person: Option<String>,
+    /// Only what people did: retry, resolve, ignore, release, undelete
+    #[arg(long)]
+    by_hand: bool,
+}
+
+/// What people do, as the history calls it.
+const BY_HAND: [&str; 5] = ["retry", "resolve", "ignore", "release", "undelete"];
+
+impl Arguments {
+    fn filters(&self) -> bool {
+        self.worklog.is_some() || self.person.is_some() || self.by_hand
+    }
+
+    /// Keeps the lines that are asked for. A worklog's line brings along those of its pair: the twin has another id.
+    fn pick(&self, rows: &mut Vec<HistoryRow>) {
+        if let Some(id) = self.worklog {
+            let pairs: BTreeSet<_> = rows
+                .iter()
+                .filter(|row| row.worklog == Some(WorklogId(id)))
+                .map(|row| row.pair.clone())
+                .collect();
+            rows.retain(|row| pairs.contains(&row.pair));
+        }
+        if let Some(account) = &self.person {
+            rows.retain(|row| {
+                [&row.before, &row.after]
+                    .into_iter()
+                    .flatten()
+                    .any(|content| content.author.as_str() == account)
+            });
+        }
+        if self.by_hand {
+            rows.retain(|row| BY_HAND.contains(&row.op.as_str()));
+        }
+    }
 }
 
 /// A line as it is shown.
@@ -56,10 +97,14 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     for connection in &engine.connections {
         links.extend(resolve::links(engine, connection).await?);
     }
+    // What is picked is picked from more than is shown.
+    let read = if arguments.filters() { SEARCH_MAX } else { limit };
     let mut rows = match &arguments.issue {
-        None => engine.store.history(&names(engine), None, limit).await?,
-        Some(name) => of_issue(engine, &links, name, limit).await?,
+        None => engine.store.history(&names(engine), None, read).await?,
+        Some(name) => of_issue(engine, &links, name, read).await?,
     };
+    arguments.pick(&mut rows);
+    rows.drain(..rows.len().saturating_sub(limit));
     // A line that a crash wrote for what had to be remembered, not done.
     rows.retain(|row| row.op != "agree");
     if rows.len() >= limit {

@@ -4,12 +4,14 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod forget;
 pub(crate) mod history;
+pub(crate) mod ignore;
 pub(crate) mod link;
 pub(crate) mod plan;
 pub(crate) mod publish;
 pub(crate) mod queue;
 pub(crate) mod reconcile;
 pub(crate) mod release;
+pub(crate) mod resolve;
 pub(crate) mod retry;
 pub(crate) mod rollback;
 pub(crate) mod secrets;
@@ -36,6 +38,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Status => status::run(global).await,
         Command::Doctor(arguments) => doctor::run(global, &arguments).await,
         Command::Retry(arguments) => retry::run(global, &arguments).await,
+        Command::Resolve(arguments) => resolve::run(global, &arguments).await,
+        Command::Ignore(arguments) => ignore::run(global, &arguments).await,
         Command::Release(arguments) => release::run(global, &arguments).await,
         Command::Undelete(arguments) => undelete::run(global, &arguments).await,
         Command::Link(arguments) => link::run(global, &arguments).await,

@@ -13,6 +13,37 @@ pub(crate) struct Arguments {
     /// Only of this connection
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
+    /// Only of this issue, by its key (or its id, where no key is known) on either side
+    #[arg(long, value_name = "KEY")]
+    issue: Option<String>,
+    /// Only about this worklog
+    #[arg(long, value_name = "ID")]
+    worklog: Option<u64>,
+    /// Only of this person's time, by account id on either site
+    #[arg(long, value_name = "ACCOUNT")]
+    person: Option<String>,
+    /// What is ignored as well
+    #[arg(long)]
+    all: bool,
+}
+
+impl Arguments {
+    fn wants(&self, item: &QueueItem) -> bool {
+        let issue = self.issue.as_ref().is_none_or(|key| {
+            [&item.a_issue, &item.b_issue]
+                .into_iter()
+                .flatten()
+                .any(|name| name.eq_ignore_ascii_case(key.trim()))
+        });
+        let worklog = self
+            .worklog
+            .is_none_or(|id| item.worklog.is_some_and(|one| one.0 == id));
+        let person = self
+            .person
+            .as_ref()
+            .is_none_or(|account| item.people.iter().any(|one| one.as_str() == account));
+        issue && worklog && person
+    }
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -20,7 +51,12 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     open::remark_on_memory(global);
     let engine = opened.engine();
     let connections = crate::select::connections(engine, arguments.connection.as_deref())?;
-    let mut items = engine.queue().await?;
+    let mut items = if arguments.all {
+        engine.whole_queue().await?
+    } else {
+        engine.queue().await?
+    };
+    items.retain(|item| arguments.wants(item));
     if arguments.connection.is_some() {
         items.retain(|item| {
             connections
@@ -37,7 +73,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         advise(&items);
     }
     Ok(Ending::differs_if(items.iter().any(|item| {
-        matches!(item.state, ItemState::Parked | ItemState::Missing)
+        matches!(item.state, ItemState::Parked | ItemState::Missing) && !item.ignored
     })))
 }
 
@@ -45,7 +81,12 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 pub(crate) fn shown(items: &[QueueItem], now: Timestamp) -> String {
     let rows = items.iter().map(|item| {
         vec![
-            item.state.as_str().to_owned(),
+            if item.ignored {
+                "ignored"
+            } else {
+                item.state.as_str()
+            }
+            .to_owned(),
             item.reason.map(|reason| reason.to_string()).unwrap_or_default(),
             item.a_issue.clone().unwrap_or_else(|| "-".to_owned()),
             item.b_issue.clone().unwrap_or_else(|| "-".to_owned()),

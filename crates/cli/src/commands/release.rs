@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{open, output, select, words};
 
 #[derive(Debug, Args)]
@@ -14,6 +15,8 @@ pub(crate) struct Arguments {
     /// Only of this connection
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
+    #[command(flatten)]
+    who: Who,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -27,9 +30,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
     let engine = opened.engine();
+    let by = arguments.who.name();
     let mut released = 0;
     for connection in select::connections(engine, arguments.connection.as_deref())? {
-        released += engine.release_mass_delete(connection).await?;
+        released += engine.release_mass_delete_for(connection, Some(&by)).await?;
     }
     if global.json {
         output::json(&serde_json::json!({ "released": released }))?;

@@ -5,6 +5,7 @@ use tandem_engine::operator::QueueId;
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{open, output, words};
 
 #[derive(Debug, Args)]
@@ -12,6 +13,8 @@ pub(crate) struct Arguments {
     /// Ids from `tandem queue`; none for everything that is parked, missing or failed
     #[arg(value_name = "ID")]
     ids: Vec<String>,
+    #[command(flatten)]
+    who: Who,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -22,7 +25,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         .collect::<Result<_, Failure>>()?;
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
-    let retried = opened.engine().retry(&ids).await?;
+    let retried = opened
+        .engine()
+        .retry_for(&ids, Some(&arguments.who.name()))
+        .await?;
     if !retried.unknown.is_empty() {
         let unknown: Vec<String> = retried.unknown.iter().map(ToString::to_string).collect();
         return Err(Failure::usage(format!(

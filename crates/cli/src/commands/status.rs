@@ -49,6 +49,7 @@ struct Queue {
     running: usize,
     parked: usize,
     missing: usize,
+    ignored: usize,
     reasons: BTreeMap<&'static str, usize>,
 }
 
@@ -104,7 +105,11 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
         });
     }
     let mut queue = Queue::default();
-    for item in engine.queue().await? {
+    for item in engine.whole_queue().await? {
+        if item.ignored {
+            queue.ignored += 1;
+            continue;
+        }
         match item.state {
             ItemState::Due => queue.due += 1,
             ItemState::Running => queue.running += 1,
@@ -165,8 +170,12 @@ fn shown(status: &Status, now: Timestamp) -> String {
     } else {
         format!(" ({})", reasons.join(", "))
     };
+    let ignored = match queue.ignored {
+        0 => String::new(),
+        number => format!("; {number} ignored"),
+    };
     format!(
-        "{sites}\n\n{connections}\n\nqueue: {} due, {} running, {} parked, {} missing{reasons}",
+        "{sites}\n\n{connections}\n\nqueue: {} due, {} running, {} parked, {} missing{reasons}{ignored}",
         queue.due, queue.running, queue.parked, queue.missing
     )
 }

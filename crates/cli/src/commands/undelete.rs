@@ -6,6 +6,7 @@ use tandem_engine::operator::Undeleted;
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{open, output, words};
 
 /// Lines that are searched.
@@ -16,6 +17,8 @@ pub(crate) struct Arguments {
     /// The id of a delete, from `tandem history`
     #[arg(value_name = "ID")]
     id: String,
+    #[command(flatten)]
+    who: Who,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -30,7 +33,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             output::plain(&arguments.id)
         )));
     };
-    let (word, side, worklog) = match engine.undelete(&line).await? {
+    let (word, side, worklog) = match engine.undelete_for(&line, &arguments.who.name()).await? {
         Undeleted::Back { side, worklog } => ("back", side, worklog),
         Undeleted::Already { side, worklog } => ("already back", side, worklog),
         Undeleted::Unknown { what, until } => {

@@ -4,6 +4,7 @@
 mod acting;
 mod bad_input;
 mod bench;
+mod deciding;
 mod doctor;
 mod forget;
 mod looking;

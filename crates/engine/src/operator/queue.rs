@@ -6,11 +6,16 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use tandem_core::{ConnectionName, IssueId, LinkKey, Pair, PairId, Reason, Side, SiteName, WorklogId};
+use tandem_core::{
+    AccountId, ConnectionName, IssueId, LinkKey, Pair, PairId, Reason, Side, SiteName, WorklogId,
+};
 
 use crate::error::EngineError;
 use crate::options::Engine;
-use crate::ports::store::{DueKey, DueRow, Lane, LinkRow};
+use crate::ports::store::{DueKey, DueRow, Lane, LinkRow, Op};
+
+/// Lines of the history that one call for many items leaves, at most.
+const LINES_MAX: usize = 1000;
 
 /// Names one item of the queue; the same for as long as it waits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +149,17 @@ pub struct QueueItem {
     pub attempts: u32,
     /// When it is tried again by itself.
     pub next_attempt: Option<Timestamp>,
+    /// Whose time it is, as far as the table knows: the accounts on both sides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<AccountId>,
+    /// A person said to leave it alone.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ignored: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl QueueItem {
@@ -163,11 +179,21 @@ pub struct Retried {
 }
 
 impl Engine {
-    /// Returns what waits: what is due, and what is parked or missing.
+    /// Returns what waits: what is due, and what is parked or missing and nobody said to ignore.
     ///
     /// # Errors
     /// When the table fails.
     pub async fn queue(&self) -> Result<Vec<QueueItem>, EngineError> {
+        let mut items = self.whole_queue().await?;
+        items.retain(|item| !item.ignored);
+        Ok(items)
+    }
+
+    /// Returns what waits, and what is ignored.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn whole_queue(&self) -> Result<Vec<QueueItem>, EngineError> {
         let now = self.clock.now();
         let mut links = Links::default();
         let mut items = Vec::new();
@@ -267,6 +293,8 @@ impl Engine {
             since: row.since,
             attempts: row.attempts,
             next_attempt: Some(row.next_attempt),
+            people: Vec::new(),
+            ignored: false,
         }))
     }
 
@@ -276,14 +304,23 @@ impl Engine {
     /// # Errors
     /// When the table fails.
     pub async fn retry(&self, ids: &[QueueId]) -> Result<Retried, EngineError> {
-        let items = self.queue().await?;
+        self.retry_for(ids, None).await
+    }
+
+    /// The same, with a line in the history for each item that says who asked for it. An item that is named and
+    /// was ignored is ignored no longer.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn retry_for(&self, ids: &[QueueId], by: Option<&str>) -> Result<Retried, EngineError> {
+        let items = self.whole_queue().await?;
         let mut retried = Retried::default();
         let mut keys = BTreeSet::new();
         if ids.is_empty() {
             keys.extend(
                 items
                     .iter()
-                    .filter(|item| item.is_stuck())
+                    .filter(|item| item.is_stuck() && !item.ignored)
                     .map(|item| key_of(&item.id)),
             );
         } else {
@@ -292,7 +329,19 @@ impl Engine {
             if !retried.unknown.is_empty() {
                 return Ok(retried);
             }
+            for id in ids {
+                if let QueueId::Pair { link, pair } = id {
+                    self.heed(link, pair).await?;
+                }
+            }
             keys.extend(ids.iter().map(key_of));
+        }
+        if let Some(by) = by {
+            let named = |item: &&QueueItem| match ids.is_empty() {
+                true => item.is_stuck() && !item.ignored,
+                false => ids.contains(&item.id),
+            };
+            self.tell_retried(items.iter().filter(named), by).await?;
         }
         let sites: BTreeSet<SiteName> = keys.iter().flat_map(|key| self.sites_of(key)).collect();
         self.probe_paused(if ids.is_empty() { None } else { Some(&sites) })
@@ -301,6 +350,33 @@ impl Engine {
         self.hint_all(keys.into_iter().collect(), Lane::Live, true)
             .await?;
         Ok(retried)
+    }
+
+    async fn tell_retried<'i>(
+        &self,
+        items: impl Iterator<Item = &'i QueueItem>,
+        by: &str,
+    ) -> Result<(), EngineError> {
+        let now = self.clock.now();
+        let mut ops = Vec::new();
+        for item in items.take(LINES_MAX) {
+            let (link, pair) = match &item.id {
+                QueueId::Pair { link, pair } => (link, pair.clone()),
+                QueueId::Link(link) => (link, PairId::new("-")),
+                QueueId::Issue { .. } => continue,
+            };
+            let mut line = self.act(link, &pair, "retry", item.side.unwrap_or(Side::A), now);
+            line.worklog = item.worklog;
+            line.cause = match item.reason {
+                Some(reason) => format!("{by}: {reason} is to be tried again"),
+                None => format!("{by}: it is to be tried again"),
+            };
+            ops.push(Op::PutHistory(Box::new(line)));
+        }
+        for ops in ops.chunks(50) {
+            self.store.commit(ops.to_vec()).await?;
+        }
+        Ok(())
     }
 
     fn sites_of(&self, key: &DueKey) -> Vec<SiteName> {
@@ -344,7 +420,17 @@ fn key_of(id: &QueueId) -> DueKey {
 }
 
 fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
+    let ignored = pair.is_ignored();
     let wait = pair.wait?;
+    let people: BTreeSet<AccountId> = Side::BOTH
+        .into_iter()
+        .filter_map(|side| {
+            wait.tried[side]
+                .as_ref()
+                .or(pair.base.as_ref().map(|base| &base[side]))
+        })
+        .map(|content| content.author.clone())
+        .collect();
     let (a, b) = names(link);
     let state = if wait.reason == Reason::Missing {
         ItemState::Missing
@@ -368,6 +454,8 @@ fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
         since: wait.since,
         attempts: wait.attempts,
         next_attempt: wait.next_attempt,
+        people: people.into_iter().collect(),
+        ignored,
     })
 }
 

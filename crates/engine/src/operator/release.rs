@@ -20,6 +20,18 @@ impl Engine {
     /// # Errors
     /// When the table fails.
     pub async fn release_mass_delete(&self, connection: &Connection) -> Result<usize, EngineError> {
+        self.release_mass_delete_for(connection, None).await
+    }
+
+    /// The same, with a line in the history for each that says who asked for it. What is ignored stays.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn release_mass_delete_for(
+        &self,
+        connection: &Connection,
+        by: Option<&str>,
+    ) -> Result<usize, EngineError> {
         let mut links = BTreeSet::new();
         let mut released = 0;
         let mut cursor = None;
@@ -30,10 +42,11 @@ impl Engine {
                     .wait
                     .as_ref()
                     .is_none_or(|wait| wait.reason != Reason::MassDelete)
+                    || pair.is_ignored()
                 {
                     continue;
                 }
-                if self.release(&pair).await? {
+                if self.release(&pair, by).await? {
                     released += 1;
                     links.insert(DueKey::Link(pair.link));
                 }
@@ -51,7 +64,7 @@ impl Engine {
         Ok(released)
     }
 
-    async fn release(&self, listed: &tandem_core::Pair) -> Result<bool, EngineError> {
+    async fn release(&self, listed: &tandem_core::Pair, by: Option<&str>) -> Result<bool, EngineError> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut pair) = self.store.pair(&listed.link, &listed.id).await? else {
                 return Ok(false);
@@ -65,7 +78,15 @@ impl Engine {
             }
             pair.released = true;
             pair.rev += 1;
-            if self.store.commit(vec![Op::PutPair(Box::new(pair))]).await? == Committed::Yes {
+            let mut ops = Vec::new();
+            if let (Some(by), Some(wait)) = (by, &pair.wait) {
+                let mut line = self.act(&pair.link, &pair.id, "release", wait.side, self.clock.now());
+                line.worklog = pair.ids[wait.side];
+                line.cause = format!("{by}: the delete is let through the brake");
+                ops.push(Op::PutHistory(Box::new(line)));
+            }
+            ops.push(Op::PutPair(Box::new(pair)));
+            if self.store.commit(ops).await? == Committed::Yes {
                 return Ok(true);
             }
         }

@@ -54,6 +54,14 @@ impl Engine {
     /// # Errors
     /// When the site refuses, or the table fails.
     pub async fn undelete(&self, line: &HistoryRow) -> Result<Undeleted, EngineError> {
+        self.undelete_for(line, "a person").await
+    }
+
+    /// The same, with who asked for it in the history.
+    ///
+    /// # Errors
+    /// When the site refuses, or the table fails.
+    pub async fn undelete_for(&self, line: &HistoryRow, by: &str) -> Result<Undeleted, EngineError> {
         let Some(connection) = self.connection(&line.connection) else {
             return Ok(Undeleted::Not(format!(
                 "the connection {} is not configured any more",
@@ -89,19 +97,19 @@ impl Engine {
         if let Some(worklog) = row.intent.as_ref().and_then(|intent| intent.worklog) {
             return Ok(Undeleted::Already { side, worklog });
         }
-        self.bring_back(connection, link, side, body, row).await
+        self.bring_back(connection, side, body, row, by).await
     }
 
     async fn bring_back(
         &self,
         connection: &Connection,
-        link: &LinkKey,
         side: Side,
         body: Content,
         row: Pair,
+        by: &str,
     ) -> Result<Undeleted, EngineError> {
         let site = self.site_of(connection, side)?;
-        let issue = link.issue(side);
+        let issue = row.link.issue(side);
         let now = self.clock.now();
         if let Some(intent) = &row.intent {
             // An earlier call does not know what became of it. What stands on the issue tells.
@@ -112,7 +120,7 @@ impl Engine {
             });
             if let Some(worklog) = made {
                 let worklog = worklog.clone();
-                self.remember_back(connection, row, side, &worklog).await?;
+                self.remember_back(connection, row, side, &worklog, by).await?;
                 return Ok(Undeleted::Back {
                     side,
                     worklog: worklog.id,
@@ -143,7 +151,7 @@ impl Engine {
             .await
         {
             Ok(worklog) => {
-                self.remember_back(connection, row, side, &worklog).await?;
+                self.remember_back(connection, row, side, &worklog, by).await?;
                 Ok(Undeleted::Back {
                     side,
                     worklog: worklog.id,
@@ -170,6 +178,7 @@ impl Engine {
         mut row: Pair,
         side: Side,
         worklog: &Worklog,
+        by: &str,
     ) -> Result<(), EngineError> {
         let now = self.clock.now();
         if let Some(intent) = &mut row.intent {
@@ -187,7 +196,7 @@ impl Engine {
             issue: link.issue(side),
             worklog: Some(worklog.id),
             pair: row.id.clone(),
-            cause: "a person asked for it".into(),
+            cause: format!("{by} asked for it"),
             before: None,
             after: Some(worklog.content.clone()),
             trace: None,

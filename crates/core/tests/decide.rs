@@ -1,0 +1,340 @@
+//! What a person decides about a waiting pair is done, once, and never over what nobody saw.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tandem_core::decide::{choose, take};
+use tandem_core::observed::{Observed, Proof, Settings};
+use tandem_core::plan::{Action, Plan, Recorded, plan};
+use tandem_core::rules::{ConflictPolicy, DeletePolicy, DeleteVsEdit};
+use tandem_core::{
+    Content, Ignored, Intent, IntentKind, IssueId, LinkKey, Pair, Reason, Side, Sides, Worklog, WorklogId,
+    check,
+};
+
+const A: WorklogId = WorklogId(1);
+const B: WorklogId = WorklogId(2);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + second).unwrap()
+}
+
+fn said(text: &str, secs: u64) -> Content {
+    Content {
+        author: "ann".into(),
+        start_date: "2026-03-02".parse().unwrap(),
+        start_time: Some("09:00:00".parse().unwrap()),
+        time_spent_secs: secs,
+        billable_secs: Some(secs),
+        description: text.into(),
+        attributes: BTreeMap::new(),
+    }
+}
+
+fn asks() -> Settings {
+    let mut settings = Settings::default();
+    settings.rules.policy.conflict = ConflictPolicy::Park;
+    settings.rules.policy.delete_vs_edit = DeleteVsEdit::Park;
+    settings
+}
+
+fn link() -> LinkKey {
+    LinkKey {
+        connection: "a-b".into(),
+        a: IssueId(10),
+        b: IssueId(20),
+    }
+}
+
+fn put(world: &mut Observed, side: Side, id: WorklogId, content: Content, updated: i64) {
+    let worklog = Worklog {
+        id,
+        issue: world.link.issue(side),
+        content,
+        created_at: at(0),
+        updated_at: at(updated),
+    };
+    world.listings[side].insert(id, worklog);
+}
+
+/// Two worklogs that agreed on an hour of "base".
+fn twins() -> Observed {
+    let mut world = Observed::empty(link(), at(1000));
+    put(&mut world, Side::A, A, said("base", 3600), 0);
+    put(&mut world, Side::B, B, said("base", 3600), 0);
+    let mut pair = Pair::half("a1-10".into(), link(), Side::A, A);
+    pair.ids.b = Some(B);
+    pair.base = Some(Sides::new(said("base", 3600), said("base", 3600)));
+    pair.seen = Sides::new(Some(at(0)), Some(at(0)));
+    pair.rev = 1;
+    world.pairs.push(pair);
+    world
+}
+
+fn deleted_on(world: &mut Observed, side: Side, id: WorklogId) {
+    world.listings[side].remove(&id);
+    let proof = Proof {
+        source: "tempo-webhook".into(),
+        at: at(900),
+        moved_to: None,
+    };
+    world.proofs[side].insert(id, proof);
+}
+
+/// Plans, has the checker look, and does what the steps say, rows and sites, until nothing is left to do.
+fn run(world: &mut Observed, settings: &Settings) -> Vec<String> {
+    let mut done = Vec::new();
+    for _ in 0..8 {
+        let planned: Plan = plan(world, settings);
+        check::check(&planned, world, settings).unwrap();
+        if planned.steps.is_empty() {
+            return done;
+        }
+        for step in planned.steps {
+            let mut answer = None;
+            match &step.action {
+                Action::Record(recorded) => done.push(format!("{recorded:?}").to_lowercase()),
+                Action::Create { side, body, .. } => {
+                    let id = WorklogId(100 + done.len() as u64);
+                    put(world, *side, id, body.clone(), 2000);
+                    answer = world.listings[*side].get(&id).cloned();
+                    done.push(format!("create {side}"));
+                }
+                Action::Update {
+                    side, worklog, body, ..
+                } => {
+                    put(world, *side, *worklog, body.clone(), 2000);
+                    answer = world.listings[*side].get(worklog).cloned();
+                    done.push(format!("update {side}"));
+                }
+                Action::Delete { side, worklog, .. } => {
+                    world.listings[*side].remove(worklog);
+                    done.push(format!("delete {side}"));
+                }
+            }
+            let mut next = match step.action {
+                Action::Record(_) => step.pair.clone(),
+                _ => step.done(&step.pair, answer.as_ref(), world.now, world.now, &settings.rules),
+            };
+            next.rev += 1;
+            match world.pairs.iter_mut().find(|pair| pair.id == next.id) {
+                Some(pair) => *pair = next,
+                None => world.pairs.push(next),
+            }
+        }
+    }
+    panic!("it does not come to rest: {done:?}");
+}
+
+fn reason(world: &Observed) -> Option<Reason> {
+    world.pairs[0].wait.as_ref().map(|wait| wait.reason)
+}
+
+fn texts(world: &Observed) -> Sides<Vec<(String, u64)>> {
+    Sides::from_fn(|side| {
+        let all = world.listings[side].values();
+        all.map(|one| (one.content.description.clone(), one.content.time_spent_secs))
+            .collect()
+    })
+}
+
+/// Both sides changed the text; B changed the hours too.
+fn conflict() -> (Observed, Settings) {
+    let (mut world, settings) = (twins(), asks());
+    put(&mut world, Side::A, A, said("from a", 3600), 100);
+    let mut b = said("from b", 7200);
+    b.billable_secs = Some(3600);
+    put(&mut world, Side::B, B, b, 200);
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    assert_eq!(reason(&world), Some(Reason::Conflict));
+    (world, settings)
+}
+
+#[test]
+fn the_taken_sides_value_goes_across_and_what_only_the_other_changed_comes_along() {
+    for (side, text) in [(Side::A, "from a"), (Side::B, "from b")] {
+        let (mut world, settings) = conflict();
+        let decided = take(&world.pairs[0], side, &settings.rules).unwrap();
+        assert_eq!(decided.lost.len(), 1);
+        world.pairs[0] = decided.pair;
+        run(&mut world, &settings);
+        let expected = vec![(text.to_owned(), 7200)];
+        assert_eq!(texts(&world), Sides::new(expected.clone(), expected));
+        assert_eq!(reason(&world), None);
+    }
+}
+
+#[test]
+fn what_the_losing_side_says_after_it_was_looked_at_is_not_overwritten() {
+    let (mut world, settings) = conflict();
+    let decided = take(&world.pairs[0], Side::A, &settings.rules).unwrap();
+    put(&mut world, Side::B, B, said("newer on b", 7200), 300);
+    world.pairs[0] = decided.pair;
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    assert_eq!(reason(&world), Some(Reason::Conflict));
+    assert_eq!(texts(&world).b, [("newer on b".to_owned(), 7200)]);
+}
+
+#[test]
+fn twins_that_never_agreed_are_decided_too() {
+    for (side, text) in [(Side::A, "from a"), (Side::B, "from b")] {
+        let (mut world, settings) = conflict();
+        world.pairs[0].base = None;
+        let decided = take(&world.pairs[0], side, &settings.rules).unwrap();
+        world.pairs[0] = decided.pair;
+        run(&mut world, &settings);
+        let texts = texts(&world);
+        assert_eq!(texts.a, texts.b);
+        assert_eq!(texts.a[0].0, text);
+    }
+}
+
+/// Deleted on A, edited on B; or deleted on A and the policy asks about every delete.
+fn half_deleted(edited: bool) -> (Observed, Settings) {
+    let (mut world, mut settings) = (twins(), asks());
+    deleted_on(&mut world, Side::A, A);
+    if edited {
+        put(&mut world, Side::B, B, said("edited", 3600), 100);
+    } else {
+        settings.rules.policy.delete = DeletePolicy::Park;
+    }
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    (world, settings)
+}
+
+#[test]
+fn of_a_delete_and_an_edit_either_may_be_taken() {
+    for (edited, policy) in [
+        (true, DeletePolicy::Mirror),
+        (true, DeletePolicy::Keep),
+        (false, DeletePolicy::Park),
+    ] {
+        let (mut world, mut settings) = half_deleted(edited);
+        settings.rules.policy.delete = policy;
+        let decided = take(&world.pairs[0], Side::A, &settings.rules).unwrap();
+        let mut gone = world.clone();
+        gone.pairs[0] = decided.pair;
+        assert_eq!(run(&mut gone, &settings), ["delete b"]);
+
+        let decided = take(&world.pairs[0], Side::B, &settings.rules).unwrap();
+        world.pairs[0] = decided.pair;
+        assert_eq!(run(&mut world, &settings), ["create a"]);
+        assert_eq!(texts(&world).a, texts(&world).b);
+    }
+}
+
+#[test]
+fn an_edit_after_the_delete_was_taken_is_not_deleted_unseen() {
+    let (mut world, settings) = half_deleted(true);
+    world.pairs[0] = take(&world.pairs[0], Side::A, &settings.rules).unwrap().pair;
+    put(&mut world, Side::B, B, said("edited again", 3600), 300);
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    assert_eq!(texts(&world).b.len(), 1);
+    // Nor is a later delete let through for it once the edit has won.
+    let mut edit_wins = settings.clone();
+    edit_wins.rules.policy.delete_vs_edit = DeleteVsEdit::Edit;
+    run(&mut world, &edit_wins);
+    assert!(!world.pairs[0].released);
+}
+
+#[test]
+fn a_missing_worklog_may_be_vouched_for_but_is_never_made_a_second_time() {
+    let (mut world, settings) = (twins(), asks());
+    world.listings.a.clear();
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    let refused = take(&world.pairs[0], Side::B, &settings.rules).unwrap_err();
+    assert!(refused.contains("may be there unseen"), "{refused}");
+    let decided = take(&world.pairs[0], Side::A, &settings.rules).unwrap();
+    assert_eq!(decided.gone, Some((Side::A, A)));
+    deleted_on(&mut world, Side::A, A);
+    assert_eq!(run(&mut world, &settings), ["delete b"]);
+}
+
+/// A create of ours was interrupted, and two worklogs might be what it made: both were edited since.
+fn ambiguous() -> (Observed, Settings) {
+    let (mut world, settings) = (Observed::empty(link(), at(1000)), asks());
+    put(&mut world, Side::A, A, said("work", 3600), 0);
+    let mut pair = Pair::half("a1-10".into(), link(), Side::A, A);
+    pair.seen.a = Some(at(0));
+    pair.intent = Some(Intent {
+        kind: IntentKind::Create,
+        side: Side::B,
+        issue: IssueId(20),
+        worklog: None,
+        source: Some(said("work", 3600)),
+        before: None,
+        body: said("work", 3600),
+        then: None,
+        at: at(0),
+        until: at(40),
+    });
+    pair.rev = 1;
+    world.pairs.push(pair);
+    for (id, text) in [(21, "one"), (22, "two")] {
+        put(&mut world, Side::B, WorklogId(id), said(text, 3600), 50);
+    }
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    assert_eq!(reason(&world), Some(Reason::AmbiguousCreate));
+    (world, settings)
+}
+
+#[test]
+fn the_twin_that_a_person_names_is_taken_and_the_other_becomes_somebody_elses() {
+    let (mut world, settings) = ambiguous();
+    assert!(
+        take(&world.pairs[0], Side::A, &settings.rules)
+            .unwrap_err()
+            .contains("--twin")
+    );
+    world.pairs[0] = choose(&world.pairs[0], WorklogId(22)).unwrap().pair;
+    run(&mut world, &settings);
+    assert_eq!(world.pairs[0].ids.b, Some(WorklogId(22)));
+    assert_eq!(world.pairs[0].chosen, None);
+    // What was edited on it since it was made is an edit.
+    assert_eq!(world.listings.a[&A].content.description, "two");
+    assert_eq!(world.listings.a.len(), world.listings.b.len());
+}
+
+#[test]
+fn a_name_that_fits_nothing_changes_nothing() {
+    let (mut world, settings) = ambiguous();
+    for nobody in [99, 1] {
+        world.pairs[0] = choose(&world.pairs[0], WorklogId(nobody)).unwrap().pair;
+        run(&mut world, &settings);
+        assert_eq!(reason(&world), Some(Reason::AmbiguousCreate));
+        assert_eq!(world.pairs[0].ids.b, None);
+    }
+    // Nor is another pair's worklog anybody's to give away.
+    let mut other = Pair::half("b22-20".into(), link(), Side::B, WorklogId(22));
+    other.rev = 1;
+    world.pairs.push(other);
+    world.pairs[0].chosen = Some(WorklogId(22));
+    plan(&world, &settings).steps.iter().for_each(|step| {
+        let adopted = matches!(step.action, Action::Record(Recorded::Adopt));
+        assert!(!(adopted && step.pair.ids.b == Some(WorklogId(22))), "{step:?}");
+    });
+}
+
+#[test]
+fn what_is_set_aside_is_left_alone_until_its_worklog_changes() {
+    let (mut world, settings) = (twins(), asks());
+    put(&mut world, Side::A, A, said("refused", 3600), 100);
+    // The site refused the update, and it would be tried again by now.
+    let step = plan(&world, &settings).steps.remove(0);
+    let mut pair = step.refused(&step.pair, Reason::Rejected, "no".into(), at(100), at(200));
+    pair.rev += 1;
+    world.pairs[0] = pair;
+    assert_eq!(plan(&world, &settings).steps.len(), 1);
+    let pair = &mut world.pairs[0];
+    pair.ignored = Some(Ignored {
+        reason: Reason::Rejected,
+        ids: pair.ids,
+        seen: pair.seen,
+    });
+    world.force = true;
+    let planned = plan(&world, &settings);
+    assert!(planned.steps.is_empty() && planned.look_again > Some(world.now));
+    put(&mut world, Side::A, A, said("another try", 3600), 300);
+    assert_eq!(run(&mut world, &settings), ["update b"]);
+}

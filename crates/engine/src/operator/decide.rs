@@ -1,0 +1,220 @@
+//! What a person says about an item that waits: which side counts, which worklog is the twin, or to leave it alone.
+//!
+//! Each decision is one conditional write of the pair's row with its line in the history; the next run plans from it.
+//! It rests on what was seen when the item was set aside, never on what came after.
+
+use tandem_core::decide::{self, Decided};
+use tandem_core::{Ignored, LinkKey, Pair, PairId, PairState, Side, WorklogId};
+
+use crate::error::EngineError;
+use crate::gate::signed;
+use crate::options::{Connection, Engine};
+use crate::ports::store::{Committed, DueKey, Evidence, EvidenceId, HistoryRow, Lane, Op, Whereabouts};
+
+/// How often a row is read again when a run changes it under our hands.
+const ATTEMPTS_MAX: usize = 10;
+
+/// What a person decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// This side counts.
+    Take(Side),
+    /// This worklog is the twin that the item lacks.
+    Twin(WorklogId),
+    /// It is to be left alone until its worklog changes.
+    Ignore,
+}
+
+/// What came of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// The next run acts on it. What was decided, in words.
+    Done(String),
+    /// It cannot be decided so, and why.
+    Not(String),
+}
+
+impl Engine {
+    /// Writes down what `by` decided about a pair that waits. With `rev`, only if the row is still that one.
+    ///
+    /// # Errors
+    /// When the table fails, or a run keeps changing the row.
+    pub async fn decide(
+        &self,
+        link: &LinkKey,
+        id: &PairId,
+        decision: Decision,
+        by: &str,
+        rev: Option<u64>,
+    ) -> Result<Resolved, EngineError> {
+        let Some(connection) = self.connection(&link.connection) else {
+            let why = format!("the connection {} is not configured any more", link.connection);
+            return Ok(Resolved::Not(why));
+        };
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(pair) = self.store.pair(link, id).await? else {
+                return Ok(Resolved::Not("it is not in the table any more".into()));
+            };
+            if rev.is_some_and(|rev| rev != pair.rev) {
+                return Ok(Resolved::Not(format!(
+                    "it changed since it was looked at (it is at revision {} now): look again",
+                    pair.rev
+                )));
+            }
+            let decided = match decision {
+                Decision::Take(side) => decide::take(&pair, side, &connection.settings.rules),
+                Decision::Twin(worklog) => decide::choose(&pair, worklog),
+                Decision::Ignore => ignore(&pair),
+            };
+            let decided = match decided {
+                Ok(decided) => decided,
+                Err(why) => return Ok(Resolved::Not(why)),
+            };
+            let what = decided.what.clone();
+            let ops = self.ops(connection, &pair, decided, decision, by);
+            if self.store.commit(ops).await? == Committed::Lost {
+                continue;
+            }
+            if decision != Decision::Ignore {
+                self.hint_all(vec![DueKey::Link(link.clone())], Lane::Live, true)
+                    .await?;
+            }
+            return Ok(Resolved::Done(what));
+        }
+        Err(EngineError::Lost)
+    }
+
+    fn ops(
+        &self,
+        connection: &Connection,
+        row: &Pair,
+        decided: Decided,
+        decision: Decision,
+        by: &str,
+    ) -> Vec<Op> {
+        let now = self.clock.now();
+        let Decided {
+            mut pair,
+            lost,
+            gone,
+            what,
+        } = decided;
+        pair.rev = row.rev + 1;
+        let mut ops = Vec::new();
+        for side in Side::BOTH {
+            // A listing that still shows what the pair has no more shows the past.
+            if let Some(worklog) = row.ids[side].filter(|id| pair.ids[side] != Some(*id)) {
+                ops.push(Op::PutWhere(Whereabouts {
+                    connection: connection.name.clone(),
+                    site: connection.sites[side].clone(),
+                    worklog,
+                    link: row.link.clone(),
+                    pair: row.id.clone(),
+                    side,
+                    state: PairState::Gone,
+                    seen: row.seen[side],
+                }));
+            }
+        }
+        if let Some((side, worklog)) = gone {
+            ops.push(Op::PutEvidence(Evidence {
+                site: connection.sites[side].clone(),
+                id: EvidenceId::Tempo(worklog),
+                source: format!("person {by}"),
+                at: now,
+                moved_to: None,
+            }));
+        }
+        let tried = |side: Side| row.wait.as_ref().and_then(|wait| wait.tried[side].clone());
+        let (op, side, before, after) = match decision {
+            // The side that gives way, what it said, and what it is to say.
+            Decision::Take(side) => ("resolve", side.other(), tried(side.other()), tried(side)),
+            Decision::Twin(_) => ("resolve", decide::lacks(row).unwrap_or(Side::B), None, None),
+            Decision::Ignore => (
+                "ignore",
+                row.wait.as_ref().map_or(Side::B, |wait| wait.side),
+                None,
+                None,
+            ),
+        };
+        let mut line = self.act(&pair.link, &pair.id, op, side, now);
+        line.id = format!("{:013}-{}-{}", now.as_millisecond(), pair.id, pair.rev);
+        line.worklog = row.ids[side].or(row.ids[side.other()]);
+        line.cause = format!("{by}: {what}");
+        line.before = before;
+        line.after = after;
+        line.lost = lost
+            .iter()
+            .map(|lost| format!("{} on {}: {}", lost.field, lost.side, lost.value))
+            .collect();
+        ops.push(Op::PutHistory(Box::new(line)));
+        ops.push(Op::PutPair(Box::new(pair)));
+        ops
+    }
+
+    /// Begins a line of the history about what a person did.
+    pub(super) fn act(
+        &self,
+        link: &LinkKey,
+        pair: &PairId,
+        op: &str,
+        side: Side,
+        now: jiff::Timestamp,
+    ) -> HistoryRow {
+        HistoryRow {
+            id: format!("{:013}-{op}-{}-{}-{pair}", now.as_millisecond(), link.a, link.b),
+            time: now,
+            connection: link.connection.clone(),
+            link: link.clone(),
+            op: op.into(),
+            side,
+            issue: link.issue(side),
+            worklog: None,
+            pair: pair.clone(),
+            cause: String::new(),
+            before: None,
+            after: None,
+            lost: Vec::new(),
+            trace: None,
+            expires: now + signed(self.options.history),
+        }
+    }
+
+    /// Takes back that an item is ignored. `false` when it was not.
+    pub(super) async fn heed(&self, link: &LinkKey, id: &PairId) -> Result<bool, EngineError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(mut pair) = self.store.pair(link, id).await? else {
+                return Ok(false);
+            };
+            if pair.ignored.take().is_none() {
+                return Ok(false);
+            }
+            pair.rev += 1;
+            if self.store.commit(vec![Op::PutPair(Box::new(pair))]).await? == Committed::Yes {
+                return Ok(true);
+            }
+        }
+        Err(EngineError::Lost)
+    }
+}
+
+fn ignore(pair: &Pair) -> Result<Decided, String> {
+    let Some(wait) = pair.wait.as_ref().filter(|_| pair.state == PairState::Live) else {
+        return Err("it does not wait any more".into());
+    };
+    if pair.is_ignored() {
+        return Err("it is ignored already; `tandem retry ID` takes that back".into());
+    }
+    let mut next = pair.clone();
+    next.ignored = Some(Ignored {
+        reason: wait.reason,
+        ids: pair.ids,
+        seen: pair.seen,
+    });
+    Ok(Decided {
+        pair: next,
+        lost: Vec::new(),
+        gone: None,
+        what: format!("{} is left alone until its worklog changes", wait.reason),
+    })
+}
