@@ -46,18 +46,8 @@ async fn estimate(world: &World, order: &Order) -> Estimate {
 }
 
 async fn ordered(world: &World, order: &Order) -> Vec<LinkKey> {
-    let links: Vec<LinkKey> = estimate(world, order)
-        .await
-        .links
-        .into_iter()
-        .map(|one| one.link)
-        .collect();
-    world
-        .tandem
-        .engine
-        .order_backfill(&links, order, false)
-        .await
-        .unwrap()
+    let links = estimate(world, order).await.links;
+    world.tandem.engine.order_backfill(&links, order).await.unwrap()
 }
 
 /// Estimates, orders and runs, as the command does.
@@ -116,9 +106,8 @@ async fn a_first_sync(issues: usize, worklogs: usize) {
     assert_eq!(estimated.writes, Sides::new(0, expected));
     let created: usize = estimated.links.iter().map(|link| link.creates.b).sum();
     assert_eq!(created, worklogs);
-    let links: Vec<LinkKey> = estimated.links.iter().map(|one| one.link.clone()).collect();
     let engine = &world.tandem.engine;
-    engine.order_backfill(&links, &order, false).await.unwrap();
+    let links = engine.order_backfill(&estimated.links, &order).await.unwrap();
     world.sim.reset_requests();
     let standing = engine.run_backfill(&links, |_| {}).await.unwrap();
     assert!(all_done(&standing), "{standing:?}");
@@ -475,14 +464,7 @@ async fn what_nobody_could_tell_is_settled_once_a_person_has_made_it_clear() {
         .collect();
     let nine = |content: &mut Content| content.start_time = "09:00:00".parse().unwrap();
     world.globex().edit(copies[0], nine).unwrap();
-    let estimated = estimate(&world, &adopting(true)).await;
-    let links: Vec<LinkKey> = estimated.links.iter().map(|one| one.link.clone()).collect();
-    let engine = &world.tandem.engine;
-    engine
-        .order_backfill(&links, &adopting(true), true)
-        .await
-        .unwrap();
-    assert!(all_done(&engine.run_backfill(&links, |_| {}).await.unwrap()));
+    assert!(all_done(&backfill(&world, &adopting(true)).await));
     assert_eq!(world.reasons().await, Vec::<&str>::new());
     assert_eq!(world.said("globex", "DEV-1").len(), 10);
     assert_all_equal(&world).await;

@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Reconcile(commands::reconcile::Arguments),
     /// Show what would be written, and write nothing
     Plan(commands::plan::Arguments),
+    /// Bring old worklogs together for the first time
+    Backfill(commands::backfill::Arguments),
     /// Compare both sides: exit code 0 when they are equal, 3 when they are not
     Verify(commands::verify::Arguments),
     /// Show what waits, and why

@@ -27,6 +27,11 @@ pub(crate) fn ahead(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// `40 s`, `3 min`
+pub(crate) fn secs(secs: f64) -> String {
+    span(SignedDuration::try_from_secs_f64(secs.ceil()).unwrap_or(SignedDuration::MAX))
+}
+
 fn span(span: SignedDuration) -> String {
     match span.as_secs().max(0) {
         secs @ 0..=119 => format!("{secs} s"),

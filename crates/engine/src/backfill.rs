@@ -7,7 +7,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{Either, select, try_join_all};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -188,24 +188,23 @@ impl Engine {
         self.put_note_of(run.link, &note).await
     }
 
-    /// Has links backfilled, when nothing more urgent is to be done. Those for which the same was done before are
-    /// left out; returns the others.
+    /// Has links backfilled, when nothing more urgent is to be done: those on which there is something to do, and of
+    /// the others those that an earlier command with the same order left unfinished. Returns which.
     ///
     /// # Errors
     /// When the table fails; what was ordered so far goes on.
     pub async fn order_backfill(
         &self,
-        links: &[LinkKey],
+        estimated: &[LinkEstimate],
         order: &Order,
-        again: bool,
     ) -> Result<Vec<LinkKey>, EngineError> {
-        let mut open = Vec::new();
-        for links in links.chunks(AT_ONCE) {
-            let notes = futures::future::try_join_all(links.iter().map(|link| self.note_of(link))).await?;
-            let mut ordered = Vec::new();
-            for (link, note) in links.iter().zip(notes) {
-                let same = note.filter(|note| note.order == *order);
-                if !again && same.as_ref().is_some_and(|note| note.done.is_some()) {
+        let mut ordered = Vec::new();
+        for links in estimated.chunks(AT_ONCE) {
+            let notes = try_join_all(links.iter().map(|one| self.note_of(&one.link))).await?;
+            let mut some = Vec::new();
+            for (one, note) in links.iter().zip(notes) {
+                let unfinished = note.filter(|note| note.order == *order && note.done.is_none());
+                if !one.is_open() && unfinished.is_none() {
                     continue;
                 }
                 let fresh = Note {
@@ -213,16 +212,14 @@ impl Engine {
                     written: 0,
                     done: None,
                 };
-                let note = same.filter(|note| note.done.is_none()).unwrap_or(fresh);
-                ordered.push((link.clone(), note));
+                some.push((one.link.clone(), unfinished.unwrap_or(fresh)));
             }
-            futures::future::try_join_all(ordered.iter().map(|(link, note)| self.put_note_of(link, note)))
-                .await?;
-            open.extend(ordered.into_iter().map(|(link, _)| link));
+            try_join_all(some.iter().map(|(link, note)| self.put_note_of(link, note))).await?;
+            ordered.extend(some.into_iter().map(|(link, _)| link));
         }
-        let keys = open.iter().cloned().map(DueKey::Link).collect();
+        let keys = ordered.iter().cloned().map(DueKey::Link).collect();
         self.hint_all(keys, Lane::Backfill, false).await?;
-        Ok(open)
+        Ok(ordered)
     }
 
     /// Says how the backfills of some links stand, in the same order.
@@ -233,7 +230,7 @@ impl Engine {
         let mut standing = Vec::with_capacity(links.len());
         for links in links.chunks(AT_ONCE) {
             let some = links.iter().map(|link| self.standing_of(link));
-            standing.extend(futures::future::try_join_all(some).await?);
+            standing.extend(try_join_all(some).await?);
         }
         Ok(standing)
     }

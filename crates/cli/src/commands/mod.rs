@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+pub(crate) mod backfill;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod forget;
@@ -32,6 +33,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Serve(arguments) => serve::run(global, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(global, &arguments).await,
         Command::Plan(arguments) => plan::run(global, &arguments).await,
+        Command::Backfill(arguments) => backfill::run(global, &arguments).await,
         Command::Verify(arguments) => verify::run(global, &arguments).await,
         Command::Queue(arguments) => queue::run(global, &arguments).await,
         Command::History(arguments) => history::run(global, &arguments).await,

@@ -55,7 +55,9 @@ pub struct LinkEstimate {
     pub updates: Sides<usize>,
     /// Worklogs that would be set aside.
     pub parks: usize,
-    /// Worklogs that say the same on both sides and would be paired.
+    /// Worklogs that would be paired with one that is there, by whatever way.
+    pub adopts: usize,
+    /// Worklogs that say the same on both sides.
     pub certain: usize,
     /// Worklogs that differ only in what another tool is known to lose.
     pub likely: Vec<Twins>,
@@ -69,7 +71,7 @@ impl LinkEstimate {
         let writes = Side::BOTH
             .iter()
             .any(|side| self.creates[*side] + self.updates[*side] > 0);
-        writes || self.parks + self.certain + self.likely.len() + self.ambiguous.len() > 0
+        writes || self.parks + self.adopts > 0
     }
 
     /// Requests that write, to a side.
@@ -236,6 +238,7 @@ impl Engine {
             creates: Sides::default(),
             updates: Sides::default(),
             parks: 0,
+            adopts: 0,
             certain: matching.certain.len(),
             likely: Vec::new(),
             ambiguous: Vec::new(),
@@ -259,6 +262,7 @@ impl Engine {
         self.rehearse(connection, &mut observed, |step| match &step.action {
             Action::Create { side, .. } => estimate.creates[*side] += 1,
             Action::Update { side, .. } => estimate.updates[*side] += 1,
+            Action::Record(Recorded::Adopt) => estimate.adopts += 1,
             Action::Record(Recorded::Park) => {
                 parked.insert(step.pair.id.clone());
             }

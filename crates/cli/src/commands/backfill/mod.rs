@@ -1,0 +1,341 @@
+//! `backfill`: the first sync of old worklogs.
+
+mod ask;
+mod progress;
+mod show;
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, stderr, stdin};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use jiff::civil::Date;
+use serde::Serialize;
+use tandem_core::{AccountId, LinkKey, Reason, Side, Sides};
+use tandem_engine::backfill::{Estimate, Order, Standing};
+use tandem_engine::operator::ReadOnly;
+use tandem_engine::{Connection, Engine};
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{open, output, resolve, select, words};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem backfill --since 2024-01-01 --dry-run          how much it is; writes nothing
+  tandem backfill --since 2024-01-01 --data DIR         the first sync; the same command goes on after a kill
+  tandem backfill --since 2024-01-01 --adopt --heal     take over what another tool copied, and put right what it lost
+  tandem backfill --since 2024-01-01 --adopt=ask        the same, asking before copies that differ are taken over")]
+pub(crate) struct Arguments {
+    /// From this day on
+    #[arg(long, value_name = "DATE")]
+    since: Date,
+    /// Up to this day, included (default: no end)
+    #[arg(long, value_name = "DATE")]
+    until: Option<Date>,
+    /// Only this connection
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+    /// Only this issue, by its key or id on either side; may be given several times
+    #[arg(long, value_name = "KEY")]
+    issue: Vec<String>,
+    /// Pair what another tool copied, rather than copy it again
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    adopt: Option<Adopt>,
+    /// Put right what copies of another tool lost: start time, billable hours, attributes
+    #[arg(long)]
+    heal: bool,
+    /// The account under which the other tool logs where it does not know the author
+    #[arg(long, value_name = "ACCOUNT")]
+    copied_by: Option<String>,
+    /// Say how much it is, and write nothing
+    #[arg(long, visible_alias = "estimate")]
+    dry_run: bool,
+    /// Do not ask whether to begin
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Adopt {
+    /// What is certainly or likely a copy
+    Yes,
+    /// What is likely one only after a person has seen it
+    Ask,
+    /// Not at all: what differs is copied, even if it looks like a copy
+    No,
+}
+
+/// What is to be done in one connection.
+struct Work<'e> {
+    connection: &'e Connection,
+    order: Order,
+    estimate: Estimate,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+struct Report {
+    estimate: Vec<show::Shown>,
+    /// Links that were looked at.
+    links: usize,
+    /// Of these, links that are done.
+    done: usize,
+    /// Writes of worklogs that went through.
+    written: u64,
+    /// Worklogs that wait, by reason code.
+    waiting: std::collections::BTreeMap<&'static str, usize>,
+    /// Links that are not done, and why.
+    left: Vec<Left>,
+}
+
+#[derive(Debug, Serialize)]
+struct Left {
+    link: String,
+    reason: Option<Reason>,
+    detail: String,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    check(arguments)?;
+    let opened = match arguments.dry_run {
+        true => open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?,
+        false => open::open(global).await?,
+    };
+    let engine = opened.engine();
+    let connections = select::connections(engine, arguments.connection.as_deref())?;
+    engine.prepare().await?;
+    let only = only(engine, &connections, &arguments.issue).await?;
+    let mut works = Vec::new();
+    for connection in connections {
+        let order = order(arguments);
+        let estimate = engine
+            .estimate_backfill(connection, &order, only.as_ref())
+            .await?;
+        works.push(Work {
+            connection,
+            order,
+            estimate,
+        });
+    }
+    if arguments.dry_run {
+        return shown(global, engine, &works).await;
+    }
+    if arguments.adopt.is_none() {
+        refuse_to_guess(&works)?;
+    }
+    if arguments.adopt == Some(Adopt::Ask) {
+        for work in &mut works {
+            work.order.apart = ask::apart(engine, work.connection, &work.estimate)?;
+            if !work.order.apart.is_empty() {
+                work.estimate = engine
+                    .estimate_backfill(work.connection, &work.order, only.as_ref())
+                    .await?;
+            }
+        }
+    }
+    if !global.json {
+        output::say(show::text(engine, &works));
+    }
+    let open: usize = works.iter().map(|work| work.estimate.open).sum();
+    let may_ask = stdin().is_terminal() && stderr().is_terminal();
+    if open > 0 && may_ask && !arguments.yes && !ask::yes("Begin?")? {
+        output::say("nothing was written");
+        return Ok(Ending::Done);
+    }
+    let mut links = Vec::new();
+    for work in &works {
+        links.extend(engine.order_backfill(&work.estimate.links, &work.order).await?);
+    }
+    let progress = progress::Progress::new(expected(&works, &links));
+    let ran = tokio::select! {
+        ran = engine.run_backfill(&links, |standing| progress.tell(standing)) => ran,
+        _ = tokio::signal::ctrl_c() => {
+            progress.stop();
+            output::say("stopped; the same command goes on from here, and so does `tandem serve`");
+            return Ok(Ending::Differs);
+        }
+    };
+    progress.stop();
+    ended(global, engine, &works, &links, &ran?).await
+}
+
+fn check(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(until) = arguments.until.filter(|until| *until < arguments.since) {
+        return Err(Failure::usage(format!(
+            "--since {} is after --until {until}",
+            arguments.since
+        )));
+    }
+    let may_ask = stdin().is_terminal() && stderr().is_terminal();
+    if arguments.adopt == Some(Adopt::Ask) && !may_ask && !arguments.dry_run {
+        return Err(Failure::usage(
+            "--adopt=ask needs a terminal to ask on; look at them with --dry-run --json, then say --adopt to take over all that are likely copies, or --adopt=no",
+        ));
+    }
+    if arguments.adopt == Some(Adopt::No) && arguments.heal {
+        return Err(Failure::usage("--heal has nothing to put right with --adopt=no"));
+    }
+    Ok(())
+}
+
+fn order(arguments: &Arguments) -> Order {
+    let account = arguments.copied_by.as_deref().map(AccountId::new);
+    Order {
+        since: arguments.since,
+        until: arguments.until,
+        adopt: matches!(arguments.adopt, Some(Adopt::Yes | Adopt::Ask)),
+        heal: arguments.heal,
+        accounts: Sides::new(account.clone(), account),
+        apart: Vec::new(),
+    }
+}
+
+/// The links of the issues that were named; `None` for all.
+async fn only(
+    engine: &Engine,
+    connections: &[&Connection],
+    names: &[String],
+) -> Result<Option<BTreeSet<LinkKey>>, Failure> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let wanted = |link: &LinkKey| connections.iter().any(|one| one.name == link.connection);
+    let mut links = BTreeSet::new();
+    for name in names {
+        let known = resolve::links_of(engine, name).await?;
+        let mut found: BTreeSet<LinkKey> = known.into_iter().map(|row| row.key).collect();
+        if found.is_empty() {
+            let issues = resolve::ask_sites(engine, name).await?;
+            if issues.is_empty() {
+                return Err(Failure::usage(format!(
+                    "there is no issue `{}` on any site",
+                    output::plain(name)
+                )));
+            }
+            for (site, issue) in issues {
+                for (connection, side) in engine.connections_of(&site) {
+                    found.extend(engine.link_ahead(connection, side, issue).await?);
+                }
+            }
+        }
+        found.retain(wanted);
+        if found.is_empty() {
+            return Err(Failure::usage(format!(
+                "{} has no twin; `tandem link add` says which issues are twins",
+                output::plain(name)
+            )));
+        }
+        links.extend(found);
+    }
+    Ok(Some(links))
+}
+
+/// A second copy of what another tool copied is not to be had by leaving out an option.
+fn refuse_to_guess(works: &[Work<'_>]) -> Result<(), Failure> {
+    let links = || works.iter().flat_map(|work| &work.estimate.links);
+    let likely: usize = links().map(|link| link.likely.len()).sum();
+    let ambiguous: usize = links().map(|link| link.ambiguous.len()).sum();
+    let creates: usize = links().map(|link| link.creates.a + link.creates.b).sum();
+    if creates == 0 || likely + ambiguous == 0 {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "some of it looks as if another tool had copied it before ({}, {} that cannot be told apart); say --adopt to take it over, --adopt=ask to see it first, or --adopt=no to copy it all the same; nothing was written",
+        words::count(likely, "worklog"),
+        words::count(ambiguous, "group")
+    )))
+}
+
+async fn shown(global: &Global, engine: &Engine, works: &[Work<'_>]) -> Result<Ending, Failure> {
+    if global.json {
+        output::json(&Estimates {
+            estimate: works.iter().map(show::Shown::of).collect(),
+        })?;
+    } else {
+        output::data(show::text(engine, works))?;
+        output::say("nothing was written");
+    }
+    Ok(Ending::differs_if(
+        works.iter().any(|work| work.estimate.open > 0),
+    ))
+}
+
+#[derive(Debug, Serialize)]
+struct Estimates {
+    estimate: Vec<show::Shown>,
+}
+
+/// How many worklogs each link's part is.
+fn expected(works: &[Work<'_>], links: &[LinkKey]) -> Vec<u64> {
+    let all = || works.iter().flat_map(|work| &work.estimate.links);
+    let of = |link: &LinkKey| {
+        let one = all().find(|one| one.link == *link)?;
+        let writes = |side: Side| one.creates[side] + one.updates[side];
+        Some((writes(Side::A) + writes(Side::B)) as u64)
+    };
+    links.iter().map(|link| of(link).unwrap_or(0)).collect()
+}
+
+async fn ended(
+    global: &Global,
+    engine: &Engine,
+    works: &[Work<'_>],
+    links: &[LinkKey],
+    standing: &[Standing],
+) -> Result<Ending, Failure> {
+    let mut report = Report {
+        estimate: works.iter().map(show::Shown::of).collect(),
+        links: links.len(),
+        done: 0,
+        written: standing.iter().map(Standing::written).sum(),
+        waiting: Default::default(),
+        left: Vec::new(),
+    };
+    for (link, standing) in links.iter().zip(standing) {
+        let (reason, detail) = match standing {
+            Standing::Done { .. } => {
+                report.done += 1;
+                continue;
+            }
+            Standing::Due { reason, detail, .. } => (*reason, detail.clone().unwrap_or_default()),
+            Standing::Forgotten { .. } => (None, String::new()),
+        };
+        report.left.push(Left {
+            link: link.to_string(),
+            reason,
+            detail,
+        });
+    }
+    let ours: BTreeSet<&LinkKey> = links.iter().collect();
+    for work in works {
+        let mut cursor = None;
+        loop {
+            let (pairs, next) = engine.store.waiting(&work.connection.name, cursor).await?;
+            for pair in pairs.iter().filter(|pair| ours.contains(&pair.link)) {
+                if let Some(wait) = &pair.wait {
+                    *report.waiting.entry(wait.reason.as_str()).or_default() += 1;
+                }
+            }
+            match next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+    }
+    if global.json {
+        output::json(&report)?;
+    } else {
+        output::data(show::ended(&report))?;
+    }
+    let failed = report.left.iter().any(|left| left.reason.is_none());
+    if failed {
+        output::say("some of it is not done; the same command goes on from here, and so does `tandem serve`");
+        return Ok(Ending::Failed);
+    }
+    let waits = !report.waiting.is_empty() || !report.left.is_empty();
+    if waits {
+        output::say("some of it waits; `tandem queue` says what, why, and what to do");
+    }
+    Ok(Ending::differs_if(waits))
+}

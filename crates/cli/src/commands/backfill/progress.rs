@@ -1,0 +1,107 @@
+//! How far a backfill is: a bar on a terminal, lines elsewhere.
+
+use std::cell::Cell;
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tandem_engine::backfill::Standing;
+
+use crate::{output, words};
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+pub(super) struct Progress {
+    /// Worklogs to write, per link.
+    expected: Vec<u64>,
+    total: u64,
+    begun: Instant,
+    /// `None` where there is no terminal.
+    bar: Option<ProgressBar>,
+    last: Cell<Option<(Instant, u64)>>,
+}
+
+impl Progress {
+    pub(super) fn new(expected: Vec<u64>) -> Self {
+        let total = expected.iter().sum();
+        let bar = (total > 0 && stderr().is_terminal()).then(|| {
+            let style = "{bar:30} {pos} of {len} worklogs  {per_sec:.1}  {eta} left";
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            bar.set_style(
+                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        Self {
+            expected,
+            total,
+            begun: Instant::now(),
+            bar,
+            last: Cell::new(None),
+        }
+    }
+
+    /// Shows how the links stand.
+    pub(super) fn tell(&self, standing: &[Standing]) {
+        let done: u64 = standing
+            .iter()
+            .zip(&self.expected)
+            .map(|(standing, expected)| match standing {
+                Standing::Done { .. } => *expected,
+                other => other.written().min(*expected),
+            })
+            .sum();
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            return;
+        }
+        let now = Instant::now();
+        let due = match self.last.get() {
+            Some((at, before)) => done != before && (done == self.total || now - at >= LINE_EVERY),
+            None => self.total > 0,
+        };
+        if due {
+            self.last.set(Some((now, done)));
+            output::say(line(done, self.total, self.begun.elapsed()));
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `1200 of 20000 worklogs (6 %), 96.0 a second, 3 min left`
+fn line(done: u64, total: u64, elapsed: Duration) -> String {
+    let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
+    let mut text = format!("{done} of {total} worklogs ({percent} %)");
+    let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
+    if done > 0 {
+        text.push_str(&format!(", {rate:.1} a second"));
+    }
+    if done > 0 && done < total {
+        let left = (total - done) as f64 / rate;
+        text.push_str(&format!(", {} left", words::secs(left)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_rate_and_time_left() {
+        let text = line(1200, 20_000, Duration::from_secs(12));
+        assert_eq!(text, "1200 of 20000 worklogs (6 %), 100.0 a second, 3 min left");
+        assert_eq!(line(0, 5, Duration::ZERO), "0 of 5 worklogs (0 %)");
+        assert_eq!(
+            line(5, 5, Duration::from_secs(5)),
+            "5 of 5 worklogs (100 %), 1.0 a second"
+        );
+    }
+}
