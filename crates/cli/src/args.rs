@@ -48,6 +48,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Show it all on two simulated sites, with people logging time; needs no account
     Demo(commands::demo::Arguments),
+    /// Set up: two sites, their credentials and what belongs together, into a tandem.toml
+    Init(commands::init::Arguments),
     /// Run everything in one process
     Serve(commands::serve::Arguments),
     /// Run one pass and exit: by default a sweep, then what is due

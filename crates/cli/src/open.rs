@@ -67,7 +67,7 @@ fn version_file(global: &Global, version: &ConfigVersion) -> PathBuf {
         .with_file_name(format!("version {}", version.number))
 }
 
-fn environment() -> ConfigEnv {
+pub(crate) fn environment() -> ConfigEnv {
     let variables = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     ConfigEnv::from_vars(variables)

@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod forget;
 pub(crate) mod history;
 pub(crate) mod ignore;
+pub(crate) mod init;
 pub(crate) mod link;
 pub(crate) mod plan;
 pub(crate) mod publish;
@@ -30,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
     let global = &cli.global;
     match cli.command {
         Command::Demo(arguments) => demo::run(global, &arguments).await,
+        Command::Init(arguments) => init::run(global, &arguments).await,
         Command::Serve(arguments) => serve::run(global, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(global, &arguments).await,
         Command::Plan(arguments) => plan::run(global, &arguments).await,

@@ -49,7 +49,7 @@ const ASKED: [(&str, &str, Shown); 4] = [
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
+pub(super) enum Shown {
     Yes,
     No,
 }
@@ -297,7 +297,8 @@ fn answered(
     Ok(fields)
 }
 
-fn read_line(question: &str, shown: Shown) -> std::io::Result<String> {
+/// Asks a question in the terminal.
+pub(super) fn read_line(question: &str, shown: Shown) -> std::io::Result<String> {
     let mut out = stderr().lock();
     write!(out, "{question}")?;
     out.flush()?;

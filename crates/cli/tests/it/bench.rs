@@ -158,6 +158,16 @@ impl Bench {
         )
     }
 
+    /// Where a site's Jira is.
+    pub fn jira(&self, site: &str) -> String {
+        self._running.jira_urls[site].to_string()
+    }
+
+    /// Where every site's Tempo is.
+    pub fn tempo(&self) -> String {
+        self._running.tempo_url.to_string()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

@@ -10,6 +10,7 @@ mod forget;
 mod looking;
 mod privacy;
 mod serving;
+mod setting;
 mod showing;
 mod storing;
 mod versions;

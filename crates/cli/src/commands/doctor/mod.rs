@@ -14,6 +14,7 @@ mod webhooks;
 
 use clap::Args;
 use tandem_core::SiteName;
+use tandem_runtime::wiring::Tandem;
 
 use self::look::{Finding, Look, State};
 use crate::args::Global;
@@ -94,6 +95,46 @@ async fn all(look: &Look<'_>) -> Result<Vec<Finding>, Failure> {
     }
     findings.extend(rules::look(look).await);
     Ok(findings)
+}
+
+/// What is wrong with addresses and credentials.
+pub(super) struct Wrong {
+    /// In lines, for people.
+    pub(super) text: String,
+    /// Whether a site cannot be used at all.
+    pub(super) fatal: bool,
+}
+
+impl Wrong {
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+}
+
+/// Looks at addresses, credentials and permissions alone, for a configuration that is just being made.
+pub(super) async fn credentials(tandem: &Tandem) -> Result<Wrong, Failure> {
+    let connections = tandem.engine.connections.iter().collect();
+    let look = Look::new(tandem, connections, tandem.engine.sites.keys().cloned().collect());
+    let table = links::read(&look).await?;
+    let mut findings = Vec::new();
+    for site in &look.sites {
+        let mut of_site = address::look(&look, site).await;
+        of_site.extend(tokens::look(&look, site).await);
+        let fatal = of_site.iter().any(|finding| finding.state == State::Fail);
+        findings.extend(of_site);
+        if !fatal {
+            findings.extend(permissions::look(&look, site, &table).await);
+        }
+    }
+    // What a project lacks can be given later; without an address or a token nothing can be done.
+    let fatal = findings
+        .iter()
+        .any(|finding| finding.state == State::Fail && finding.check != "permissions");
+    findings.retain(|finding| matches!(finding.state, State::Warn | State::Fail));
+    Ok(Wrong {
+        text: shown(&findings),
+        fatal,
+    })
 }
 
 /// Lays findings out for people: a line each, and the fix below it.

@@ -1,0 +1,231 @@
+//! Setting up without a terminal.
+
+use std::process::{Command, Stdio};
+
+use crate::bench::{Bench, Ran, hour, run, tandem};
+
+/// `init` for the bench's two sites, into another configuration than the bench's own.
+fn init(bench: &Bench, more: &[&str]) -> Ran {
+    let url = |site: &str| bench.jira(site);
+    let mut command = bare(bench);
+    command
+        .args([
+            "--a",
+            &url("acme"),
+            "--a-name",
+            "acme",
+            "--a-secret",
+            "file:acme.json",
+        ])
+        .args([
+            "--b",
+            &url("globex"),
+            "--b-name",
+            "globex",
+            "--b-secret",
+            "file:globex.json",
+        ])
+        .args(["--a-tempo", &bench.tempo(), "--b-tempo", &bench.tempo()])
+        .args(more);
+    run(&mut command)
+}
+
+fn bare(bench: &Bench) -> Command {
+    let mut command = tandem();
+    command
+        .args(["init", "--config"])
+        .arg(bench.path("new.toml"))
+        .stdin(Stdio::null())
+        .env("TANDEM_ALLOW_LOOPBACK", "1");
+    command
+}
+
+fn written(bench: &Bench) -> Option<String> {
+    std::fs::read_to_string(bench.path("new.toml")).ok()
+}
+
+#[test]
+fn a_new_configuration_is_checked_written_and_shows_a_first_sync() {
+    let bench = Bench::new();
+    bench
+        .acme()
+        .log_time("SUP-1", hour("ann", "waits for its twin"))
+        .unwrap();
+    let url = format!("{}/browse/DEV-1", bench.jira("globex"));
+    bench
+        .acme()
+        .add_issue(tandem_sim::IssueSpec::new("SUP-9").remote_link("", url, "twin"));
+    bench
+        .acme()
+        .log_time("SUP-9", hour("ann", "first of all"))
+        .unwrap();
+    let ran = init(
+        &bench,
+        &[
+            "--since",
+            "2026-01-01",
+            "--unknown",
+            "account:712020:x",
+            "--links",
+            "remote-link",
+        ],
+    )
+    .ended(0)
+    .says("token ends is not recorded")
+    .says("new.toml is written");
+    assert!(
+        ran.out.contains("create on globex DEV-1") && ran.out.contains("first of all"),
+        "{ran:?}"
+    );
+    assert_eq!(bench.said("globex", "DEV-1").len(), 0, "a plan wrote something");
+    let text = written(&bench).unwrap();
+    for line in [
+        "since = \"2026-01-01\"",
+        "unknown = \"account:712020:x\"",
+        "from = [\"remote-link\"]",
+        "name = \"acme-globex\"",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("tempo-acme"), "a token in the configuration");
+    // What it wrote is good for everything else.
+    let mut command = tandem();
+    command
+        .args(["reconcile", "--config"])
+        .arg(bench.path("new.toml"))
+        .arg("--data")
+        .arg(bench.data())
+        .env("TANDEM_ALLOW_LOOPBACK", "1");
+    run(&mut command).ended(0);
+    assert_eq!(bench.said("globex", "DEV-1").len(), 1);
+    // Nothing of how it was written is left.
+    let hidden = std::fs::read_dir(bench.directory.path())
+        .unwrap()
+        .filter(|entry| {
+            entry
+                .as_ref()
+                .unwrap()
+                .file_name()
+                .to_string_lossy()
+                .starts_with('.')
+        });
+    assert_eq!(hidden.count(), 0);
+}
+
+#[test]
+fn what_is_there_is_not_written_over_unless_told_to() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("new.toml"), "precious").unwrap();
+    init(&bench, &[]).ended(2).says("--force");
+    assert_eq!(written(&bench).unwrap(), "precious");
+    init(&bench, &["--force", "--no-plan"]).ended(0);
+    assert!(written(&bench).unwrap().contains("[[connections]]"));
+}
+
+#[test]
+fn wrong_answers_are_named_and_nothing_is_written() {
+    let bench = Bench::new();
+    run(&mut bare(&bench))
+        .ended(2)
+        .says("missing: --a URL, --b URL, --a-secret REFERENCE, --b-secret REFERENCE");
+    init(&bench, &["--unknown", "nobody"])
+        .ended(2)
+        .says("`nobody` is not a word that `unknown` knows");
+    let evil = [
+        "--a",
+        "https://evil.example",
+        "--b",
+        "globex",
+        "--a-secret",
+        "env:A",
+        "--b-secret",
+        "env:B",
+    ];
+    let ran = run(bare(&bench).args(evil)).ended(2);
+    assert!(
+        ran.err.contains("evil.example") || ran.err.contains("jira"),
+        "{ran:?}"
+    );
+    let typed = [
+        "--a",
+        "acme",
+        "--b",
+        "globex",
+        "--a-secret",
+        "hush-hush",
+        "--b-secret",
+        "env:B",
+    ];
+    let ran = run(bare(&bench).args(typed)).ended(2);
+    assert!(!ran.err.contains("hush"), "a secret on the screen: {ran:?}");
+    assert_eq!(written(&bench), None);
+    // No request went to anybody for it.
+    assert!(bench.sim.requests().is_empty());
+}
+
+#[test]
+fn credentials_are_tried_at_once_and_what_is_missing_is_named() {
+    let bench = Bench::new();
+    bench.acme().expire_tempo_tokens();
+    bench
+        .globex()
+        .set_permission(None, tandem_sim::Permission::LogForOthers, false);
+    let ran = init(&bench, &[])
+        .ended(1)
+        .says("Tempo does not accept the token")
+        .says("lacks Log Work for Others")
+        .says("nothing was written");
+    assert!(!ran.err.contains("tempo-acme"), "a token on the screen: {ran:?}");
+    assert_eq!(written(&bench), None);
+    init(&bench, &["--no-check", "--no-plan"]).ended(0);
+    assert!(written(&bench).is_some());
+}
+
+#[cfg(unix)]
+#[test]
+fn tokens_that_are_typed_are_kept_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(probe) = Command::new("script").arg("--version").output() else {
+        eprintln!("SKIPPED: there is no `script` to make a terminal with");
+        return;
+    };
+    if !String::from_utf8_lossy(&probe.stdout).contains("util-linux") {
+        eprintln!("SKIPPED: this `script` is another one");
+        return;
+    }
+    let bench = Bench::new();
+    let command = format!(
+        "{} init --config {} --a {} --a-name acme --a-tempo {t} --b {} --b-name globex --b-secret file:globex.json --b-tempo {t} --links table --unknown park --since 2026-01-01 --no-plan",
+        env!("CARGO_BIN_EXE_tandem"),
+        bench.path("new.toml").display(),
+        bench.jira("acme"),
+        bench.jira("globex"),
+        t = bench.tempo(),
+    );
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("TANDEM_ALLOW_LOOPBACK", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let answers = "\ntempo-acme\n2099-01-31\ntandem@acme.example\njira-acme\n";
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), answers.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    let secret = bench.path("acme.secret.json");
+    let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(secret).unwrap();
+    assert!(
+        text.contains("\"tempo_token\":\"tempo-acme\"") && text.contains("2099-01-31T00:00:00Z"),
+        "{text}"
+    );
+    assert!(
+        written(&bench)
+            .unwrap()
+            .contains("secret = \"file:acme.secret.json\"")
+    );
+}
