@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Versions(commands::versions::Arguments),
     /// Publish an earlier configuration again, as a new version
     Rollback(commands::rollback::Arguments),
+    /// Register webhooks with Jira and Tempo, repair them, list or remove them
+    Connect(commands::connect::Arguments),
     /// Take a person's data out of the table
     Forget(commands::forget::Arguments),
     /// Store a site's secret in AWS

@@ -347,6 +347,27 @@ impl SiteHandle {
         });
     }
 
+    /// Returns the Jira admin webhooks as `(id, url, secret)`.
+    pub fn jira_webhooks(&self) -> Vec<(u64, String, Option<String>)> {
+        self.act(|site, _| {
+            let all = site.outbox.jira_webhooks.values();
+            all.map(|one| (one.id, one.spec.url.clone(), one.spec.secret.clone()))
+                .collect()
+        })
+    }
+
+    /// Switches the Tempo subscriptions to an event off, as Tempo does after its last attempt has failed.
+    pub fn switch_off(&self, event: &str) {
+        self.act(|site, now| {
+            for subscription in site.outbox.subscriptions.values_mut() {
+                if subscription.event == event {
+                    subscription.active = false;
+                    subscription.updated_at = now;
+                }
+            }
+        });
+    }
+
     /// Returns the Tempo subscriptions as `(event, url, active)`.
     pub fn subscriptions(&self) -> Vec<(String, String, bool)> {
         self.act(|site, _| {

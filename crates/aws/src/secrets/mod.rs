@@ -3,6 +3,7 @@
 //! Text of a secret leaves this module only as [`SecretString`]. Errors say which site, which source and what
 //! is missing there, never what is there.
 
+mod keep;
 mod site_secret;
 mod source;
 mod versions;
@@ -17,7 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tandem_core::SiteName;
 use tokio::time::Instant;
 
-pub use self::site_secret::{SiteSecret, TempoOauth};
+pub use self::keep::{KeepError, Kept as KeptSecrets};
+pub use self::site_secret::{SiteSecret, TempoOauth, WEBHOOK_SECRETS_MAX};
 pub use self::source::{SecretSource, SourceError};
 pub use self::versions::{Described, VersionError, Versions};
 

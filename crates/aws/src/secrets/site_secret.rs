@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 /// How many characters of a digest are shown and kept: enough to tell two secrets apart.
 const DIGEST_CHARS: usize = 16;
 
+/// How many secrets of a vendor's webhooks are kept at most: those in use, and those of some renewals before.
+pub const WEBHOOK_SECRETS_MAX: usize = 12;
+
 /// What a refresh replaces.
 const TEMPO_PAIR: [&str; 3] = ["tempo_token", "tempo_refresh_token", "tempo_expires_at"];
 
@@ -131,6 +134,41 @@ impl SiteSecret {
         let text = Value::Object(fields).to_string();
         Self::parse(&text)?;
         Ok(text.into())
+    }
+
+    /// Adds secrets of webhooks to the JSON of a secret and leaves everything else in it as it is; of each list the newest
+    /// [`WEBHOOK_SECRETS_MAX`] stay. `None` when all of them are there already.
+    ///
+    /// # Errors
+    /// As [`SiteSecret::parse`], for a text that is no secret.
+    pub fn with_webhook_secrets(
+        text: &str,
+        jira: &[SecretString],
+        tempo: &[SecretString],
+    ) -> Result<Option<SecretString>, String> {
+        let known = Self::parse(text)?;
+        let mut fields = fields(text)?;
+        let mut changed = false;
+        for (field, held, more) in [
+            ("jira_webhook_secrets", &known.jira_webhook_secrets, jira),
+            ("tempo_webhook_secrets", &known.tempo_webhook_secrets, tempo),
+        ] {
+            let mut all: Vec<&str> = held.iter().map(ExposeSecret::expose_secret).collect();
+            let before = all.len();
+            for one in more.iter().map(ExposeSecret::expose_secret) {
+                if !all.contains(&one) {
+                    all.push(one);
+                }
+            }
+            if all.len() > before {
+                changed = true;
+                let newest = &all[all.len().saturating_sub(WEBHOOK_SECRETS_MAX)..];
+                fields.insert(field.to_owned(), newest.into());
+            }
+        }
+        let text = Value::Object(fields).to_string();
+        Self::parse(&text)?;
+        Ok(changed.then(|| text.into()))
     }
 
     /// Says whether two secrets are the same but for what [`Self::with_tempo_pair`] puts in.
@@ -315,6 +353,37 @@ mod tests {
             None
         );
         assert!(SiteSecret::with_tempo_pair("[]", &token, &refresh, None).is_err());
+    }
+
+    #[test]
+    fn secrets_of_webhooks_are_added_once_and_the_oldest_give_way() {
+        let secret = |text: &str| SecretString::from(text.to_owned());
+        let before = GOOD.replacen('{', r#"{"note":{"by":"ann"},"#, 1);
+        let after = SiteSecret::with_webhook_secrets(&before, &[secret("hush-w2")], &[secret("hush-v")])
+            .unwrap()
+            .unwrap();
+        let fields: Value = serde_json::from_str(after.expose_secret()).unwrap();
+        assert_eq!(
+            fields["jira_webhook_secrets"],
+            serde_json::json!(["hush-w", "hush-w2"])
+        );
+        assert_eq!(fields["tempo_webhook_secrets"], serde_json::json!(["hush-v"]));
+        assert_eq!(
+            (&fields["note"]["by"], &fields["tempo_token"]),
+            (&"ann".into(), &"hush-t".into())
+        );
+        let again = SiteSecret::with_webhook_secrets(after.expose_secret(), &[secret("hush-w")], &[]);
+        assert!(again.unwrap().is_none());
+        let many: Vec<SecretString> = (0..20).map(|n| secret(&format!("hush-{n}"))).collect();
+        let full = SiteSecret::with_webhook_secrets(&before, &many, &[])
+            .unwrap()
+            .unwrap();
+        let kept = SiteSecret::parse(full.expose_secret())
+            .unwrap()
+            .jira_webhook_secrets;
+        assert_eq!(kept.len(), WEBHOOK_SECRETS_MAX);
+        assert_eq!(kept.last().unwrap().expose_secret(), "hush-19");
+        assert!(SiteSecret::with_webhook_secrets("[]", &[], &[]).is_err());
     }
 
     #[test]

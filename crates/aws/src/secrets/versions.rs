@@ -12,6 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 const CURRENT: &str = "AWSCURRENT";
 /// The label of the version that a rotation is making.
 const PENDING: &str = "AWSPENDING";
+/// The label of the version that was in use before the one that is.
+const PREVIOUS: &str = "AWSPREVIOUS";
 /// The label of what was written only to see that something can be.
 const REHEARSAL: &str = "TANDEM_REHEARSAL";
 
@@ -43,6 +45,8 @@ pub struct Described {
     pub current: Option<String>,
     /// The version that a rotation is making, or has left behind.
     pub pending: Option<String>,
+    /// The version that was in use before `current`.
+    pub previous: Option<String>,
 }
 
 impl Described {
@@ -89,6 +93,7 @@ impl Versions {
             name: answer.name.unwrap_or_default(),
             current: with(CURRENT),
             pending: with(PENDING),
+            previous: with(PREVIOUS),
         })
     }
 
@@ -210,6 +215,7 @@ mod tests {
             name: "tandem/acme".into(),
             current: None,
             pending: None,
+            previous: None,
         };
         assert!(described.is(arn) && described.is("tandem/acme"));
         assert!(described.is(arn.strip_suffix("-AbCdEf").unwrap()));

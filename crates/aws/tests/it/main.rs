@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod forget;
 mod history;
+mod keep;
 mod links;
 mod pairs;
 mod secrets;

@@ -1,6 +1,7 @@
 //! The subcommands, a file each.
 
 pub(crate) mod backfill;
+pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod forget;
@@ -50,6 +51,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Publish => publish::run(global).await,
         Command::Versions(arguments) => versions::run(global, &arguments).await,
         Command::Rollback(arguments) => rollback::run(global, &arguments).await,
+        Command::Connect(arguments) => connect::run(global, &arguments).await,
         Command::Forget(arguments) => forget::run(global, &arguments).await,
         Command::Secrets(arguments) => secrets::run(global, &arguments).await,
     }

@@ -208,6 +208,7 @@ fn help_is_no_failure_and_names_every_command() {
         "versions",
         "rollback",
         "forget",
+        "connect",
         "secrets",
     ] {
         assert!(ran.out.contains(command), "{command}: {ran:?}");

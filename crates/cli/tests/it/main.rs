@@ -2,8 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 
 mod acting;
+mod backfill;
 mod bad_input;
 mod bench;
+mod connect;
 mod deciding;
 mod doctor;
 mod forget;

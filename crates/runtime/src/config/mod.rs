@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tandem_core::{ConnectionName, SiteName};
 use toml::de::DeTable;
+use url::Url;
 
 pub use connections::{ConnectionConfig, MassDelete};
 pub use engine::EngineConfig;
@@ -127,6 +128,15 @@ impl Config {
             .iter()
             .find(|connection| connection.name == *name)
     }
+}
+
+/// Reads an address where webhooks arrive, under the rules for `public_url`.
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub fn public_url(text: &str, env: &ConfigEnv) -> Result<Url, String> {
+    let purpose = urls::Purpose::Public;
+    urls::parse(purpose, text, env.allow_loopback).map_err(|wrong| format!("{wrong}; {}", purpose.right()))
 }
 
 /// Returns the name of a configuration's text: the beginning of its SHA-256, in hexadecimal.
