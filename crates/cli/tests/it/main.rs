@@ -3,6 +3,7 @@
 
 mod acting;
 mod backfill;
+mod backfill;
 mod bad_input;
 mod bench;
 mod connect;
