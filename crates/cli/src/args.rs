@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// Show it all on two simulated sites, with people logging time; needs no account
     Demo(commands::demo::Arguments),
     /// Set up: two sites, their credentials and what belongs together, into a tandem.toml
-    Init(commands::init::Arguments),
+    Init(Box<commands::init::Arguments>),
     /// Run everything in one process
     Serve(commands::serve::Arguments),
     /// Run one pass and exit: by default a sweep, then what is due
@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Undelete(commands::undelete::Arguments),
     /// Say which issues are twins
     Link(commands::link::Arguments),
+    /// Say who is who on the two sites
+    Users(commands::users::Arguments),
     /// Check the configuration and put it into the table, as a new version
     Publish,
     /// Show the published configurations

@@ -13,7 +13,8 @@ mod undelete;
 
 pub use ahead::{Proposal, ProposedOp};
 pub use decide::{Decision, Resolved};
-pub use people::{How, Matched};
+pub(crate) use people::is_assigned;
+pub use people::{Assigned, How, Matched};
 pub use queue::{BadQueueId, ItemState, QueueId, QueueItem, Retried};
 pub use read_only::ReadOnly;
 pub use undelete::Undeleted;

@@ -34,6 +34,14 @@ impl Engine {
             self.site_of(connection, from.other())?,
         );
         let now = self.clock.now();
+        // What a person has said is not looked up: a site that refuses it all the same has another reason.
+        let said = self
+            .store
+            .people(&here.name, &there.name, std::slice::from_ref(account), now)
+            .await?;
+        if let Some(row) = said.into_iter().find(crate::operator::is_assigned) {
+            return Ok(row);
+        }
         let same = self
             .call(there, lane, async |client| client.user(account).await)
             .await?;

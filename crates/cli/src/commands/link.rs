@@ -1,13 +1,15 @@
 //! `link`: which issues are twins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use tandem_core::{ConnectionName, IssueId, LinkKey, Reason, Side, Sides};
 use tandem_engine::discover::issue_ref;
+use tandem_engine::operator::ReadOnly;
 use tandem_engine::ports::site::{IssueRef, JiraIssue};
 use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
 use tandem_engine::{Connection, Engine};
@@ -46,6 +48,8 @@ enum Action {
     },
     /// Show the links
     List,
+    /// Show which links the automatic ways would find for issues with worklogs, and make none
+    Discover,
     /// Make twins of each line's two issues
     Import {
         /// A CSV file of two columns: the issue on side a, the issue on side b
@@ -83,6 +87,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             }
         }
     }
+    if matches!(arguments.action, Action::Discover) {
+        return discover(global, arguments.connection.as_deref()).await;
+    }
     let opened = open::open(global).await?;
     let engine = opened.engine();
     if !matches!(arguments.action, Action::List) && global.data.is_none() && global.table.is_none() {
@@ -99,6 +106,8 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             remove(global, engine, select::connection(engine, name)?, a_key, b_key).await
         }
         Action::List => list(global, engine, name).await,
+        // It has a table of its own to look with.
+        Action::Discover => Ok(Ending::Done),
         Action::Import { file } => {
             let connection = select::connection(engine, name)?;
             import(global, engine, connection, &file.display().to_string(), lines).await
@@ -256,42 +265,84 @@ async fn list(global: &Global, engine: &Engine, name: Option<&str>) -> Result<En
     open::remark_on_memory(global);
     let mut links = Vec::new();
     for connection in select::connections(engine, name)? {
-        for row in resolve::links(engine, connection).await? {
-            let (a_issue, b_issue) = resolve::shown(&row);
-            links.push(Shown {
-                connection: row.key.connection,
-                a_issue,
-                b_issue,
-                a_id: row.key.a,
-                b_id: row.key.b,
-                found_by: row.found_by,
-                since: row.since,
-                reason: row.wait.map(|wait| wait.reason),
-            });
-        }
+        let rows = resolve::links(engine, connection).await?;
+        links.extend(rows.into_iter().map(show));
     }
     if global.json {
         output::json(&links)?;
     } else if links.is_empty() {
         output::say("there are no links yet; they are found when a linked issue is first looked at");
     } else {
-        let rows = links.iter().map(|link| {
-            let reason = link.reason.map(|reason| reason.to_string()).unwrap_or_default();
-            let name = link.connection.to_string();
-            vec![
-                name,
-                link.a_issue.clone(),
-                link.b_issue.clone(),
-                link.found_by.clone(),
-                reason,
-            ]
-        });
-        output::data(output::table(
-            &["CONNECTION", "A", "B", "FOUND BY", "WAITS"],
-            rows.collect(),
-        ))?;
+        output::data(table(&links))?;
     }
     Ok(Ending::Done)
+}
+
+/// Looks for links as a run would, with a table that forgets what is written to it.
+async fn discover(global: &Global, name: Option<&str>) -> Result<Ending, Failure> {
+    let opened = open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?;
+    open::remark_on_memory(global);
+    let engine = opened.engine();
+    let mut found = Vec::new();
+    let mut known = 0;
+    for connection in select::connections(engine, name)? {
+        let before: BTreeSet<LinkKey> = resolve::links(engine, connection)
+            .await?
+            .into_iter()
+            .map(|row| row.key)
+            .collect();
+        known += before.len();
+        for key in engine.links_ahead(connection).await? {
+            if let Some(row) = engine
+                .store
+                .link(&key)
+                .await?
+                .filter(|row| !before.contains(&row.key))
+            {
+                found.push(show(row));
+            }
+        }
+    }
+    if global.json {
+        output::json(&found)?;
+        return Ok(Ending::Done);
+    }
+    if !found.is_empty() {
+        output::data(table(&found))?;
+    }
+    output::say(format!(
+        "{} would be found, {known} there already; none was made. Issues without worklogs are not looked at before they have one",
+        words::count(found.len(), "new link")
+    ));
+    Ok(Ending::Done)
+}
+
+fn show(row: LinkRow) -> Shown {
+    let (a_issue, b_issue) = resolve::shown(&row);
+    Shown {
+        connection: row.key.connection,
+        a_issue,
+        b_issue,
+        a_id: row.key.a,
+        b_id: row.key.b,
+        found_by: row.found_by,
+        since: row.since,
+        reason: row.wait.map(|wait| wait.reason),
+    }
+}
+
+fn table(links: &[Shown]) -> String {
+    let rows = links.iter().map(|link| {
+        let reason = link.reason.map(|reason| reason.to_string()).unwrap_or_default();
+        vec![
+            link.connection.to_string(),
+            link.a_issue.clone(),
+            link.b_issue.clone(),
+            link.found_by.clone(),
+            reason,
+        ]
+    });
+    output::table(&["CONNECTION", "A", "B", "FOUND BY", "WAITS"], rows.collect())
 }
 
 /// What came of an import.

@@ -21,6 +21,7 @@ pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod undelete;
+pub(crate) mod users;
 pub(crate) mod verify;
 pub(crate) mod versions;
 
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Release(arguments) => release::run(global, &arguments).await,
         Command::Undelete(arguments) => undelete::run(global, &arguments).await,
         Command::Link(arguments) => link::run(global, &arguments).await,
+        Command::Users(arguments) => users::run(global, &arguments).await,
         Command::Publish => publish::run(global).await,
         Command::Versions(arguments) => versions::run(global, &arguments).await,
         Command::Rollback(arguments) => rollback::run(global, &arguments).await,

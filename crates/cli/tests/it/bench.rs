@@ -201,6 +201,10 @@ impl Bench {
         command
     }
 
+    pub fn run_without_data(&self, arguments: &[&str]) -> Ran {
+        run(&mut self.without_data(arguments))
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Ran {
         run(&mut self.command(arguments))
     }

@@ -183,6 +183,7 @@ fn credentials_are_tried_at_once_and_what_is_missing_is_named() {
 
 #[cfg(unix)]
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn tokens_that_are_typed_are_kept_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let Ok(probe) = Command::new("script").arg("--version").output() else {

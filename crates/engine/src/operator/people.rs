@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use tandem_core::{AccountId, Side};
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine, Site};
 use crate::ports::SiteClient;
 use crate::ports::site::SiteError;
-use crate::ports::store::Lane;
+use crate::ports::store::{Lane, PersonRow};
 
 /// Requests of a look-up that are waited for when the site's slots are taken.
 const WAITS_MAX: usize = 20;
@@ -19,7 +20,9 @@ const WAITS_MAX: usize = 20;
 pub enum How {
     /// The map in the configuration names it.
     Map,
-    /// It is remembered in the table: imported, or looked up before.
+    /// A person said so, by an import.
+    Import,
+    /// It was looked up before.
     Remembered,
     /// The same account is active there.
     SameAccount,
@@ -35,7 +38,8 @@ impl fmt::Display for How {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             How::Map => "map",
-            How::Remembered => "the table",
+            How::Import => "import",
+            How::Remembered => "earlier look-up",
             How::SameAccount => "account",
             How::Email => "e-mail",
             How::Fallback => "fallback",
@@ -57,7 +61,98 @@ pub struct Matched {
     pub how: How,
 }
 
+/// What came of saying who somebody is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Assigned {
+    /// It is remembered from now on.
+    New,
+    /// It was said so before.
+    Already,
+    /// It cannot be, and why.
+    Not(String),
+}
+
+/// Until when a row counts that a person wrote: for as long as the table can say. A look-up's row has a day.
+const FOR_GOOD: &str = "9999-01-01T00:00:00Z";
+
+fn for_good() -> Timestamp {
+    FOR_GOOD.parse().unwrap_or(Timestamp::MAX)
+}
+
+/// Says whether a person wrote this row: it is not looked up again.
+pub(crate) fn is_assigned(row: &PersonRow) -> bool {
+    row.expires >= for_good()
+}
+
 impl Engine {
+    /// Remembers that two accounts are the same person's, for good: before a look-up, after the configuration's map.
+    /// What was said of either of them before counts no more.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn assign_person(
+        &self,
+        connection: &Connection,
+        a: &AccountId,
+        b: &AccountId,
+    ) -> Result<Assigned, EngineError> {
+        let rules = &connection.settings.rules;
+        for (side, account, other) in [(Side::A, a, b), (Side::B, b, a)] {
+            if let Some(mapped) = rules.mapped(side, account).filter(|mapped| *mapped != other) {
+                return Ok(Assigned::Not(format!(
+                    "[connections.authors] map says that {account} is {mapped}, and goes before what is imported"
+                )));
+            }
+        }
+        let now = self.clock.now();
+        let mut known = 0;
+        for (side, account, other) in [(Side::A, a, b), (Side::B, b, a)] {
+            let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
+            let rows = self
+                .store
+                .people(from, to, std::slice::from_ref(account), now)
+                .await?;
+            let row = rows.into_iter().find(is_assigned);
+            match row.and_then(|row| row.other) {
+                Some(before) if before == *other => known += 1,
+                // Whoever it was taken for is somebody else now.
+                Some(before) => self.forget_person(connection, side.other(), &before).await?,
+                None => {}
+            }
+        }
+        if known == 2 {
+            return Ok(Assigned::Already);
+        }
+        for (side, account, other) in [(Side::A, a, b), (Side::B, b, a)] {
+            let row = PersonRow {
+                account: account.clone(),
+                other: Some(other.clone()),
+                display_name: None,
+                expires: for_good(),
+            };
+            let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
+            self.store.put_person(from, to, &row).await?;
+        }
+        Ok(Assigned::New)
+    }
+
+    /// Has a person looked up anew when next met.
+    async fn forget_person(
+        &self,
+        connection: &Connection,
+        side: Side,
+        account: &AccountId,
+    ) -> Result<(), EngineError> {
+        let row = PersonRow {
+            account: account.clone(),
+            other: None,
+            display_name: None,
+            expires: self.clock.now(),
+        };
+        let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
+        Ok(self.store.put_person(from, to, &row).await?)
+    }
+
     /// Finds a person's account on the other side as a run would, and says how. Up to three requests.
     ///
     /// # Errors
@@ -93,9 +188,13 @@ impl Engine {
             .await?;
         if let Some(row) = known.into_iter().find(|row| row.other.is_some()) {
             return Ok(Matched {
+                how: if is_assigned(&row) {
+                    How::Import
+                } else {
+                    How::Remembered
+                },
                 display_name: row.display_name,
                 other: row.other,
-                how: How::Remembered,
                 ..person
             });
         }

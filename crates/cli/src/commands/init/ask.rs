@@ -310,7 +310,7 @@ mod tests {
     fn arguments(words: &[&str]) -> Arguments {
         let words = ["tandem", "init"].into_iter().chain(words.iter().copied());
         match Cli::parse_from(words).command {
-            Command::Init(arguments) => arguments,
+            Command::Init(arguments) => *arguments,
             _ => panic!("another command"),
         }
     }

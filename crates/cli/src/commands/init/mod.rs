@@ -149,9 +149,8 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     } else {
         (ask::given(arguments)?, Vec::new())
     };
-    for secret in typed
-        .iter()
-        .filter(|secret| secret.path.exists() && !arguments.force)
+    if !arguments.force
+        && let Some(secret) = typed.iter().find(|secret| secret.path.exists())
     {
         let path = secret.path.display();
         return Err(Failure::usage(format!(

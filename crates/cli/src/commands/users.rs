@@ -1,0 +1,272 @@
+//! `users`: who logged time of late and who they are on the other site; and saying so for those whom nobody finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use jiff::SignedDuration;
+use serde::Serialize;
+use tandem_core::{AccountId, ConnectionName, Side};
+use tandem_engine::operator::{Assigned, How, Matched};
+use tandem_engine::ports::store::Lane;
+use tandem_engine::{Connection, Engine, EngineError};
+
+use crate::args::Global;
+use crate::ending::{Ending, Failure};
+use crate::{csv_file, open, output, resolve, select, words};
+
+/// How far back worklogs are looked at.
+const REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// Pages of worklogs per site that are read: 100,000 rows.
+const PAGES_MAX: usize = 20;
+
+/// How often a request waits for its turn.
+const WAITS_MAX: usize = 20;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem users list --data ./data
+  tandem users import people.csv --table tandem-table
+
+A line of the file is two account ids: the one on side a, then the one on side b. What is imported is kept in the table
+and never looked up again; a pair in [connections.authors] map of the configuration goes before it. A later import of
+the same account replaces what an earlier one said.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// The connection, where there are several
+    #[arg(long, global = true, value_name = "NAME")]
+    connection: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show who logged time on linked issues within 90 days, and how they are known on the other site
+    List,
+    /// Say which accounts belong to the same person
+    Import {
+        /// A CSV file of two columns: the account on side a, the account on side b
+        file: PathBuf,
+    },
+}
+
+/// A person as shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    connection: ConnectionName,
+    side: Side,
+    #[serde(flatten)]
+    person: Matched,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let lines = match &arguments.action {
+        Some(Action::Import { file }) => csv_file::read_accounts(file)?,
+        _ => Vec::new(),
+    };
+    let opened = open::open(global).await?;
+    let engine = opened.engine();
+    let name = arguments.connection.as_deref();
+    match &arguments.action {
+        Some(Action::Import { file }) => {
+            if global.data.is_none() && global.table.is_none() {
+                return Err(Failure::usage(
+                    "who is who is kept in the table: say which with --data DIR or --table NAME",
+                ));
+            }
+            import(global, engine, select::connection(engine, name)?, file, lines).await
+        }
+        Some(Action::List) | None => {
+            open::remark_on_memory(global);
+            list(global, engine, select::connections(engine, name)?).await
+        }
+    }
+}
+
+async fn list(global: &Global, engine: &Engine, connections: Vec<&Connection>) -> Result<Ending, Failure> {
+    let mut people = Vec::new();
+    for connection in connections {
+        for side in Side::BOTH {
+            for account in authors(engine, connection, side).await? {
+                let person = engine.match_person(connection, side, &account).await?;
+                people.push(Shown {
+                    connection: connection.name.clone(),
+                    side,
+                    person,
+                });
+            }
+        }
+    }
+    let unmatched = people.iter().filter(|one| one.person.how == How::Nobody).count();
+    if global.json {
+        output::json(&people)?;
+    } else if people.is_empty() {
+        output::say("nobody logged time on a linked issue within 90 days");
+    } else {
+        let rows = people.iter().map(|one| {
+            let person = &one.person;
+            vec![
+                one.connection.to_string(),
+                one.side.to_string(),
+                person.account.to_string(),
+                person.display_name.clone().unwrap_or_default(),
+                person
+                    .other
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), ToString::to_string),
+                person.how.to_string(),
+            ]
+        });
+        let header = [
+            "CONNECTION",
+            "SIDE",
+            "ACCOUNT",
+            "NAME",
+            "ON THE OTHER SITE",
+            "KNOWN BY",
+        ];
+        output::data(output::table(&header, rows.collect()))?;
+        if unmatched > 0 {
+            output::say(format!(
+                "{} unknown on the other site: give them access there, or say who they are with `tandem users import FILE.csv` or [connections.authors] map",
+                words::count(unmatched, "person")
+            ));
+        }
+    }
+    Ok(Ending::differs_if(unmatched > 0))
+}
+
+/// Who logged time on linked issues of a side of late.
+async fn authors(
+    engine: &Engine,
+    connection: &Connection,
+    side: Side,
+) -> Result<BTreeSet<AccountId>, Failure> {
+    let links = resolve::links(engine, connection).await?;
+    let issues: BTreeSet<_> = links.iter().map(|row| row.key.issue(side)).collect();
+    let site = engine
+        .sites
+        .get(&connection.sites[side])
+        .ok_or_else(|| Failure::failed("a site is not configured"))?;
+    let since = (engine.clock.now() - REACH)
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    let since = connection.since.map_or(since, |first| first.max(since));
+    let mut authors = BTreeSet::new();
+    let mut offset = 0;
+    let mut waits = 0;
+    let mut pages = 0;
+    while pages < PAGES_MAX {
+        let asked = engine
+            .call(site, Lane::Live, async |client| {
+                client.list_dates(since, None, offset).await
+            })
+            .await;
+        let page = match asked {
+            Err(EngineError::Deferred { until, .. }) if waits < WAITS_MAX => {
+                waits += 1;
+                let wait = until.duration_since(engine.clock.now());
+                engine.clock.sleep(wait.try_into().unwrap_or_default()).await;
+                continue;
+            }
+            asked => asked?,
+        };
+        pages += 1;
+        let fits = page
+            .rows
+            .into_iter()
+            .filter(|worklog| issues.is_empty() || issues.contains(&worklog.issue));
+        authors.extend(fits.map(|worklog| worklog.content.author));
+        match page.next {
+            Some(next) if next > offset => offset = next,
+            _ => return Ok(authors),
+        }
+    }
+    output::say(format!(
+        "note: only the first {PAGES_MAX} pages of side {side} were read"
+    ));
+    Ok(authors)
+}
+
+/// What came of an import.
+#[derive(Debug, Default, Serialize)]
+struct Imported {
+    new: usize,
+    already: usize,
+    bad: Vec<Bad>,
+}
+
+#[derive(Debug, Serialize)]
+struct Bad {
+    line: u64,
+    message: String,
+}
+
+async fn import(
+    global: &Global,
+    engine: &Engine,
+    connection: &Connection,
+    file: &Path,
+    lines: Vec<csv_file::Line>,
+) -> Result<Ending, Failure> {
+    let mut imported = Imported::default();
+    // A person has one account on each side: the first line that says so counts.
+    let mut seen: BTreeMap<(Side, String), u64> = BTreeMap::new();
+    for line in lines {
+        let mut bad = |message: String| {
+            imported.bad.push(Bad {
+                line: line.number,
+                message,
+            });
+        };
+        let (a, b) = match line.pair {
+            Ok(pair) => pair,
+            Err(message) => {
+                bad(message);
+                continue;
+            }
+        };
+        let earlier = [(Side::A, &a), (Side::B, &b)]
+            .into_iter()
+            .find_map(|(side, account)| seen.get(&(side, account.clone())).map(|line| (account, *line)));
+        if let Some((account, first)) = earlier {
+            bad(format!(
+                "{account} is on line {first} already; a person has one account on each side"
+            ));
+            continue;
+        }
+        seen.insert((Side::A, a.clone()), line.number);
+        seen.insert((Side::B, b.clone()), line.number);
+        match engine
+            .assign_person(connection, &AccountId::new(a), &AccountId::new(b))
+            .await?
+        {
+            Assigned::New => imported.new += 1,
+            Assigned::Already => imported.already += 1,
+            Assigned::Not(why) => bad(why),
+        }
+    }
+    for bad in &imported.bad {
+        output::say(format!("{}:{}: {}", file.display(), bad.line, bad.message));
+    }
+    if imported.new > 0 {
+        // What waited for them goes on.
+        engine.wake_parked().await?;
+    }
+    if global.json {
+        output::json(&imported)?;
+    } else {
+        let people = if imported.new == 1 {
+            "1 person".to_owned()
+        } else {
+            format!("{} people", imported.new)
+        };
+        output::say(format!(
+            "{people} taken in, {} known so already, {}",
+            imported.already,
+            words::count(imported.bad.len(), "bad line")
+        ));
+    }
+    Ok(Ending::differs_if(!imported.bad.is_empty()))
+}

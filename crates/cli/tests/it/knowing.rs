@@ -1,0 +1,167 @@
+//! Who is who, and which issues belong together: by hand, in bulk, and as found.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+use tandem_sim::{IssueSpec, UserSpec};
+
+use crate::bench::{Bench, hour};
+
+fn write(bench: &Bench, name: &str, text: &str) -> String {
+    let path = bench.path(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// An hour of today, so that it is of late whenever the test runs.
+fn today(author: &str, text: &str) -> tandem_sim::Content {
+    let mut content = hour(author, text);
+    content.start_date = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    content
+}
+
+/// Account on A to how it is known on B.
+fn known(bench: &Bench, code: i32) -> Vec<(String, String, String)> {
+    let listed = bench.run(&["users", "list", "--json"]).ended(code).json();
+    let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+    let all = listed.as_array().unwrap().iter();
+    all.filter(|one| one["side"] == "a")
+        .map(|one| (text(one, "account"), text(one, "other"), text(one, "how")))
+        .collect()
+}
+
+#[test]
+fn whom_nobody_finds_a_person_may_name_and_their_time_goes_on() {
+    let bench = Bench::new();
+    bench.globex().put_user(UserSpec::new("z2", "Somebody Else"));
+    bench.acme().log_time("SUP-1", today("ann", "found")).unwrap();
+    bench.acme().log_time("SUP-1", today("zoe", "waits")).unwrap();
+    bench.run(&["reconcile"]).ended(3);
+    let row = |account: &str, other: &str, how: &str| (account.to_owned(), other.to_owned(), how.to_owned());
+    assert_eq!(
+        known(&bench, 3),
+        [row("ann", "ann", "same-account"), row("zoe", "", "nobody")]
+    );
+
+    let file = write(&bench, "people.csv", "a_account,b_account\nzoe,z2\n");
+    bench
+        .run(&["users", "import", &file])
+        .ended(0)
+        .says("1 person taken in");
+    assert_eq!(known(&bench, 0)[1], row("zoe", "z2", "import"));
+    bench.reconcile();
+    let authors: Vec<_> = bench
+        .globex()
+        .worklogs_of("DEV-1")
+        .iter()
+        .map(|one| one.author.clone())
+        .collect();
+    assert!(authors.contains(&"z2".to_owned()), "{authors:?}");
+    // And the other way round.
+    bench.globex().log_time("DEV-2", today("z2", "back")).unwrap();
+    bench.reconcile();
+    assert_eq!(bench.acme().worklogs_of("SUP-2")[0].author, "zoe");
+    bench
+        .run(&["users", "import", &file])
+        .ended(0)
+        .says("1 known so already");
+
+    // A correction takes the place of what was said before.
+    bench.globex().put_user(UserSpec::new("z3", "Zoe Again"));
+    let file = write(&bench, "again.csv", "zoe,z3\n");
+    bench.run(&["users", "import", &file]).ended(0);
+    // Whoever z2 is, nobody says any more.
+    assert_eq!(known(&bench, 3)[1], row("zoe", "z3", "import"));
+}
+
+#[test]
+fn bad_lines_about_people_are_told_and_the_good_ones_are_kept() {
+    let bench = Bench::with("[connections.authors]\nmap = [[\"bob\", \"bob\"]]\n");
+    bench.reconcile();
+    let file = write(
+        &bench,
+        "people.csv",
+        "zoe,z2\nZoe Zimmer,z4\nzoe,z5\nbob,b2\nlonely\nx1,x2\nann@acme.example,x3\n",
+    );
+    let ran = bench.run(&["users", "import", &file]).ended(3);
+    for words in [
+        "people.csv:2: `Zoe Zimmer` is no account id",
+        "people.csv:3: zoe is on line 1 already",
+        "people.csv:4: [connections.authors] map says that bob is bob",
+        "people.csv:5: 1 instead of 2 columns",
+        "people.csv:7: `ann@acme.example` is no account id",
+        "2 people taken in",
+        "5 bad lines",
+    ] {
+        assert!(ran.err.contains(words), "{words}: {ran:?}");
+    }
+    let again = bench.run(&["users", "import", &file, "--json"]).ended(3).json();
+    assert_eq!((&again["new"], &again["already"]), (&0.into(), &2.into()));
+    bench
+        .run(&["users", "import", "nowhere.csv"])
+        .ended(2)
+        .says("nowhere.csv");
+    bench
+        .run_without_data(&["users", "import", &file])
+        .ended(2)
+        .says("--data DIR");
+}
+
+#[test]
+fn a_thousand_links_are_imported_by_the_hundred() {
+    let bench = Bench::new();
+    bench.reconcile();
+    let mut text = String::from("a,b\n");
+    for number in 100..1100 {
+        for (site, project) in [("acme", "SUP"), ("globex", "DEV")] {
+            bench
+                .sim
+                .site(site)
+                .add_issue(IssueSpec::new(format!("{project}-{number}")));
+        }
+        writeln!(text, "SUP-{number},DEV-{number}").unwrap();
+    }
+    writeln!(text, "SUP-100,DEV-101").unwrap();
+    let file = write(&bench, "links.csv", &text);
+    bench.sim.reset_requests();
+    let ran = bench.run(&["link", "import", &file]).ended(3);
+    ran.says("links.csv:1002: SUP-100 and DEV-101 cannot be twins")
+        .says("1000 links made");
+    let asked = bench.sim.requests().len();
+    assert!(asked <= 22, "{asked} requests for a thousand links");
+    let links = bench.run(&["link", "list", "--json"]).json();
+    assert_eq!(links.as_array().unwrap().len(), 1002);
+}
+
+#[test]
+fn what_the_automatic_ways_find_is_shown_and_not_made() {
+    let bench = Bench::new();
+    let path = bench.path("tandem.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(
+        &path,
+        text.replace("from = [\"table\"]", "from = [\"table\", \"remote-link\"]"),
+    )
+    .unwrap();
+    let url = format!("{}/browse/DEV-4", bench.jira("globex"));
+    bench
+        .acme()
+        .add_issue(IssueSpec::new("SUP-9").remote_link("", url, "twin"));
+    bench
+        .acme()
+        .log_time("SUP-9", hour("ann", "linked from afar"))
+        .unwrap();
+    let ran = bench.run(&["link", "discover"]).ended(0).says("none was made");
+    assert!(
+        ran.out.contains("SUP-9") && ran.out.contains("remote-link"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        bench.run(&["link", "list", "--json"]).json(),
+        serde_json::json!([])
+    );
+    bench.reconcile();
+    assert!(bench.alike("SUP-9", "DEV-4", 1));
+    let found = bench.run(&["link", "discover", "--json"]).ended(0).json();
+    assert_eq!(found, serde_json::json!([]), "what is linked already is no find");
+}
