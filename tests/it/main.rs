@@ -1,6 +1,7 @@
 //! The whole system on the simulator: real engine, real adapters, real table, no sockets, virtual time.
 #![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 
+mod ahead;
 mod backfill;
 mod convergence;
 mod counts;
@@ -9,6 +10,7 @@ mod interruptions;
 mod limits;
 mod rings;
 mod scenarios;
+mod subscriptions;
 mod template;
 mod waiting;
 mod world;

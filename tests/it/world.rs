@@ -14,6 +14,7 @@ use tandem_aws::Embedded;
 use tandem_aws::dynamodb::DynamoStore;
 use tandem_aws::secrets::Secrets;
 use tandem_core::{Pair, PairState};
+use tandem_engine::operator::ReadOnly;
 use tandem_engine::ports::Clock;
 use tandem_engine::ports::store::{DueRow, Store};
 use tandem_engine::verify::Verdict;
@@ -223,7 +224,15 @@ impl Setup {
         let late = Late::default();
         let mut world = World {
             sim: sim.clone(),
-            tandem: wire(&self.config, &store, &secrets, &sim, &late, &clock, "first"),
+            tandem: wire(
+                &self.config,
+                &(Arc::clone(&store) as Arc<dyn Store>),
+                &secrets,
+                &sim,
+                &late,
+                &clock,
+                "first",
+            ),
             late,
             store,
             clock,
@@ -239,7 +248,7 @@ impl Setup {
 
 fn wire(
     text: &str,
-    store: &Arc<DynamoStore>,
+    store: &Arc<dyn Store>,
     secrets: &Arc<Secrets>,
     sim: &Sim,
     late: &Late,
@@ -249,7 +258,7 @@ fn wire(
     let config = Config::parse(text, "tandem.toml", &ConfigEnv { allow_loopback: true }).unwrap();
     Arc::new(Tandem::new(Parts {
         config,
-        store: Arc::clone(store) as Arc<dyn Store>,
+        store: Arc::clone(store),
         secrets: Arc::clone(secrets),
         transport: Arc::new(InProcess {
             router: sim.router(),
@@ -332,12 +341,26 @@ impl World {
     pub fn another(&self, owner: &str) -> Arc<Tandem> {
         wire(
             &self.config,
-            &self.store,
+            &(Arc::clone(&self.store) as Arc<dyn Store>),
             &self.secrets,
             &self.sim,
             &self.late,
             &self.clock,
             owner,
+        )
+    }
+
+    /// Starts a process that looks ahead and writes nothing.
+    pub fn only_reading(&self) -> Arc<Tandem> {
+        let store: Arc<dyn Store> = Arc::new(ReadOnly::new(Arc::clone(&self.store) as Arc<dyn Store>));
+        wire(
+            &self.config,
+            &store,
+            &self.secrets,
+            &self.sim,
+            &self.late,
+            &self.clock,
+            "only-reading",
         )
     }
 

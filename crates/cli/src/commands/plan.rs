@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tandem_core::LinkKey;
+use tandem_core::{Content, LinkKey};
 use tandem_engine::Engine;
-use tandem_engine::operator::{Proposal, ReadOnly};
+use tandem_engine::operator::{Proposal, ProposedOp, ReadOnly};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
@@ -70,10 +70,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         for step in &steps {
             output::data(shown(engine, step))?;
         }
-        output::say(format!(
-            "{}; nothing was written",
-            words::count(steps.len(), "step")
-        ));
+        output::say(format!("{}; nothing was written", totals(&steps)));
     } else {
         output::say("nothing would be written");
     }
@@ -130,11 +127,76 @@ fn shown(engine: &Engine, step: &Step) -> String {
         step.issue,
         output::plain(&proposal.reason)
     );
-    if let Some(before) = &proposal.before {
-        text.push_str(&format!("\n  - {}", output::plain(&words::content(before))));
+    if let Some(policy) = proposal.policy {
+        text.push_str(&format!(" (policy: {policy})"));
     }
-    if let Some(after) = &proposal.after {
-        text.push_str(&format!("\n  + {}", output::plain(&words::content(after))));
+    match (&proposal.before, &proposal.after) {
+        (Some(before), Some(after)) => {
+            text.push_str(&format!("\n  {}", output::plain(&words::content(before))));
+            for (field, before, after) in changes(before, after) {
+                text.push_str(&format!(
+                    "\n    {field}: {} -> {}",
+                    output::plain(&before),
+                    output::plain(&after)
+                ));
+            }
+        }
+        (Some(gone), None) => text.push_str(&format!("\n  - {}", output::plain(&words::content(gone)))),
+        (None, Some(new)) => text.push_str(&format!("\n  + {}", output::plain(&words::content(new)))),
+        (None, None) => {}
+    }
+    for lost in &proposal.loses {
+        text.push_str(&format!("\n    loses {}", output::plain(lost)));
     }
     text
+}
+
+/// What an update changes: field, before, after.
+fn changes(before: &Content, after: &Content) -> Vec<(String, String, String)> {
+    let mut changes = Vec::new();
+    let mut add = |field: &str, before: String, after: String| {
+        if before != after {
+            changes.push((field.to_owned(), before, after));
+        }
+    };
+    let none = || "none".to_owned();
+    let time = |content: &Content| content.start_time.map_or_else(none, |time| time.to_string());
+    let billable = |content: &Content| content.billable_secs.map_or_else(none, words::hours);
+    let text = |content: &Content| format!("\"{}\"", content.description);
+    add("author", before.author.to_string(), after.author.to_string());
+    add(
+        "start date",
+        before.start_date.to_string(),
+        after.start_date.to_string(),
+    );
+    add("start time", time(before), time(after));
+    add(
+        "time spent",
+        words::hours(before.time_spent_secs),
+        words::hours(after.time_spent_secs),
+    );
+    add("billable", billable(before), billable(after));
+    add("description", text(before), text(after));
+    let keys: BTreeSet<&String> = before.attributes.keys().chain(after.attributes.keys()).collect();
+    for key in keys {
+        let value = |content: &Content| content.attributes.get(key).cloned().unwrap_or_else(none);
+        add(key, value(before), value(after));
+    }
+    changes
+}
+
+/// `2 creates, 1 update; 1 would be set aside`
+fn totals(steps: &[Step]) -> String {
+    let count = |op: ProposedOp| steps.iter().filter(|step| step.proposal.op == op).count();
+    let writes = [ProposedOp::Create, ProposedOp::Update, ProposedOp::Delete].into_iter();
+    let mut parts: Vec<String> = writes
+        .map(|op| (count(op), op))
+        .filter(|(count, _)| *count > 0)
+        .map(|(number, op)| words::count(number, op.as_str()))
+        .collect();
+    let parks = count(ProposedOp::Park);
+    if parks > 0 {
+        parts.push(format!("{parks} would be set aside"));
+    }
+    parts.join(", ")
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use tandem_core::plan::{Action, Recorded, Step};
-use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Side, WorklogId};
+use tandem_core::rules::{ConflictPolicy, DeletePolicy, DeleteVsEdit, Policy};
+use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, WorklogId};
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
@@ -64,6 +65,12 @@ pub struct Proposal {
     pub after: Option<Content>,
     /// Why; for something set aside, the reason code and what is wrong.
     pub reason: String,
+    /// The policy that decides it, where one does, as it is written in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<&'static str>,
+    /// Values that lose a conflict: the field, the side and the value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loses: Vec<String>,
 }
 
 impl Engine {
@@ -148,14 +155,14 @@ impl Engine {
         let mut observed = self.look_ahead(connection, link).await?;
         let mut proposals = Vec::new();
         self.rehearse(connection, &mut observed, |step| {
-            proposals.extend(propose(step, link))
+            proposals.extend(propose(step, link, &connection.settings.rules.policy))
         })
         .await?;
         Ok(proposals)
     }
 }
 
-fn propose(step: &Step, link: &LinkKey) -> Option<Proposal> {
+fn propose(step: &Step, link: &LinkKey, policy: &Policy) -> Option<Proposal> {
     let pair = &step.pair;
     let (side, op, worklog, issue, before, after, reason) = match &step.action {
         Action::Record(Recorded::Park) => {
@@ -234,5 +241,36 @@ fn propose(step: &Step, link: &LinkKey) -> Option<Proposal> {
         before,
         after,
         reason,
+        policy: deciding(step, policy),
+        loses: step
+            .lost
+            .iter()
+            .map(|lost| format!("{} on {}: {}", lost.field, lost.side, lost.value))
+            .collect(),
     })
+}
+
+/// The policy that a step goes back to, if it is not just somebody's change that is carried over.
+fn deciding(step: &Step, policy: &Policy) -> Option<&'static str> {
+    let reason = step.pair.wait.as_ref().map(|wait| wait.reason);
+    match &step.action {
+        Action::Update { .. } if !step.lost.is_empty() => Some(match policy.conflict {
+            ConflictPolicy::Newest => "conflict = newest",
+            ConflictPolicy::Side(Side::A) => "conflict = a",
+            ConflictPolicy::Side(Side::B) => "conflict = b",
+            ConflictPolicy::Park => "conflict = park",
+        }),
+        Action::Delete { moves: false, .. } => Some("delete = mirror"),
+        Action::Create { .. } if step.cause.ends_with("the edit wins") => Some("delete_vs_edit = edit"),
+        Action::Record(_) if reason == Some(Reason::MassDelete) => Some("mass_delete"),
+        Action::Record(_) if reason == Some(Reason::Conflict) => {
+            Some(match (policy.conflict, policy.delete, policy.delete_vs_edit) {
+                (ConflictPolicy::Park, ..) => "conflict = park",
+                (_, DeletePolicy::Park, _) => "delete = park",
+                (_, _, DeleteVsEdit::Park) => "delete_vs_edit = park",
+                _ => return None,
+            })
+        }
+        _ => None,
+    }
 }

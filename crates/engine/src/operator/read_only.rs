@@ -315,19 +315,21 @@ impl Store for ReadOnly {
         self.inner.waiting(connection, cursor).await
     }
 
-    /// Counts what would be deleted now; what was deleted earlier within the window is not known here.
+    /// Counts what would be deleted now besides what the table has counted. What is in the table and still to be done,
+    /// such as after a kill, counts twice here: the brake may be said to hold what it would let through.
     async fn brake(
         &self,
         connection: &ConnectionName,
         deletes: &[(SiteName, WorklogId)],
-        _since: Timestamp,
-        _now: Timestamp,
+        since: Timestamp,
+        now: Timestamp,
         enough: usize,
     ) -> Result<usize, StoreError> {
+        let before = self.inner.brake(connection, &[], since, now, enough).await?;
         let mut found = self.found();
         let counted = found.deletes.entry(connection.clone()).or_default();
         counted.extend(deletes.iter().cloned());
-        Ok(counted.len().min(enough))
+        Ok((before + counted.len()).min(enough))
     }
 
     async fn release_brake(&self, _connection: &ConnectionName, _now: Timestamp) -> Result<(), StoreError> {
