@@ -10,7 +10,6 @@ mod interruptions;
 mod limits;
 mod rings;
 mod scenarios;
-mod subscriptions;
 mod template;
 mod waiting;
 mod world;
