@@ -16,7 +16,7 @@ mod table;
 
 pub use function::{Failed, Function};
 pub use manager::Writes;
-pub use table::{Request, Table};
+pub use table::{Request, Table, Units};
 
 /// Serves a router on a loopback port of its own; it stops when the task is aborted.
 async fn serve(router: axum::Router) -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {

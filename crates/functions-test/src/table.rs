@@ -35,6 +35,7 @@ pub struct Request {
 struct Shared {
     embedded: Embedded,
     requests: Mutex<Vec<Request>>,
+    units: Mutex<Units>,
     stream: Mutex<Vec<Value>>,
     sequence: AtomicU64,
     down: AtomicBool,
@@ -44,6 +45,15 @@ struct Shared {
     denied: Mutex<Vec<(String, Allowed)>>,
     /// Held around each write, so that the stream shows exactly what it left.
     writing: AsyncMutex<()>,
+}
+
+/// What requests cost, in the units that DynamoDB charges.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Units {
+    /// Read request units.
+    pub read: f64,
+    /// Write request units, those of the index included.
+    pub write: f64,
 }
 
 /// A table in memory behind an address.
@@ -62,6 +72,7 @@ impl Table {
         let shared = Arc::new(Shared {
             embedded: Embedded::open(None).await.expect("memory can be opened"),
             requests: Mutex::default(),
+            units: Mutex::default(),
             stream: Mutex::default(),
             sequence: AtomicU64::new(1),
             down: AtomicBool::new(false),
@@ -101,6 +112,11 @@ impl Table {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         )
+    }
+
+    /// Takes what all requests cost since the last time.
+    pub fn take_units(&self) -> Units {
+        std::mem::take(&mut *locked(&self.shared.units))
     }
 
     /// Takes the stream's records since the last time, unfiltered and in order.
@@ -200,13 +216,17 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
             json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "down"});
         return respond(500, problem.to_string());
     }
+    let mut counted = read.clone();
+    counted["ReturnConsumedCapacity"] = json!("TOTAL");
+    let body = counted.to_string();
     let keys = written(&operation, &read);
     if keys.is_empty() {
         let (status, text) = shared
             .embedded
-            .answer(&operation, &body)
+            .answer(&operation, body.as_bytes())
             .await
             .expect("memory answers");
+        count(&shared, &operation, &text);
         return respond(status, text);
     }
     let _writing = shared.writing.lock().await;
@@ -216,9 +236,10 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     }
     let (status, text) = shared
         .embedded
-        .answer(&operation, &body)
+        .answer(&operation, body.as_bytes())
         .await
         .expect("memory answers");
+    count(&shared, &operation, &text);
     if status == 200 {
         for (key, before) in keys.into_iter().zip(before) {
             let after = item(&shared, &key).await;
@@ -228,6 +249,24 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         }
     }
     respond(status, text)
+}
+
+/// Adds up what an answer says that it cost.
+fn count(shared: &Shared, operation: &str, answer: &str) {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    let consumed = match &answer["ConsumedCapacity"] {
+        Value::Array(of_tables) => of_tables.clone(),
+        of_table => vec![of_table.clone()],
+    };
+    let sum: f64 = consumed
+        .iter()
+        .filter_map(|one| one["CapacityUnits"].as_f64())
+        .sum();
+    let mut units = locked(&shared.units);
+    match operation {
+        "GetItem" | "BatchGetItem" | "Query" | "Scan" | "TransactGetItems" => units.read += sum,
+        _ => units.write += sum,
+    }
 }
 
 /// Returns the access key id that a request is signed with.
