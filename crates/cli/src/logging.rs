@@ -25,7 +25,7 @@ pub(crate) fn init(cli: &Cli) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .compact()
         .with_env_filter(filter)
-        .with_ansi(stderr().is_terminal())
+        .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|said| said.is_empty()))
         .with_target(false)
         .with_writer(stderr)
         .init();

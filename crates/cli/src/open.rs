@@ -13,7 +13,7 @@ use tandem_engine::Engine;
 use tandem_engine::ports::store::ConfigVersion;
 use tandem_engine::ports::{Store, StoreError};
 use tandem_runtime::clock::SystemClock;
-use tandem_runtime::config::{Config, ConfigEnv, ConfigError, SecretRef};
+use tandem_runtime::config::{AlertTarget, Config, ConfigEnv, ConfigError, SecretRef};
 use tandem_runtime::wiring::{self, Parts, Tandem};
 
 use crate::args::Global;
@@ -164,7 +164,11 @@ fn secrets(config: &Config) -> Result<Secrets, Failure> {
     let in_aws = config
         .sites
         .values()
-        .any(|site| matches!(site.secret, SecretRef::Aws(_)));
+        .any(|site| matches!(site.secret, SecretRef::Aws(_)))
+        || matches!(
+            config.alerts.webhook,
+            Some(AlertTarget::Secret(SecretRef::Aws(_)))
+        );
     let manager = if in_aws {
         Some(aws()?.secrets_manager())
     } else {

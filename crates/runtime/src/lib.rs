@@ -2,6 +2,7 @@
 //!
 //! Start with [`config::Config`], which turns the text of `tandem.toml` into plain structs.
 
+pub mod alerts;
 pub mod clock;
 pub mod config;
 pub mod credentials;

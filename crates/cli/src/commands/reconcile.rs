@@ -2,8 +2,10 @@
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use tandem_atlassian::ReqwestTransport;
 use tandem_engine::operator::ItemState;
 use tandem_engine::sweep::Swept;
+use tandem_runtime::alerts;
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
@@ -64,6 +66,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         }
     };
     let passed = engine.run_due(None).await?;
+    // Whether people can be told is no part of what the pass came to; the log says when they cannot.
+    let transport = ReqwestTransport::new().map_err(|error| Failure::Failed(error.into()))?;
+    alerts::tell(&opened.tandem, &transport).await;
     let mut report = Report {
         hinted: swept.hinted,
         failed: swept.failed,

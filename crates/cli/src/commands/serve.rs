@@ -51,7 +51,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         let _ = stop.send(true);
     });
     output::data(format!("tandem listening on http://{address}"))?;
+    let telling = tokio::spawn(tell_people(Arc::clone(&opened.tandem)));
     everything(opened.tandem, opened.embedded, listener, stopped).await?;
+    telling.abort();
     signals.abort();
     Ok(Ending::Done)
 }
@@ -119,4 +121,19 @@ async fn interrupt() -> &'static str {
         std::future::pending::<()>().await;
     }
     "SIGINT"
+}
+
+/// Looks once per sweep for what people are to be told.
+async fn tell_people(tandem: Arc<Tandem>) {
+    if !tandem.config.alerts.is_set() {
+        return;
+    }
+    let transport = match tandem_atlassian::ReqwestTransport::new() {
+        Ok(transport) => transport,
+        Err(error) => return warn!("No alert can be sent: {error}"),
+    };
+    loop {
+        tokio::time::sleep(tandem.config.engine.sweep).await;
+        tandem_runtime::alerts::tell(&tandem, &transport).await;
+    }
 }

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 
 mod acting;
-mod backfill;
+mod alerting;
 mod backfill;
 mod bad_input;
 mod bench;

@@ -4,6 +4,7 @@
 //! by hand instead of deriving it, so that one attempt reports every mistake, each with its line and with what
 //! would be right. Nothing here resolves a secret; a text that might be one is never shown in an error.
 
+mod alerts;
 mod connections;
 mod document;
 mod duration;
@@ -25,6 +26,7 @@ use tandem_core::{ConnectionName, SiteName};
 use toml::de::DeTable;
 use url::Url;
 
+pub use alerts::{AlertTarget, AlertsConfig, webhook_address};
 pub use connections::{ConnectionConfig, MassDelete};
 pub use engine::EngineConfig;
 pub use errors::{ConfigError, Problem};
@@ -45,6 +47,8 @@ pub struct Config {
     pub sites: BTreeMap<SiteName, SiteConfig>,
     /// The connections, in the file's order; never empty.
     pub connections: Vec<ConnectionConfig>,
+    /// Who is told when something needs a person.
+    pub alerts: AlertsConfig,
     /// Names this very text: the beginning of its SHA-256, in hexadecimal.
     pub digest: String,
 }
@@ -90,10 +94,11 @@ impl Config {
             .map(PathBuf::from)
             .unwrap_or_default();
         let root = Table::root(parsed.get_ref(), &problems);
-        root.only_hiding("the file", &["engine", "sites", "connections"]);
+        root.only_hiding("the file", &["engine", "sites", "connections", "alerts"]);
         let engine = engine::read(&root, env);
         let sites = sites::read(&root, env, &folder);
         let connections = connections::read(&root, &sites.keys().map(SiteName::as_str).collect::<Vec<_>>());
+        let alerts = alerts::read(&root, env, &folder);
         if problems.any() {
             return Err(problems.into_error(file_name));
         }
@@ -105,6 +110,7 @@ impl Config {
             engine,
             sites,
             connections,
+            alerts,
             digest: digest(text),
         })
     }

@@ -145,7 +145,7 @@ fn read_secret(value: Value<'_>, folder: &Path) -> Option<SecretRef> {
 }
 
 /// Reads a reference to a secret. The message quotes none of it.
-fn parse_secret(text: &str, folder: &Path) -> Result<SecretRef, String> {
+pub(super) fn parse_secret(text: &str, folder: &Path) -> Result<SecretRef, String> {
     let (kind, rest) = text
         .split_once(':')
         .ok_or("this is not a reference to a secret")?;

@@ -214,6 +214,7 @@ fn the_designs_example_says_exactly_this() {
         },
         sites: BTreeMap::from([("acme".into(), acme), ("globex".into(), globex)]),
         connections: vec![connection],
+        alerts: AlertsConfig::default(),
         digest: config.digest.clone(),
     };
     assert_eq!(config, expected);

@@ -1,0 +1,120 @@
+//! Ways to tell people: a webhook, and a program.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, header};
+use secrecy::ExposeSecret;
+use tandem_atlassian::Transport;
+use tandem_aws::secrets::Stage;
+use tandem_core::SiteName;
+use tracing::warn;
+use url::Url;
+
+use crate::config::{AlertTarget, webhook_address};
+use crate::credentials::source;
+use crate::wiring::Tandem;
+
+/// How long either way may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often a program is looked at whether it has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Sends a text by each way that the configuration names, and returns how many of them failed.
+pub(super) async fn everywhere(tandem: &Tandem, transport: &dyn Transport, text: &str) -> usize {
+    let alerts = &tandem.config.alerts;
+    let mut failed = 0;
+    if let Some(target) = &alerts.webhook
+        && let Err(why) = webhook(tandem, target, transport, text).await
+    {
+        warn!("Could not send an alert: {why}");
+        failed += 1;
+    }
+    if let Some((program, arguments)) = alerts.command.split_first()
+        && let Err(why) = command(program, arguments, text).await
+    {
+        warn!("Could not hand an alert to `{program}`: {why}");
+        failed += 1;
+    }
+    failed
+}
+
+async fn webhook(
+    tandem: &Tandem,
+    target: &AlertTarget,
+    transport: &dyn Transport,
+    text: &str,
+) -> Result<(), String> {
+    let address = match target {
+        AlertTarget::Url(url) => url.clone(),
+        AlertTarget::Secret(secret) => kept(tandem, secret).await?,
+    };
+    let body = serde_json::json!({ "text": text }).to_string();
+    let request = Request::post(address.as_str())
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Bytes::from(body))
+        .map_err(|_| "its address cannot be used".to_owned())?;
+    // What is said here names no address: whoever knows it can write there.
+    match transport.send(request, DEADLINE).await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(format!("the webhook answered {}", answer.status().as_u16())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Reads the address of a webhook from where it is kept.
+async fn kept(tandem: &Tandem, secret: &crate::config::SecretRef) -> Result<Url, String> {
+    let Some(secrets) = tandem.secrets.values().next() else {
+        return Err("there are no secrets".into());
+    };
+    let text = secrets
+        .secrets
+        .text(&SiteName::new("alerts"), &source(secret), Stage::Current)
+        .await
+        .map_err(|error| error.to_string())?
+        .ok_or("the secret is empty")?;
+    let loopback = tandem
+        .config
+        .sites
+        .values()
+        .any(|site| site.jira.scheme() == "http");
+    webhook_address(text.expose_secret(), loopback).map_err(|what| format!("the secret of [alerts]: {what}"))
+}
+
+/// Runs a program with the text on its stdin. No shell is in between.
+async fn command(program: &str, arguments: &[String], text: &str) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let text = text.to_owned();
+    tokio::task::spawn_blocking(move || run(command, &text))
+        .await
+        .map_err(|error| error.to_string())?
+}
+
+fn run(mut command: Command, text: &str) -> Result<(), String> {
+    let begun = Instant::now();
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A message is shorter than what a pipe takes unread; a program that does not read is none the worse for it.
+        let _ = stdin.write_all(text.as_bytes());
+    }
+    while begun.elapsed() < DEADLINE {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(format!("it ended with {status}")),
+            Ok(None) => std::thread::sleep(LOOK),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    // It may have ended just now.
+    let _ = child.kill();
+    let _ = child.wait();
+    Err(format!("it took longer than {} s", DEADLINE.as_secs()))
+}

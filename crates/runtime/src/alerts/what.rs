@@ -1,0 +1,205 @@
+//! What needs a person.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::Reason;
+use tandem_engine::EngineError;
+use tandem_engine::operator::ItemState;
+use tandem_engine::ports::store::AUDIT;
+
+use crate::wiring::Tandem;
+
+/// Days before its end at which a token is told of.
+const TOKEN_DAYS: [i64; 5] = [30, 14, 7, 3, 1];
+
+/// Lines of the history that are read for drift, at most.
+const LINES_MAX: usize = 200;
+
+/// One thing that needs a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Names it; the same for as long as it lasts.
+    pub key: String,
+    /// How many there are of it.
+    pub count: usize,
+    /// What it is, in a line: no worklog text, no token.
+    pub what: String,
+    /// What to do about it, in a line.
+    pub advice: String,
+    /// Whether it happened, and does not last.
+    pub once: bool,
+}
+
+impl Alert {
+    fn lasting(key: String, count: usize, what: String, advice: impl Into<String>) -> Self {
+        Self {
+            key,
+            count,
+            what,
+            advice: advice.into(),
+            once: false,
+        }
+    }
+}
+
+/// Lists what needs a person, the same in the same order each time.
+pub(super) async fn gather(
+    tandem: &Tandem,
+    seen: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Vec<Alert>, EngineError> {
+    let mut alerts = paused(tandem).await?;
+    alerts.extend(parked(tandem).await?);
+    alerts.extend(drift(tandem, seen).await?);
+    for (name, secrets) in &tandem.secrets {
+        // A secret that cannot be read pauses its site, and that is told of.
+        if let Ok(secret) = secrets.current(false).await
+            && let Some(ends) = secret.tempo_expires_at
+        {
+            let renews = secret.tempo_oauth.is_some();
+            alerts.extend(token(name.as_str(), ends, renews, now));
+        }
+    }
+    Ok(alerts)
+}
+
+async fn paused(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
+    let mut alerts = Vec::new();
+    for name in tandem.engine.sites.keys() {
+        let state = tandem.engine.store.site(name).await?;
+        if let Some(pause) = state.paused {
+            alerts.push(Alert::lasting(
+                format!("paused:{name}:{}", pause.since),
+                1,
+                format!(
+                    "{name} is paused since {}: {}",
+                    pause.since.strftime("%Y-%m-%d %H:%MZ"),
+                    pause.detail
+                ),
+                Reason::CredentialsRejected.advice(),
+            ));
+        }
+        if !state.missing_permissions.is_empty() {
+            let lacks = state.missing_permissions.join(", ");
+            alerts.push(Alert::lasting(
+                format!("permissions:{name}:{lacks}"),
+                1,
+                format!("the service user of {name} lacks {lacks}"),
+                Reason::PermissionMissing.advice(),
+            ));
+        }
+    }
+    Ok(alerts)
+}
+
+async fn parked(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
+    let mut groups: BTreeMap<(String, Reason), usize> = BTreeMap::new();
+    for item in tandem.engine.queue().await? {
+        let waits = matches!(item.state, ItemState::Parked | ItemState::Missing);
+        if let (true, Some(reason), Some(connection)) = (waits, item.reason, item.connection) {
+            *groups.entry((connection.to_string(), reason)).or_default() += 1;
+        }
+    }
+    let alert = |((connection, reason), count): ((String, Reason), usize)| {
+        let wait = if count == 1 {
+            "1 item waits".to_owned()
+        } else {
+            format!("{count} items wait")
+        };
+        Alert::lasting(
+            format!("parked:{connection}:{reason}"),
+            count,
+            format!("{connection}: {wait} as {reason}"),
+            reason.advice(),
+        )
+    };
+    Ok(groups.into_iter().map(alert).collect())
+}
+
+/// What an audit alone found, and put right, since the last look.
+async fn drift(tandem: &Tandem, seen: Option<Timestamp>) -> Result<Option<Alert>, EngineError> {
+    // At the first look there is no telling what is news.
+    let Some(seen) = seen else { return Ok(None) };
+    let names: Vec<_> = tandem
+        .engine
+        .connections
+        .iter()
+        .map(|one| one.name.clone())
+        .collect();
+    let lines = tandem.engine.store.history(&names, None, LINES_MAX).await?;
+    let count = lines
+        .iter()
+        .filter(|line| line.time > seen && matches!(line.op.as_str(), "create" | "update" | "delete"))
+        .filter(|line| {
+            let trace = line.trace.as_deref().unwrap_or_default();
+            !trace.is_empty() && trace.split(' ').all(|one| one == AUDIT)
+        })
+        .count();
+    Ok((count > 0).then(|| Alert {
+        key: "drift".into(),
+        count,
+        what: format!(
+            "an audit found and repaired {count} differences that no webhook and no sweep had told of"
+        ),
+        advice: "see whether webhooks arrive: `tandem doctor`; `tandem history` shows what was written"
+            .into(),
+        once: true,
+    }))
+}
+
+/// A token that runs out, told of at a few days before.
+fn token(site: &str, ends: Timestamp, renews: bool, now: Timestamp) -> Option<Alert> {
+    let left = ends.duration_since(now);
+    let day = ends.strftime("%Y-%m-%d");
+    if left <= SignedDuration::ZERO {
+        return Some(Alert::lasting(
+            format!("token:{site}:{day}:0"),
+            1,
+            format!("Tempo's token of {site} ended on {day}"),
+            "put a new one into the site's secret",
+        ));
+    }
+    let days = left.as_hours() / 24;
+    // The last of the days that has come.
+    let step = TOKEN_DAYS
+        .into_iter()
+        .rfind(|step| left <= SignedDuration::from_hours(step * 24))?;
+    if renews && step > 7 {
+        // The rotation has time enough.
+        return None;
+    }
+    Some(Alert::lasting(
+        format!("token:{site}:{day}:{step}"),
+        1,
+        format!("Tempo's token of {site} ends on {day}, in {days} days"),
+        if renews {
+            "see why the rotation did not renew it"
+        } else {
+            "make a new one in Tempo and put it, with its tempo_expires_at, into the site's secret"
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_told_of_at_thirty_fourteen_seven_three_and_one_days() {
+        let now: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
+        let key = |hours: i64, renews| {
+            token("acme", now + SignedDuration::from_hours(hours), renews, now)
+                .and_then(|alert| alert.key.rsplit(':').next().map(str::to_owned))
+        };
+        let step = |hours| key(hours, false);
+        assert_eq!(step(31 * 24), None);
+        assert_eq!(step(30 * 24).as_deref(), Some("30"));
+        assert_eq!(step(15 * 24).as_deref(), Some("30"));
+        assert_eq!(step(10 * 24).as_deref(), Some("14"));
+        assert_eq!(step(5).as_deref(), Some("1"));
+        assert_eq!(step(-5).as_deref(), Some("0"));
+        assert_eq!(key(10 * 24, true), None);
+        assert_eq!(key(6 * 24, true).as_deref(), Some("7"));
+    }
+}
