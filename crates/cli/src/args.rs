@@ -92,6 +92,10 @@ pub(crate) enum Command {
     Connect(commands::connect::Arguments),
     /// Take a person's data out of the table
     Forget(commands::forget::Arguments),
+    /// Print what a shell needs to complete commands
+    Completions(commands::completions::Arguments),
+    /// Write a manual page for each command
+    Man(commands::man::Arguments),
     /// Store a site's secret in AWS
     Secrets(commands::secrets::Arguments),
 }

@@ -10,6 +10,8 @@ mod ending;
 mod logging;
 mod open;
 mod output;
+#[cfg(test)]
+mod reference;
 mod resolve;
 mod select;
 mod who;

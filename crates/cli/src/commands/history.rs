@@ -18,6 +18,10 @@ use crate::{open, output, words};
 const SEARCH_MAX: usize = 100_000;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem history SUP-1
+  tandem history --worklog 500001
+  tandem history --by-hand")]
 pub(crate) struct Arguments {
     /// Only of this issue, by its key or id on either side
     #[arg(value_name = "KEY")]

@@ -22,6 +22,10 @@ use crate::{csv_file, open, output, resolve, select, words};
 const ASKED_AT_ONCE: usize = 100;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem link add SUP-1 DEV-9
+  tandem link import links.csv --connection acme-globex
+  tandem link discover")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,

@@ -1,6 +1,7 @@
 //! The subcommands, a file each.
 
 pub(crate) mod backfill;
+pub(crate) mod completions;
 pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -9,6 +10,7 @@ pub(crate) mod history;
 pub(crate) mod ignore;
 pub(crate) mod init;
 pub(crate) mod link;
+pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod publish;
 pub(crate) mod queue;
@@ -55,6 +57,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Rollback(arguments) => rollback::run(global, &arguments).await,
         Command::Connect(arguments) => connect::run(global, &arguments).await,
         Command::Forget(arguments) => forget::run(global, &arguments).await,
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Secrets(arguments) => secrets::run(global, &arguments).await,
     }
 }

@@ -9,6 +9,11 @@ use crate::ending::{Ending, Failure};
 use crate::{open, output, words};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem queue --issue SUP-1
+  tandem queue --json | jq -r '.[].id'
+
+Exit code 3 when something is parked or missing.")]
 pub(crate) struct Arguments {
     /// Only of this connection
     #[arg(long, value_name = "NAME")]

@@ -8,6 +8,8 @@ use crate::who::Who;
 use crate::{open, output, select, words};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tandem release mass-delete")]
 pub(crate) struct Arguments {
     /// What is held back
     #[arg(value_name = "WHAT")]

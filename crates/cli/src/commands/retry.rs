@@ -9,6 +9,9 @@ use crate::who::Who;
 use crate::{open, output, words};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem retry
+  tandem retry pair:acme-globex:10001:20001:a500001-10001")]
 pub(crate) struct Arguments {
     /// Ids from `tandem queue`; none for everything that is parked, missing or failed
     #[arg(value_name = "ID")]

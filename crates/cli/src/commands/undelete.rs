@@ -13,6 +13,8 @@ use crate::{open, output, words};
 const SEARCH_MAX: usize = 100_000;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tandem undelete 1767225600000-a500001-10001-7")]
 pub(crate) struct Arguments {
     /// The id of a delete, from `tandem history`
     #[arg(value_name = "ID")]

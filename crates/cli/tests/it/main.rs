@@ -10,6 +10,7 @@ mod connect;
 mod deciding;
 mod doctor;
 mod forget;
+mod helping;
 mod knowing;
 mod looking;
 mod privacy;

@@ -1,0 +1,141 @@
+//! The command reference in `docs/commands.md` is what the parser itself says.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::{Arg, Command, CommandFactory};
+
+use crate::args::Cli;
+
+/// Writes the page anew instead of comparing it.
+const BLESS: &str = "TANDEM_BLESS";
+
+fn page() -> String {
+    let mut command = Cli::command();
+    command.build();
+    let mut text = String::from(
+        "# Commands\n\n<!-- Made from the parser by a test: `TANDEM_BLESS=1 cargo test -p tandem reference` writes it anew. -->\n\n",
+    );
+    text.push_str("Data goes to stdout, everything for people to stderr. Exit code: 0 done or equal, 1 failed, 2 wrong usage or configuration, 3 done, but something differs or waits.\n\n");
+    text.push_str("Every command takes these:\n\n");
+    options(&mut text, command.get_arguments());
+    for below in visible(&command) {
+        section(&mut text, below);
+    }
+    text
+}
+
+fn visible(command: &Command) -> impl Iterator<Item = &Command> {
+    command
+        .get_subcommands()
+        .filter(|one| !one.is_hide_set() && one.get_name() != "help")
+}
+
+fn section(text: &mut String, command: &Command) {
+    let name = command
+        .get_display_name()
+        .unwrap_or(command.get_name())
+        .replace('-', " ");
+    // A name of its own may have a dash in it; the parser's usage says it right.
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").trim().to_owned();
+    let title = usage
+        .split(" [")
+        .next()
+        .unwrap_or(&name)
+        .split(" <")
+        .next()
+        .unwrap_or(&name)
+        .to_owned();
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let _ = write!(text, "\n## `{title}`\n\n{about}.\n\n```text\n{usage}\n```\n");
+    let own: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|one| !one.is_global_set())
+        .collect();
+    if own.iter().any(|one| shown(one)) {
+        text.push('\n');
+        options(text, own.into_iter());
+    }
+    if let Some(more) = command.get_after_help() {
+        let _ = write!(text, "\n```text\n{}\n```\n", more.to_string().trim_end());
+    }
+    for below in visible(command) {
+        section(text, below);
+    }
+}
+
+fn shown(argument: &Arg) -> bool {
+    !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version")
+}
+
+fn options<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
+    text.push_str("| argument | |\n| --- | --- |\n");
+    for argument in arguments.filter(|one| shown(one)) {
+        let values: Vec<String> = argument
+            .get_value_names()
+            .unwrap_or_default()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let takes = argument.get_action().takes_values();
+        let values = if takes { values.join(" ") } else { String::new() };
+        let name = match argument.get_long() {
+            Some(long) if values.is_empty() => format!("--{long}"),
+            Some(long) => format!("--{long} {values}"),
+            None => values,
+        };
+        let mut help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let possible: Vec<String> = argument
+            .get_possible_values()
+            .iter()
+            .filter(|one| takes && !one.is_hide_set())
+            .map(|one| format!("`{}`", one.get_name()))
+            .collect();
+        if !possible.is_empty() {
+            let _ = write!(help, " ({})", possible.join(", "));
+        }
+        let _ = writeln!(
+            text,
+            "| `{name}` | {} |",
+            help.replace('|', "\\|").replace('\n', " ")
+        );
+    }
+}
+
+#[test]
+fn the_reference_says_what_the_parser_does() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/commands.md");
+    let page = page();
+    if std::env::var_os(BLESS).is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == page,
+        "docs/commands.md is not what the parser says; write it anew with {BLESS}=1"
+    );
+}
+
+#[test]
+fn each_command_says_what_it_does_and_how_its_arguments_are_meant() {
+    let mut command = Cli::command();
+    command.build();
+    let mut todo: Vec<&Command> = visible(&command).collect();
+    while let Some(one) = todo.pop() {
+        assert!(
+            one.get_about().is_some(),
+            "{} says nothing of itself",
+            one.get_name()
+        );
+        for argument in one.get_arguments().filter(|argument| shown(argument)) {
+            assert!(
+                argument.get_help().is_some(),
+                "{} {}",
+                one.get_name(),
+                argument.get_id()
+            );
+        }
+        todo.extend(visible(one));
+    }
+}
