@@ -10,6 +10,7 @@ mod interruptions;
 mod limits;
 mod rings;
 mod scenarios;
+mod subscriptions;
 mod template;
 mod waiting;
 mod world;

@@ -100,7 +100,7 @@ impl Engine {
         Ok(swept)
     }
 
-    async fn audit_connection(
+    pub(crate) async fn audit_connection(
         &self,
         connection: &Connection,
         trace: Option<&str>,

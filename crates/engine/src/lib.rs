@@ -30,6 +30,7 @@ pub mod run;
 pub mod sweep;
 mod tell;
 pub mod verify;
+pub mod wanted;
 
 pub use error::EngineError;
 pub use ingest::{Event, Stored};

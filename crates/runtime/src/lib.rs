@@ -11,4 +11,5 @@ pub mod lambda;
 pub mod metrics;
 pub mod panics;
 pub mod router;
+pub mod subscriptions;
 pub mod wiring;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tandem_runtime::current::{CurrentError, Published};
 use tandem_runtime::lambda::{self, gauges, pass, pass::Pass};
+use tandem_runtime::subscriptions;
 use tracing::{error, warn};
 
 /// What EventBridge sends: the Scheduler our own payload, a rule an event with it under `detail`.
@@ -38,7 +39,11 @@ async fn reconcile(published: &Published, event: LambdaEvent<Schedule>) -> Resul
     match published.current().await {
         Ok(tandem) => {
             gauges::read(&tandem, pass).await;
+            if pass == Pass::Sweep {
+                subscriptions::look(&tandem).await?;
+            }
             let report = pass::run(&tandem.engine, pass, deadline).await?;
+            pass::afterwards(&tandem.engine, pass, deadline).await?;
             Ok(serde_json::to_value(report)?)
         }
         // Not an alarm: a new deployment's schedules run before its first `tandem publish`.

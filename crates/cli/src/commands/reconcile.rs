@@ -7,6 +7,8 @@ use tandem_engine::operator::ItemState;
 use tandem_engine::sweep::Swept;
 use tandem_runtime::alerts;
 
+use tandem_runtime::subscriptions;
+
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::words::count;
@@ -58,7 +60,15 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let engine = opened.engine();
     let swept = match arguments.pass {
         Some(Pass::Due) => Swept::default(),
-        Some(Pass::Sweep) | None => engine.sweep_pass().await?,
+        Some(Pass::Sweep) | None => {
+            subscriptions::look(&opened.tandem).await?;
+            let swept = engine.sweep_pass().await?;
+            let audited = engine.audit_wanted().await?;
+            Swept {
+                hinted: swept.hinted + audited.hinted,
+                failed: swept.failed + audited.failed,
+            }
+        }
         Some(Pass::Audit) => {
             engine.prepare().await?;
             engine.resume_sites().await?;

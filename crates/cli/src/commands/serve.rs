@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tandem_aws::Embedded;
 use tandem_runtime::router::router;
+use tandem_runtime::subscriptions;
 use tandem_runtime::wiring::Tandem;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,6 +22,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
 /// How often rows of the embedded table whose time is over are removed.
 const SWEEP_EXPIRED: Duration = Duration::from_secs(3600);
+
+/// How often it is asked whose turn it is to look at Tempo's subscriptions.
+const SUBSCRIPTIONS: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -79,10 +83,10 @@ pub(crate) async fn everything(
         }
     });
     // A run that is cut off is one that died: the next one finds out what became of its work.
-    tandem
-        .engine
-        .run_forever(tandem.config.engine.audit, until(stopped))
-        .await;
+    tokio::select! {
+        () = tandem.engine.run_forever(tandem.config.engine.audit, until(stopped)) => {}
+        () = look_at_subscriptions(&tandem) => {}
+    }
     expiry.abort();
     match tokio::time::timeout(LAST_REQUESTS, server).await {
         Ok(Ok(served)) => served.map_err(|error| Failure::Failed(error.into())),
@@ -91,6 +95,20 @@ pub(crate) async fn everything(
             warn!("Some requests were still under way");
             Ok(())
         }
+    }
+}
+
+/// Keeps an eye on Tempo's subscriptions; all runners on the table take turns.
+async fn look_at_subscriptions(tandem: &Tandem) {
+    loop {
+        let looked = match subscriptions::look(tandem).await {
+            Ok(()) => tandem.engine.audit_wanted().await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = looked {
+            warn!("Could not look at Tempo's subscriptions: {}", error.unsaid());
+        }
+        tandem.engine.clock.sleep(SUBSCRIPTIONS).await;
     }
 }
 

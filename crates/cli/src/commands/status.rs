@@ -7,6 +7,7 @@ use serde::Serialize;
 use tandem_core::{ConnectionName, SiteName};
 use tandem_engine::Engine;
 use tandem_engine::operator::ItemState;
+use tandem_runtime::subscriptions::{self, Seen};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
@@ -27,6 +28,8 @@ struct Site {
     /// Whether Tempo's audit trail may be read; `null` while unknown.
     papertrail: Option<bool>,
     last_sweep: Option<Timestamp>,
+    /// What the last look at Tempo's subscriptions found; `null` before the first.
+    subscriptions: Option<Seen>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,10 +66,13 @@ pub(crate) async fn run(global: &Global) -> Result<Ending, Failure> {
     } else {
         output::data(shown(&status, engine.clock.now()))?;
     }
-    let paused = status
-        .sites
-        .iter()
-        .any(|site| site.paused.is_some() || !site.missing_permissions.is_empty());
+    let paused = status.sites.iter().any(|site| {
+        let untold = site
+            .subscriptions
+            .as_ref()
+            .is_some_and(|seen| !seen.missing.is_empty() || !seen.off.is_empty());
+        site.paused.is_some() || !site.missing_permissions.is_empty() || untold
+    });
     Ok(Ending::differs_if(
         paused || status.queue.parked + status.queue.missing > 0,
     ))
@@ -90,6 +96,7 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
                 .cursor(&format!("changes:{name}"))
                 .await?
                 .map(|cursor| cursor.at),
+            subscriptions: subscriptions::seen(&*engine.store, name).await?,
         });
     }
     let mut connections = Vec::new();
@@ -127,6 +134,24 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
     })
 }
 
+/// Says what the last look at a site's subscriptions found.
+fn subscribed(seen: &Seen) -> String {
+    if !seen.missing.is_empty() {
+        return format!("none for {}: `tandem connect`", seen.missing.join(", "));
+    }
+    if !seen.off.is_empty() {
+        return format!("off: {}; `tandem connect`", seen.off.join(", "));
+    }
+    if !seen.switched_on.is_empty() {
+        return format!("were off, on again: {}", seen.switched_on.join(", "));
+    }
+    match (seen.not_allowed, seen.several) {
+        (true, _) => "the token may not see them".to_owned(),
+        (_, true) => "several addresses; `public_url` says which".to_owned(),
+        _ => "ok".to_owned(),
+    }
+}
+
 fn shown(status: &Status, now: Timestamp) -> String {
     let age = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| words::ago(at, now));
     let sites = status.sites.iter().map(|site| {
@@ -147,10 +172,19 @@ fn shown(status: &Status, now: Timestamp) -> String {
             health,
             age(site.last_sweep),
             proof.to_owned(),
+            site.subscriptions
+                .as_ref()
+                .map_or_else(|| "not known yet".to_owned(), subscribed),
         ]
     });
     let sites = output::table(
-        &["SITE", "HEALTH", "LAST SWEEP", "DELETES ARE READ FROM"],
+        &[
+            "SITE",
+            "HEALTH",
+            "LAST SWEEP",
+            "DELETES ARE READ FROM",
+            "TEMPO'S WEBHOOKS",
+        ],
         sites.collect(),
     );
     let connections = status

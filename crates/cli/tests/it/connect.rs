@@ -274,3 +274,42 @@ fn where_the_webhooks_arrive_has_to_be_known() {
     bench.run(&["connect", "--list"]).ended(0);
     assert!(registered(&bench).0.is_empty());
 }
+
+#[test]
+fn status_tells_what_tempo_does_not_tell_of() {
+    let bench = fresh();
+    let path = bench.path("tandem.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let with_url = text.replace("[engine]\n", "[engine]\npublic_url = \"http://127.0.0.1:9\"\n");
+    std::fs::write(&path, with_url).unwrap();
+    bench.run(&["reconcile"]).ended(0);
+    let status = bench.run(&["status"]).ended(3);
+    assert!(
+        status
+            .out
+            .contains("none for worklog.created, worklog.updated, worklog.deleted: `tandem connect`"),
+        "{status:?}"
+    );
+    let status = bench.run(&["status", "--json"]).ended(3).json();
+    let missing = &status["sites"][0]["subscriptions"]["missing"];
+    assert_eq!(
+        missing,
+        &json!(["worklog.created", "worklog.updated", "worklog.deleted"])
+    );
+}
+
+#[test]
+fn a_reconcile_switches_on_what_tempo_has_switched_off() {
+    let bench = Bench::new();
+    bench
+        .acme()
+        .add_tempo_webhooks("http://127.0.0.1:9/hooks/tempo/acme", "secret-of-the-test");
+    bench.acme().switch_off("worklog.created");
+    bench.run(&["reconcile"]).ended(0);
+    assert!(bench.acme().subscriptions().iter().all(|(_, _, active)| *active));
+    let status = bench.run(&["status"]).ended(0);
+    assert!(
+        status.out.contains("were off, on again: worklog.created"),
+        "{status:?}"
+    );
+}

@@ -92,3 +92,18 @@ async fn a_pass_answers_before_its_deadline_whatever_it_waits_for() {
         .unwrap();
     assert_eq!(report["cut_short"], true, "{report}");
 }
+
+#[tokio::test]
+async fn the_sweep_switches_on_again_what_tempo_has_switched_off() {
+    let world = World::new().await;
+    world.acme().switch_off("worklog.updated");
+    world.pass("due").await;
+    let active = || {
+        let all = world.acme().subscriptions();
+        all.iter().filter(|(_, _, active)| *active).count()
+    };
+    assert_eq!(active(), 2, "the minute schedule has no time for that");
+    world.pass("sweep").await;
+    assert_eq!(active(), 3);
+    world.assert_well_behaved();
+}

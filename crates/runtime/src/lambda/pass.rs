@@ -76,6 +76,25 @@ pub async fn run(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Rep
     Ok(report)
 }
 
+/// Runs what goes with a pass once it is done, for as long as there is time: audits that are wanted out of turn.
+///
+/// # Errors
+/// When the table fails.
+pub async fn afterwards(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<(), EngineError> {
+    if pass != Pass::Sweep {
+        return Ok(());
+    }
+    let work = std::pin::pin!(engine.audit_wanted());
+    let stop = std::pin::pin!(sleep_until(engine, deadline - ANSWER));
+    match select(work, stop).await {
+        Either::Left((swept, _)) => swept.map(drop),
+        Either::Right(((), _)) => {
+            warn!("Left the audit that is wanted for another time: the deadline has come");
+            Ok(())
+        }
+    }
+}
+
 async fn pass_until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
     // A run that has begun goes on for as long as its budget; where there is time for that, it is left to it.
     let budget = SignedDuration::try_from(engine.options.run_budget).unwrap_or(SignedDuration::MAX);
