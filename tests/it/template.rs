@@ -59,12 +59,32 @@ fn every_value_in_the_templates_can_be_made() {
 }
 
 #[test]
+fn what_is_measured_is_built_as_what_is_deployed() {
+    let read = |path: &str| std::fs::read_to_string(repository().join(path)).unwrap();
+    let of = |text: &str, profile: &str| {
+        let after = text.split_once(profile).unwrap().1;
+        let lines = after.lines().skip(1).take_while(|line| !line.is_empty());
+        lines
+            .map(str::to_owned)
+            .filter(|line| !line.starts_with("inherits"))
+            .collect::<Vec<_>>()
+    };
+    let measured = of(&read("Cargo.toml"), "[profile.deploy]");
+    assert_eq!(measured.len(), 3);
+    assert_eq!(
+        measured,
+        of(&read("functions/.cargo/config.toml"), "[profile.release]")
+    );
+}
+
+#[test]
 fn each_function_has_a_package_that_makes_its_bootstrap() {
     let stack = Stack::of_two_sites();
     let functions = stack.functions();
     let folders: BTreeSet<String> = std::fs::read_dir(repository().join("functions"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.'))
         .collect();
     assert_eq!(folders, functions.keys().cloned().collect());
     for (name, properties) in &functions {

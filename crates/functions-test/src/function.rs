@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -39,6 +39,8 @@ struct Invocation {
 struct Api {
     next: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
     open: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+    /// When it was first asked for an event.
+    asked: OnceLock<Instant>,
 }
 
 /// A running function. Its process ends with this.
@@ -51,6 +53,7 @@ pub struct Function {
     api: Arc<Api>,
     server: JoinHandle<()>,
     count: AtomicU64,
+    begun: Instant,
 }
 
 impl Function {
@@ -60,6 +63,7 @@ impl Function {
         let api = Arc::new(Api {
             next: AsyncMutex::new(next),
             open: Mutex::default(),
+            asked: OnceLock::new(),
         });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next_event))
@@ -67,6 +71,7 @@ impl Function {
             .route("/2018-06-01/runtime/invocation/{id}/error", post(failed))
             .with_state(Arc::clone(&api));
         let (address, server) = crate::serve(router).await;
+        let begun = Instant::now();
         let mut child = Command::new(binary)
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
@@ -95,6 +100,7 @@ impl Function {
             api,
             server,
             count: AtomicU64::new(0),
+            begun,
         }
     }
 
@@ -128,6 +134,19 @@ impl Function {
     /// Returns what it has written so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns how long it took from the start of the process until it asked for its first event, once it has.
+    pub fn started_in(&self) -> Option<Duration> {
+        Some(self.api.asked.get()?.duration_since(self.begun))
+    }
+
+    /// Returns the most memory that it has had resident so far, in KiB, where the system tells.
+    pub fn peak_resident_kib(&self) -> Option<u64> {
+        let id = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
     }
 
     /// Waits for the process to end by itself, and for the end of its log.
@@ -177,6 +196,7 @@ fn keep(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) -> std::thre
 }
 
 async fn next_event(State(api): State<Arc<Api>>) -> impl IntoResponse {
+    api.asked.get_or_init(Instant::now);
     let Some(Invocation { id, payload, timeout }) = api.next.lock().await.recv().await else {
         return Err(StatusCode::GONE);
     };

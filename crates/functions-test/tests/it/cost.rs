@@ -117,7 +117,6 @@ async fn no_change_and_no_pass_costs_more_than_is_assumed() {
     world.pass("sweep").await;
     world.settle().await;
     let at_most = |what: &str, seen: Units, (read, write): (f64, f64)| {
-        println!("{what}: {seen:?}");
         assert!(
             seen.read <= read && seen.write <= write,
             "{what}: {seen:?}, assumed {read}, {write}"
@@ -138,10 +137,8 @@ async fn no_change_and_no_pass_costs_more_than_is_assumed() {
         }
         let woken = world.settle().await;
         at_most(kind, world.table.take_units(), assumed::CHANGE);
-        println!(
-            "{kind}: {woken} records, {} bytes of log",
-            log_bytes(&world) - before
-        );
+        let logged = (log_bytes(&world) - before) as f64;
+        assert!(logged <= assumed::LOG_BYTES, "{kind}: {logged} bytes of log");
         assert!(
             woken as f64 <= assumed::WORKERS,
             "{kind}: {woken} records woke the worker"
