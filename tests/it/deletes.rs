@@ -223,3 +223,73 @@ async fn a_worklog_that_an_edit_brought_back_costs_later_sweeps_nothing() {
         assert!(world.sim.requests().len() <= 6, "{:#?}", world.sim.requests());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_twin_that_cannot_be_seen_when_it_is_deleted_is_deleted_once_it_can() {
+    let (world, id) = synced(Webhooks::Both).await;
+    world.acme().delete(id).unwrap();
+    world.wait(3).await;
+    // Between looking and deleting, globex stops showing other people's time: it answers 404 then.
+    let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}");
+    let hidden = Fault::LostBefore(FaultOutcome::Status(404));
+    world.sim.fail_next("globex", deletes, hidden);
+    world.tandem.engine.run_due(None).await.unwrap();
+    assert_eq!(world.globex().worklogs().len(), 1);
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 0);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shadow_that_a_move_left_behind_says_nothing_of_the_worklog_that_moved() {
+    let (world, id) = synced(Webhooks::JiraOnly).await;
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    world.settle().await;
+    world.sweep().await;
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+    world
+        .acme()
+        .set_permission(None, tandem_sim::Permission::ViewAll, false);
+    let hint = |worklog: &mut tandem_sim::Content| worklog.time_spent_secs = 60;
+    world.acme().edit(id, hint).unwrap();
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+    world.acme().restore_permissions();
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.sweep().await;
+    }
+    world.audit().await;
+    world.settle().await;
+    world.assert_equal().await;
+    assert_eq!(world.said("globex", "DEV-2")[0].3, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edited_copy_comes_back_where_only_jira_told_that_its_original_was_deleted() {
+    let world = Setup::two(2).webhooks(Webhooks::JiraOnly).build().await;
+    let original = world.globex().log_time("DEV-1", hour("ann", "work")).unwrap();
+    world.settle().await;
+    world.sweep().await;
+    world.wait(120).await;
+    let copy = world.acme().worklogs()[0].id;
+    world
+        .acme()
+        .edit(copy, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
+    world.globex().delete(original).unwrap();
+    // Its proof is taken, but what it leads to cannot be written for a while.
+    world.globex().set_bulk_busy("DEV-1", true);
+    world.settle().await;
+    world.globex().set_bulk_busy("DEV-1", false);
+    for _ in 0..3 {
+        world.wait(300).await;
+        world.settle().await;
+    }
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 60);
+    world.assert_equal().await;
+}

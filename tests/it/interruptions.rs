@@ -460,3 +460,95 @@ async fn of_two_links_that_see_a_moving_worklog_only_the_first_may_begin_its_pai
     assert_eq!(begin(1, 2).await, Committed::Yes);
     assert_eq!(begin(3, 4).await, Committed::Lost);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_create_whose_answer_was_lost_is_not_made_again_while_the_site_hides_it() {
+    let world = world().await;
+    world.acme().log_time("SUP-1", hour("ann", "once")).unwrap();
+    let lost = Fault::LostAfter(FaultOutcome::Status(500));
+    world.sim.fail_next("globex", creates(), lost);
+    while world.globex().worklogs().is_empty() {
+        world.wait(1).await;
+        let soon = world.now() + jiff::SignedDuration::from_millis(500);
+        world.tandem.engine.run_due(Some(soon)).await.unwrap();
+    }
+    // Tempo's own permission: none that Jira could be asked about. Its listings say nothing of what they leave out.
+    world
+        .globex()
+        .set_permission(None, tandem_sim::Permission::ViewAll, false);
+    for _ in 0..4 {
+        world.wait(60).await;
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 1);
+    assert_eq!(world.reasons().await, ["permission-missing"]);
+    world.globex().restore_permissions();
+    world.wait(900).await;
+    equal_without_a_second(&world, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_does_not_rest_on_a_listing_from_before_the_last_one() {
+    let world = world().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
+    world.settle().await;
+    let twin = world.globex().worklogs()[0].id;
+    world.wait(60).await;
+    // Each side has news for the other. Acme takes its part, globex refuses to answer for now.
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
+    let text = |worklog: &mut tandem_sim::Content| worklog.description = Some("second".into());
+    world.globex().edit(twin, text).unwrap();
+    let puts = Matcher::tempo("PUT", "/4/worklogs/{id}").times(1);
+    let refused = Fault::LostBefore(FaultOutcome::Status(409));
+    world.sim.fail_next("globex", puts, refused);
+    world.wait(3).await;
+    let soon = world.now() + jiff::SignedDuration::from_millis(900);
+    world.tandem.engine.run_due(Some(soon)).await.unwrap();
+    assert_eq!(world.said("acme", "SUP-1")[0].5, "second");
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 3600);
+    // From now on the listing shows acme's worklog as it was before that write.
+    world.acme().faults(|faults| {
+        faults.listing_lag = tandem_sim::ListingLag::all(std::time::Duration::from_secs(20));
+    });
+    world.settle().await;
+    world.sim.calm();
+    equal_without_a_second(&world, 1).await;
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 60);
+    assert_eq!(world.said("globex", "DEV-1")[0].5, "second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_upon_an_update_that_was_not_heard_of_is_the_newer_one() {
+    let world = world().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
+    world.settle().await;
+    let twin = world.globex().worklogs()[0].id;
+    let puts = Matcher::tempo("PUT", "/4/worklogs/{id}");
+    let lost = Fault::LostAfter(FaultOutcome::Status(503));
+    world.sim.fail_next("globex", puts, lost);
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
+    while world.said("globex", "DEV-1")[0].3 != 60 {
+        world.wait(1).await;
+        let soon = world.now() + jiff::SignedDuration::from_millis(500);
+        world.tandem.engine.run_due(Some(soon)).await.unwrap();
+    }
+    // Somebody corrects there what has just come, and later the text is changed here.
+    world.wait(2).await;
+    world
+        .globex()
+        .edit(twin, |worklog| worklog.time_spent_secs = 120)
+        .unwrap();
+    world.wait(2).await;
+    let text = |worklog: &mut tandem_sim::Content| worklog.description = Some("second".into());
+    world.acme().edit(id, text).unwrap();
+    equal_without_a_second(&world, 1).await;
+    let (acme, globex) = (world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+    assert_eq!((acme[0].3, acme[0].5.as_str()), (120, "second"));
+    assert_eq!(globex[0].3, 120);
+}

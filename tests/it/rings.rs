@@ -148,3 +148,59 @@ async fn different_edits_on_a_ring_come_to_rest_on_the_newest() {
         .count();
     assert_eq!(writes, 0, "the ring does not come to rest");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_connection_is_making_is_nobodys_own_and_what_a_person_logs_later_is() {
+    use tandem_sim::{Fault, FaultOutcome, Matcher};
+    let world = sites(true, Webhooks::Both).await;
+    world.globex().log_time("DEV-1", hour("ann", "standup")).unwrap();
+    let lost = Fault::LostAfter(FaultOutcome::Status(500));
+    let creates = || Matcher::tempo("POST", "/4/worklogs");
+    world.sim.fail_next("acme", creates(), lost.clone());
+    world.sim.fail_next("initech", creates(), lost);
+    rest(&world).await;
+    rest(&world).await;
+    same_everywhere(&world, 1, 1);
+    // The same again, by hand and an hour later.
+    world.wait(3600).await;
+    world.acme().log_time("SUP-1", hour("ann", "standup")).unwrap();
+    world.settle().await;
+    world.wait(60).await;
+    world.settle().await;
+    same_everywhere(&world, 1, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_connections_do_not_write_to_one_issue_at_the_same_time() {
+    use tandem_core::{IssueId, LinkKey};
+    use tandem_engine::ports::store::{Committed, Op, Store};
+    let world = sites(true, Webhooks::Both).await;
+    let issue = IssueId(world.acme().issue_id("SUP-1"));
+    let other = LinkKey {
+        connection: "initech-acme".into(),
+        a: IssueId(1),
+        b: issue,
+    };
+    let hold = |until| Op::Hold {
+        site: "acme".into(),
+        issue,
+        link: other.clone(),
+        now: world.now(),
+        until,
+    };
+    let long = world.now() + jiff::SignedDuration::from_hours(3);
+    assert_eq!(
+        world.store.commit(vec![hold(long)]).await.unwrap(),
+        Committed::Yes
+    );
+    world.globex().log_time("DEV-1", hour("ann", "work")).unwrap();
+    world.wait(3).await;
+    let soon = world.now() + jiff::SignedDuration::from_secs(60);
+    world.tandem.engine.run_due(Some(soon)).await.unwrap();
+    assert_eq!(world.said("acme", "SUP-1"), []);
+    assert_eq!(world.said("initech", "OPS-1").len(), 1);
+    let now = world.now();
+    assert_eq!(world.store.commit(vec![hold(now)]).await.unwrap(), Committed::Yes);
+    rest(&world).await;
+    same_everywhere(&world, 1, 1);
+}

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, Reason, Worklog, WorklogId};
 use tandem_engine::ports::site::{
-    AttributeDefinition, DeletedPage, IssueRef, JiraIssue, Page, RemoteLink, ServerInfo, SiteClient,
+    AttributeDefinition, DeletedPage, IssueRef, JiraIssue, Page, RemoteLink, ServerInfo, Shadow, SiteClient,
     SiteError, SiteErrorKind, SiteRules, User,
 };
 
@@ -125,6 +125,21 @@ impl SiteClient for AtlassianSite {
             .await?
             .read(|body| tempo_wire::id_pairs(body, ids.len()))?;
         Ok(pairs.into_iter().map(|(tempo, jira)| (jira, tempo)).collect())
+    }
+
+    async fn shadows(&self, issue: IssueId, offset: u64) -> Result<Page<Shadow>, SiteError> {
+        let page = self.jira_worklogs(issue, offset).await?;
+        let shadow = |row: crate::jira::admin::JiraWorklog| Shadow {
+            id: row.id,
+            worklog: row.tempo_id.map(WorklogId),
+            time_spent_secs: row.time_spent_secs,
+            updated_at: row.updated,
+        };
+        Ok(Page {
+            rows: page.rows.into_iter().map(shadow).collect(),
+            next: page.next,
+            bad: Vec::new(),
+        })
     }
 
     async fn papertrail_deleted(

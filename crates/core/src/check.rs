@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::field::changed;
+use crate::field::{Field, changed};
 use crate::ids::{IssueId, PairId, Side, Sides, WorklogId};
 use crate::observed::{Observed, Settings};
 use crate::pair::{Pair, PairState};
@@ -224,10 +224,10 @@ impl<'c> Checker<'c> {
             return Err(Violation::ForeignWorklog(worklog, side));
         }
         let other = side.other();
-        // What was agreed is what the row says, or what an update of unknown outcome has made of it.
+        // What was agreed is what the row says, or field by field what an update of unknown outcome has made of it.
         let base = &step.pair.base;
-        let then = row.intent.as_ref().map(|intent| &intent.then);
-        let is_agreed = *base == row.base || then == Some(base);
+        let then = row.intent.as_ref().and_then(|intent| intent.then.as_ref());
+        let is_agreed = *base == row.base || base.as_ref() == then || self.is_between(base, &row.base, then);
         let is_seen = row.ids[other].is_some_and(|twin| {
             self.shows(other, twin)
                 && self.is_said(step, other, twin, source)
@@ -250,6 +250,28 @@ impl<'c> Checker<'c> {
             return Err(Violation::InventedHours(step.pair.id.to_string(), side));
         }
         Ok(())
+    }
+
+    /// Says whether each field of a base is as one of two others has it.
+    fn is_between(
+        &self,
+        base: &Option<Sides<Content>>,
+        row: &Option<Sides<Content>>,
+        then: Option<&Sides<Content>>,
+    ) -> bool {
+        let (Some(base), Some(row), Some(then)) = (base, row, then) else {
+            return false;
+        };
+        let rules = &self.settings.rules;
+        Field::all(rules).all(|field| {
+            [row, then].into_iter().any(|known| {
+                let same = |side| {
+                    let of = |content| field.of(side, content, rules);
+                    !of(&base[side]).differs(&of(&known[side]))
+                };
+                Side::BOTH.into_iter().all(same)
+            })
+        })
     }
 
     fn delete(

@@ -16,7 +16,7 @@ use crate::observed::{Copy, Observed, Proof, Settings};
 use crate::pair::{Intent, IntentKind, Pair, PairState, Wait};
 use crate::reason::Reason;
 use crate::render::{self, Unrenderable};
-use crate::rules::{DeletePolicy, DeleteVsEdit, Rules};
+use crate::rules::{ConflictPolicy, DeletePolicy, DeleteVsEdit, Rules};
 pub use crate::step::{Action, Recorded, Step};
 use crate::step::{created, kept_by_the_site, not_taken, told};
 use crate::twin;
@@ -147,6 +147,14 @@ impl<'o> Planner<'o> {
     fn both(&mut self, pair: &Pair, ids: Sides<WorklogId>) {
         let mut pair = pair.clone();
         let found = Sides::from_fn(|side| self.observed.worklog(side, ids[side]).cloned());
+        let behind = |side| {
+            found[side]
+                .as_ref()
+                .is_some_and(|worklog| self.is_behind(&pair, side, worklog))
+        };
+        if Side::BOTH.into_iter().any(behind) {
+            return self.look_at(self.observed.now + self.settings.grace);
+        }
         if let Some(intent) = pair.intent.clone() {
             match intent.kind {
                 // A twin that a move left behind is taken away for good: nothing else would have removed it.
@@ -159,7 +167,7 @@ impl<'o> Planner<'o> {
                     if self.took_effect(&intent, found[intent.side].as_ref())
                         || self.observed.now >= intent.until =>
                 {
-                    self.fold(&mut pair, &intent, found[intent.side].as_ref());
+                    self.fold(&mut pair, &intent, &found);
                 }
                 // A create cannot be outstanding while both worklogs are known; drop what makes no sense.
                 IntentKind::Create => pair.intent = None,
@@ -230,29 +238,45 @@ impl<'o> Planner<'o> {
 
     /// Takes an update of unknown outcome into the base if it took effect, so that it is not mistaken for a
     /// person's change.
-    fn fold(&self, pair: &mut Pair, intent: &Intent, found: Option<&Worklog>) {
+    fn fold(&self, pair: &mut Pair, intent: &Intent, found: &Sides<Option<Worklog>>) {
         pair.intent = None;
-        if self.took_effect(intent, found) {
+        let to = intent.side;
+        if self.took_effect(intent, found[to].as_ref()) {
             pair.base = intent.then.clone();
+            return;
+        }
+        // Whoever changed a field there after it was last read had the written value before their eyes, or at least
+        // came later than it. So theirs is the newer one, whatever else was changed on the other side since.
+        if self.rules.policy.conflict != ConflictPolicy::Newest {
+            return;
+        }
+        let (Some(base), Some(before), Some(then)) = (&mut pair.base, &intent.before, &intent.then) else {
+            return;
+        };
+        let (Some(here), Some(there)) = (&found[to], &found[to.other()]) else {
+            return;
+        };
+        for field in Field::all(self.rules) {
+            let of = |side, content| field.of(side, content, self.rules);
+            let written = of(to, &intent.body).differs(&of(to, before));
+            let overwritten = of(to, &here.content).differs(&of(to, before));
+            let as_read = !of(to.other(), &there.content).differs(&of(to.other(), &then[to.other()]));
+            if written && overwritten && as_read {
+                for side in Side::BOTH {
+                    field.copy(side, &then[side], &mut base[side], self.rules);
+                }
+            }
         }
     }
 
-    /// What a side says, with a listing older than our own last write taken for no news.
-    fn current(&self, pair: &Pair, side: Side, worklog: &Worklog) -> Worklog {
-        let stale = pair.seen[side].is_some_and(|seen| worklog.updated_at.as_second() < seen.as_second());
-        match (&pair.base, stale) {
-            (Some(base), true) => Worklog {
-                content: base[side].clone(),
-                ..worklog.clone()
-            },
-            _ => worklog.clone(),
-        }
+    /// Says whether a listing shows a worklog as it was before our last write or look.
+    fn is_behind(&self, pair: &Pair, side: Side, worklog: &Worklog) -> bool {
+        pair.seen[side].is_some_and(|seen| worklog.updated_at.as_second() < seen.as_second())
     }
 
     fn present(&mut self, pair: Pair, found: Sides<Worklog>) {
         let before = self.row(&pair.id);
         let mut pair = pair;
-        let found = found.map(|side, worklog| self.current(&pair, side, &worklog));
         for side in Side::BOTH {
             pair.seen[side] = pair.seen[side].max(Some(found[side].updated_at));
         }
@@ -377,7 +401,6 @@ impl<'o> Planner<'o> {
     /// A worklog is proven gone on `side`; `twin` is the other one, `found` if its listing shows it.
     fn deleted(&mut self, mut pair: Pair, side: Side, proof: Proof, twin: WorklogId, found: Option<Worklog>) {
         let there = side.other();
-        let found = found.map(|worklog| self.current(&pair, there, &worklog));
         let edited = match (&found, &pair.base) {
             (Some(worklog), Some(base)) => changed(there, &base[there], &worklog.content, self.rules),
             _ => false,
@@ -597,6 +620,16 @@ impl<'o> Planner<'o> {
                 }
                 twin::Made::None if self.observed.now < intent.until + self.settings.grace => {
                     return self.look_at(intent.until + self.settings.grace);
+                }
+                // What cannot be seen may be there.
+                twin::Made::None if self.observed.blind[to] => {
+                    let why = Unrenderable {
+                        reason: Reason::PermissionMissing,
+                        detail: format!(
+                            "its twin may have been made on side {to}, where the service user lacks permissions to see it"
+                        ),
+                    };
+                    return self.park(pair, to, why, Sides::new(None, None));
                 }
                 twin::Made::None => {
                     pair.intent = None;

@@ -154,7 +154,7 @@ impl Engine {
         let mut offset = 0;
         for _ in 0..PAGES_MAX {
             let page = self
-                .call(site, Lane::Sweep, async |client| {
+                .call_in_turn(site, Lane::Sweep, async |client| {
                     client.list_dates(since, None, offset).await
                 })
                 .await?;

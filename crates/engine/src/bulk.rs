@@ -20,8 +20,8 @@ use crate::ports::store::{Lane, Op, Root};
 /// Worklogs in one request: Tempo's limit.
 pub(crate) const BULK_MAX: usize = 50;
 
-/// Rows of one transaction: DynamoDB's limit, less the fence.
-const OPS_MAX: usize = 99;
+/// Rows of one transaction: DynamoDB's limit, less the fence and what holds two issues.
+const OPS_MAX: usize = 97;
 
 /// One worklog of a request, with its row as the intent left it.
 struct Begun<'s> {

@@ -170,12 +170,19 @@ impl Engine {
                 continue;
             }
             let note = format!("linked-table:{}", connection.name);
-            let said = self.store.note(&note).await?;
+            let mut said = self.store.note(&note).await?;
             let mut made = Made::read(said.as_deref(), &sources.table);
+            // A row that is left over and linked all the same: a process ended between making the link and hinting at it.
+            let resumed = said.as_deref().is_some_and(|said| made.is_of(said));
+            if !resumed {
+                // Noted before the first link, or the next process could not tell.
+                said = Some(made.text());
+                self.store.put_note(&note, &made.text()).await?;
+            }
             let rest = made.rows(sources.table.len());
             let mut unseen = Vec::new();
             for (index, chunk) in rest.chunks(LINKED_AT_ONCE).enumerate() {
-                unseen.extend(self.link_rows(connection, chunk, lane).await?);
+                unseen.extend(self.link_rows(connection, chunk, lane, resumed).await?);
                 // With each chunk, so that a process that ends in the middle has not worked for nothing.
                 let ahead = rest.iter().skip((index + 1) * LINKED_AT_ONCE);
                 made.leave(unseen.iter().chain(ahead).copied());
@@ -188,13 +195,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the links that some rows of the configuration's table name, and hints at the new ones. Returns the rows
-    /// whose issues cannot both be seen.
+    /// Makes the links that some rows of the configuration's table name, and hints at the new ones; where an
+    /// interrupted process is `resumed`, at those too that are there already. Returns the rows whose issues cannot both
+    /// be seen.
     async fn link_rows(
         &self,
         connection: &Connection,
         rows: &[usize],
         lane: Lane,
+        resumed: bool,
     ) -> Result<Vec<usize>, EngineError> {
         let named = |row: &usize| connection.links.table.get(*row).map(|pair| (*row, pair));
         let rows: Vec<(usize, &(String, String))> = rows.iter().filter_map(named).collect();
@@ -221,17 +230,16 @@ impl Engine {
                 continue;
             };
             match self.link_issues(connection, a, b, "table").await? {
-                Linked::New => {
+                Linked::Already if !resumed => {}
+                Linked::New | Linked::Already => {
                     let link = LinkKey {
                         connection: connection.name.clone(),
                         a: a.id,
                         b: b.id,
                     };
-                    // One by one: who ends between the two leaves one link that only the audit looks at.
                     self.hint_all(vec![DueKey::Link(link)], Lane::Sweep, false)
                         .await?;
                 }
-                Linked::Already => {}
                 Linked::Refused { existing, .. } => {
                     warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key)
                 }
@@ -526,6 +534,11 @@ impl Made {
                 table: digest,
                 rest: vec![(0, table.len())],
             })
+    }
+
+    /// Says whether a note is of the same table.
+    fn is_of(&self, note: &str) -> bool {
+        serde_json::from_str(note).is_ok_and(|noted: Self| noted.table == self.table)
     }
 
     /// Returns the rows that are not linked yet, of a table of so many.

@@ -48,6 +48,9 @@ pub enum EngineError {
     /// Another runner has the link, or changed what this run rests on.
     #[error("another runner was faster")]
     Lost,
+    /// Another connection works on an issue that this one shares with it.
+    #[error("another connection works on one of its issues")]
+    Held,
     /// A plan that breaks a promise was refused. A bug.
     #[error("refused its own plan: {0}")]
     Refused(#[from] tandem_core::check::Violation),

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
+use crate::hold::SharedIssue;
 use crate::options::{Connection, Engine, Site};
 use crate::ports::site::{IssueRef, Outcome, SiteError, SiteErrorKind};
 use crate::ports::store::{
@@ -56,6 +57,10 @@ pub(crate) struct Run<'e> {
     pub(crate) lane: Lane,
     pub(crate) started: Timestamp,
     pub(crate) renewed: Timestamp,
+    /// The issues that it holds (see [`crate::hold`]).
+    pub(crate) held: Vec<SharedIssue>,
+    /// Until when something that was sent may still take effect.
+    pub(crate) busy_until: Option<Timestamp>,
     pub(crate) report: Report,
 }
 
@@ -161,6 +166,7 @@ impl Run<'_> {
 
     pub(crate) async fn commit(&self, mut ops: Vec<Op>) -> Result<(), EngineError> {
         ops.insert(0, self.fence());
+        ops.extend(self.held_ops());
         match self.engine.store.commit(ops).await? {
             Committed::Yes => Ok(()),
             Committed::Lost => Err(EngineError::Lost),
@@ -184,6 +190,7 @@ impl Run<'_> {
             {
                 return Err(EngineError::Lost);
             }
+            self.hold(None).await?;
             self.renewed = now;
         }
         if now > observed.now + FRESH {
@@ -254,7 +261,7 @@ impl Run<'_> {
             }
             // A moved worklog has another shadow in Jira than before.
             if matches!(recorded, Recorded::Adopt | Recorded::Move) {
-                ops.extend(self.learn(&pair, now));
+                ops.extend(self.learn(&pair, now, recorded == Recorded::Move));
             }
             if recorded != Recorded::Agree {
                 ops.push(self.history(step, &pair, now, None, None));
@@ -267,6 +274,7 @@ impl Run<'_> {
             ops.push(Op::PutPair(Box::new(pair.clone())));
             pairs.push(pair);
         }
+        self.set_busy(observed, &pairs);
         self.commit(ops).await?;
         pairs.iter().for_each(|pair| self.tell_parked(pair));
         replace(observed, pairs);
@@ -395,7 +403,7 @@ impl Run<'_> {
         })
     }
 
-    fn learn(&mut self, pair: &Pair, at: Timestamp) -> Vec<Op> {
+    fn learn(&mut self, pair: &Pair, at: Timestamp, anew: bool) -> Vec<Op> {
         let mut ops = Vec::new();
         for side in Side::BOTH {
             if let Some(worklog) = pair.ids[side] {
@@ -404,6 +412,7 @@ impl Run<'_> {
                     site: self.connection.sites[side].clone(),
                     worklog,
                     at,
+                    anew,
                 });
             }
         }
@@ -529,6 +538,7 @@ impl Run<'_> {
         if let Some(known) = observed.pairs.iter().find(|known| known.id == row.id) {
             ops.extend(self.left_behind(known, &row));
         }
+        self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
         if self.now() > now + LATE {
             // The machine slept between intent and call. Somebody else may have given up on us by now.
@@ -567,7 +577,9 @@ impl Run<'_> {
             Action::Record(_) => Ok(None),
         };
         match sent {
-            Ok(None) if !was_there.load(Ordering::Relaxed) && self.is_unseen(step, side, observed) => {
+            Ok(None)
+                if !was_there.load(Ordering::Relaxed) && self.may_be_there(step, site, observed).await? =>
+            {
                 self.report.failures_in_row = 0;
                 self.lost_sight(step, side, row, observed).await
             }
@@ -580,22 +592,28 @@ impl Run<'_> {
         }
     }
 
-    /// Says whether a delete was for a worklog that nobody had seen, and that no earlier attempt of ours can have
-    /// taken away.
-    fn is_unseen(&self, step: &Step, side: Side, observed: &Observed) -> bool {
+    /// Says whether a worklog whose delete was answered with 404 may be there all the same: for somebody who may not
+    /// see it, a site answers the same. Only an earlier attempt of ours explains that it is gone, and then only
+    /// if Jira does not show it either.
+    async fn may_be_there(&self, step: &Step, site: &Site, observed: &Observed) -> Result<bool, EngineError> {
         let Action::Delete {
             worklog,
+            issue,
             moves: false,
             ..
         } = &step.action
         else {
-            return false;
+            return Ok(false);
         };
         let row = observed.pairs.iter().find(|row| row.id == step.pair.id);
         let tried = row
             .and_then(|row| row.intent.as_ref())
             .is_some_and(|intent| intent.kind == IntentKind::Delete);
-        observed.worklog(side, *worklog).is_none() && !tried
+        if !tried {
+            return Ok(true);
+        }
+        let shadows = self.engine.shadows(site, *issue, self.lane).await?;
+        Ok(shadows.iter().any(|shadow| shadow.worklog == Some(*worklog)))
     }
 
     /// The site answered 404 for a worklog that it does not list either: it may be gone, or out of sight. The pair
@@ -626,6 +644,7 @@ impl Run<'_> {
             Op::PutPair(Box::new(row.clone())),
             self.history(step, &row, now, None, Some(detail)),
         ];
+        self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
         self.tell_parked(&row);
         self.report.failed.insert(row.id.clone());
@@ -758,6 +777,7 @@ impl Run<'_> {
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
         let (pair, ops) = self.done_ops(step, side, &row, answer.as_ref(), root, observed);
+        self.set_busy(observed, std::slice::from_ref(&pair));
         self.commit(ops).await?;
         self.recorded(step, side, pair, answer, observed);
         let issue = row.strays[side].unwrap_or_else(|| row.link.issue(side));
@@ -834,7 +854,7 @@ impl Run<'_> {
             }
         }
         match &step.action {
-            Action::Create { .. } => ops.extend(self.learn(&pair, now)),
+            Action::Create { .. } => ops.extend(self.learn(&pair, now, false)),
             Action::Delete {
                 worklog,
                 moves: false,
@@ -1002,6 +1022,7 @@ impl Run<'_> {
             self.history(step, &row, now, None, Some(&detail)),
         ];
         ops.extend(self.give_up_claim(&row, root, side));
+        self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
         warn!(link.key = %self.link, pair.id = %row.id, wait.reason = %reason, "{} refused {} of {}: {reason}", site.name, row.id, self.link);
         self.tell_parked(&row);
@@ -1031,7 +1052,7 @@ impl Run<'_> {
     }
 
     async fn put(
-        &self,
+        &mut self,
         mut row: Pair,
         root: Option<Root>,
         side: Side,
@@ -1042,6 +1063,7 @@ impl Run<'_> {
         if row.intent.is_none() {
             ops.extend(self.give_up_claim(&row, root, side));
         }
+        self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
         replace(observed, vec![row]);
         Ok(())

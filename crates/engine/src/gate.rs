@@ -36,6 +36,12 @@ const TURN: SignedDuration = SignedDuration::from_millis(10);
 /// arrive closer together by this much, and the site counts arrivals.
 const JITTER: SignedDuration = SignedDuration::from_millis(50);
 
+/// How long a pass waits in line for one call.
+const IN_LINE: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long it waits at least before it asks again.
+const IN_LINE_STEP: SignedDuration = SignedDuration::from_millis(200);
+
 /// How long what is known of a site's state is good for.
 const STATE_AGE: SignedDuration = SignedDuration::from_secs(2);
 
@@ -128,6 +134,33 @@ impl Engine {
         F: AsyncFnOnce(&dyn crate::ports::SiteClient) -> Result<T, SiteError>,
     {
         self.pass(site, lane).await?;
+        self.sent(site, request)
+            .await
+            .map_err(|error| EngineError::site(&site.name, error))
+    }
+
+    /// Makes one paced call for a pass: it has no row that could be due later, and the next pass is minutes away, so
+    /// it waits in line for as long as a minute.
+    pub(crate) async fn call_in_turn<T, F>(
+        &self,
+        site: &Site,
+        lane: Lane,
+        request: F,
+    ) -> Result<T, EngineError>
+    where
+        F: AsyncFnOnce(&dyn crate::ports::SiteClient) -> Result<T, SiteError>,
+    {
+        let end = self.clock.now() + IN_LINE;
+        loop {
+            match self.pass(site, lane).await {
+                Ok(()) => break,
+                // At least a moment, so that a slot that somebody else gets each time is not asked for without end.
+                Err(EngineError::Deferred { until, .. }) if until < end => {
+                    self.sleep_until(until.max(self.clock.now() + IN_LINE_STEP)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
         self.sent(site, request)
             .await
             .map_err(|error| EngineError::site(&site.name, error))

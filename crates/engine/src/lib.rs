@@ -16,6 +16,7 @@ pub mod execute;
 pub mod forget;
 pub mod gate;
 mod health;
+mod hold;
 pub mod ingest;
 pub mod learn;
 mod memory;

@@ -6,21 +6,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::try_join;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tandem_core::field;
 use tandem_core::observed::{Copy, Observed, Proof};
 use tandem_core::rules::Person;
-use tandem_core::{AccountId, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId};
+use tandem_core::{
+    AccountId, IntentKind, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId,
+};
 use tracing::warn;
 
 use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
-use crate::ports::site::{IssueRef, SiteErrorKind};
-use crate::ports::store::{Announced, Announcement, DueKey, DueRow, EvidenceId, Lane, LookupQuery, Root};
+use crate::ports::site::{IssueRef, Shadow, SiteErrorKind};
+use crate::ports::store::{
+    Announced, Announcement, DueKey, DueRow, Evidence, EvidenceId, Lane, LookupQuery, Op, Root,
+};
 
 /// Pages of one issue's listing that are read at most: 200,000 worklogs.
 const PAGES_MAX: usize = 40;
@@ -36,6 +40,9 @@ const PATIENT_ATTEMPTS: u32 = 3;
 
 /// Marks of own writes that are looked up in one request.
 const MARKS_AT_ONCE: usize = 10;
+
+/// How far a site's clock may be ahead of ours.
+const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// What came of looking.
 pub(crate) enum Sight {
@@ -104,6 +111,8 @@ impl Engine {
             observed.blind[side] = !state.missing_permissions.is_empty();
         }
         observed.pairs = self.store.pairs(link).await?;
+        self.refresh(connection, &mut observed, lane).await?;
+        self.look_behind(connection, &mut observed, lane).await?;
         self.place_unpaired(connection, &mut observed).await?;
         self.fetch_strays(connection, &mut observed, lane).await?;
         self.gather_proofs(connection, &mut observed, lane).await?;
@@ -301,6 +310,145 @@ impl Engine {
         Ok(unshown)
     }
 
+    /// Before a create whose answer was lost is given up on, asks Jira whether it shows worklogs that Tempo's listing
+    /// leaves out: without the permission to see other people's time, Tempo leaves them out without a word.
+    async fn look_behind(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        for side in Side::BOTH {
+            if observed.blind[side] {
+                continue;
+            }
+            let over = observed
+                .pairs
+                .iter()
+                .filter(|pair| pair.state == PairState::Live && pair.ids[side].is_none())
+                .filter_map(|pair| pair.intent.as_ref())
+                .filter(|intent| intent.side == side && intent.kind == IntentKind::Create)
+                .filter(|intent| observed.now >= intent.until + connection.settings.grace)
+                .map(|intent| intent.at - SKEW)
+                .min();
+            let Some(since) = over else { continue };
+            let site = self.site_of(connection, side)?;
+            let shadows = self.shadows(site, observed.link.issue(side), lane).await?;
+            let unknown: Vec<_> = shadows
+                .iter()
+                .filter(|shadow| shadow.worklog.is_none())
+                .map(|shadow| shadow.id)
+                .collect();
+            let known: BTreeMap<_, _> = self
+                .store
+                .tempo_ids(&site.name, &unknown)
+                .await?
+                .into_iter()
+                .collect();
+            let hidden = shadows.iter().any(|shadow| {
+                // What Tempo has not made may never come to it: a closed period keeps it out.
+                let worklog = shadow.worklog.or_else(|| known.get(&shadow.id).copied());
+                worklog.is_some_and(|id| !observed.listings[side].contains_key(&id))
+                    && shadow.updated_at.is_none_or(|at| at >= since)
+            });
+            observed.blind[side] = hidden;
+        }
+        Ok(())
+    }
+
+    /// Lists what Jira shows of an issue's worklogs; nothing where it will not say.
+    pub(crate) async fn shadows(
+        &self,
+        site: &Site,
+        issue: IssueId,
+        lane: Lane,
+    ) -> Result<Vec<Shadow>, EngineError> {
+        let mut shadows = Vec::new();
+        let mut offset = 0;
+        for _ in 0..PAGES_MAX {
+            let page = match self
+                .call(site, lane, async |client| client.shadows(issue, offset).await)
+                .await
+            {
+                Ok(page) => page,
+                Err(error) if error.is_refusal() => break,
+                Err(error) => return Err(error),
+            };
+            shadows.extend(page.rows);
+            match page.next {
+                Some(next) if next > offset => offset = next,
+                _ => break,
+            }
+        }
+        Ok(shadows)
+    }
+
+    /// Looks up worklogs one by one that the listing shows as they were before the last write or look: an update
+    /// replaces the whole worklog, and must not rest on what was.
+    async fn refresh(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let mut budget = PROBES_MAX;
+        for side in Side::BOTH {
+            let site = self.site_of(connection, side)?;
+            let mut known: BTreeMap<WorklogId, Timestamp> = observed
+                .pairs
+                .iter()
+                .filter(|pair| pair.state == PairState::Live)
+                .filter_map(|pair| Some((pair.ids[side]?, pair.seen[side].unwrap_or(Timestamp::MIN))))
+                .filter(|(id, _)| observed.listings[side].contains_key(id))
+                .collect();
+            if self.is_shared(connection, side) {
+                let asked: Vec<_> = known.keys().map(|id| (site.name.clone(), *id)).collect();
+                for ((_, id), origin) in self.store.origins(&asked).await? {
+                    // What is being taken away for a move has no last write to wait for.
+                    if let Some(seen) = known.get_mut(&id).filter(|_| !origin.moved_away) {
+                        *seen = (*seen).max(origin.written_updated_at);
+                    }
+                }
+            }
+            for pair in &mut observed.pairs {
+                // Where the look-up below comes to nothing, the planner has to know.
+                let seen = pair.ids[side].and_then(|id| known.get(&id)).copied();
+                pair.seen[side] = pair.seen[side].max(seen.filter(|seen| *seen > Timestamp::MIN));
+            }
+            for (id, seen) in known {
+                let Some(listed) = observed.listings[side].get(&id) else {
+                    continue;
+                };
+                let (at, last) = (listed.updated_at.as_second(), seen.as_second());
+                // Within the second of our own write, a listing may show what was before it.
+                let differs = |pair: &&tandem_core::Pair| {
+                    let base = pair.base.as_ref().filter(|_| pair.ids[side] == Some(id));
+                    base.is_some_and(|base| {
+                        field::changed(side, &base[side], &listed.content, &connection.settings.rules)
+                    })
+                };
+                if at > last || (at == last && !observed.pairs.iter().any(|pair| differs(&pair))) {
+                    continue;
+                }
+                if budget == 0 {
+                    return Ok(());
+                }
+                budget -= 1;
+                let found = self
+                    .call(site, lane, async |client| client.worklog(id).await)
+                    .await?;
+                // Gone or elsewhere by now: the planner sees that the listing is behind, and waits.
+                if let Some(mut worklog) = found.filter(|worklog| worklog.issue == observed.link.issue(side))
+                {
+                    // The worklog itself is the best witness there is, whatever its time.
+                    worklog.updated_at = worklog.updated_at.max(seen);
+                    observed.listings[side].insert(id, worklog);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Tells which listed worklogs without a pair belong elsewhere, and which came here from another link.
     async fn place_unpaired(
         &self,
@@ -425,8 +573,19 @@ impl Engine {
                     .await?;
                 let Some(worklog) = found else {
                     // For somebody who lacks permissions, 404 confirms nothing.
-                    let confirmed = proof.filter(|_| !observed.blind[side]);
-                    observed.proofs[side].extend(confirmed.map(|proof| (id, proof)));
+                    if let Some(proof) = proof.filter(|_| !observed.blind[side]) {
+                        // Under Tempo's id from here on: nobody has to ask again, and who knows the worklog by that id
+                        // alone learns that it is gone.
+                        let confirmed = Evidence {
+                            site: site.name.clone(),
+                            id: EvidenceId::Tempo(id),
+                            source: format!("confirmed-{}", proof.source),
+                            at: proof.at,
+                            moved_to: None,
+                        };
+                        self.store.commit(vec![Op::PutEvidence(confirmed)]).await?;
+                        observed.proofs[side].insert(id, proof);
+                    }
                     continue;
                 };
                 if worklog.issue == observed.link.issue(side) {
@@ -680,8 +839,15 @@ impl Engine {
             };
             let echoes = self.store.lookup(&query).await?.echoes;
             made.extend(some.iter().filter_map(|(id, mark)| {
+                let created_at = observed.listings[side].get(id)?.created_at;
                 let theirs = echoes.iter().any(|echo| {
-                    echo.mark == *mark && echo.worklog.is_none() && echo.connection != connection.name
+                    // What somebody logs long after that attempt is their own, though it says the same.
+                    let attempt = echo.expires - crate::execute::ECHO_FOR;
+                    let in_time = created_at <= attempt + crate::execute::ATTEMPT + SKEW;
+                    echo.mark == *mark
+                        && echo.worklog.is_none()
+                        && echo.connection != connection.name
+                        && in_time
                 });
                 theirs.then_some(*id)
             }));
@@ -701,20 +867,11 @@ impl Engine {
             return Ok(false);
         }
         let site = &connection.sites[side];
-        let told = self.store.evidence(site, &[EvidenceId::Tempo(worklog)]).await?;
-        let mut proven = !told.is_empty();
-        if !proven {
-            // Jira's word alone: it also calls the shadow of a worklog deleted that only moved, so Tempo is asked.
-            let jira = self.store.jira_ids(site, &[worklog]).await?;
-            let ids: Vec<EvidenceId> = jira.into_iter().map(|(_, jira)| EvidenceId::Jira(jira)).collect();
-            if !ids.is_empty() && !self.store.evidence(site, &ids).await?.is_empty() {
-                let site = self.site_of(connection, side)?;
-                let found = self
-                    .call(site, Lane::Sweep, async |client| client.worklog(worklog).await)
-                    .await?;
-                proven = found.is_none();
-            }
-        }
+        let proven = !self
+            .store
+            .evidence(site, &[EvidenceId::Tempo(worklog)])
+            .await?
+            .is_empty();
         let origins = self.store.origins(&[(site.clone(), worklog)]).await?;
         Ok(proven || origins.iter().any(|(_, origin)| origin.moved_away))
     }

@@ -108,16 +108,25 @@ impl Engine {
             lane: row.lane,
             started: now,
             renewed: now,
+            held: Vec::new(),
+            busy_until: None,
             report: Report::default(),
         };
-        let result = self.reconcile(&mut run).await;
+        let result = match run.hold(None).await {
+            Ok(()) => self.reconcile(&mut run).await,
+            Err(error) => Err(error),
+        };
+        run.let_go().await;
         let report = run.report;
         if let Err(error) = self.ask_to_learn(connection, &report.to_learn).await {
             debug!(link.key = %link, "Jira ids are left for the sweep: {}", error.unsaid());
         }
         let looked = Looked {
             written: report.written,
-            trouble: result.is_err() || report.trouble.is_some(),
+            trouble: result
+                .as_ref()
+                .is_err_and(|error| !matches!(error, EngineError::Held))
+                || report.trouble.is_some(),
             deferred: deferred(row, &result),
         };
         let finish = match result {
@@ -145,6 +154,7 @@ impl Engine {
         for round in 0.. {
             // A pair that has just come here may have left its twin behind.
             self.fetch_strays(run.connection, &mut observed, run.lane).await?;
+            run.hold(Some(&observed)).await?;
             copies::heal_in_backfill(&mut observed, &run.connection.settings.rules);
             let plan = plan(&observed, &run.connection.settings);
             check::check(&plan, &observed, &run.connection.settings)?;
@@ -233,6 +243,8 @@ impl Engine {
         let (at, attempts, reason) = match failure {
             EngineError::Deferred { until, .. } => ((*until).max(now), row.attempts, None),
             EngineError::Lost => (backoff, attempts, None),
+            // It is in line, and did not fail.
+            EngineError::Held => (now + self.backoff(&row.key, 1, now), row.attempts, None),
             EngineError::Paused { until, .. } => (*until, attempts, Some(Reason::CredentialsRejected)),
             EngineError::Parked { reason, .. } => (park, attempts, Some(*reason)),
             EngineError::Site { error, .. } => match &error.kind {
@@ -254,7 +266,7 @@ impl Engine {
             EngineError::Refused(_) | EngineError::Unknown(_) => (park, attempts, Some(Reason::Rejected)),
         };
         match failure {
-            EngineError::Deferred { .. } | EngineError::Lost => {
+            EngineError::Deferred { .. } | EngineError::Lost | EngineError::Held => {
                 debug!(due.key = %row.key, "Later: {}: {}", row.key, failure.unsaid());
             }
             EngineError::Refused(_) => error!(due.key = %row.key, "A bug: {}: {}", row.key, failure.unsaid()),
@@ -262,7 +274,10 @@ impl Engine {
                 warn!(due.key = %row.key, due.attempts = attempts, "{} did not go through: {}", row.key, failure.unsaid())
             }
         }
-        let waits_in_line = matches!(failure, EngineError::Deferred { .. } | EngineError::Lost);
+        let waits_in_line = matches!(
+            failure,
+            EngineError::Deferred { .. } | EngineError::Lost | EngineError::Held
+        );
         Finish::Again {
             at,
             attempts,

@@ -90,7 +90,7 @@ impl Engine {
         let mut offset = 0;
         for _ in 0..PAGES_MAX {
             let page = self
-                .call(site, Lane::Sweep, async |client| {
+                .call_in_turn(site, Lane::Sweep, async |client| {
                     client.list_changed(since, offset).await
                 })
                 .await?;
@@ -213,7 +213,7 @@ impl Engine {
         let mut cursor = None;
         for _ in 0..PAGES_MAX {
             let page = self
-                .call(site, lane, async |client| {
+                .call_in_turn(site, lane, async |client| {
                     client.papertrail_deleted(from, cursor.clone()).await
                 })
                 .await?;
@@ -242,7 +242,7 @@ impl Engine {
         let mut until = since;
         for _ in 0..PAGES_MAX {
             let page = self
-                .call(site, lane, async |client| client.jira_deleted(from).await)
+                .call_in_turn(site, lane, async |client| client.jira_deleted(from).await)
                 .await?;
             let ids: Vec<JiraWorklogId> = page.rows.iter().map(|row| row.id).collect();
             let known: BTreeMap<_, _> = self
@@ -329,7 +329,7 @@ impl Engine {
     /// Asks what the token may see, so that a lost permission is told apart from an empty site.
     async fn probe(&self, site: &Site) -> Result<(), EngineError> {
         let answer = self
-            .call(site, Lane::Sweep, async |client| {
+            .call_in_turn(site, Lane::Sweep, async |client| {
                 client.permissions(&PERMISSIONS, None).await
             })
             .await;

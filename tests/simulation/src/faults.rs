@@ -73,15 +73,19 @@ pub enum Rule {
     BothSideBase,
     /// Leases and fences hold nobody back.
     Lease,
+    /// What is about to be written is not remembered, so that nobody knows it when its webhook comes. That costs
+    /// looks and no worklog, so it shows in worlds without faults, where looks are counted.
+    Echo,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ProofOfDelete,
         Self::IntentBeforeCreate,
         Self::BothSideBase,
         Self::Lease,
+        Self::Echo,
     ];
 }
 
@@ -94,8 +98,9 @@ impl std::str::FromStr for Rule {
             "intent-before-create" => Ok(Self::IntentBeforeCreate),
             "both-side-base" => Ok(Self::BothSideBase),
             "lease" => Ok(Self::Lease),
+            "echo" => Ok(Self::Echo),
             _ => Err(format!(
-                "there is no rule `{text}`; there are proof-of-delete, intent-before-create, both-side-base, lease"
+                "there is no rule `{text}`; there are proof-of-delete, intent-before-create, both-side-base, lease, echo"
             )),
         }
     }
@@ -149,9 +154,9 @@ impl Allowed {
         self.faults.contains(&fault)
     }
 
-    /// Returns them.
-    pub fn iter(&self) -> impl Iterator<Item = Fault> + '_ {
-        self.faults.iter().copied()
+    /// Says whether nothing may go wrong.
+    pub fn is_calm(&self) -> bool {
+        self.faults.is_empty()
     }
 }
 

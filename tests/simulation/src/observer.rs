@@ -131,6 +131,8 @@ pub struct Setting {
 pub struct Observer {
     setting: Setting,
     roots: BTreeMap<String, Root>,
+    /// Worklogs, by site, that a person deleted in Jira's own screen: Tempo hears of it later, a client may at once.
+    deleted_in_jira: BTreeSet<(String, u64)>,
     sent: BTreeMap<String, Reads>,
     /// What must not happen, and did.
     pub broken: Vec<Broken>,
@@ -168,6 +170,11 @@ impl Observer {
     /// Notes a request that may change something, under the name it is sent by.
     pub fn sends(&mut self, agent: String, reads: Reads) {
         self.sent.insert(agent, reads);
+    }
+
+    /// Notes that a person deletes a worklog in Jira's own screen.
+    pub fn deletes_in_jira(&mut self, site: &str, worklog: u64) {
+        self.deleted_in_jira.insert((site.to_owned(), worklog));
     }
 
     /// Notes that a client has recorded what it had written to a worklog.
@@ -261,6 +268,16 @@ impl Observer {
             .after
             .as_ref()
             .map(|worklog| (worklog, self.values(site, worklog)));
+        // Deleted in Jira's screen, and made anew by a client before Tempo had heard of it.
+        let replaced = change.after.is_none()
+            && root
+                .places
+                .get(site)
+                .zip(change.before.as_ref())
+                .is_some_and(|(place, before)| place.id != before.id);
+        if replaced {
+            return;
+        }
         let old = root.places.remove(site);
         if old.as_ref().is_some_and(|old| old.unrecorded) {
             self.unheard += 1;
@@ -326,13 +343,20 @@ impl Observer {
                         let_go(known, value);
                     }
                 }
-                root.removals.push(Removal {
-                    site: site.to_owned(),
-                    at: change.at,
-                    moved: false,
-                    seen: old.values,
-                    followed: BTreeSet::new(),
-                });
+                let told = self.deleted_in_jira.remove(&(site.to_owned(), old.id))
+                    && root
+                        .removals
+                        .iter()
+                        .any(|removal| removal.site == site && !removal.moved);
+                if !told {
+                    root.removals.push(Removal {
+                        site: site.to_owned(),
+                        at: change.at,
+                        moved: false,
+                        seen: old.values,
+                        followed: BTreeSet::new(),
+                    });
+                }
             }
             (None, None) => {}
         }
@@ -414,13 +438,27 @@ impl Observer {
     ) {
         self.written[0] += 1;
         let site = change.site.as_str();
-        if let Some(old) = old {
+        let deleted = |old: &Place| self.deleted_in_jira.contains(&(site.to_owned(), old.id));
+        if let Some(old) = old.filter(|old| !deleted(old)) {
             self.breaks(
                 change.at,
                 "a second twin",
                 story(format!("{} is made beside {}", worklog.id, old.id)),
             );
             return;
+        }
+        if let Some(old) = old {
+            // What stood only there went with it.
+            for (field, value) in &old.values {
+                let elsewhere = |(other, place): (&String, &Place)| {
+                    other != site && place.values.get(field) == Some(value)
+                };
+                if !root.places.iter().any(elsewhere)
+                    && let Some(known) = root.values.get_mut(field)
+                {
+                    let_go(known, value);
+                }
+            }
         }
         let source = !root.places.is_empty();
         let gone_meanwhile = root.removals.iter().any(|removal| {
@@ -562,6 +600,22 @@ impl Observer {
         let site = change.site.as_str();
         let read_at = self.read_at(reads, site, old.id, old.issue);
         let raced = old.touched.is_some_and(|touched| touched >= read_at);
+        let in_jira = |(other, place): &(&String, &Place)| {
+            other.as_str() != site && self.deleted_in_jira.contains(&((*other).clone(), place.id))
+        };
+        let told = root.places.iter().find(in_jira);
+        let open = |removal: &Removal| removal.site != site && !removal.followed.contains(site);
+        if let Some((other, place)) = told
+            && !root.removals.iter().any(open)
+        {
+            root.removals.push(Removal {
+                site: other.clone(),
+                at: change.at,
+                moved: false,
+                seen: place.values.clone(),
+                followed: BTreeSet::new(),
+            });
+        }
         let licence = root
             .removals
             .iter_mut()
@@ -590,6 +644,14 @@ impl Observer {
             }
         }
         root.places.remove(site);
+    }
+
+    /// Says whether people acted on what a client had made and not recorded: what should come of that worklog is
+    /// nobody's to tell.
+    pub fn is_unheard(&self, site: &str, worklog: u64) -> bool {
+        self.roots
+            .values()
+            .any(|root| root.unheard && root.places.get(site).is_some_and(|place| place.id == worklog))
     }
 
     /// Says what is wrong once everything has had its time. `excused` says whether an item in the queue explains

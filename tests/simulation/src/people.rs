@@ -104,7 +104,11 @@ impl People {
             (81..87, Some(worklog)) => self.edit_in_jira(&handle, &worklog),
             (87..90, Some(worklog)) => {
                 if let Some(jira) = worklog.jira_id {
-                    self.refused(handle.jira_delete(jira));
+                    let done = handle.jira_delete(jira);
+                    if done.is_ok() {
+                        world.observer().deletes_in_jira(&site, worklog.id);
+                    }
+                    self.refused(done);
                 }
             }
             (_, Some(worklog)) => self.edit_both(world, &worklog),

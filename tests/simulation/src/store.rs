@@ -80,7 +80,10 @@ impl Table {
     fn break_rules(&self, ops: &mut Vec<Op>) {
         let world = self.0.world();
         if world.breaks(Rule::Lease) {
-            ops.retain(|op| !matches!(op, Op::Fence { .. }));
+            ops.retain(|op| !matches!(op, Op::Fence { .. } | Op::Held { .. }));
+        }
+        if world.breaks(Rule::Echo) {
+            ops.retain(|op| !matches!(op, Op::PutEcho(_)));
         }
         for op in ops {
             let Op::PutPair(pair) = op else { continue };

@@ -74,6 +74,13 @@ struct Due {
     changed_at: Timestamp,
 }
 
+#[derive(Clone, Debug)]
+struct Hold {
+    link: LinkKey,
+    until: Timestamp,
+    busy_until: Option<Timestamp>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct TempoId {
     jira: Option<JiraWorklogId>,
@@ -84,6 +91,7 @@ struct TempoId {
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     issues: BTreeMap<(SiteName, IssueId), IssueRow>,
+    holds: BTreeMap<(SiteName, IssueId), Hold>,
     links: BTreeMap<LinkKey, LinkRow>,
     first_runs: BTreeMap<ConnectionName, Timestamp>,
     due: BTreeMap<DueKey, Due>,
@@ -553,6 +561,21 @@ impl Rows {
                 .due
                 .get(key)
                 .is_some_and(|row| row.owner.as_ref() == Some(owner)),
+            Op::Hold {
+                site,
+                issue,
+                link,
+                now,
+                ..
+            } => self.holds.get(&(site.clone(), *issue)).is_none_or(|hold| {
+                hold.link == *link || hold.until.max(hold.busy_until.unwrap_or(hold.until)) <= *now
+            }),
+            Op::Held {
+                site, issue, link, ..
+            } => self
+                .holds
+                .get(&(site.clone(), *issue))
+                .is_some_and(|hold| hold.link == *link),
             Op::PutPair(pair) => {
                 let rev = self
                     .pairs
@@ -597,6 +620,31 @@ impl Rows {
     fn apply(&mut self, op: &Op) {
         match op {
             Op::Fence { .. } => {}
+            Op::Hold {
+                site,
+                issue,
+                link,
+                until,
+                ..
+            } => {
+                let hold = self.holds.entry((site.clone(), *issue)).or_insert_with(|| Hold {
+                    link: link.clone(),
+                    until: *until,
+                    busy_until: None,
+                });
+                hold.link = link.clone();
+                hold.until = *until;
+            }
+            Op::Held {
+                site,
+                issue,
+                busy_until,
+                ..
+            } => {
+                if let Some(hold) = self.holds.get_mut(&(site.clone(), *issue)) {
+                    hold.busy_until = *busy_until;
+                }
+            }
             Op::PutPair(pair) => {
                 let pairs = self.pairs.entry(pair.link.clone()).or_default();
                 pairs.insert(pair.id.clone(), Pair::clone(pair));
@@ -635,8 +683,15 @@ impl Rows {
                 let key = (row.connection.clone(), row.id.clone());
                 self.history.insert(key, HistoryRow::clone(row));
             }
-            Op::PutLearn { site, worklog, at } => {
-                self.tempo.entry((site.clone(), *worklog)).or_default().asked_at = Some(*at);
+            Op::PutLearn {
+                site,
+                worklog,
+                at,
+                anew,
+            } => {
+                let row = self.tempo.entry((site.clone(), *worklog)).or_default();
+                row.asked_at = Some(*at);
+                row.jira.take_if(|_| *anew);
             }
             Op::PutJiraId { site, jira, worklog } => {
                 self.jira.insert((site.clone(), *jira), *worklog);

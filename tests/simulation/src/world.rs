@@ -43,6 +43,7 @@ pub struct World {
     pub tokens: Arc<Mutex<BTreeMap<String, String>>>,
     stir: Notify,
     requests: AtomicU64,
+    hinted: AtomicU64,
     points: AtomicU64,
     log: Mutex<Log>,
 }
@@ -102,6 +103,7 @@ impl World {
             tokens: Arc::default(),
             stir: Notify::new(),
             requests: AtomicU64::new(0),
+            hinted: AtomicU64::new(0),
             points: AtomicU64::new(0),
             log: Mutex::new(log),
         }
@@ -184,6 +186,21 @@ impl World {
     /// Returns how many requests were sent.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a webhook led to a look.
+    pub fn hints(&self) {
+        self.hinted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many webhooks led to a look.
+    pub fn hinted(&self) -> u64 {
+        self.hinted.load(Ordering::Relaxed)
+    }
+
+    /// Says whether nothing may go wrong.
+    pub fn is_calm(&self) -> bool {
+        self.allowed.is_calm()
     }
 
     /// Says for which site a request to Tempo or Jira is.

@@ -145,7 +145,7 @@ impl Caller {
     }
 
     fn op(&mut self) -> Op {
-        match self.n(11) {
+        match self.n(14) {
             0 => Op::Fence {
                 key: self.due_key(),
                 owner: self.owner().to_owned(),
@@ -202,10 +202,24 @@ impl Caller {
                 at: self.now,
                 moved_to: None,
             }),
+            11 | 12 => Op::Hold {
+                site: self.site(),
+                issue: IssueId(1 + self.n(2)),
+                link: self.link(),
+                now: self.now,
+                until: self.later(100),
+            },
+            13 => Op::Held {
+                site: self.site(),
+                issue: IssueId(1 + self.n(2)),
+                link: self.link(),
+                busy_until: (self.n(2) == 0).then(|| self.later(100)),
+            },
             9 => Op::PutLearn {
                 site: self.site(),
                 worklog: self.worklog(),
                 at: self.now,
+                anew: self.n(2) == 0,
             },
             _ => Op::PutEcho(Echo {
                 site: self.site(),
@@ -237,6 +251,7 @@ impl Caller {
                 Op::PutEvidence(e) => format!("evidence {} {:?}", e.site, e.id),
                 Op::PutEcho(e) => format!("echo {} {}", e.site, e.mark),
                 Op::PutLearn { site, worklog, .. } => format!("tempo {site} {worklog}"),
+                Op::Hold { site, issue, .. } | Op::Held { site, issue, .. } => format!("hold {site} {issue}"),
                 other => format!("{other:?}"),
             };
             if rows.insert(row) {

@@ -71,6 +71,9 @@ impl DynamoStore {
     }
 }
 
+/// For how long the row of a hold is kept after its end.
+const HOLD_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
 /// Turns operations into writes, one per row: a transaction may touch each row once.
 pub(super) fn writes(ops: &[Op]) -> Result<Vec<Write>, StoreError> {
     let mut writes: Vec<Write> = Vec::with_capacity(ops.len());
@@ -100,6 +103,8 @@ pub(super) fn writes(ops: &[Op]) -> Result<Vec<Write>, StoreError> {
 fn is_conditional(op: &Op) -> bool {
     match op {
         Op::Fence { .. }
+        | Op::Hold { .. }
+        | Op::Held { .. }
         | Op::PutPair(_)
         | Op::DropPair { .. }
         | Op::PutWhere(_)
@@ -119,6 +124,32 @@ fn op_writes(op: &Op) -> Result<Vec<Write>, StoreError> {
         Op::Fence { key, owner } => Write::check(Key::due(key))
             .when("#owner = :owner")
             .value(":owner", text(owner)),
+        Op::Hold {
+            site,
+            issue,
+            link,
+            now,
+            until,
+        } => Write::update(Key::hold(site, *issue))
+            .when(
+                "attribute_not_exists(#pk) OR #link = :link \
+                 OR (#until <= :now AND (attribute_not_exists(#busy_until) OR #busy_until <= :now))",
+            )
+            .set("#link = :link, #until = :until, #expires = :expires")
+            .value(":link", text(link.to_string()))
+            .value(":now", time(*now))
+            .value(":until", time(*until))
+            .value(":expires", number(after(*until, HOLD_KEPT).as_second())),
+        Op::Held {
+            site,
+            issue,
+            link,
+            busy_until,
+        } => Write::update(Key::hold(site, *issue))
+            .when("#link = :link")
+            .set("#busy_until = :busy_until")
+            .value(":link", text(link.to_string()))
+            .value(":busy_until", time(busy_until.unwrap_or(Timestamp::UNIX_EPOCH))),
         Op::PutPair(pair) => put_pair(pair)?,
         Op::DropPair { link, id, rev } => Write::delete(Key::pair(link, id))
             .when("#rev = :rev")
@@ -163,10 +194,17 @@ fn op_writes(op: &Op) -> Result<Vec<Write>, StoreError> {
             let item = row::indexed(item, IndexKey::link_history(&line.link, &line.id));
             Write::put(row::expiring(item, line.expires))?
         }
-        Op::PutLearn { site, worklog, at } => {
+        Op::PutLearn {
+            site,
+            worklog,
+            at,
+            anew,
+        } => {
             let index = IndexKey::learn(site, *worklog, *at);
+            let gone: &[&str] = if *anew { &["#jira"] } else { &[] };
             // An update: the Jira id stays if it is known by now.
             Write::update(Key::tempo(site, *worklog))
+                .remove(gone)
                 .set("#worklog = :worklog, #asked_at = :at, #gpk = :gpk, #gsk = :gsk")
                 .value(":worklog", number(worklog))
                 .value(":at", time(*at))

@@ -8,6 +8,7 @@
 //! | row | `pk` | `sk` | `gpk` | `gsk` | goes by TTL |
 //! | --- | --- | --- | --- | --- | --- |
 //! | issue | `ISSUE#site#issue` | `ISSUE` | | | |
+//! | hold of an issue | `ISSUE#site#issue` | `HOLD` | | | a day later |
 //! | link | `LINKS#connection` | `a~b` | | | |
 //! | first run of a connection | `CONNECTION#connection` | `FIRST-RUN` | | | |
 //! | due link | `DUE#LINK#connection#a~b` | `DUE` | `DUE#0`, `DUE#1` or `DUE#2` by lane | next attempt | |
@@ -64,6 +65,11 @@ impl Key {
     /// What is known of an issue.
     pub fn issue(site: &SiteName, issue: IssueId) -> Self {
         Self::new(parts("ISSUE", &[site.as_str(), &issue.to_string()]), "ISSUE")
+    }
+
+    /// Which link works on an issue that several connections share.
+    pub fn hold(site: &SiteName, issue: IssueId) -> Self {
+        Self::new(parts("ISSUE", &[site.as_str(), &issue.to_string()]), "HOLD")
     }
 
     /// A link.

@@ -409,6 +409,7 @@ async fn a_webhook_costs_two_requests() {
         site: acme(),
         worklog: tandem_core::WorklogId(5),
         at: at(0),
+        anew: false,
     };
     let hints: Vec<_> = (0..89).map(|n| hint(due(n, n), at(2))).collect();
     store.hint(&hints, &[learn], at(0)).await.unwrap();

@@ -278,6 +278,7 @@ async fn jira_ids_are_asked_for_learned_and_forgotten() {
         site: acme(),
         worklog: WorklogId(worklog),
         at: at(seconds),
+        anew: false,
     };
     let learned = |worklog, jira| Op::PutJiraId {
         site: acme(),
@@ -412,4 +413,34 @@ async fn a_commit_of_too_many_rows_is_refused_whole() {
     let twice = vec![put(&pair(link(1, 2), 500), 1), put(&pair(link(1, 2), 500), 2)];
     assert!(matches!(store.commit(twice).await, Err(StoreError::Corrupt(_))));
     assert_eq!(store.commit(Vec::new()).await.unwrap(), Committed::Yes);
+}
+
+#[tokio::test]
+async fn a_shared_issue_is_one_links_until_its_time_and_that_of_what_it_sent_are_over() {
+    let store = store().await;
+    let links = [link(1, 2), link(3, 2)];
+    let hold = |which: usize, now, until| Op::Hold {
+        site: acme(),
+        issue: IssueId(2),
+        link: links[which].clone(),
+        now: at(now),
+        until: at(until),
+    };
+    let held = |which: usize, busy: Option<i64>| Op::Held {
+        site: acme(),
+        issue: IssueId(2),
+        link: links[which].clone(),
+        busy_until: busy.map(at),
+    };
+    let commit = async |op: Op| store.commit(vec![op]).await.unwrap();
+    assert_eq!(commit(held(0, None)).await, Committed::Lost);
+    assert_eq!(commit(hold(0, 0, 100)).await, Committed::Yes);
+    assert_eq!(commit(hold(1, 99, 200)).await, Committed::Lost);
+    assert_eq!(commit(held(1, None)).await, Committed::Lost);
+    // What it sent may take effect after it has let go.
+    assert_eq!(commit(held(0, Some(150))).await, Committed::Yes);
+    assert_eq!(commit(hold(0, 110, 110)).await, Committed::Yes);
+    assert_eq!(commit(hold(1, 149, 200)).await, Committed::Lost);
+    assert_eq!(commit(hold(1, 150, 200)).await, Committed::Yes);
+    assert_eq!(commit(held(0, None)).await, Committed::Lost);
 }

@@ -117,6 +117,19 @@ pub struct BadRow {
     pub text: String,
 }
 
+/// What Jira shows of a worklog. Who may browse an issue sees all of them there, whatever Tempo lets them see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// Jira's id of it.
+    pub id: JiraWorklogId,
+    /// Tempo's id of it, where Tempo left it in Jira. Undocumented, and so a hint alone.
+    pub worklog: Option<WorklogId>,
+    /// Time worked, in seconds.
+    pub time_spent_secs: u64,
+    /// When it last changed, by the site's clock.
+    pub updated_at: Option<Timestamp>,
+}
+
 /// A worklog that a site says was deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletedRow<Id> {
@@ -269,6 +282,9 @@ pub trait SiteClient: Send + Sync {
 
     /// Returns the Tempo ids of up to 500 Jira worklogs; those that Tempo does not know (yet) are left out.
     async fn tempo_ids(&self, ids: &[JiraWorklogId]) -> Result<Vec<(JiraWorklogId, WorklogId)>, SiteError>;
+
+    /// Lists an issue's worklogs as Jira has them, up to 5,000 from `offset`.
+    async fn shadows(&self, issue: IssueId, offset: u64) -> Result<Page<Shadow>, SiteError>;
 
     /// Reads Tempo's audit trail of deleted worklogs, up to 1,000. `from` is within the last 180 days.
     async fn papertrail_deleted(

@@ -218,6 +218,32 @@ pub enum Op {
         /// The owner that it must have.
         owner: String,
     },
+    /// Takes an issue for a link, or keeps it, or with `until` of now lets it go. Nobody may have it, or this link, or
+    /// another whose time is over.
+    Hold {
+        /// The issue's site.
+        site: SiteName,
+        /// The issue.
+        issue: IssueId,
+        /// The link that works on it.
+        link: LinkKey,
+        /// The present.
+        now: Timestamp,
+        /// Until when no other link gets it.
+        until: Timestamp,
+    },
+    /// This link must still have the issue. Says until when something that was sent may still take effect: no
+    /// other link gets the issue before that either.
+    Held {
+        /// The issue's site.
+        site: SiteName,
+        /// The issue.
+        issue: IssueId,
+        /// The link that must have it.
+        link: LinkKey,
+        /// Until when something may take effect; `None` when nothing is open.
+        busy_until: Option<Timestamp>,
+    },
     /// Writes a pair under its link. `pair.rev` must be one more than the row's; 1 means that there is none yet.
     PutPair(Box<Pair>),
     /// Takes a pair from a link (it moved to another). The row's `rev` must be this one.
@@ -273,6 +299,8 @@ pub enum Op {
         worklog: WorklogId,
         /// When it was asked.
         at: Timestamp,
+        /// Forget the one that is known: the worklog moved, and Jira has another for it.
+        anew: bool,
     },
     /// Remembers which Tempo worklog a Jira worklog belongs to, and forgets that it was to be learned.
     PutJiraId {
