@@ -64,6 +64,21 @@ pub struct Difference {
     pub reason: Option<Reason>,
 }
 
+/// What some worklogs add up to on each side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// The connection.
+    pub connection: String,
+    /// `issue`, `person`, `day` or `account`.
+    pub by: &'static str,
+    /// Which one, as A says it: for an issue the ids of both; empty for worklogs without an account.
+    pub key: String,
+    /// What A's worklogs add up to.
+    pub a: Totals,
+    /// What B's worklogs add up to.
+    pub b: Totals,
+}
+
 /// The ledger check's result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Verdict {
@@ -73,6 +88,8 @@ pub struct Verdict {
     pub differences: Vec<Difference>,
     /// What each side adds up to, over linked issues.
     pub totals: Sides<Totals>,
+    /// The same by issue, person, day and account.
+    pub groups: Vec<Group>,
 }
 
 /// Pages per side that are read at most.
@@ -99,16 +116,20 @@ impl Engine {
                 Some(from) => from,
                 None => self.since(connection).await?,
             };
-            let ledger = self.ledger(connection, from, to).await?;
-            for (link, sides) in ledger {
+            let mut ledger = self.ledger(connection, from, to).await?;
+            let mut groups = Groups::default();
+            while let Some((link, sides)) = ledger.pop_first() {
+                let lookups = self.known_people(connection, &sides).await?;
+                groups.add(connection, &lookups, &link, &sides);
                 for side in Side::BOTH {
                     sides[side]
                         .values()
                         .for_each(|worklog| verdict.totals[side].add(&worklog.content));
                 }
-                let differences = self.compare(connection, &link, sides).await?;
+                let differences = self.compare(connection, &lookups, &link, sides).await?;
                 verdict.differences.extend(differences);
             }
+            verdict.groups.extend(groups.of(connection));
         }
         verdict.equal = verdict.differences.is_empty();
         Ok(verdict)
@@ -157,10 +178,10 @@ impl Engine {
     async fn compare(
         &self,
         connection: &Connection,
+        lookups: &Lookups,
         link: &LinkKey,
         mut sides: Sides<BTreeMap<WorklogId, Worklog>>,
     ) -> Result<Vec<Difference>, EngineError> {
-        let lookups = self.known_people(connection, &sides).await?;
         let pairs: Vec<Pair> = self
             .store
             .pairs(link)
@@ -177,7 +198,7 @@ impl Engine {
             let reason = pair.wait.as_ref().map(|wait| wait.reason);
             match (sides.a.remove(&a), sides.b.remove(&b)) {
                 (Some(a), Some(b)) => {
-                    let fields = differing(connection, &lookups, &a.content, &b.content);
+                    let fields = differing(connection, lookups, &a.content, &b.content);
                     if !fields.is_empty() {
                         differences.push(difference(
                             connection,
@@ -216,12 +237,12 @@ impl Engine {
         // What no pair joins is joined by meaning: the books may agree without our ever having run.
         let mut rest_b: Vec<Worklog> = std::mem::take(&mut sides.b).into_values().collect();
         for a in sides.a.values() {
-            let rendered = render::whole(Side::A, &a.content, &connection.settings.rules, &lookups).ok();
+            let rendered = render::whole(Side::A, &a.content, &connection.settings.rules, lookups).ok();
             let same = rendered
                 .and_then(|rendered| rest_b.iter().position(|b| twin::same_work(&rendered, &b.content)));
             if let Some(position) = same {
                 let b = rest_b.swap_remove(position);
-                let fields = differing(connection, &lookups, &a.content, &b.content);
+                let fields = differing(connection, lookups, &a.content, &b.content);
                 if !fields.is_empty() {
                     differences.push(difference(connection, "differs", Some(a), Some(&b), fields, None));
                 }
@@ -301,6 +322,70 @@ impl Engine {
         Ok(lookups)
     }
 }
+
+/// Sums by what they are of.
+#[derive(Default)]
+struct Groups(BTreeMap<(&'static str, String), Sides<Totals>>);
+
+impl Groups {
+    fn add(
+        &mut self,
+        connection: &Connection,
+        lookups: &Lookups,
+        link: &LinkKey,
+        sides: &Sides<BTreeMap<WorklogId, Worklog>>,
+    ) {
+        let rules = &connection.settings.rules;
+        // What Tempo calls the account is an attribute, of another name on the other site perhaps.
+        let account = rules
+            .attributes
+            .iter()
+            .position(|rule| Side::BOTH.iter().any(|side| rule.keys[*side] == ACCOUNT));
+        for side in Side::BOTH {
+            for worklog in sides[side].values() {
+                let content = &worklog.content;
+                let author = match side {
+                    Side::A => content.author.clone(),
+                    Side::B => render::author(side, &content.author, rules, lookups)
+                        .map_or(content.author.clone(), |author| author.account().clone()),
+                };
+                let own = |key: &str| content.attributes.get(key).cloned().unwrap_or_default();
+                let account = match (account, side) {
+                    (None, _) => own(ACCOUNT),
+                    (Some(rule), Side::A) => own(&rules.attributes[rule].keys.a),
+                    (Some(rule), Side::B) => render::attribute(side, content, rule, rules, lookups)
+                        .unwrap_or_else(|_| Some(own(&rules.attributes[rule].keys.b)))
+                        .unwrap_or_default(),
+                };
+                let keys = [
+                    ("issue", format!("{}~{}", link.a, link.b)),
+                    ("person", author.to_string()),
+                    ("day", content.start_date.to_string()),
+                    ("account", account),
+                ];
+                for key in keys {
+                    self.0.entry(key).or_default()[side].add(content);
+                }
+            }
+        }
+    }
+
+    fn of(self, connection: &Connection) -> Vec<Group> {
+        let groups = self.0.into_iter();
+        groups
+            .map(|((by, key), totals)| Group {
+                connection: connection.name.to_string(),
+                by,
+                key,
+                a: totals.a,
+                b: totals.b,
+            })
+            .collect()
+    }
+}
+
+/// The key of Tempo's own attribute for the account.
+const ACCOUNT: &str = "_Account_";
 
 /// The fields that do not mean the same.
 fn differing(connection: &Connection, lookups: &Lookups, a: &Content, b: &Content) -> Vec<&'static str> {

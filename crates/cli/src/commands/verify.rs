@@ -1,5 +1,9 @@
 //! `verify`: the ledger check.
 
+mod report;
+
+use std::path::PathBuf;
+
 use clap::Args;
 use jiff::civil::Date;
 use tandem_core::{LinkKey, Side};
@@ -22,6 +26,12 @@ pub(crate) struct Arguments {
     /// Only this connection
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
+    /// Write all sums and differences as CSV
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Write a dated report with a checksum to keep: FILE.html or FILE.csv
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -30,17 +40,31 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     {
         return Err(Failure::usage(format!("--from {from} is after --to {to}")));
     }
+    let format = arguments.report.as_deref().map(report::format).transpose()?;
     let opened = open::open(global).await?;
     let engine = opened.engine();
     let connections = select::connections(engine, arguments.connection.as_deref())?;
     let verdict = engine.verify(&connections, arguments.from, arguments.to).await?;
+    let mut links = Vec::new();
+    for connection in &connections {
+        links.extend(resolve::links(engine, connection).await?);
+    }
+    if let (Some(file), Some(format)) = (&arguments.report, format) {
+        let range = (arguments.from, arguments.to);
+        report::write(
+            file,
+            format,
+            &report::Rows::of(&verdict, &links),
+            range,
+            verdict.equal,
+        )?;
+        output::say(format!("the report is in {}", file.display()));
+    }
     if global.json {
         output::json(&verdict)?;
+    } else if arguments.csv {
+        output::data(report::Rows::of(&verdict, &links).csv().trim_end())?;
     } else {
-        let mut links = Vec::new();
-        for connection in &connections {
-            links.extend(resolve::links(engine, connection).await?);
-        }
         output::data(shown(engine, &verdict, &links))?;
     }
     Ok(Ending::differs_if(!verdict.equal))

@@ -194,7 +194,7 @@ fn what_cannot_be_told_apart_waits_for_a_person() {
         ),
         (2, 2)
     );
-    bench.run(&["queue"]).ended(3);
+    let queue = bench.run(&["queue", "--json"]).ended(3).json();
     bench.run(&["retry"]).ended(0);
     bench.run(&["reconcile"]).ended(3);
     assert_eq!(
@@ -203,6 +203,27 @@ fn what_cannot_be_told_apart_waits_for_a_person() {
             bench.said("globex", "DEV-1").len()
         ),
         (2, 2)
+    );
+    // A person says which is which.
+    let copies: Vec<u64> = bench
+        .globex()
+        .worklogs_of("DEV-1")
+        .iter()
+        .map(|one| one.id)
+        .collect();
+    for (item, twin) in queue.as_array().unwrap().iter().zip(copies) {
+        let (id, twin) = (item["id"].as_str().unwrap(), twin.to_string());
+        bench.run(&["resolve", id, "--twin", &twin]).ended(0);
+    }
+    bench.run(&["reconcile"]).ended(0);
+    assert_eq!(bench.said("globex", "DEV-1").len(), 2);
+    bench
+        .run(&["backfill", "--since", "2024-01-01", "--heal"])
+        .ended(0);
+    assert!(
+        bench.alike("SUP-1", "DEV-1", 2),
+        "{:?}",
+        bench.said("globex", "DEV-1")
     );
 }
 
