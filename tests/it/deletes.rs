@@ -269,6 +269,27 @@ async fn the_shadow_that_a_move_left_behind_says_nothing_of_the_worklog_that_mov
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worklog_that_moves_while_its_site_stops_showing_it_is_not_deleted() {
+    let (world, id) = synced(Webhooks::Both).await;
+    world.sweep().await;
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    world
+        .acme()
+        .set_permission(None, tandem_sim::Permission::ViewAll, false);
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    world.acme().restore_permissions();
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.sweep().await;
+    }
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+    world.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edited_copy_comes_back_where_only_jira_told_that_its_original_was_deleted() {
     let world = Setup::two(2).webhooks(Webhooks::JiraOnly).build().await;
     let original = world.globex().log_time("DEV-1", hour("ann", "work")).unwrap();

@@ -13,7 +13,7 @@ use crate::gate::signed;
 use crate::options::Engine;
 use crate::ports::Happened;
 use crate::ports::store::{
-    Announced, Announcement, DueKey, Evidence, EvidenceId, Hint, Lane, Lookup, LookupQuery, Op,
+    Announced, Announcement, DueKey, Evidence, EvidenceId, Hint, Lane, Lookup, LookupQuery, Op, Whereabouts,
 };
 
 /// What a webhook told of, once its signature was verified.
@@ -144,6 +144,18 @@ impl Engine {
             self.hint_at(site, event, &found, connection, now, &mut hints);
         }
         extra.extend(evidence(site, event, now).map(Op::PutEvidence));
+        if let Event::TempoChanged { worklog, issue, .. } = event
+            && found.whereabouts.iter().any(|place| moves(place, *issue))
+        {
+            // Jira deletes the shadow that a moving worklog leaves behind. Where Tempo then hides the worklog from us,
+            // that must not pass for its end.
+            extra.push(Op::PutLearn {
+                site: site.clone(),
+                worklog: *worklog,
+                at: now,
+                anew: true,
+            });
+        }
         if hints.is_empty() {
             if echoed {
                 self.observer.happened(Happened::Echo);
@@ -245,6 +257,11 @@ impl Engine {
             });
         }
     }
+}
+
+/// Says whether a worklog that is known at one place is told of at another issue.
+fn moves(place: &Whereabouts, issue: IssueId) -> bool {
+    place.state == PairState::Live && place.link.issue(place.side) != issue
 }
 
 fn subject(event: &Event) -> (Option<IssueId>, Option<WorklogId>, Option<JiraWorklogId>) {
