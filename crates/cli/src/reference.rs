@@ -51,7 +51,7 @@ fn section(text: &mut String, command: &Command) {
     let _ = write!(text, "\n## `{title}`\n\n{about}.\n\n```text\n{usage}\n```\n");
     let own: Vec<&Arg> = command
         .get_arguments()
-        .filter(|one| !one.is_global_set())
+        .filter(|one| !EVERYWHERE.contains(&one.get_id().as_str()))
         .collect();
     if own.iter().any(|one| shown(one)) {
         text.push('\n');
@@ -64,6 +64,9 @@ fn section(text: &mut String, command: &Command) {
         section(text, below);
     }
 }
+
+/// What every command takes is told once.
+const EVERYWHERE: [&str; 4] = ["config", "data", "table", "json"];
 
 fn shown(argument: &Arg) -> bool {
     !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version")
@@ -82,6 +85,7 @@ fn options<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
         let values = if takes { values.join(" ") } else { String::new() };
         let name = match argument.get_long() {
             Some(long) if values.is_empty() => format!("--{long}"),
+            Some(long) if argument.is_require_equals_set() => format!("--{long}[={values}]"),
             Some(long) => format!("--{long} {values}"),
             None => values,
         };

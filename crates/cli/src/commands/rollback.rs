@@ -15,12 +15,12 @@ use crate::{open, output};
 pub(crate) struct Arguments {
     /// The version to publish again, from `tandem versions`
     #[arg(value_name = "N")]
-    version: u64,
+    number: u64,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let store = versions::table(global, "rollback").await?;
-    let (earlier, newest) = versions::find(&*store, arguments.version).await?;
+    let (earlier, newest) = versions::find(&*store, arguments.number).await?;
     let number = if newest.text == earlier.text {
         // As with `publish`: the same again would only make everything that is parked be tried once more.
         output::say(format!(
