@@ -68,6 +68,9 @@ struct Planner<'o> {
     with_abandoned: Vec<&'o Pair>,
     /// Pairs about which all is said.
     settled: BTreeSet<PairId>,
+    /// Whether twins may be made of what has none: not before it is known what interrupted creates have made, where
+    /// copies are to be taken over.
+    may_begin: bool,
 }
 
 impl<'o> Planner<'o> {
@@ -107,12 +110,13 @@ impl<'o> Planner<'o> {
                 .filter(|pair| !pair.abandoned.is_empty())
                 .collect(),
             settled: BTreeSet::new(),
+            may_begin: true,
         }
     }
 
     fn run(&mut self) {
         let observed = self.observed;
-        let may_begin = self.adopt_copies();
+        self.may_begin = self.adopt_copies();
         for pair in &observed.pairs {
             if self.settled.contains(&pair.id) {
                 continue;
@@ -137,7 +141,7 @@ impl<'o> Planner<'o> {
                 (None, None) => {}
             }
         }
-        if may_begin {
+        if self.may_begin {
             self.newcomers();
         }
     }
@@ -570,6 +574,10 @@ impl<'o> Planner<'o> {
         {
             return;
         }
+        let was_begun = pair
+            .intent
+            .as_ref()
+            .is_some_and(|intent| intent.kind == IntentKind::Create);
         if let Some(intent) = pair
             .intent
             .clone()
@@ -650,6 +658,9 @@ impl<'o> Planner<'o> {
             };
         };
         if self.was_made_earlier(&pair, to, &source.content) {
+            return;
+        }
+        if !self.may_begin && !was_begun {
             return;
         }
         pair.seen[side] = pair.seen[side].max(Some(source.updated_at));

@@ -270,3 +270,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_waits_for_a_person_waits_beside_a_create_of_unknown_outcome_too() {
+    use tandem_core::{Intent, IntentKind, Pair};
+    let alike = |side, id| worklog(side, id, 0b1_0000_0001);
+    let sides = Sides::new(
+        vec![alike(Side::A, 1), alike(Side::A, 2)],
+        vec![alike(Side::B, 501)],
+    );
+    let mut observed = observed(&sides);
+    let settings = Settings {
+        rules: rules(),
+        ..Settings::default()
+    };
+    assert_eq!(carried_out(&mut observed, &settings, false), Sides::default());
+    let waits = |pair: &Pair| pair.wait.is_some();
+    assert_eq!(observed.pairs.iter().filter(|pair| waits(pair)).count(), 2);
+
+    // Somebody else's create in the same run is not answered.
+    let mut begun = alike(Side::A, 3);
+    begun.content.description = "another".into();
+    let mut pair = Pair::half(
+        Pair::id_for(Side::A, begun.id, begun.issue),
+        observed.link.clone(),
+        Side::A,
+        begun.id,
+    );
+    pair.rev = 1;
+    pair.intent = Some(Intent {
+        kind: IntentKind::Create,
+        side: Side::B,
+        issue: IssueId(2),
+        worklog: None,
+        source: Some(begun.content.clone()),
+        before: None,
+        body: begun.content.clone(),
+        then: None,
+        at: observed.now,
+        until: observed.now,
+    });
+    observed.listings.a.insert(begun.id, begun);
+    observed.pairs.push(pair);
+    assert_eq!(plan(&observed, &settings).steps, []);
+}

@@ -148,14 +148,7 @@ fn name(link: &LinkKey) -> String {
 
 impl Engine {
     /// Returns what a run of a link begins besides what every run does.
-    pub(crate) async fn backfill_of(
-        &self,
-        link: &LinkKey,
-        lane: Lane,
-    ) -> Result<Option<Backfill>, EngineError> {
-        if lane != Lane::Backfill {
-            return Ok(None);
-        }
+    pub(crate) async fn backfill_of(&self, link: &LinkKey) -> Result<Option<Backfill>, EngineError> {
         let open = self.note_of(link).await?.filter(|note| note.done.is_none());
         Ok(open.map(|note| note.order.backfill()))
     }
@@ -183,7 +176,8 @@ impl Engine {
         note.written += run.report.written as u64;
         let open = run.report.trouble.is_some()
             || run.report.unfinished
-            || observed.pairs.iter().any(|pair| pair.intent.is_some());
+            // What waits for somebody waits beside the backfill.
+            || observed.pairs.iter().any(|pair| pair.intent.is_some() && pair.wait.is_none());
         note.done = (!open).then(|| self.clock.now());
         self.put_note_of(run.link, &note).await
     }

@@ -15,7 +15,7 @@ use crate::execute::{ATTEMPT, Fate, LATE, Run, replace};
 use crate::gate::signed;
 use crate::options::Site;
 use crate::ports::site::{Outcome, SiteError, SiteErrorKind};
-use crate::ports::store::{Lane, Op, Root};
+use crate::ports::store::{Op, Root};
 
 /// Worklogs in one request: Tempo's limit.
 pub(crate) const BULK_MAX: usize = 50;
@@ -32,11 +32,12 @@ struct Begun<'s> {
 
 impl Run<'_> {
     /// Returns how many of the next steps go into one request.
-    pub(crate) fn together(&self, rest: &[&Step]) -> usize {
+    pub(crate) fn together(&self, rest: &[&Step], observed: &Observed) -> usize {
         let Some(Action::Create { side: first, .. }) = rest.first().map(|step| &step.action) else {
             return 1;
         };
-        if self.lane != Lane::Backfill {
+        // Also when somebody's change made the look more urgent.
+        if observed.backfill.is_none() {
             return 1;
         }
         let fits = |step: &&&Step| {
@@ -111,6 +112,7 @@ impl Run<'_> {
             commits.add(ops);
             begun.push(Begun { step, row, root });
         }
+        self.set_busy(observed, &[]);
         self.commit_all(commits).await?;
         Ok(begun)
     }
@@ -145,6 +147,7 @@ impl Run<'_> {
         side: Side,
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
+        self.set_busy(observed, &[]);
         let mut waiting = Vec::new();
         let mut ops = Vec::new();
         let count = begun.len();
@@ -170,7 +173,7 @@ impl Run<'_> {
 
     async fn bulk_failed(
         &mut self,
-        begun: Vec<Begun<'_>>,
+        mut begun: Vec<Begun<'_>>,
         side: Side,
         site: &Site,
         error: SiteError,
@@ -203,6 +206,11 @@ impl Run<'_> {
                     return self
                         .keep_all(begun, side, SiteError { outcome, ..error }, observed)
                         .await;
+                }
+                // What a listing that lags did not show is recognised when it comes.
+                for one in &mut begun {
+                    let intent = one.row.intent.clone();
+                    one.row.abandoned.extend(intent);
                 }
                 self.take_back(begun, side, observed).await?;
                 Ok(Fate::Singly)
@@ -262,6 +270,7 @@ impl Run<'_> {
         side: Side,
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
+        self.set_busy(observed, &[]);
         let mut commits = Commits::default();
         let mut rows = Vec::with_capacity(begun.len());
         for Begun { mut row, root, .. } in begun {

@@ -119,7 +119,11 @@ impl Run<'_> {
         // Steps from here on that go one by one although they could go together.
         let mut singly = 0_usize;
         while let Some(step) = rest.first() {
-            let together = if singly == 0 { self.together(rest) } else { 1 };
+            let together = if singly == 0 {
+                self.together(rest, observed)
+            } else {
+                1
+            };
             singly = singly.saturating_sub(1);
             if self.report.failed.contains(&step.pair.id) {
                 rest = &rest[1..];

@@ -82,7 +82,7 @@ impl Engine {
         let mut observed = Observed::empty(link.clone(), now);
         observed.force = row.force;
         observed.since = self.since(connection).await?;
-        observed.backfill = self.backfill_of(link, lane).await?;
+        observed.backfill = self.backfill_of(link).await?;
 
         let announced: Vec<Announcement> = row
             .announced
@@ -391,49 +391,46 @@ impl Engine {
         observed: &mut Observed,
         lane: Lane,
     ) -> Result<(), EngineError> {
-        let mut budget = PROBES_MAX;
+        let rules = &connection.settings.rules;
+        for side in Side::BOTH
+            .into_iter()
+            .filter(|side| self.is_shared(connection, *side))
+        {
+            let site = &connection.sites[side];
+            let ids = observed.pairs.iter().filter_map(|pair| pair.ids[side]);
+            let asked: Vec<_> = ids.map(|id| (site.clone(), id)).collect();
+            let origins: BTreeMap<_, _> = self.store.origins(&asked).await?.into_iter().collect();
+            for pair in &mut observed.pairs {
+                // Another connection's last write is one to account for, too. What is being taken away for a move has
+                // none to wait for.
+                let origin = pair.ids[side].and_then(|id| origins.get(&(site.clone(), id)));
+                let written = origin.filter(|origin| !origin.moved_away);
+                let seen = written.map(|origin| origin.written_updated_at);
+                pair.seen[side] = pair.seen[side].max(seen);
+            }
+        }
         for side in Side::BOTH {
             let site = self.site_of(connection, side)?;
-            let mut known: BTreeMap<WorklogId, Timestamp> = observed
-                .pairs
-                .iter()
-                .filter(|pair| pair.state == PairState::Live)
-                .filter_map(|pair| Some((pair.ids[side]?, pair.seen[side].unwrap_or(Timestamp::MIN))))
-                .filter(|(id, _)| observed.listings[side].contains_key(id))
-                .collect();
-            if self.is_shared(connection, side) {
-                let asked: Vec<_> = known.keys().map(|id| (site.name.clone(), *id)).collect();
-                for ((_, id), origin) in self.store.origins(&asked).await? {
-                    // What is being taken away for a move has no last write to wait for.
-                    if let Some(seen) = known.get_mut(&id).filter(|_| !origin.moved_away) {
-                        *seen = (*seen).max(origin.written_updated_at);
-                    }
-                }
-            }
-            for pair in &mut observed.pairs {
-                // Where the look-up below comes to nothing, the planner has to know.
-                let seen = pair.ids[side].and_then(|id| known.get(&id)).copied();
-                pair.seen[side] = pair.seen[side].max(seen.filter(|seen| *seen > Timestamp::MIN));
-            }
-            for (id, seen) in known {
-                let Some(listed) = observed.listings[side].get(&id) else {
-                    continue;
+            let behind = |pair: &&tandem_core::Pair| {
+                let listed = pair.ids[side].and_then(|id| observed.listings[side].get(&id));
+                let (Some(listed), Some(seen)) = (listed, pair.seen[side]) else {
+                    return false;
                 };
                 let (at, last) = (listed.updated_at.as_second(), seen.as_second());
                 // Within the second of our own write, a listing may show what was before it.
-                let differs = |pair: &&tandem_core::Pair| {
-                    let base = pair.base.as_ref().filter(|_| pair.ids[side] == Some(id));
-                    base.is_some_and(|base| {
-                        field::changed(side, &base[side], &listed.content, &connection.settings.rules)
-                    })
+                let differs = || {
+                    let base = pair.base.as_ref().filter(|_| pair.wait.is_none());
+                    base.is_some_and(|base| field::changed(side, &base[side], &listed.content, rules))
                 };
-                if at > last || (at == last && !observed.pairs.iter().any(|pair| differs(&pair))) {
-                    continue;
-                }
-                if budget == 0 {
-                    return Ok(());
-                }
-                budget -= 1;
+                at < last || (at == last && differs())
+            };
+            let live = observed.pairs.iter().filter(|pair| pair.state == PairState::Live);
+            let suspects: Vec<_> = live
+                .filter(behind)
+                .filter_map(|pair| Some((pair.ids[side]?, pair.seen[side]?)))
+                .take(PROBES_MAX)
+                .collect();
+            for (id, seen) in suspects {
                 let found = self
                     .call(site, lane, async |client| client.worklog(id).await)
                     .await?;

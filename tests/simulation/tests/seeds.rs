@@ -95,7 +95,7 @@ fn the_same_seed_is_the_same_run_to_the_byte() {
 
 #[test]
 fn people_and_tandem_do_something_in_these_worlds() {
-    let outcomes: Vec<Outcome> = (0..12)
+    let outcomes: Vec<Outcome> = (0..40)
         .map(|seed| run(seed, &allowed(), Log::default()))
         .collect();
     let written = outcomes.iter().fold([0; 3], |mut sum, outcome| {

@@ -196,11 +196,24 @@ impl Search<'_> {
     }
 
     async fn echo(&mut self, key: &Key, item: &Item) -> Result<Option<()>, StoreError> {
-        if row::body::<Echo>(item).is_err() {
+        let Ok(echo) = row::body::<Echo>(item) else {
             return Ok(None);
+        };
+        self.found.echoes += 1;
+        if echo.worklog.is_none() {
+            // A create that may still be under way: without its mark, another connection would take what it makes for
+            // somebody's own. The mark is a digest; who it was goes.
+            if self.is_for_real() {
+                let nobodys = Echo { author: None, ..echo };
+                let item = row::with_body(key, &nobodys)?;
+                let write = Write::put(row::expiring(item, nobodys.expires))?;
+                self.store
+                    .send("forget whose a write was", write, ReturnValue::None)
+                    .await?;
+            }
+            return Ok(Some(()));
         }
         // Without it the webhook of our own write costs a look.
-        self.found.echoes += 1;
         self.remove(key).await
     }
 

@@ -29,7 +29,10 @@ impl<'o> Planner<'o> {
             (pair.state == PairState::Live).then_some(intent.until)
         });
         if let Some(until) = interrupted {
-            self.look_at(until + self.settings.grace);
+            let soon = until + self.settings.grace;
+            // Past that, it waits for somebody.
+            let later = self.observed.now + self.settings.park_retry;
+            self.look_at(if soon > self.observed.now { soon } else { later });
             return false;
         }
         let halves: Sides<Vec<&'o Pair>> = Sides::from_fn(|side| self.halves(side));
