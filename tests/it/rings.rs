@@ -156,7 +156,7 @@ async fn what_another_connection_is_making_is_nobodys_own_and_what_a_person_logs
     world.globex().log_time("DEV-1", hour("ann", "standup")).unwrap();
     let lost = Fault::LostAfter(FaultOutcome::Status(500));
     let creates = || Matcher::tempo("POST", "/4/worklogs");
-    world.sim.fail_next("acme", creates(), lost.clone());
+    world.sim.fail_next("acme", creates(), lost);
     world.sim.fail_next("initech", creates(), lost);
     rest(&world).await;
     rest(&world).await;
