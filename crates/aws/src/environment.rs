@@ -3,17 +3,17 @@
 //! `aws-config` is left out on purpose: a function gets its region and credentials in its environment, and
 //! profiles, SSO and instance metadata would only make its cold start slower.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::tls;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::counts::TableCounts;
+use crate::https;
 
 /// How often the SDK tries a request, the first time included.
 pub const ATTEMPTS_MAX: u32 = 4;
@@ -36,6 +36,7 @@ pub struct AwsEnvironment {
     endpoint: Option<String>,
     dynamodb_endpoint: Option<String>,
     secrets_manager_endpoint: Option<String>,
+    ca_bundle: Option<PathBuf>,
 }
 
 impl AwsEnvironment {
@@ -49,6 +50,7 @@ impl AwsEnvironment {
         let mut endpoint = None;
         let mut dynamodb_endpoint = None;
         let mut secrets_manager_endpoint = None;
+        let mut ca_bundle = None;
         for (name, value) in vars {
             if value.is_empty() {
                 continue;
@@ -62,6 +64,7 @@ impl AwsEnvironment {
                 "AWS_ENDPOINT_URL" => endpoint = Some(value),
                 "AWS_ENDPOINT_URL_DYNAMODB" => dynamodb_endpoint = Some(value),
                 "AWS_ENDPOINT_URL_SECRETS_MANAGER" => secrets_manager_endpoint = Some(value),
+                "AWS_CA_BUNDLE" => ca_bundle = Some(PathBuf::from(value)),
                 _ => {}
             }
         }
@@ -75,6 +78,7 @@ impl AwsEnvironment {
             endpoint,
             dynamodb_endpoint,
             secrets_manager_endpoint,
+            ca_bundle,
         })
     }
 
@@ -87,7 +91,7 @@ impl AwsEnvironment {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .timeout_config(timeouts())
             .sleep_impl(TokioSleep::new())
-            .http_client(https())
+            .http_client(https::client(self.ca_bundle.clone()))
             .interceptor(counts.clone());
         if let Some(endpoint) = self.dynamodb_endpoint.as_ref().or(self.endpoint.as_ref()) {
             config = config.endpoint_url(endpoint);
@@ -104,7 +108,7 @@ impl AwsEnvironment {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .timeout_config(timeouts())
             .sleep_impl(TokioSleep::new())
-            .http_client(https());
+            .http_client(https::client(self.ca_bundle.clone()));
         if let Some(endpoint) = self.secrets_manager_endpoint.as_ref().or(self.endpoint.as_ref()) {
             config = config.endpoint_url(endpoint);
         }
@@ -127,16 +131,9 @@ impl AwsEnvironment {
 /// The limits of one request. A table that is slower than this is not there.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(15))
         .build()
-}
-
-fn https() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod dynamodb;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod environment;
+mod https;
 pub mod secrets;
 
 pub use counts::TableCounts;
