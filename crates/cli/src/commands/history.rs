@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
-use tandem_core::{ConnectionName, Content, IssueId, Side, WorklogId};
+use tandem_core::{ConnectionName, Content, IssueId, PairId, Side, WorklogId};
 use tandem_engine::Engine;
 use tandem_engine::ports::store::{HistoryRow, LinkRow};
 
@@ -49,11 +49,12 @@ impl Arguments {
     }
 
     /// Keeps the lines that are asked for. A worklog's line brings along those of its pair: the twin has another id.
+    /// What was only read has no line, but the pair is named by the worklog that it began with.
     fn pick(&self, rows: &mut Vec<HistoryRow>) {
         if let Some(id) = self.worklog {
             let pairs: BTreeSet<_> = rows
                 .iter()
-                .filter(|row| row.worklog == Some(WorklogId(id)))
+                .filter(|row| row.worklog == Some(WorklogId(id)) || begins_with(&row.pair, id))
                 .map(|row| row.pair.clone())
                 .collect();
             rows.retain(|row| pairs.contains(&row.pair));
@@ -70,6 +71,13 @@ impl Arguments {
             rows.retain(|row| BY_HAND.contains(&row.op.as_str()));
         }
     }
+}
+
+/// Says whether a pair is named by this worklog, such as `a500001-10000` by 500001.
+fn begins_with(pair: &PairId, id: u64) -> bool {
+    let name = pair.to_string();
+    let first = name.split('-').next().unwrap_or_default();
+    first.get(1..).is_some_and(|rest| rest == id.to_string())
 }
 
 /// A line as it is shown.

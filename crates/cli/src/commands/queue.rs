@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// Only of this issue, by its key (or its id, where no key is known) on either side
     #[arg(long, value_name = "KEY")]
     issue: Option<String>,
-    /// Only about this worklog
+    /// Only about this worklog, or its twin
     #[arg(long, value_name = "ID")]
     worklog: Option<u64>,
     /// Only of this person's time, by account id on either site
@@ -42,7 +42,7 @@ impl Arguments {
         });
         let worklog = self
             .worklog
-            .is_none_or(|id| item.worklog.is_some_and(|one| one.0 == id));
+            .is_none_or(|id| item.worklog.iter().chain(&item.twins).any(|one| one.0 == id));
         let person = self
             .person
             .as_ref()

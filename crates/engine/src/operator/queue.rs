@@ -152,6 +152,9 @@ pub struct QueueItem {
     /// Whose time it is, as far as the table knows: the accounts on both sides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<AccountId>,
+    /// The ids of the worklog and of its twin, as far as the table knows.
+    #[serde(skip)]
+    pub twins: Vec<WorklogId>,
     /// A person said to leave it alone.
     #[serde(skip_serializing_if = "is_false")]
     pub ignored: bool,
@@ -294,6 +297,7 @@ impl Engine {
             attempts: row.attempts,
             next_attempt: Some(row.next_attempt),
             people: Vec::new(),
+            twins: Vec::new(),
             ignored: false,
         }))
     }
@@ -455,6 +459,10 @@ fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
         attempts: wait.attempts,
         next_attempt: wait.next_attempt,
         people: people.into_iter().collect(),
+        twins: Side::BOTH
+            .into_iter()
+            .filter_map(|side| pair.ids[side])
+            .collect(),
         ignored,
     })
 }
