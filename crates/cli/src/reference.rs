@@ -1,5 +1,7 @@
-//! The command reference in `docs/commands.md` is what the parser itself says.
+//! The command reference in `docs/commands.md` is what the parser itself says, and each command is shown somewhere by an
+//! example that is run.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -142,4 +144,94 @@ fn each_command_says_what_it_does_and_how_its_arguments_are_meant() {
         }
         todo.extend(visible(one));
     }
+}
+
+/// Commands in a page's shell blocks of this language, from `tandem` on and without the shell's own words.
+///
+/// Blocks in `sh` are run, word for word, by the tests of the guides; those in `console` are not.
+fn examples(text: &str, language: &str) -> Vec<Vec<String>> {
+    let begin = format!("```{language}");
+    let mut inside = false;
+    let mut lines = String::new();
+    for line in text.lines() {
+        match line.trim() {
+            "```" => inside = false,
+            line if line == begin => inside = true,
+            line if inside => {
+                lines.push_str(line);
+                lines.push('\n');
+            }
+            _ => {}
+        }
+    }
+    // From source it is the same: README says so.
+    let lines = lines
+        .replace("\\\n", " ")
+        .replace("cargo run -p tandem --", "tandem");
+    let lines = lines.lines().map(|line| {
+        let line = line.trim().trim_start_matches("$ ");
+        let words = line.split_whitespace();
+        let words = words.take_while(|word| !word.starts_with('#') && !matches!(*word, ">" | "|" | "&&"));
+        words.map(str::to_owned).collect::<Vec<_>>()
+    });
+    lines
+        .filter(|words| words.first().is_some_and(|word| word == "tandem"))
+        .collect()
+}
+
+/// The pages for people who run Tandem.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let docs = std::fs::read_dir(root.join("docs")).unwrap();
+    let mut paths: Vec<_> = docs.map(|entry| entry.unwrap().path()).collect();
+    paths.push(root.join("README.md"));
+    paths.retain(|path| path.extension().is_some_and(|end| end == "md"));
+    paths
+        .into_iter()
+        .map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+/// The names of a command and of those below it that do something themselves.
+fn doing(command: &Command, above: &str, found: &mut BTreeSet<String>) {
+    for below in visible(command) {
+        let name = format!("{above} {}", below.get_name());
+        if visible(below).next().is_none() {
+            found.insert(name);
+        } else {
+            doing(below, &name, found);
+        }
+    }
+}
+
+#[test]
+fn every_command_is_shown_by_an_example_that_a_test_runs() {
+    let mut all = BTreeSet::new();
+    doing(&Cli::command(), "tandem", &mut all);
+    assert!(all.contains("tandem link add") && all.len() > 30, "{all:?}");
+    let mut run = BTreeSet::new();
+    for (page, text) in pages() {
+        for language in ["sh", "console"] {
+            for words in examples(&text, language) {
+                let shown = words.join(" ");
+                let parsed = Cli::command().try_get_matches_from(&words);
+                let parsed =
+                    parsed.unwrap_or_else(|error| panic!("{page}: `{shown}` is no command: {error}"));
+                let mut name = "tandem".to_owned();
+                let mut at = &parsed;
+                while let Some((below, matches)) = at.subcommand() {
+                    let _ = write!(name, " {below}");
+                    at = matches;
+                }
+                if language == "sh" {
+                    run.insert(name);
+                }
+            }
+        }
+    }
+    let missing: Vec<&String> = all.difference(&run).collect();
+    assert!(
+        missing.is_empty(),
+        "no page shows, in a block that is run: {missing:?}"
+    );
 }

@@ -1,6 +1,6 @@
 //! Two simulated sites, and the binary to run against them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -77,6 +77,19 @@ pub fn tandem() -> Command {
 
 pub fn run(command: &mut Command) -> Ran {
     Ran::of(command.output().unwrap())
+}
+
+/// Runs it with this on stdin.
+pub fn fed(command: &mut Command, stdin: &str) -> Ran {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Fails when it has ended without reading, which the test sees by what it said.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    Ran::of(child.wait_with_output().unwrap())
 }
 
 /// Waits until something is so.
@@ -213,6 +226,13 @@ impl Bench {
     #[track_caller]
     pub fn reconcile(&self) -> Ran {
         self.run(&["reconcile"]).ended(0)
+    }
+
+    /// Waits for the next second: Tempo's moments have whole seconds, and what changes in the second of the last
+    /// change that was accounted for is told by webhooks alone.
+    pub fn next_second(&self) {
+        let now = self.sim.now();
+        wait("the next second", || self.sim.now().as_second() > now.as_second());
     }
 
     /// What stands on an issue: text, seconds, billable seconds, day and time, in order.

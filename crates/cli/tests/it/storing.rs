@@ -1,7 +1,6 @@
 //! `secrets put`, against a Secrets Manager of a few lines.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -12,7 +11,7 @@ use axum::routing::post;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::bench::{Ran, config_at, run, tandem};
+use crate::bench::{Ran, config_at, fed, run, tandem};
 
 const CONFIG: &str = r#"[sites.acme]
 jira = "https://acme.atlassian.net"
@@ -104,18 +103,6 @@ fn put(manager: &Manager, stdin: &str, arguments: &[&str]) -> (Ran, Vec<(String,
         "a secret is shown: {ran:?}"
     );
     (ran, std::mem::take(&mut manager.asked.lock().unwrap()))
-}
-
-fn fed(command: &mut Command, stdin: &str) -> Ran {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Fails when it has ended without reading, which the test sees by what it said.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    Ran::of(child.wait_with_output().unwrap())
 }
 
 fn operations(asked: &[(String, Value)]) -> Vec<&str> {
