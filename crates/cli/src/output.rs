@@ -1,6 +1,6 @@
 //! Writing to stdout and stderr.
 
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::io::{BufWriter, ErrorKind, Write, stderr, stdout};
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -17,10 +17,29 @@ pub(crate) fn data(text: impl AsRef<str>) -> Result<(), Failure> {
     }
 }
 
-/// Writes data to stdout as JSON.
+/// Writes data to stdout as JSON, as it comes: it may be more than fits in memory.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(error.into()))?;
-    data(text)
+    let mut out = BufWriter::new(stdout().lock());
+    let json = serde_json::to_writer_pretty(&mut out, value);
+    let json = json.map_err(|error| match error.io_error_kind() {
+        Some(kind) => Failure::from(std::io::Error::from(kind)),
+        None => Failure::Failed(error.into()),
+    });
+    written(json.and_then(|()| Ok(writeln!(out).and_then(|()| out.flush())?)))
+}
+
+/// Forgives a reader of stdout that has seen enough.
+pub(crate) fn written(result: Result<(), Failure>) -> Result<(), Failure> {
+    match result {
+        Err(Failure::Failed(error))
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 /// Tells a person something, on stderr.

@@ -57,6 +57,9 @@ pub enum EngineError {
     /// The configuration does not know this.
     #[error("{0}")]
     Unknown(String),
+    /// The books of both sides could not be laid side by side.
+    #[error("the books could not be compared: {0}")]
+    Uncompared(String),
 }
 
 impl EngineError {

@@ -263,7 +263,9 @@ impl Engine {
                 SiteErrorKind::Unusable => (park, attempts, Some(Reason::Rejected)),
             },
             EngineError::Store(_) => (backoff, attempts, None),
-            EngineError::Refused(_) | EngineError::Unknown(_) => (park, attempts, Some(Reason::Rejected)),
+            EngineError::Refused(_) | EngineError::Unknown(_) | EngineError::Uncompared(_) => {
+                (park, attempts, Some(Reason::Rejected))
+            }
         };
         match failure {
             EngineError::Deferred { .. } | EngineError::Lost | EngineError::Held => {

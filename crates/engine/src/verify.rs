@@ -1,17 +1,31 @@
-//! The ledger check: what both sites say, side by side, independent of what the engine believes it did.
+//! The ledger check: what both sides say, side by side, independent of what the engine believes it did.
+//!
+//! Both sites are listed once. Each worklog becomes a small record that sorts by its link; what does not fit in memory
+//! is put away (see [`Scratch`]). Then link after link is read back, compared and added up. So what is held is a page of
+//! a listing, the worklogs of one link, and buffers of a fixed size, however many worklogs there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod compare;
+mod gather;
+mod lookups;
+mod rows;
+mod sort;
+mod sums;
+
+use std::io;
 
 use jiff::civil::Date;
-use serde::Serialize;
-use tandem_core::rules::{Lookups, Person};
-use tandem_core::{
-    AccountId, Content, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, Worklog, WorklogId, render,
-    twin,
-};
+use serde::ser::{Error as _, SerializeSeq, SerializeStruct};
+use serde::{Deserialize, Serialize, Serializer};
+use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, Sides, WorklogId};
 
+use self::compare::Place;
+use self::lookups::Known;
+use self::rows::Links;
+use self::sort::{Sorted, Sorter};
+use self::sums::{Groups, Sums};
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
+use crate::ports::scratch::{InMemory, Scratch};
 use crate::ports::store::Lane;
 
 /// What one side adds up to.
@@ -27,14 +41,22 @@ pub struct Totals {
 
 impl Totals {
     fn add(&mut self, content: &Content) {
-        self.worklogs += 1;
-        self.seconds += content.time_spent_secs;
-        self.billable += content.billable_secs.unwrap_or(0);
+        self.merge(&Totals {
+            worklogs: 1,
+            seconds: content.time_spent_secs,
+            billable: content.billable_secs.unwrap_or(0),
+        });
+    }
+
+    fn merge(&mut self, more: &Totals) {
+        self.worklogs += more.worklogs;
+        self.seconds += more.seconds;
+        self.billable += more.billable;
     }
 }
 
 /// One worklog in a difference.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The issue.
     pub issue: IssueId,
@@ -45,22 +67,45 @@ pub struct Entry {
     pub content: Content,
 }
 
+/// How books do not agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A worklog of A has no twin.
+    OnlyInA,
+    /// A worklog of B has no twin.
+    OnlyInB,
+    /// Twins do not mean the same.
+    Differs,
+}
+
+impl Kind {
+    /// Returns the word that is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::OnlyInA => "only-in-a",
+            Kind::OnlyInB => "only-in-b",
+            Kind::Differs => "differs",
+        }
+    }
+}
+
 /// A place where the books do not agree.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// The connection.
     pub connection: String,
-    /// `only-in-a`, `only-in-b` or `differs`.
-    pub kind: &'static str,
+    /// How.
+    pub kind: Kind,
     /// A's worklog.
     pub a: Option<Entry>,
     /// B's worklog.
     pub b: Option<Entry>,
     /// For `differs`: the fields.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<&'static str>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
     /// Why, when the queue knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
 
@@ -79,7 +124,7 @@ pub struct Group {
     pub b: Totals,
 }
 
-/// The ledger check's result.
+/// The ledger check's result, held in memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Verdict {
     /// Whether both sides agree.
@@ -92,14 +137,97 @@ pub struct Verdict {
     pub groups: Vec<Group>,
 }
 
-/// Pages per side that are read at most.
-const PAGES_MAX: usize = 1000;
+/// The ledger check's result, of any size. It is written like a [`Verdict`].
+pub struct Books {
+    equal: bool,
+    totals: Sides<Totals>,
+    n_differences: u64,
+    differences: Sorted,
+    groups: Vec<(ConnectionName, Sorted)>,
+}
 
-type Ledger = BTreeMap<LinkKey, Sides<BTreeMap<WorklogId, Worklog>>>;
+impl Books {
+    /// Says whether both sides agree.
+    pub fn equal(&self) -> bool {
+        self.equal
+    }
+
+    /// Returns what each side adds up to, over linked issues.
+    pub fn totals(&self) -> &Sides<Totals> {
+        &self.totals
+    }
+
+    /// Returns how many differences there are.
+    pub fn n_differences(&self) -> u64 {
+        self.n_differences
+    }
+
+    /// Reads where the books do not agree, link by link.
+    pub fn differences(&self) -> impl Iterator<Item = Result<Difference, EngineError>> + '_ {
+        read_all(self.differences.records())
+            .map(|record| Ok(serde_json::from_slice(&record?.1)?))
+            .map(|read: io::Result<_>| read.map_err(unread))
+    }
+
+    /// Reads what both sides add up to, by connection, and there by account, day, issue and person.
+    pub fn groups(&self) -> impl Iterator<Item = Result<Group, EngineError>> + '_ {
+        let groups = self.groups.iter();
+        groups
+            .flat_map(|(connection, sums)| read_all(Groups::read(connection.as_str(), sums)))
+            .map(|read| read.map_err(unread))
+    }
+}
+
+/// Reads on, or tells once that nothing can be read.
+fn read_all<T>(read: io::Result<impl Iterator<Item = io::Result<T>>>) -> impl Iterator<Item = io::Result<T>> {
+    let (rest, error) = match read {
+        Ok(rest) => (Some(rest), None),
+        Err(error) => (None, Some(Err(error))),
+    };
+    error.into_iter().chain(rest.into_iter().flatten())
+}
+
+fn unread(error: io::Error) -> EngineError {
+    EngineError::Uncompared(format!("what was put away cannot be read: {error}"))
+}
+
+fn unwritten(error: io::Error) -> EngineError {
+    EngineError::Uncompared(format!(
+        "there is no room for what does not fit in memory: {error}"
+    ))
+}
+
+impl Serialize for Books {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut books = serializer.serialize_struct("Verdict", 4)?;
+        books.serialize_field("equal", &self.equal)?;
+        books.serialize_field("differences", &Seq(|| self.differences()))?;
+        books.serialize_field("totals", &self.totals)?;
+        books.serialize_field("groups", &Seq(|| self.groups()))?;
+        books.end()
+    }
+}
+
+/// Writes what is read, one at a time.
+struct Seq<F>(F);
+
+impl<F, I, T> Serialize for Seq<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item = Result<T, EngineError>>,
+    T: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(None)?;
+        for one in (self.0)() {
+            seq.serialize_element(&one.map_err(S::Error::custom)?)?;
+        }
+        seq.end()
+    }
+}
 
 impl Engine {
-    /// Compares both sides of some connections over a range of days (both ends included; by default from the day
-    /// from which each connection is kept the same).
+    /// Compares both sides of some connections over a range of days, as [`Engine::books`] does, and holds the result.
     ///
     /// # Errors
     /// When a site or the table fails.
@@ -109,317 +237,73 @@ impl Engine {
         from: Option<Date>,
         to: Option<Date>,
     ) -> Result<Verdict, EngineError> {
-        let mut verdict = Verdict::default();
+        let books = self.books(connections, from, to, &InMemory).await?;
+        Ok(Verdict {
+            equal: books.equal,
+            differences: books.differences().collect::<Result<_, _>>()?,
+            totals: books.totals,
+            groups: books.groups().collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Compares both sides of some connections over a range of days (both ends included; by default from the day
+    /// from which each connection is kept the same). What does not fit in memory goes into `scratch`.
+    ///
+    /// # Errors
+    /// When a site, the table or the scratch room fails.
+    pub async fn books(
+        &self,
+        connections: &[&Connection],
+        from: Option<Date>,
+        to: Option<Date>,
+        scratch: &dyn Scratch,
+    ) -> Result<Books, EngineError> {
         self.link_tables(Lane::Sweep).await?;
+        let mut totals = Sides::<Totals>::default();
+        let mut groups = Vec::new();
+        let mut differences = Sorter::new(scratch);
+        let mut n_differences = 0;
         for connection in connections {
             let from = match from {
                 Some(from) => from,
                 None => self.since(connection).await?,
             };
-            let mut ledger = self.ledger(connection, from, to).await?;
-            let mut groups = Groups::default();
-            while let Some((link, sides)) = ledger.pop_first() {
-                let lookups = self.known_people(connection, &sides).await?;
-                groups.add(connection, &lookups, &link, &sides);
+            let rows = self.gather(connection, from, to, scratch).await?;
+            let mut sums = Sums::new(scratch);
+            let mut known = Known::default();
+            for read in Links::read(&rows).map_err(unread)? {
+                let (issues, sides) = read.map_err(unread)?;
+                let link = LinkKey {
+                    connection: connection.name.clone(),
+                    a: issues.a,
+                    b: issues.b,
+                };
+                let lookups = self.look_up_authors(connection, &sides, &mut known).await?;
+                sums.add(connection, lookups, &link, &sides).map_err(unwritten)?;
                 for side in Side::BOTH {
-                    sides[side]
-                        .values()
-                        .for_each(|worklog| verdict.totals[side].add(&worklog.content));
+                    sides[side].values().for_each(|content| totals[side].add(content));
                 }
-                let differences = self.compare(connection, &lookups, &link, sides).await?;
-                verdict.differences.extend(differences);
-            }
-            verdict.groups.extend(groups.of(connection));
-        }
-        verdict.equal = verdict.differences.is_empty();
-        Ok(verdict)
-    }
-
-    /// Reads both sides and sorts their worklogs by link; issues without a twin are left out.
-    async fn ledger(
-        &self,
-        connection: &Connection,
-        from: Date,
-        to: Option<Date>,
-    ) -> Result<Ledger, EngineError> {
-        let mut ledger = Ledger::new();
-        for side in Side::BOTH {
-            let site = self.site_of(connection, side)?;
-            let mut links: BTreeMap<IssueId, Option<LinkKey>> = BTreeMap::new();
-            let mut offset = 0;
-            for _ in 0..PAGES_MAX {
-                let page = self
-                    .call(site, Lane::Sweep, async |client| {
-                        client.list_dates(from, to, offset).await
-                    })
-                    .await?;
-                for worklog in page.rows {
-                    let link = match links.get(&worklog.issue) {
-                        Some(link) => link.clone(),
-                        None => {
-                            let link = self.link_of(connection, side, worklog.issue, Lane::Sweep).await?;
-                            links.insert(worklog.issue, link.clone());
-                            link
-                        }
-                    };
-                    if let Some(link) = link {
-                        ledger.entry(link).or_default()[side].insert(worklog.id, worklog);
-                    }
-                }
-                match page.next {
-                    Some(next) if next > offset => offset = next,
-                    _ => break,
-                }
-            }
-        }
-        Ok(ledger)
-    }
-
-    async fn compare(
-        &self,
-        connection: &Connection,
-        lookups: &Lookups,
-        link: &LinkKey,
-        mut sides: Sides<BTreeMap<WorklogId, Worklog>>,
-    ) -> Result<Vec<Difference>, EngineError> {
-        let pairs: Vec<Pair> = self
-            .store
-            .pairs(link)
-            .await?
-            .into_iter()
-            .filter(|pair| pair.state == PairState::Live)
-            .collect();
-        let kept = self.left_alone(link).await?;
-        let mut differences = Vec::new();
-        for pair in &pairs {
-            let (Some(a), Some(b)) = (pair.ids.a, pair.ids.b) else {
-                continue;
-            };
-            let reason = pair.wait.as_ref().map(|wait| wait.reason);
-            match (sides.a.remove(&a), sides.b.remove(&b)) {
-                (Some(a), Some(b)) => {
-                    let fields = differing(connection, lookups, &a.content, &b.content);
-                    if !fields.is_empty() {
-                        differences.push(difference(
-                            connection,
-                            "differs",
-                            Some(&a),
-                            Some(&b),
-                            fields,
-                            reason,
-                        ));
-                    }
-                }
-                (a, b) => {
-                    if let Some(worklog) = &a {
-                        differences.push(difference(
-                            connection,
-                            "only-in-a",
-                            Some(worklog),
-                            None,
-                            vec![],
-                            reason,
-                        ));
-                    }
-                    if let Some(worklog) = &b {
-                        differences.push(difference(
-                            connection,
-                            "only-in-b",
-                            None,
-                            Some(worklog),
-                            vec![],
-                            reason,
-                        ));
-                    }
-                }
-            }
-        }
-        // What no pair joins is joined by meaning: the books may agree without our ever having run.
-        let mut rest_b: Vec<Worklog> = std::mem::take(&mut sides.b).into_values().collect();
-        for a in sides.a.values() {
-            let rendered = render::whole(Side::A, &a.content, &connection.settings.rules, lookups).ok();
-            let same = rendered
-                .and_then(|rendered| rest_b.iter().position(|b| twin::same_work(&rendered, &b.content)));
-            if let Some(position) = same {
-                let b = rest_b.swap_remove(position);
-                let fields = differing(connection, lookups, &a.content, &b.content);
-                if !fields.is_empty() {
-                    differences.push(difference(connection, "differs", Some(a), Some(&b), fields, None));
-                }
-            } else if !kept.a.contains(&a.id) {
-                let reason = waiting(&pairs, Side::A, a.id);
-                differences.push(difference(connection, "only-in-a", Some(a), None, vec![], reason));
-            }
-        }
-        for b in rest_b.iter().filter(|b| !kept.b.contains(&b.id)) {
-            let reason = waiting(&pairs, Side::B, b.id);
-            differences.push(difference(connection, "only-in-b", None, Some(b), vec![], reason));
-        }
-        Ok(differences)
-    }
-
-    /// Worklogs that the policy keeps on one side alone.
-    async fn left_alone(&self, link: &LinkKey) -> Result<Sides<BTreeSet<WorklogId>>, EngineError> {
-        let mut kept = Sides::<BTreeSet<WorklogId>>::default();
-        for pair in self
-            .store
-            .pairs(link)
-            .await?
-            .iter()
-            .filter(|pair| pair.state == PairState::Kept)
-        {
-            for side in Side::BOTH {
-                kept[side].extend(pair.ids[side]);
-            }
-        }
-        Ok(kept)
-    }
-
-    pub(crate) async fn known_people(
-        &self,
-        connection: &Connection,
-        sides: &Sides<BTreeMap<WorklogId, Worklog>>,
-    ) -> Result<Lookups, EngineError> {
-        let mut lookups = Lookups::default();
-        for side in Side::BOTH {
-            let accounts: BTreeSet<AccountId> = sides[side]
-                .values()
-                .map(|worklog| worklog.content.author.clone())
-                .collect();
-            let accounts: Vec<AccountId> = accounts.into_iter().collect();
-            let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
-            for person in self
-                .store
-                .people(from, to, &accounts, jiff::Timestamp::MIN)
-                .await?
-            {
-                let known = Person {
-                    other: person.other,
-                    display_name: person.display_name,
+                let pairs = self.store.pairs(&link).await?;
+                let place = Place {
+                    connection,
+                    lookups,
+                    link: &link,
                 };
-                lookups.people[side].insert(person.account, known);
-            }
-        }
-        let rules = &connection.settings.rules;
-        let in_use = Side::BOTH.into_iter().any(|side| {
-            sides[side].values().any(|worklog| {
-                rules
-                    .attributes
-                    .iter()
-                    .any(|rule| worklog.content.attributes.contains_key(&rule.keys[side]))
-            })
-        });
-        if in_use {
-            for side in Side::BOTH {
-                let definitions = self.attribute_definitions(connection, side, Lane::Sweep).await?;
-                lookups.names[side] = definitions
-                    .into_iter()
-                    .filter(|one| !one.names.is_empty())
-                    .map(|one| (one.key, one.names))
-                    .collect();
-            }
-        }
-        Ok(lookups)
-    }
-}
-
-/// Sums by what they are of.
-#[derive(Default)]
-struct Groups(BTreeMap<(&'static str, String), Sides<Totals>>);
-
-impl Groups {
-    fn add(
-        &mut self,
-        connection: &Connection,
-        lookups: &Lookups,
-        link: &LinkKey,
-        sides: &Sides<BTreeMap<WorklogId, Worklog>>,
-    ) {
-        let rules = &connection.settings.rules;
-        // What Tempo calls the account is an attribute, of another name on the other site perhaps.
-        let account = rules
-            .attributes
-            .iter()
-            .position(|rule| Side::BOTH.iter().any(|side| rule.keys[*side] == ACCOUNT));
-        for side in Side::BOTH {
-            for worklog in sides[side].values() {
-                let content = &worklog.content;
-                let author = match side {
-                    Side::A => content.author.clone(),
-                    Side::B => render::author(side, &content.author, rules, lookups)
-                        .map_or(content.author.clone(), |author| author.account().clone()),
-                };
-                let own = |key: &str| content.attributes.get(key).cloned().unwrap_or_default();
-                let account = match (account, side) {
-                    (None, _) => own(ACCOUNT),
-                    (Some(rule), Side::A) => own(&rules.attributes[rule].keys.a),
-                    (Some(rule), Side::B) => render::attribute(side, content, rule, rules, lookups)
-                        .unwrap_or_else(|_| Some(own(&rules.attributes[rule].keys.b)))
-                        .unwrap_or_default(),
-                };
-                let keys = [
-                    ("issue", format!("{}~{}", link.a, link.b)),
-                    ("person", author.to_string()),
-                    ("day", content.start_date.to_string()),
-                    ("account", account),
-                ];
-                for key in keys {
-                    self.0.entry(key).or_default()[side].add(content);
+                for difference in place.compare(sides, &pairs) {
+                    let record = serde_json::to_vec(&difference).map_err(|error| unwritten(error.into()))?;
+                    // All of the same key: they stay in the order in which they were found.
+                    differences.push(&[], &record).map_err(unwritten)?;
+                    n_differences += 1;
                 }
             }
+            groups.push((connection.name.clone(), sums.finish().map_err(unwritten)?));
         }
-    }
-
-    fn of(self, connection: &Connection) -> Vec<Group> {
-        let groups = self.0.into_iter();
-        groups
-            .map(|((by, key), totals)| Group {
-                connection: connection.name.to_string(),
-                by,
-                key,
-                a: totals.a,
-                b: totals.b,
-            })
-            .collect()
-    }
-}
-
-/// The key of Tempo's own attribute for the account.
-const ACCOUNT: &str = "_Account_";
-
-/// The fields that do not mean the same.
-fn differing(connection: &Connection, lookups: &Lookups, a: &Content, b: &Content) -> Vec<&'static str> {
-    tandem_core::merge::differing(
-        &Sides::new(a.clone(), b.clone()),
-        &connection.settings.rules,
-        lookups,
-    )
-}
-
-fn waiting(pairs: &[Pair], side: Side, worklog: WorklogId) -> Option<Reason> {
-    let pair = pairs.iter().find(|pair| pair.ids[side] == Some(worklog))?;
-    pair.wait.as_ref().map(|wait| wait.reason)
-}
-
-fn difference(
-    connection: &Connection,
-    kind: &'static str,
-    a: Option<&Worklog>,
-    b: Option<&Worklog>,
-    fields: Vec<&'static str>,
-    reason: Option<Reason>,
-) -> Difference {
-    let entry = |worklog: &Worklog| Entry {
-        issue: worklog.issue,
-        worklog: worklog.id,
-        content: worklog.content.clone(),
-    };
-    Difference {
-        connection: connection.name.to_string(),
-        kind,
-        a: a.map(entry),
-        b: b.map(entry),
-        fields,
-        reason,
+        Ok(Books {
+            equal: n_differences == 0,
+            totals,
+            n_differences,
+            differences: differences.finish().map_err(unwritten)?,
+            groups,
+        })
     }
 }

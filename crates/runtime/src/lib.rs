@@ -11,5 +11,6 @@ pub mod lambda;
 pub mod metrics;
 pub mod panics;
 pub mod router;
+pub mod scratch;
 pub mod subscriptions;
 pub mod wiring;

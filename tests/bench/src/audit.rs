@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tandem_aws::DynamoStore;
 use tandem_aws::secrets::Secrets;
 use tandem_engine::ports::{Clock, Store};
 use tandem_runtime::config::{Config, ConfigEnv};
@@ -107,7 +108,38 @@ fn configuration() -> String {
 /// # Errors
 /// When there is nothing to measure.
 pub async fn audit(worklogs: u64) -> Result<Audited, AuditError> {
-    let scale = Scale { worklogs };
+    let scale = Scale::of(worklogs);
+    let Subject { tandem, store, sites } = subject(scale).await?;
+    store.counts().reset();
+    let before_kib = peak_kib();
+    let swept = tandem.engine.audit().await?;
+    let Requests {
+        listings,
+        feeds,
+        others,
+    } = sites.requests();
+    Ok(Audited {
+        worklogs,
+        links: scale.links(),
+        listings,
+        feeds,
+        others,
+        table: store.counts().total(),
+        hinted: swept.hinted,
+        failed: swept.failed,
+        before_kib,
+        peak_kib: peak_kib(),
+    })
+}
+
+/// A connection of a scale, between sites and a table that are made up.
+pub(crate) struct Subject {
+    pub(crate) tandem: Tandem,
+    pub(crate) store: Arc<DynamoStore>,
+    pub(crate) sites: Arc<MadeUpSites>,
+}
+
+pub(crate) async fn subject(scale: Scale) -> Result<Subject, AuditError> {
     let clock: Arc<dyn Clock> = Arc::new(JumpingClock::starting_at(
         Timestamp::from_second(1_772_438_400).unwrap_or(Timestamp::UNIX_EPOCH),
     ));
@@ -135,26 +167,7 @@ pub async fn audit(worklogs: u64) -> Result<Audited, AuditError> {
         owner: "bench".into(),
         observer: None,
     });
-    store.counts().reset();
-    let before_kib = peak_kib();
-    let swept = tandem.engine.audit().await?;
-    let Requests {
-        listings,
-        feeds,
-        others,
-    } = sites.requests();
-    Ok(Audited {
-        worklogs,
-        links: scale.links(),
-        listings,
-        feeds,
-        others,
-        table: store.counts().total(),
-        hinted: swept.hinted,
-        failed: swept.failed,
-        before_kib,
-        peak_kib: peak_kib(),
-    })
+    Ok(Subject { tandem, store, sites })
 }
 
 /// Returns the most memory that was ever resident in this process, in KiB; 0 where the system does not tell.

@@ -13,3 +13,4 @@ pub mod scale;
 pub mod site;
 pub mod subjects;
 pub mod table;
+pub mod verify;

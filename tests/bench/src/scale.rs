@@ -30,9 +30,28 @@ pub const SINCE: Date = date(2026, 1, 1);
 pub struct Scale {
     /// Worklogs per side.
     pub worklogs: u64,
+    /// Each of B's worklogs whose number is divided by this is a minute longer than A's; 0: none.
+    pub unlike_every: u64,
 }
 
 impl Scale {
+    /// So many worklogs per side, on which both sides agree.
+    pub fn of(worklogs: u64) -> Self {
+        Self {
+            worklogs,
+            unlike_every: 0,
+        }
+    }
+
+    /// Returns a worklog as a side shows it.
+    pub fn shown(self, side: Side, number: u64) -> Worklog {
+        let mut worklog = worklog(side, number);
+        if side == Side::B && self.unlike_every > 0 && number.is_multiple_of(self.unlike_every) {
+            worklog.content.time_spent_secs += 60;
+        }
+        worklog
+    }
+
     /// Returns how many links there are.
     pub fn links(self) -> u64 {
         self.worklogs.div_ceil(PER_LINK)
@@ -47,9 +66,9 @@ impl Scale {
         }
     }
 
-    /// Returns the number of the link that an issue of side A belongs to.
-    pub fn link_number(self, issue_of_a: IssueId) -> u64 {
-        issue_of_a.0 - issue(Side::A, 0).0
+    /// Returns the number of the link that an issue of a side belongs to.
+    pub fn link_with(self, side: Side, of: IssueId) -> u64 {
+        of.0 - issue(side, 0).0
     }
 
     /// Returns the numbers of a link's worklogs.
@@ -65,7 +84,7 @@ fn issue(side: Side, link: u64) -> IssueId {
     })
 }
 
-/// Returns a worklog as a side shows it.
+/// Returns a worklog as a side first showed it.
 pub fn worklog(side: Side, number: u64) -> Worklog {
     let first = match side {
         Side::A => 100_000_000,

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use tandem_atlassian::{Transport, TransportError};
 use tandem_core::{Side, Worklog};
 
-use crate::scale::{SITES, Scale, worklog};
+use crate::scale::{SITES, Scale};
 
 /// What was asked of the sites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl MadeUpSites {
             if number > offset {
                 text.push(',');
             }
-            row(&mut text, &worklog(side, number));
+            row(&mut text, &self.scale.shown(side, number));
         }
         let count = end.saturating_sub(offset);
         let _ = write!(

@@ -131,7 +131,7 @@ pub fn echoed_webhook() -> EchoedWebhook {
 
 /// Returns a link of so many worklogs on each side that all agree.
 pub fn link_in_step(worklogs: u64) -> Planned {
-    let scale = Scale { worklogs };
+    let scale = Scale::of(worklogs);
     let link = scale.link(0);
     let mut observed = Observed::empty(link.clone(), now());
     for number in 0..worklogs {

@@ -16,11 +16,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tandem_aws::dynamodb::keys::{self, Key};
 use tandem_aws::{DynamoStore, Embedded};
-use tandem_core::ConnectionName;
+use tandem_core::{ConnectionName, Side};
 use tandem_engine::ports::store::LinkRow;
 use tandem_engine::ports::{Clock, StoreError};
 
-use crate::scale::{CONNECTION, Scale, pair};
+use crate::scale::{CONNECTION, SITES, Scale, pair};
 
 /// DynamoDB ends a page after this much.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -50,6 +50,11 @@ impl HttpConnector for MadeUp {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         if target.ends_with(".Query")
             && let Some(answer) = request.body().bytes().and_then(|body| self.query(body))
+        {
+            return HttpConnectorFuture::ready(respond(&answer));
+        }
+        if target.ends_with(".BatchGetItem")
+            && let Some(answer) = request.body().bytes().and_then(|body| self.issues(body))
         {
             return HttpConnectorFuture::ready(respond(&answer));
         }
@@ -86,7 +91,7 @@ impl MadeUp {
         }
         let issues = partition.strip_prefix(&format!("PAIRS#{CONNECTION}#"))?;
         let link = self.scale.link(self.link_of(issues)?);
-        let numbers = self.scale.of_link(self.scale.link_number(link.a));
+        let numbers = self.scale.of_link(self.scale.link_with(Side::A, link.a));
         // A link's pairs fit on one page here, so none is ever asked for after another.
         after.is_none().then(|| {
             self.answer(numbers, |number| {
@@ -96,10 +101,29 @@ impl MadeUp {
         })
     }
 
+    /// Answers a batch of issues; `None` for any other.
+    fn issues(&self, body: &[u8]) -> Option<Value> {
+        let request: Value = serde_json::from_slice(body).ok()?;
+        let (table, asked) = request["RequestItems"].as_object()?.iter().next()?;
+        let mut items = Vec::new();
+        for key in asked["Keys"].as_array()? {
+            let pk = key["pk"]["S"].as_str()?;
+            let (site, issue) = pk.strip_prefix("ISSUE#")?.split_once('#')?;
+            let side = Side::BOTH.into_iter().find(|side| SITES[*side] == site)?;
+            let link = self.scale.link(self.scale.link_with(side, issue.parse().ok()?));
+            let mut item = json!({
+                "pk": { "S": pk }, "sk": { "S": "ISSUE" }, "site": { "S": site }, "issue": { "N": issue },
+            });
+            item[keys::link_attribute(&link.connection)] = json!({ "S": format!("{}~{}", link.a, link.b) });
+            items.push(item);
+        }
+        Some(json!({ "Responses": { table: items }, "UnprocessedKeys": {} }))
+    }
+
     /// Returns the number of the link in `a~b`.
     fn link_of(&self, issues: &str) -> Option<u64> {
         let (a, _) = issues.split_once('~')?;
-        Some(self.scale.link_number(a.parse().ok()?))
+        Some(self.scale.link_with(Side::A, a.parse().ok()?))
     }
 
     /// Makes a page of rows, no larger than DynamoDB's.

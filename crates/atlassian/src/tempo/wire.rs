@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, Worklog, WorklogId};
 use tandem_engine::ports::site::{AttributeDefinition, BadRow, DeletedPage, DeletedRow, Page, SiteRules};
@@ -210,34 +210,50 @@ fn same_service(next: &Url, base: &Url) -> bool {
         || (is_tempo(next) && is_tempo(base))
 }
 
+/// A row of a page, whether it parses or not.
+enum RowWire {
+    Whole(Worklog),
+    /// It names no issue.
+    Homeless(Box<(WorklogWire, BadRow)>),
+    Bad(BadRow),
+}
+
+impl<'de> Deserialize<'de> for RowWire {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Any JSON is read, and at once made into what is kept of it: a page as JSON is many times as large.
+        let value = Value::deserialize(deserializer)?;
+        let bad = |misread: Misread| BadRow {
+            id: lenient::scalar_number(&value["tempoWorklogId"]).map(WorklogId),
+            text: format!("{}: {}", misread.0, excerpt(value.to_string().as_bytes(), None)),
+        };
+        Ok(match WorklogWire::deserialize(&value) {
+            Ok(row) => match row.issue() {
+                Some(issue) => Self::Whole(row.into_worklog(issue)),
+                None => Self::Homeless(Box::new((row, bad(Misread::new("the worklog names no issue"))))),
+            },
+            Err(error) => Self::Bad(bad(Misread::from(error))),
+        })
+    }
+}
+
 /// Reads a page of worklogs asked for at `offset`. Rows that name no issue belong to `issue`.
 ///
 /// A row that does not parse, or names no issue where `issue` is not known either, is put aside in `bad`: one
 /// odd worklog must not hide the others.
 pub fn page(body: &[u8], base: &Url, offset: u64, issue: Option<IssueId>) -> Result<Page<Worklog>, Misread> {
-    let wire: PageWire<Value> = json(body)?;
+    let wire: PageWire<RowWire> = json(body)?;
     let next = wire.metadata.next_offset(base, offset, wire.results.len())?;
     let mut page = Page {
         rows: Vec::with_capacity(wire.results.len()),
         next,
         bad: Vec::new(),
     };
-    for value in wire.results {
-        let row = WorklogWire::deserialize(&value)
-            .map_err(Misread::from)
-            .and_then(|row| {
-                let issue = row
-                    .issue()
-                    .or(issue)
-                    .ok_or_else(|| Misread::new("the worklog names no issue"))?;
-                Ok(row.into_worklog(issue))
-            });
-        match row {
-            Ok(row) => page.rows.push(row),
-            Err(misread) => page.bad.push(BadRow {
-                id: lenient::scalar_number(&value["tempoWorklogId"]).map(WorklogId),
-                text: format!("{}: {}", misread.0, excerpt(value.to_string().as_bytes(), None)),
-            }),
+    for row in wire.results {
+        match (row, issue) {
+            (RowWire::Whole(row), _) => page.rows.push(row),
+            (RowWire::Homeless(homeless), Some(issue)) => page.rows.push(homeless.0.into_worklog(issue)),
+            (RowWire::Homeless(homeless), None) => page.bad.push(homeless.1),
+            (RowWire::Bad(bad), _) => page.bad.push(bad),
         }
     }
     Ok(page)

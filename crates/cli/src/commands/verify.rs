@@ -1,19 +1,22 @@
 //! `verify`: the ledger check.
 
+mod names;
 mod report;
 
+use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 
 use clap::Args;
 use jiff::civil::Date;
-use tandem_core::{LinkKey, Side};
+use tandem_core::{ConnectionName, Side};
 use tandem_engine::Engine;
-use tandem_engine::ports::store::LinkRow;
-use tandem_engine::verify::{Difference, Entry, Totals, Verdict};
+use tandem_engine::verify::{Books, Difference, Entry, Totals};
+use tandem_runtime::scratch::TempFiles;
 
+use self::names::Names;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
-use crate::{open, output, resolve, select, words};
+use crate::{open, output, select, words};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -44,34 +47,30 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let opened = open::open(global).await?;
     let engine = opened.engine();
     let connections = select::connections(engine, arguments.connection.as_deref())?;
-    let verdict = engine.verify(&connections, arguments.from, arguments.to).await?;
-    let mut links = Vec::new();
-    for connection in &connections {
-        links.extend(resolve::links(engine, connection).await?);
-    }
+    let scratch = TempFiles::of_the_system();
+    let books = engine
+        .books(&connections, arguments.from, arguments.to, &scratch)
+        .await?;
     if let (Some(file), Some(format)) = (&arguments.report, format) {
         let range = (arguments.from, arguments.to);
-        report::write(
-            file,
-            format,
-            &report::Rows::of(&verdict, &links),
-            range,
-            verdict.equal,
-        )?;
+        report::write(engine, &books, file, format, range).await?;
         output::say(format!("the report is in {}", file.display()));
     }
     if global.json {
-        output::json(&verdict)?;
-    } else if arguments.csv {
-        output::data(report::Rows::of(&verdict, &links).csv().trim_end())?;
+        output::json(&books)?;
     } else {
-        output::data(shown(engine, &verdict, &links))?;
+        let mut out = BufWriter::new(stdout());
+        let written = match arguments.csv {
+            true => report::csv(engine, &books, &mut out).await.map(drop),
+            false => show(engine, &books, &mut out).await,
+        };
+        output::written(written.and_then(|()| Ok(out.flush()?)))?;
     }
-    Ok(Ending::differs_if(!verdict.equal))
+    Ok(Ending::differs_if(!books.equal()))
 }
 
 /// Shows both sides' totals, and where they differ.
-pub(crate) fn shown(engine: &Engine, verdict: &Verdict, links: &[LinkRow]) -> String {
+async fn show(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<(), Failure> {
     let totals = |name: &str, totals: &Totals| {
         vec![
             name.to_owned(),
@@ -80,59 +79,59 @@ pub(crate) fn shown(engine: &Engine, verdict: &Verdict, links: &[LinkRow]) -> St
             words::hours(totals.billable),
         ]
     };
-    let mut text = output::table(
+    let table = output::table(
         &["SIDE", "WORKLOGS", "WORKED", "BILLABLE"],
-        vec![totals("a", &verdict.totals.a), totals("b", &verdict.totals.b)],
+        vec![totals("a", &books.totals().a), totals("b", &books.totals().b)],
     );
-    if verdict.equal {
-        text.push_str("\nequal");
-        return text;
+    writeln!(out, "{table}")?;
+    if books.equal() {
+        return Ok(writeln!(out, "equal")?);
     }
-    for difference in &verdict.differences {
-        text.push_str(&format!("\n\n{}", one(engine, difference, links)));
+    let mut all = books.differences();
+    loop {
+        let some = all.by_ref().take(names::AT_ONCE).collect::<Result<Vec<_>, _>>()?;
+        if some.is_empty() {
+            break;
+        }
+        let names = Names::of_differences(engine, &some).await?;
+        for difference in &some {
+            writeln!(out, "\n{}", one(engine, difference, &names))?;
+        }
     }
-    text.push_str(&format!(
-        "\n\nnot equal: {}",
-        words::count(verdict.differences.len(), "difference")
-    ));
-    text
+    let count = usize::try_from(books.n_differences()).unwrap_or(usize::MAX);
+    Ok(writeln!(
+        out,
+        "\nnot equal: {}",
+        words::count(count, "difference")
+    )?)
 }
 
-fn one(engine: &Engine, difference: &Difference, links: &[LinkRow]) -> String {
+fn one(engine: &Engine, difference: &Difference, names: &Names) -> String {
     let fields = difference.fields.join(", ");
     let reason = difference
         .reason
         .map(|reason| format!(" ({reason}: {})", reason.advice()))
         .unwrap_or_default();
-    let mut text = format!("{}: {}", difference.connection, difference.kind);
+    let mut text = format!("{}: {}", difference.connection, difference.kind.as_str());
     if !fields.is_empty() {
         text.push_str(&format!(" in {fields}"));
     }
     text.push_str(&reason);
     for (side, entry) in [(Side::A, &difference.a), (Side::B, &difference.b)] {
         if let Some(entry) = entry {
-            text.push_str(&format!(
-                "\n  {side} {}",
-                line(engine, &difference.connection, side, entry, links)
-            ));
+            let line = line(engine, &difference.connection, side, entry, names);
+            text.push_str(&format!("\n  {side} {line}"));
         }
     }
     text
 }
 
-fn line(engine: &Engine, connection: &str, side: Side, entry: &Entry, links: &[LinkRow]) -> String {
-    let name = tandem_core::ConnectionName::new(connection);
+fn line(engine: &Engine, connection: &str, side: Side, entry: &Entry, names: &Names) -> String {
     let site = engine
-        .connection(&name)
+        .connection(&ConnectionName::new(connection))
         .map(|one| one.sites[side].to_string())
         .unwrap_or_default();
-    // Any link of the issue will do for its name.
-    let nowhere = LinkKey {
-        connection: name,
-        a: entry.issue,
-        b: entry.issue,
-    };
-    let issue = resolve::issue_name(links, &nowhere, side, entry.issue);
+    let issue = names.of(connection, side, entry.issue);
     output::plain(&format!(
         "{site} {issue} {}: {}",
         entry.worklog,

@@ -1,8 +1,11 @@
 //! The ledger check as people keep it.
 
+use std::path::Path;
+
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::bench::{Bench, hour};
+use crate::bench::{Bench, hour, run};
 
 fn checksum(rows: &str) -> String {
     hex::encode(Sha256::digest(rows.as_bytes()))
@@ -86,4 +89,67 @@ fn a_report_that_cannot_be_written_says_so() {
         .ended(1)
         .says("cannot be written");
     bench.run(&["verify", "--csv", "--json"]).ended(2);
+}
+
+#[test]
+fn of_two_that_say_the_same_the_later_one_has_no_twin() {
+    let bench = Bench::new();
+    let twice = || bench.acme().log_time("SUP-1", hour("ann", "again")).unwrap();
+    let (_, later) = (twice(), twice());
+    bench.globex().log_time("DEV-1", hour("ann", "again")).unwrap();
+    let books = bench.run(&["verify", "--json"]).ended(3).json();
+    let [difference] = books["differences"].as_array().unwrap().as_slice() else {
+        panic!("{books}")
+    };
+    assert_eq!(difference["kind"], "only-in-a");
+    assert_eq!(
+        (&difference["a"]["worklog"], &difference["b"]),
+        (&later.into(), &Value::Null)
+    );
+    let totals = |side: &str| {
+        (
+            &books["totals"][side]["worklogs"],
+            &books["totals"][side]["seconds"],
+        )
+    };
+    assert_eq!(totals("a"), (&2.into(), &7200.into()));
+    assert_eq!(totals("b"), (&1.into(), &3600.into()));
+}
+
+#[test]
+fn what_does_not_fit_in_memory_is_put_away_and_nothing_is_left_of_it() {
+    let bench = Bench::new();
+    let mut alone = 0;
+    // More text than is held.
+    for n in 0..700 {
+        let content = hour("ann", &format!("{n} {}", "long ".repeat(1_600)));
+        bench.acme().log_time("SUP-1", content.clone()).unwrap();
+        let there = bench.globex().log_time("DEV-1", content).unwrap();
+        if n == 350 {
+            bench.globex().delete(there).unwrap();
+            alone = n;
+        }
+    }
+    let temporary = bench.path("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let verify = |arguments: &[&str], folder: &Path| {
+        run(bench
+            .command(&[&["verify"], arguments].concat())
+            .env("TMPDIR", folder))
+    };
+    let books = verify(&["--json"], &temporary).ended(3).json();
+    let [difference] = books["differences"].as_array().unwrap().as_slice() else {
+        panic!("{books}")
+    };
+    let text = difference["a"]["description"].as_str().unwrap();
+    assert!(text.starts_with(&format!("{alone} long ")), "{text}");
+    assert_eq!(books["totals"]["a"]["worklogs"], 700);
+    assert_eq!(books["totals"]["b"]["worklogs"], 699);
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+
+    // It was put there, and not held after all.
+    let nowhere = bench.path("nowhere");
+    verify(&[], &nowhere)
+        .ended(1)
+        .says("no room for what does not fit in memory");
 }

@@ -4,10 +4,12 @@
 
 pub mod clock;
 pub mod observer;
+pub mod scratch;
 pub mod site;
 pub mod store;
 
 pub use clock::Clock;
 pub use observer::{Happened, Observer};
+pub use scratch::{Scratch, ScratchFile};
 pub use site::{SiteClient, SiteError};
 pub use store::{Store, StoreError};

@@ -1,16 +1,19 @@
 //! The books as rows: for a spreadsheet, and as a report that can be kept.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
-use tandem_core::{ConnectionName, IssueId, LinkKey, Side};
-use tandem_engine::ports::store::LinkRow;
-use tandem_engine::verify::{Difference, Entry, Totals, Verdict};
+use tandem_core::Side;
+use tandem_engine::Engine;
+use tandem_engine::verify::{Books, Difference, Entry, Kind, Totals};
 
+use super::names::{AT_ONCE, Names};
 use crate::ending::Failure;
-use crate::{resolve, words};
+use crate::words;
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,35 +50,55 @@ const HEADER: [&str; 13] = [
     "reason",
 ];
 
-/// Totals, then sums by issue, person, day and account, then differences.
-pub(super) struct Rows(Vec<[String; 13]>);
+/// Writes the rows as CSV, with their header. Returns the SHA-256 of what was written, in hex.
+pub(super) async fn csv(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<String, Failure> {
+    rows(engine, books, |_, line| out.write_all(line.as_bytes())).await
+}
 
-impl Rows {
-    pub(super) fn of(verdict: &Verdict, links: &[LinkRow]) -> Self {
-        let mut rows = vec![sums("total", "", "", &verdict.totals.a, &verdict.totals.b)];
-        for group in &verdict.groups {
-            let key = match group.by {
-                "issue" => issues(&group.connection, &group.key, links),
-                _ => group.key.clone(),
-            };
-            rows.push(sums(group.by, &group.connection, &key, &group.a, &group.b));
+/// Makes the header, totals, then sums by account, day, issue and person, then differences: each row as its cells and
+/// as a line of CSV. Returns the SHA-256 of all the lines, in hex.
+async fn rows(
+    engine: &Engine,
+    books: &Books,
+    mut put: impl FnMut(&[String; 13], &str) -> std::io::Result<()>,
+) -> Result<String, Failure> {
+    let mut digest = Sha256::new();
+    let mut row = |cells: [String; 13]| {
+        let line = format!("{}\n", cells.each_ref().map(|cell| cell_csv(cell)).join(","));
+        digest.update(line.as_bytes());
+        put(&cells, &line)
+    };
+    row(HEADER.map(str::to_owned))?;
+    let totals = books.totals();
+    row(sums("total", "", "", &totals.a, &totals.b))?;
+    let mut groups = books.groups();
+    loop {
+        let some = groups.by_ref().take(AT_ONCE).collect::<Result<Vec<_>, _>>()?;
+        if some.is_empty() {
+            break;
         }
-        rows.extend(verdict.differences.iter().map(|one| difference(one, links)));
-        Self(rows)
+        let names = Names::of_groups(engine, &some).await?;
+        for group in &some {
+            let of = names.of_group(group);
+            row(sums(group.by, &group.connection, &of, &group.a, &group.b))?;
+        }
     }
-
-    /// The rows as CSV, with their header.
-    pub(super) fn csv(&self) -> String {
-        let lines = std::iter::once(HEADER.map(str::to_owned)).chain(self.0.iter().cloned());
-        lines
-            .map(|row| format!("{}\n", row.map(|cell| cell_csv(&cell)).join(",")))
-            .collect()
+    let mut differences = books.differences();
+    loop {
+        let some = differences
+            .by_ref()
+            .take(AT_ONCE)
+            .collect::<Result<Vec<_>, _>>()?;
+        if some.is_empty() {
+            break;
+        }
+        let names = Names::of_differences(engine, &some).await?;
+        for one in &some {
+            row(difference(one, &names))?;
+        }
     }
-
-    /// SHA-256 over the rows as CSV, header included.
-    fn checksum(&self) -> String {
-        hex::encode(Sha256::digest(self.csv().as_bytes()))
-    }
+    drop(row);
+    Ok(hex::encode(digest.finalize()))
 }
 
 fn sums(row: &str, connection: &str, key: &str, a: &Totals, b: &Totals) -> [String; 13] {
@@ -97,7 +120,7 @@ fn sums(row: &str, connection: &str, key: &str, a: &Totals, b: &Totals) -> [Stri
     ]
 }
 
-fn difference(one: &Difference, links: &[LinkRow]) -> [String; 13] {
+fn difference(one: &Difference, names: &Names) -> [String; 13] {
     let of = |entry: &Option<Entry>, value: fn(&Entry) -> u64| {
         entry
             .as_ref()
@@ -109,11 +132,11 @@ fn difference(one: &Difference, links: &[LinkRow]) -> [String; 13] {
         (None, entry) => (Side::B, entry.as_ref()),
     };
     let key = entry
-        .map(|entry| name(&one.connection, links, side, entry.issue))
+        .map(|entry| names.of(&one.connection, side, entry.issue))
         .unwrap_or_default();
     let what = match one.fields.is_empty() {
-        true => one.kind.to_owned(),
-        false => format!("{}: {}", one.kind, one.fields.join(" ")),
+        true => one.kind.as_str().to_owned(),
+        false => format!("{}: {}", one.kind.as_str(), one.fields.join(" ")),
     };
     let count = |entry: &Option<Entry>| u64::from(entry.is_some()).to_string();
     let secs: fn(&Entry) -> u64 = |entry| entry.content.time_spent_secs;
@@ -140,32 +163,11 @@ fn difference(one: &Difference, links: &[LinkRow]) -> [String; 13] {
 fn likely_reason(one: &Difference) -> String {
     match one.reason {
         Some(reason) => format!("{reason}: {}", reason.advice()),
-        None if one.kind == "differs" => "changed since the last sweep".to_owned(),
+        None if one.kind == Kind::Differs => "changed since the last sweep".to_owned(),
         None => {
             "not carried over yet, or dated before the connection began (see `tandem backfill`)".to_owned()
         }
     }
-}
-
-fn name(connection: &str, links: &[LinkRow], side: Side, issue: IssueId) -> String {
-    // Any link of the issue will do for its name.
-    let link = LinkKey {
-        connection: ConnectionName::new(connection),
-        a: issue,
-        b: issue,
-    };
-    resolve::issue_name(links, &link, side, issue)
-}
-
-fn issues(connection: &str, key: &str, links: &[LinkRow]) -> String {
-    let Some((a, b)) = key.split_once('~') else {
-        return key.to_owned();
-    };
-    let named = |side: Side, id: &str| match id.parse() {
-        Ok(issue) => name(connection, links, side, IssueId(issue)),
-        Err(_) => id.to_owned(),
-    };
-    format!("{} ~ {}", named(Side::A, a), named(Side::B, b))
 }
 
 /// A cell of CSV. One that a spreadsheet would take for a formula is made a text.
@@ -190,45 +192,69 @@ fn cell_html(cell: &str) -> String {
 }
 
 /// Writes a report whole or not at all.
-pub(super) fn write(
+pub(super) async fn write(
+    engine: &Engine,
+    books: &Books,
     file: &Path,
     format: Format,
-    rows: &Rows,
     range: (Option<Date>, Option<Date>),
-    equal: bool,
 ) -> Result<(), Failure> {
-    let text = match format {
-        Format::Csv => format!("{}# sha256 of the rows above: {}\n", rows.csv(), rows.checksum()),
-        Format::Html => html(rows, range, equal),
-    };
     let unfinished = file.with_extension("unfinished");
-    std::fs::write(&unfinished, text)
-        .and_then(|()| std::fs::rename(&unfinished, file))
-        .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", file.display())))
+    let told = |error: &dyn std::fmt::Display| {
+        Failure::failed(format!("{} cannot be written: {error}", file.display()))
+    };
+    let mut out = BufWriter::new(File::create(&unfinished).map_err(|error| told(&error))?);
+    let written = match format {
+        Format::Csv => csv_report(engine, books, &mut out).await,
+        Format::Html => html(engine, books, range, &mut out).await,
+    };
+    let written = written
+        .and_then(|()| Ok(out.flush()?))
+        .and_then(|()| Ok(std::fs::rename(&unfinished, file)?));
+    written.map_err(|error| {
+        // Half a report is none. What else is in its way stays there to be seen.
+        let _ = std::fs::remove_file(&unfinished);
+        told(&error)
+    })
 }
 
-fn html(rows: &Rows, (from, to): (Option<Date>, Option<Date>), equal: bool) -> String {
+async fn csv_report(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<(), Failure> {
+    let checksum = csv(engine, books, out).await?;
+    Ok(writeln!(out, "# sha256 of the rows above: {checksum}")?)
+}
+
+async fn html(
+    engine: &Engine,
+    books: &Books,
+    (from, to): (Option<Date>, Option<Date>),
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let day = |day: Option<Date>, none: &str| day.map_or_else(|| none.to_owned(), |day| day.to_string());
-    let row = |cells: &[String; 13], tag: &str| {
-        let cells: String = cells
-            .iter()
-            .map(|cell| format!("<{tag}>{}</{tag}>", cell_html(cell)))
-            .collect();
-        format!("<tr>{cells}</tr>\n")
-    };
-    let body: String = rows.0.iter().map(|cells| row(cells, "td")).collect();
-    format!(
+    writeln!(
+        out,
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Ledger check</title>\n\
          <style>body{{font:14px sans-serif}}table{{border-collapse:collapse}}td,th{{border:1px solid #999;padding:2px 6px;text-align:left}}</style></head>\n\
-         <body>\n<h1>Ledger check: {}</h1>\n<p>Made {}. Days from {} to {}.</p>\n<table>\n{}{body}</table>\n\
-         <p>SHA-256 of these rows as CSV, header included: <code>{}</code></p>\n</body>\n</html>\n",
-        if equal { "equal" } else { "not equal" },
+         <body>\n<h1>Ledger check: {}</h1>\n<p>Made {}. Days from {} to {}.</p>\n<table>",
+        if books.equal() { "equal" } else { "not equal" },
         words::moment(Timestamp::now()),
         day(from, "the beginning of each connection"),
         day(to, "no end"),
-        row(&HEADER.map(str::to_owned), "th"),
-        rows.checksum(),
-    )
+    )?;
+    let mut tag = "th";
+    let checksum = rows(engine, books, |cells, _| {
+        let row: String = cells
+            .iter()
+            .map(|cell| format!("<{tag}>{}</{tag}>", cell_html(cell)))
+            .collect();
+        // The first row is the header.
+        tag = "td";
+        writeln!(out, "<tr>{row}</tr>")
+    })
+    .await?;
+    Ok(writeln!(
+        out,
+        "</table>\n<p>SHA-256 of these rows as CSV, header included: <code>{checksum}</code></p>\n</body>\n</html>"
+    )?)
 }
 
 #[cfg(test)]

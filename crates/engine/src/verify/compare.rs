@@ -1,0 +1,149 @@
+//! What two issues' worklogs say, side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use tandem_core::rules::Lookups;
+use tandem_core::{Content, LinkKey, Pair, PairState, Reason, Side, Sides, WorklogId, merge, render, twin};
+
+use super::rows::Listed;
+use super::{Difference, Entry, Kind};
+use crate::options::Connection;
+
+/// Two issues, and what is known about whose worklogs they are.
+pub(super) struct Place<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) lookups: &'c Lookups,
+    pub(super) link: &'c LinkKey,
+}
+
+impl Place<'_> {
+    /// Returns where the books of a link do not agree.
+    pub(super) fn compare(&self, mut sides: Sides<Listed>, pairs: &[Pair]) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let live: Vec<&Pair> = pairs
+            .iter()
+            .filter(|pair| pair.state == PairState::Live)
+            .collect();
+        let kept = left_alone(pairs);
+        for pair in &live {
+            let (Some(id_a), Some(id_b)) = (pair.ids.a, pair.ids.b) else {
+                continue;
+            };
+            let a = sides.a.remove(&id_a).map(|content| (id_a, content));
+            let b = sides.b.remove(&id_b).map(|content| (id_b, content));
+            let reason = pair.wait.as_ref().map(|wait| wait.reason);
+            differences.extend(self.judge(a, b, reason));
+        }
+        // What no pair joins is joined by meaning: the books may agree without our ever having run.
+        let waiting = |side: Side| -> BTreeMap<WorklogId, Reason> {
+            let waits = live.iter().rev();
+            waits
+                .filter_map(|pair| Some((pair.ids[side]?, pair.wait.as_ref()?.reason)))
+                .collect()
+        };
+        let waiting = Sides::from_fn(waiting);
+        let mut free_b = Free::of(sides.b);
+        for (id, a) in sides.a {
+            let rendered = render::whole(Side::A, &a, &self.connection.settings.rules, self.lookups).ok();
+            match rendered.and_then(|rendered| free_b.take(&rendered)) {
+                Some(b) => differences.extend(self.judge(Some((id, a)), Some(b), None)),
+                None if kept.a.contains(&id) => {}
+                None => {
+                    differences.extend(self.judge(Some((id, a)), None, waiting.a.get(&id).copied()));
+                }
+            }
+        }
+        for (id, b) in free_b.rest().filter(|(id, _)| !kept.b.contains(id)) {
+            differences.extend(self.judge(None, Some((id, b)), waiting.b.get(&id).copied()));
+        }
+        differences
+    }
+
+    /// Says whether twins, or what is there of them, are a difference.
+    fn judge(
+        &self,
+        a: Option<(WorklogId, Content)>,
+        b: Option<(WorklogId, Content)>,
+        reason: Option<Reason>,
+    ) -> Option<Difference> {
+        let (kind, fields) = match (&a, &b) {
+            (Some((_, a)), Some((_, b))) => (Kind::Differs, self.differing(a, b)),
+            (Some(_), None) => (Kind::OnlyInA, Vec::new()),
+            (None, Some(_)) => (Kind::OnlyInB, Vec::new()),
+            (None, None) => return None,
+        };
+        if kind == Kind::Differs && fields.is_empty() {
+            return None;
+        }
+        let entry = |side: Side, one: Option<(WorklogId, Content)>| {
+            one.map(|(worklog, content)| Entry {
+                issue: self.link.issue(side),
+                worklog,
+                content,
+            })
+        };
+        Some(Difference {
+            connection: self.connection.name.to_string(),
+            kind,
+            a: entry(Side::A, a),
+            b: entry(Side::B, b),
+            fields,
+            reason,
+        })
+    }
+
+    /// The fields that do not mean the same.
+    fn differing(&self, a: &Content, b: &Content) -> Vec<String> {
+        let now = Sides::new(a.clone(), b.clone());
+        merge::differing(&now, &self.connection.settings.rules, self.lookups)
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// Worklogs that the policy keeps on one side alone.
+fn left_alone(pairs: &[Pair]) -> Sides<BTreeSet<WorklogId>> {
+    let kept = pairs.iter().filter(|pair| pair.state == PairState::Kept);
+    let mut alone = Sides::<BTreeSet<WorklogId>>::default();
+    for pair in kept {
+        for side in Side::BOTH {
+            alone[side].extend(pair.ids[side]);
+        }
+    }
+    alone
+}
+
+/// Worklogs of one side that no pair joins, by what their twin has to have in common with them at least.
+struct Free(BTreeMap<(Date, u64), Vec<(WorklogId, Content)>>);
+
+impl Free {
+    fn of(listed: Listed) -> Self {
+        let mut free: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (id, content) in listed {
+            free.entry((content.start_date, content.time_spent_secs))
+                .or_default()
+                .push((id, content));
+        }
+        Self(free)
+    }
+
+    /// Takes out the first one that tells of the same work.
+    fn take(&mut self, rendered: &Content) -> Option<(WorklogId, Content)> {
+        let group = self.0.get_mut(&(rendered.start_date, rendered.time_spent_secs))?;
+        let position = group
+            .iter()
+            .position(|(_, content)| twin::same_work(rendered, content))?;
+        Some(group.remove(position))
+    }
+
+    /// Returns what nobody took, in order of id.
+    fn rest(self) -> impl Iterator<Item = (WorklogId, Content)> {
+        self.0
+            .into_values()
+            .flatten()
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
+    }
+}

@@ -1,0 +1,113 @@
+//! Listing both sides once, into records.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::civil::Date;
+use tandem_core::{IssueId, Side, Sides, Worklog};
+
+use super::sort::{Sorted, Sorter};
+use super::{rows, unwritten};
+use crate::error::EngineError;
+use crate::options::{Connection, Engine};
+use crate::ports::scratch::Scratch;
+use crate::ports::store::Lane;
+
+/// Pages per side that are read at most: 5 million worklogs.
+const PAGES_MAX: usize = 1000;
+
+/// Issues whose link is remembered while a side is listed, at most. Those of a page are always.
+const LINKS_MAX: usize = 100_000;
+
+/// The links of a side's issues: the issue on the other side, or that there is none.
+type Twins = HashMap<IssueId, Option<IssueId>>;
+
+impl Engine {
+    /// Reads both sides and sorts their worklogs by link; issues without a twin are left out.
+    pub(super) async fn gather(
+        &self,
+        connection: &Connection,
+        from: Date,
+        to: Option<Date>,
+        scratch: &dyn Scratch,
+    ) -> Result<Sorted, EngineError> {
+        let mut records = Sorter::new(scratch);
+        for side in Side::BOTH {
+            self.gather_side(connection, side, (from, to), &mut records)
+                .await?;
+        }
+        records.finish().map_err(unwritten)
+    }
+
+    async fn gather_side(
+        &self,
+        connection: &Connection,
+        side: Side,
+        (from, to): (Date, Option<Date>),
+        records: &mut Sorter<'_>,
+    ) -> Result<(), EngineError> {
+        let site = self.site_of(connection, side)?;
+        let mut twins = Twins::new();
+        let mut offset = 0;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .call_in_turn(site, Lane::Sweep, async |client| {
+                    client.list_dates(from, to, offset).await
+                })
+                .await?;
+            self.learn_twins(connection, side, &page.rows, &mut twins).await?;
+            for worklog in page.rows {
+                let Some(Some(twin)) = twins.get(&worklog.issue) else {
+                    continue;
+                };
+                let issues = match side {
+                    Side::A => Sides::new(worklog.issue, *twin),
+                    Side::B => Sides::new(*twin, worklog.issue),
+                };
+                let value = rows::value(&worklog.content).map_err(unwritten)?;
+                records
+                    .push(&rows::key(&issues, side, worklog.id), &value)
+                    .map_err(unwritten)?;
+            }
+            match page.next {
+                Some(next) if next > offset => offset = next,
+                _ => return Ok(()),
+            }
+        }
+        // To compare a part of them would be to say that the rest is missing.
+        Err(EngineError::Uncompared(format!(
+            "{} lists more than {offset} worklogs for these days; ask for fewer days, with --from and --to",
+            site.name
+        )))
+    }
+
+    /// Finds the links of a page's issues, many at a time.
+    async fn learn_twins(
+        &self,
+        connection: &Connection,
+        side: Side,
+        page: &[Worklog],
+        twins: &mut Twins,
+    ) -> Result<(), EngineError> {
+        if twins.len() > LINKS_MAX {
+            twins.clear();
+        }
+        let mut unknown: BTreeSet<IssueId> = page.iter().map(|worklog| worklog.issue).collect();
+        unknown.retain(|issue| !twins.contains_key(issue));
+        let now = self.clock.now();
+        let site = &connection.sites[side];
+        let asked: Vec<_> = unknown.iter().map(|issue| (site.clone(), *issue)).collect();
+        for row in self.store.issues(&asked).await? {
+            let link = row.links.get(&connection.name);
+            let again = row.look_again.get(&connection.name);
+            if link.is_some() || again.is_some_and(|again| *again > now) {
+                twins.insert(row.issue, link.map(|link| link.issue(side.other())));
+                unknown.remove(&row.issue);
+            }
+        }
+        for issue in unknown {
+            let link = self.link_of(connection, side, issue, Lane::Sweep).await?;
+            twins.insert(issue, link.map(|link| link.issue(side.other())));
+        }
+        Ok(())
+    }
+}
