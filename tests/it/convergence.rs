@@ -261,3 +261,57 @@ async fn twin_issues_are_found_by_remote_link_or_field_on_either_side() {
         );
     }
 }
+
+/// Without webhooks, and so quick that a run ends within the second in which it began.
+async fn a_quick_world() -> World {
+    let mut setup = Setup::two(1).webhooks(Webhooks::None);
+    for site in &mut setup.sites {
+        site.tempo_rate.per_second = 50;
+    }
+    for site in ["acme", "globex"] {
+        let named = format!("[sites.{site}]\n");
+        setup.config = setup
+            .config
+            .replace(&named, &format!("{named}requests_per_second = 40\n"));
+    }
+    setup.config = format!("engine.settle = \"1ms\"\n{}", setup.config);
+    setup.build().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_within_the_second_of_one_that_was_carried_over_is_found_by_the_sweep() {
+    let world = a_quick_world().await;
+    let acme = world.acme();
+    let id = acme.log_time("SUP-1", hour("ann", "one")).unwrap();
+    world.sweep().await;
+    world.wait(600).await;
+    let mut times = Vec::new();
+    for secs in [60, 120] {
+        acme.edit(id, |worklog| worklog.time_spent_secs = secs).unwrap();
+        times.push(acme.worklogs_of("SUP-1")[0].updated_at.as_second());
+        world.sweep().await;
+        assert_eq!(world.said("globex", "DEV-1")[0].3, secs as u64);
+    }
+    assert_eq!(times[0], times[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_within_the_second_of_what_waits_is_found_by_the_sweep() {
+    let world = a_quick_world().await;
+    world.sweep().await;
+    let id = world.acme().log_time("SUP-1", hour("eve-acme", "one")).unwrap();
+    let logged = world.acme().worklogs_of("SUP-1")[0].updated_at;
+    world.sweep().await;
+    assert_eq!(world.reasons().await, ["author-unmapped"]);
+    world
+        .acme()
+        .edit(id, |worklog| worklog.author = "ann".into())
+        .unwrap();
+    let edited = world.acme().worklogs_of("SUP-1")[0].updated_at;
+    assert_eq!(edited.as_second(), logged.as_second());
+
+    world.wait(600).await;
+    world.sweep().await;
+    world.assert_equal().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+}

@@ -66,6 +66,9 @@ pub struct Ignored {
     pub ids: Sides<Option<WorklogId>>,
     /// The newest `updatedAt` of each that was accounted for.
     pub seen: Sides<Option<Timestamp>>,
+    /// What they said: two edits may share a second.
+    #[serde(default)]
+    pub tried: Sides<Option<Content>>,
 }
 
 /// Whether a pair is alive.
@@ -174,7 +177,7 @@ impl Pair {
             let waits = self
                 .wait
                 .as_ref()
-                .is_some_and(|wait| wait.reason == ignored.reason);
+                .is_some_and(|wait| wait.reason == ignored.reason && wait.tried == ignored.tried);
             waits && self.ids == ignored.ids && self.seen == ignored.seen
         })
     }

@@ -1025,15 +1025,15 @@ impl<'o> Planner<'o> {
     /// Says until when a pair that a site has refused is left alone: until its time comes, or something about it changes.
     fn waits(&self, pair: &Pair, now: &Sides<Content>) -> Option<Timestamp> {
         let wait = pair.wait.as_ref()?;
-        if pair.is_ignored() {
-            return Some(self.observed.now + self.settings.park_retry);
-        }
-        let due = wait.next_attempt?;
         let differs = Side::BOTH.into_iter().any(|side| {
             wait.tried[side]
                 .as_ref()
                 .is_some_and(|tried| changed(side, tried, &now[side], self.rules))
         });
+        if pair.is_ignored() && !differs {
+            return Some(self.observed.now + self.settings.park_retry);
+        }
+        let due = wait.next_attempt?;
         let refused = wait.attempts > 0;
         (refused && !differs && !self.observed.force && self.observed.now < due).then_some(due)
     }

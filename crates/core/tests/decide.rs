@@ -331,10 +331,12 @@ fn what_is_set_aside_is_left_alone_until_its_worklog_changes() {
         reason: Reason::Rejected,
         ids: pair.ids,
         seen: pair.seen,
+        tried: pair.wait.as_ref().unwrap().tried.clone(),
     });
     world.force = true;
     let planned = plan(&world, &settings);
     assert!(planned.steps.is_empty() && planned.look_again > Some(world.now));
-    put(&mut world, Side::A, A, said("another try", 3600), 300);
+    // Within the second of the last one.
+    put(&mut world, Side::A, A, said("another try", 3600), 100);
     assert_eq!(run(&mut world, &settings), ["update b"]);
 }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
-use tandem_core::{AccountId, IssueId, JiraWorklogId, WorklogId};
+use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, WorklogId};
 
 use crate::ports::store::Echo;
 
@@ -45,6 +45,13 @@ pub fn tempo_deleted_mark(worklog: WorklogId) -> String {
 /// Returns the mark of a Jira webhook that tells of a deleted worklog.
 pub fn jira_deleted_mark(worklog: JiraWorklogId) -> String {
     format!("JD{worklog}")
+}
+
+/// Returns a short digest of what a worklog says, in hexadecimal digits. It is kept in the table, so it must not differ
+/// from one build to the next.
+pub fn said(content: &Content) -> String {
+    let text = serde_json::to_string(content).unwrap_or_default();
+    digest(&[&text])[..16].to_owned()
 }
 
 /// Returns a digest of texts in their order, in hexadecimal digits.

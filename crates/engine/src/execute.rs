@@ -11,7 +11,8 @@ use tandem_core::observed::{Observed, Proof};
 use tandem_core::plan::{Action, Plan, Recorded, Step};
 use tandem_core::rules::Person;
 use tandem_core::{
-    AccountId, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog, WorklogId,
+    AccountId, Content, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog,
+    WorklogId,
 };
 use tracing::{info, warn};
 
@@ -256,7 +257,7 @@ impl Run<'_> {
                 }
             }
             pair.rev += 1;
-            ops.extend(self.places(&pair));
+            ops.extend(self.places(&pair, Some(observed)));
             if let Some(row) = observed.pairs.iter().find(|row| row.id == pair.id) {
                 ops.extend(self.left_behind(row, &pair));
             }
@@ -286,10 +287,18 @@ impl Run<'_> {
     }
 
     /// The rows that say where a pair's worklogs belong.
-    fn places(&self, pair: &Pair) -> Vec<Op> {
+    fn places(&self, pair: &Pair, observed: Option<&Observed>) -> Vec<Op> {
+        let place = |side: Side, worklog| {
+            let listed = observed
+                .and_then(|observed| observed.worklog(side, worklog))
+                .filter(|listed| Some(listed.updated_at) == pair.seen[side])
+                .map(|listed| &listed.content);
+            let said = listed.or(pair.base.as_ref().map(|base| &base[side]));
+            self.place(pair, side, worklog, pair.state, said)
+        };
         Side::BOTH
             .into_iter()
-            .filter_map(|side| pair.ids[side].map(|worklog| self.place(pair, side, worklog, pair.state)))
+            .filter_map(|side| pair.ids[side].map(|worklog| place(side, worklog)))
             .collect()
     }
 
@@ -302,7 +311,7 @@ impl Run<'_> {
                     .filter(|id| pair.ids[side] != Some(*id))
                     .map(|id| (side, id))
             })
-            .map(|(side, id)| self.place(pair, side, id, PairState::Gone))
+            .map(|(side, id)| self.place(pair, side, id, PairState::Gone, None))
             .collect()
     }
 
@@ -394,7 +403,14 @@ impl Run<'_> {
         Ok(ops)
     }
 
-    fn place(&self, pair: &Pair, side: Side, worklog: WorklogId, state: PairState) -> Op {
+    fn place(
+        &self,
+        pair: &Pair,
+        side: Side,
+        worklog: WorklogId,
+        state: PairState,
+        said: Option<&Content>,
+    ) -> Op {
         Op::PutWhere(Whereabouts {
             connection: self.connection.name.clone(),
             site: self.connection.sites[side].clone(),
@@ -404,6 +420,7 @@ impl Run<'_> {
             side,
             state,
             seen: pair.seen[side],
+            said: said.map(echo::said),
         })
     }
 
@@ -757,7 +774,7 @@ impl Run<'_> {
             });
         }
         if let (Action::Create { .. }, Some(root)) = (&step.action, root) {
-            ops.extend(self.places(row));
+            ops.extend(self.places(row, None));
             let claim = Claim {
                 connection: self.connection.name.clone(),
                 worklog: None,
@@ -808,7 +825,7 @@ impl Run<'_> {
             Op::PutPair(Box::new(pair.clone())),
             self.history(step, &pair, now, answer, None),
         ];
-        ops.extend(self.places(&pair));
+        ops.extend(self.places(&pair, Some(observed)));
         ops.extend(self.left_behind(row, &pair));
         if let Some(answer) = answer {
             let body = &answer.content;

@@ -3,17 +3,19 @@
 //! Three requests per site: what changed, what was deleted, what the token may see. It decides nothing: it
 //! compares with what the table knows and hints at links.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{ConnectionName, IssueId, JiraWorklogId, PairState, Reason, SiteName, Worklog, WorklogId};
 use tracing::{info, warn};
 
+use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Engine, Site};
 use crate::ports::site::SiteErrorKind;
-use crate::ports::store::{Cursor, DueKey, Evidence, EvidenceId, Lane, Op};
+use crate::ports::store::{Cursor, DueKey, Evidence, EvidenceId, Lane, Op, Whereabouts};
 
 /// Pages that one sweep reads at most: 5 million changes.
 const PAGES_MAX: usize = 1000;
@@ -31,6 +33,23 @@ const PERMISSIONS: [&str; 4] = [
     "EDIT_ALL_WORKLOGS",
     "DELETE_ALL_WORKLOGS",
 ];
+
+/// Says whether a listed worklog was accounted for as it stands. Of two edits within one second, the second is told by
+/// what the worklog says.
+fn is_known(place: &Whereabouts, worklog: &Worklog) -> bool {
+    let same = || {
+        place
+            .said
+            .as_ref()
+            .is_none_or(|said| *said == echo::said(&worklog.content))
+    };
+    let Some(seen) = place.seen else { return false };
+    match seen.as_second().cmp(&worklog.updated_at.as_second()) {
+        Ordering::Less => false,
+        Ordering::Equal => same(),
+        Ordering::Greater => true,
+    }
+}
 
 /// What a sweep or an audit found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,9 +162,7 @@ impl Engine {
                     Some(place) if matches!(place.state, PairState::Gone | PairState::Kept) => continue,
                     Some(place) if place.state == PairState::Live => {
                         let here = place.link.issue(side) == worklog.issue;
-                        let known = place
-                            .seen
-                            .is_some_and(|seen| seen.as_second() >= worklog.updated_at.as_second());
+                        let known = is_known(place, worklog);
                         if !here || !known {
                             news.insert(DueKey::Link(place.link.clone()));
                         }

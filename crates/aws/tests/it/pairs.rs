@@ -23,6 +23,7 @@ fn whereabouts(pair: &Pair, worklog: u64) -> Whereabouts {
         side: Side::A,
         state: PairState::Live,
         seen: Some(at(1)),
+        said: None,
     }
 }
 

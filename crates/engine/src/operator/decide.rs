@@ -113,6 +113,7 @@ impl Engine {
                     side,
                     state: PairState::Gone,
                     seen: row.seen[side],
+                    said: None,
                 }));
             }
         }
@@ -210,6 +211,7 @@ fn ignore(pair: &Pair) -> Result<Decided, String> {
         reason: wait.reason,
         ids: pair.ids,
         seen: pair.seen,
+        tried: wait.tried.clone(),
     });
     Ok(Decided {
         pair: next,

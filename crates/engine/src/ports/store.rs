@@ -341,6 +341,9 @@ pub struct Whereabouts {
     pub state: PairState,
     /// The newest `updatedAt` accounted for.
     pub seen: Option<Timestamp>,
+    /// A digest of what it said then: `updatedAt` has whole seconds, and two edits may share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
 }
 
 /// The worklog that a person made, at the start of a chain of copies.
