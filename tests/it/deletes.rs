@@ -314,3 +314,26 @@ async fn an_edited_copy_comes_back_where_only_jira_told_that_its_original_was_de
     assert_eq!(world.said("globex", "DEV-1")[0].3, 60);
     world.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_twin_left_behind_by_a_move_that_a_person_takes_to_an_unlinked_issue_is_left_there() {
+    let world = Setup::two(2).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
+    world.settle().await;
+    let twin = world.globex().worklogs_of("DEV-1")[0].id;
+    // The old twin is to be taken away, and that fails for a while.
+    let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}").times(3);
+    let lost = Fault::LostBefore(FaultOutcome::Status(500));
+    world.sim.fail_next("globex", deletes, lost);
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs_of("DEV-1").len(), 1);
+    world.globex().move_to_issue(twin, "DEV-3").unwrap();
+    for _ in 0..4 {
+        world.settle().await;
+        world.wait(600).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.globex().worklogs_of("DEV-3").len(), 1);
+    world.assert_equal().await;
+}

@@ -24,6 +24,8 @@ pub struct Observed {
     pub unreadable: Sides<BTreeMap<WorklogId, String>>,
     /// Twins left behind on another issue by a move, fetched one by one.
     pub strays: Sides<BTreeMap<WorklogId, Worklog>>,
+    /// Twins that a move left behind, and that a person took to yet another issue since.
+    pub departed: Sides<BTreeSet<WorklogId>>,
     /// The link's pairs, whatever their state, and those of other links whose worklog turned up here.
     pub pairs: Vec<Pair>,
     /// Of these, pairs whose own link is no more: their twin stays behind.
@@ -124,6 +126,7 @@ impl Observed {
             listings: Sides::default(),
             unreadable: Sides::default(),
             strays: Sides::default(),
+            departed: Sides::default(),
             pairs: Vec::new(),
             orphaned: BTreeSet::new(),
             moved_away: Sides::default(),

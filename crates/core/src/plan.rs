@@ -159,10 +159,17 @@ impl<'o> Planner<'o> {
         if Side::BOTH.into_iter().any(behind) {
             return self.look_at(self.observed.now + self.settings.grace);
         }
+        // On a linked issue, it is for that link's run to take it in.
+        if Side::BOTH.into_iter().any(|side| {
+            let departed = self.observed.departed[side].contains(&ids[side]);
+            departed && !self.observed.proofs[side].contains_key(&ids[side])
+        }) {
+            return self.look_at(self.observed.now + self.settings.look_at_missing);
+        }
         if let Some(intent) = pair.intent.clone() {
             match intent.kind {
                 // A twin that a move left behind is taken away for good: nothing else would have removed it.
-                IntentKind::Delete if pair.strays[intent.side].is_some() && found[intent.side].is_none() => {
+                IntentKind::Delete if self.is_taken_away(&pair, intent.side, &found) => {
                     return self.taken_away(pair, intent.side);
                 }
                 // The delete is decided anew: its proof is still there, and deleting twice does no harm.
@@ -180,8 +187,7 @@ impl<'o> Planner<'o> {
         }
         // Another connection of a ring may have taken the stray away.
         if let Some(side) = Side::BOTH.into_iter().find(|side| {
-            let gone = found[*side].is_none() && pair.strays[*side].is_some();
-            gone && self.observed.moved_away[*side].contains(&ids[*side])
+            self.is_taken_away(&pair, *side, &found) && self.observed.moved_away[*side].contains(&ids[*side])
         }) {
             return self.taken_away(pair, side);
         }
@@ -189,6 +195,12 @@ impl<'o> Planner<'o> {
             (Some(a), Some(b)) => self.present(pair, Sides::new(a, b)),
             (a, b) => self.absent(pair, ids, Sides::new(a, b)),
         }
+    }
+
+    /// Says whether the twin that a move had left behind is gone, not merely taken elsewhere by a person.
+    fn is_taken_away(&self, pair: &Pair, side: Side, found: &Sides<Option<Worklog>>) -> bool {
+        let departed = pair.ids[side].is_some_and(|id| self.observed.departed[side].contains(&id));
+        pair.strays[side].is_some() && found[side].is_none() && !departed
     }
 
     /// The twin that a move had left behind is gone; the next step makes it anew.

@@ -501,21 +501,28 @@ impl Engine {
         observed: &mut Observed,
         lane: Lane,
     ) -> Result<(), EngineError> {
-        let strays: Vec<(Side, WorklogId)> = observed
+        let strays: Vec<(Side, WorklogId, IssueId)> = observed
             .pairs
             .iter()
             .filter(|pair| pair.state == PairState::Live)
-            .flat_map(|pair| Side::BOTH.map(|side| (side, pair.strays[side].and(pair.ids[side]))))
-            .filter_map(|(side, id)| Some((side, id?)))
-            .filter(|(side, id)| !observed.listings[*side].contains_key(id))
+            .flat_map(|pair| Side::BOTH.map(|side| Some((side, pair.ids[side]?, pair.strays[side]?))))
+            .flatten()
+            .filter(|(side, id, _)| !observed.listings[*side].contains_key(id))
             .collect();
-        for (side, id) in strays {
+        for (side, id, issue) in strays {
             let site = self.site_of(connection, side)?;
-            if let Some(worklog) = self
+            let found = self
                 .call(site, lane, async |client| client.worklog(id).await)
-                .await?
-            {
-                observed.strays[side].insert(id, worklog);
+                .await?;
+            match found {
+                Some(worklog) if worklog.issue == issue => {
+                    observed.strays[side].insert(id, worklog);
+                }
+                // Where a person took it meanwhile, nothing may be written for this pair's sake.
+                Some(worklog) if worklog.issue != observed.link.issue(side) => {
+                    observed.departed[side].insert(id);
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -544,7 +551,9 @@ impl Engine {
             }
             let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
             let mut proofs = self.proofs(connection, side, &ids).await?;
-            let own_moves = self.own_moves(connection, side, &ids).await?;
+            let mut own_moves = self.own_moves(connection, side, &ids).await?;
+            // What is still there somewhere was not taken away by us, whatever we were about to do.
+            own_moves.retain(|id| !observed.departed[side].contains(id));
             proofs.retain(|id, _| !own_moves.contains(id));
             observed.moved_away[side] = own_moves;
             for (id, written_at) in absent {
