@@ -644,3 +644,50 @@ fn what_a_deployment_is_configured_with_holds_no_secret() {
         );
     }
 }
+
+/// CloudFormation itself refuses what is missing or does not fit its pattern, and shows the words beside it.
+#[test]
+fn what_cannot_be_deployed_is_refused_before_anything_is_made() {
+    let stack = Stack::of_two_sites();
+    for (name, parameter) in stack.template["Parameters"].as_object().unwrap() {
+        let needed = parameter.get("Default").is_none();
+        assert_eq!(needed, ["SiteA", "SiteB"].contains(&name.as_str()), "{name}");
+        if parameter.get("AllowedPattern").is_some() {
+            let words = parameter["ConstraintDescription"].as_str().unwrap_or_default();
+            assert!(words.contains(name), "{name}: {words:?} does not name it");
+        }
+    }
+    let refused = |more: &[(&str, &str)]| {
+        let mut given = vec![("SiteA", "acme")];
+        if more.iter().all(|(name, _)| *name != "SiteB") {
+            given.push(("SiteB", "globex"));
+        }
+        Stack::deployed(&[&given, more].concat()).refusals()
+    };
+    assert_eq!(refused(&[]), [""; 0]);
+    assert_eq!(
+        refused(&[("SiteC", "initech"), ("SiteD", "hooli"), ("RotateSiteC", "yes")]),
+        [""; 0]
+    );
+    for (given, told) in [
+        (vec![("SiteB", "acme")], "SiteA and SiteB have the same name"),
+        (vec![("SiteC", "globex")], "SiteC has the name of SiteA or SiteB"),
+        (vec![("SiteD", "acme")], "SiteD has the name of SiteA or SiteB"),
+        (
+            vec![("SiteC", "x"), ("SiteD", "x")],
+            "SiteC and SiteD have the same name",
+        ),
+        (
+            vec![("RotateSiteC", "yes")],
+            "RotateSiteC is yes, but SiteC is empty",
+        ),
+        (
+            vec![("RotateSiteD", "yes")],
+            "RotateSiteD is yes, but SiteD is empty",
+        ),
+    ] {
+        let refusals = refused(&given);
+        assert_eq!(refusals.len(), 1, "{given:?}: {refusals:?}");
+        assert!(refusals[0].starts_with(told), "{refusals:?}");
+    }
+}

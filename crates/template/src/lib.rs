@@ -120,6 +120,22 @@ impl Stack {
         stack
     }
 
+    /// Returns what CloudFormation would refuse these parameters with, by the template's rules, before it makes anything.
+    pub fn refusals(&self) -> Vec<String> {
+        let rules = self.template["Rules"].as_object();
+        let assertions = rules
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, rule)| rule["Assertions"].as_array().into_iter().flatten());
+        assertions
+            .filter(|assertion| !self.holds(&assertion["Assert"]))
+            .map(|assertion| {
+                let words = assertion["AssertDescription"].as_str();
+                words.expect("an assertion says what is wrong").to_owned()
+            })
+            .collect()
+    }
+
     /// Returns the names of the resources of a type whose condition holds.
     pub fn of_type(&self, kind: &str) -> Vec<String> {
         let resources = self.template["Resources"].as_object();
