@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use secrecy::SecretString;
 use serde_json::Value;
-use tandem_core::{IssueId, JiraWorklogId, WorklogId};
+use tandem_core::{AccountId, IssueId, JiraWorklogId, WorklogId};
 use tandem_engine::ports::site::{DeletedPage, SiteError, SiteErrorKind};
 
 use crate::jira::admin::{self as jira, AdminWebhook, JiraWorklogPage};
@@ -45,6 +45,13 @@ impl AtlassianSite {
         self.send(tempo::periods(from, to))
             .await?
             .read(tempo::read_periods)
+    }
+
+    /// Returns how a person's timesheet of a period stands, such as `OPEN` or `APPROVED`.
+    pub async fn timesheet_status(&self, account: &AccountId, period: Period) -> Result<String, SiteError> {
+        self.send(tempo::timesheet(account, period))
+            .await?
+            .read(tempo::read_timesheet)
     }
 
     /// Lists Tempo's webhook subscriptions.

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
-use tandem_core::WorklogId;
+use tandem_core::{AccountId, WorklogId};
 use tandem_engine::ports::site::Vendor;
 
 use super::request::PAGE_ROWS;
@@ -90,6 +90,18 @@ pub fn periods(from: Date, to: Date) -> Call {
         .query("to", to)
 }
 
+/// Asks for a person's timesheet of a period: whether it is open, waits for approval, or is approved.
+pub fn timesheet(account: &AccountId, period: Period) -> Call {
+    Call::read(
+        Vendor::Tempo,
+        Method::GET,
+        "/4/timesheet-approvals/user/{accountId}",
+        &[account.as_str()],
+    )
+    .query("from", period.from)
+    .query("to", period.to)
+}
+
 /// Asks for the attribute values of up to [`VALUE_IDS_MAX`] worklogs.
 pub fn attribute_values(ids: &[WorklogId]) -> Call {
     Call::read(
@@ -147,6 +159,19 @@ pub fn read_subscriptions(body: &[u8]) -> Result<Vec<Subscription>, Misread> {
         .into_iter()
         .map(SubscriptionWire::into_subscription)
         .collect()
+}
+
+/// Reads how a timesheet stands, such as `OPEN` or `APPROVED`.
+pub fn read_timesheet(body: &[u8]) -> Result<String, Misread> {
+    #[derive(Deserialize)]
+    struct Status {
+        key: String,
+    }
+    #[derive(Deserialize)]
+    struct Timesheet {
+        status: Status,
+    }
+    Ok(parse::<Timesheet>(body)?.status.key)
 }
 
 /// Reads a list of periods.

@@ -115,6 +115,8 @@ fn a_healthy_world_needs_nobody() {
         "attributes",
         "rules",
     ] {
+        "audit-trail",
+        "periods",
         for site in ["acme", "globex"] {
             let key = (site.to_owned(), check.to_owned(), "ok".to_owned());
             assert!(
@@ -383,6 +385,39 @@ impl SimClock for Beside {
 }
 
 #[test]
+#[test]
+fn timesheets_that_are_closed_on_one_side_alone_and_a_hidden_audit_trail_are_told() {
+    let bench = lived_in();
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let long_ago = today.saturating_sub(jiff::Span::new().days(60));
+    bench.globex().close_period(long_ago, today);
+    bench.globex().configure(|spec| spec.papertrail = false);
+    let ran = doctor(&bench).ended(3);
+    tells(
+        &ran,
+        "globex",
+        "periods",
+        "warn",
+        "closed here, but open on acme: Ann Archer",
+    );
+    tells(&ran, "globex", "audit-trail", "warn", "Jira's feed alone");
+    let ok = |ran: &Ran, site: &str, check: &str| {
+        let key = (site.to_owned(), check.to_owned(), "ok".to_owned());
+        found(ran).iter().any(|(of, _)| *of == key)
+    };
+    assert!(
+        ok(&ran, "acme", "periods") && ok(&ran, "acme", "audit-trail"),
+        "{ran:?}"
+    );
+    // One site alone needs the other's people all the same.
+    let alone = bench.run(&["doctor", "--json", "--site", "globex"]).ended(3);
+    tells(&alone, "globex", "periods", "warn", "open on acme");
+    // Closed on both sides, nothing comes from there.
+    bench.acme().close_period(long_ago, today);
+    let ran = doctor(&bench).ended(3);
+    assert!(ok(&ran, "globex", "periods"), "{ran:?}");
+}
+
 fn clocks_and_addresses_that_differ_are_told() {
     let bench = Bench::at(Arc::new(Beside(SignedDuration::from_mins(7))), "");
     bench.globex().set_jira_base("https://renamed.example");

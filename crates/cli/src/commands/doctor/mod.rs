@@ -6,11 +6,15 @@ mod address;
 mod links;
 mod look;
 mod people;
+mod periods;
 mod permissions;
 mod rules;
 mod sight;
 mod tokens;
+mod trail;
 mod webhooks;
+
+use std::collections::BTreeMap;
 
 use clap::Args;
 use tandem_core::SiteName;
@@ -83,17 +87,21 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 async fn all(look: &Look<'_>) -> Result<Vec<Finding>, Failure> {
     let table = links::read(look).await?;
     let mut findings = Vec::new();
+    let mut recents = BTreeMap::new();
     for site in &look.sites {
         findings.extend(address::look(look, site).await);
         findings.extend(tokens::look(look, site).await);
         findings.extend(permissions::look(look, site, &table).await);
         let recent = sight::recent(look, site, &table).await;
         findings.extend(sight::look(look, site, &table, &recent).await);
+        findings.push(trail::look(look, site).await);
         findings.extend(people::look(look, site, &recent).await);
         findings.extend(webhooks::look(look, site).await);
         findings.extend(links::look(look, site, &table).await);
+        recents.insert(site.clone(), recent);
     }
     findings.extend(rules::look(look).await);
+    findings.extend(periods::look(look, &mut recents, &table).await);
     Ok(findings)
 }
 
