@@ -175,12 +175,8 @@ impl Stack {
         for name in self.of_type("AWS::Serverless::Function") {
             let mut properties = self.properties(&name);
             for (key, value) in globals.as_object().into_iter().flatten() {
-                let own = properties.get(key).is_some();
-                assert!(
-                    !own,
-                    "{name} has {key} of its own; how the two are merged is not known here"
-                );
-                properties[key] = value.clone();
+                let own = properties[key].take();
+                properties[key] = merged(&format!("{name}: {key}"), value, own);
             }
             let folder = properties["CodeUri"].as_str().expect("a function has code");
             let folder = folder
@@ -446,5 +442,21 @@ fn json_of(node: &Yaml<'_>) -> Value {
         }
         // CloudFormation takes no aliases either.
         other => panic!("a template has no such node: {other:?}"),
+    }
+}
+
+/// Puts what a resource says over what `Globals` says, as SAM does it: maps are merged, and the resource's value counts.
+fn merged(what: &str, global: &Value, own: Value) -> Value {
+    match (global, own) {
+        (global, Value::Null) => global.clone(),
+        (Value::Object(global), Value::Object(mut own)) => {
+            for (key, value) in global {
+                let of_own = own.remove(key).unwrap_or_default();
+                own.insert(key.clone(), merged(&format!("{what}.{key}"), value, of_own));
+            }
+            own.into()
+        }
+        (Value::Array(_), _) => panic!("{what}: how lists are merged is not known here"),
+        (_, own) => own,
     }
 }
