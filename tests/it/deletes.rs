@@ -337,3 +337,22 @@ async fn a_twin_left_behind_by_a_move_that_a_person_takes_to_an_unlinked_issue_i
     assert_eq!(world.globex().worklogs_of("DEV-3").len(), 1);
     world.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_moved_worklogs_old_shadow_deletes_nothing_where_permissions_were_just_lost() {
+    let (world, id) = synced(Webhooks::JiraOnly).await;
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    // Tempo shows nothing of it any more, and no sweep has noticed yet.
+    world.acme().lose_permissions();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    world.acme().restore_permissions();
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.sweep().await;
+        world.audit().await;
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs_of("DEV-2").len(), 1);
+    world.assert_equal().await;
+}

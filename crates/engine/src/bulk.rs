@@ -173,7 +173,7 @@ impl Run<'_> {
 
     async fn bulk_failed(
         &mut self,
-        mut begun: Vec<Begun<'_>>,
+        begun: Vec<Begun<'_>>,
         side: Side,
         site: &Site,
         error: SiteError,
@@ -206,11 +206,6 @@ impl Run<'_> {
                     return self
                         .keep_all(begun, side, SiteError { outcome, ..error }, observed)
                         .await;
-                }
-                // What a listing that lags did not show is recognised when it comes.
-                for one in &mut begun {
-                    let intent = one.row.intent.clone();
-                    one.row.abandoned.extend(intent);
                 }
                 self.take_back(begun, side, observed).await?;
                 Ok(Fate::Singly)

@@ -275,9 +275,14 @@ impl Engine {
                 Announced::TempoDeleted { id } => !listing.contains_key(id),
                 Announced::JiraDeleted { id } => {
                     let known = self.store.tempo_ids(site, &[*id]).await?;
-                    known
-                        .first()
-                        .is_none_or(|(_, worklog)| !listing.contains_key(worklog))
+                    match known.first().filter(|(_, worklog)| listing.contains_key(worklog)) {
+                        None => true,
+                        // Moving in Tempo, a worklog gets another shadow in Jira: the end of the old one is not its own.
+                        Some((_, worklog)) => {
+                            let now = self.store.jira_ids(site, &[*worklog]).await?;
+                            now.first().is_some_and(|(_, current)| current != id)
+                        }
+                    }
                 }
                 Announced::Jira {
                     id,
@@ -556,6 +561,7 @@ impl Engine {
             own_moves.retain(|id| !observed.departed[side].contains(id));
             proofs.retain(|id, _| !own_moves.contains(id));
             observed.moved_away[side] = own_moves;
+            let mut hidden = Vec::new();
             for (id, written_at) in absent {
                 let proof = proofs.remove(&id);
                 // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
@@ -578,20 +584,7 @@ impl Engine {
                     .call(site, lane, async |client| client.worklog(id).await)
                     .await?;
                 let Some(worklog) = found else {
-                    // For somebody who lacks permissions, 404 confirms nothing.
-                    if let Some(proof) = proof.filter(|_| !observed.blind[side]) {
-                        // Under Tempo's id from here on: nobody has to ask again, and who knows the worklog by that id
-                        // alone learns that it is gone.
-                        let confirmed = Evidence {
-                            site: site.name.clone(),
-                            id: EvidenceId::Tempo(id),
-                            source: format!("confirmed-{}", proof.source),
-                            at: proof.at,
-                            moved_to: None,
-                        };
-                        self.store.commit(vec![Op::PutEvidence(confirmed)]).await?;
-                        observed.proofs[side].insert(id, proof);
-                    }
+                    hidden.extend(proof.map(|proof| (id, proof)));
                     continue;
                 };
                 if worklog.issue == observed.link.issue(side) {
@@ -610,6 +603,42 @@ impl Engine {
                     observed.proofs[side].insert(id, proof);
                 }
             }
+            self.confirm(site, side, hidden, observed, lane).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes worklogs that Jira said were deleted, and that Tempo does not show, as proven gone: if the service user may
+    /// see what there is. Whoever lacks permissions gets 404 for everything.
+    async fn confirm(
+        &self,
+        site: &Site,
+        side: Side,
+        hidden: Vec<(WorklogId, Proof)>,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        if hidden.is_empty() || observed.blind[side] {
+            return Ok(());
+        }
+        // Asked after Tempo was: what the last sweep knew may have ended since.
+        self.probe_now(site, lane).await?;
+        observed.blind[side] = !self.site_state(site).await?.missing_permissions.is_empty();
+        if observed.blind[side] {
+            return Ok(());
+        }
+        for (id, proof) in hidden {
+            // Under Tempo's id from here on: nobody has to ask again, and who knows the worklog by that id alone learns
+            // that it is gone.
+            let confirmed = Evidence {
+                site: site.name.clone(),
+                id: EvidenceId::Tempo(id),
+                source: format!("confirmed-{}", proof.source),
+                at: proof.at,
+                moved_to: None,
+            };
+            self.store.commit(vec![Op::PutEvidence(confirmed)]).await?;
+            observed.proofs[side].insert(id, proof);
         }
         Ok(())
     }

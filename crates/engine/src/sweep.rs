@@ -350,6 +350,24 @@ impl Engine {
                 client.permissions(&PERMISSIONS, None).await
             })
             .await;
+        self.note_permissions(site, answer).await
+    }
+
+    /// The same for a run, which does not wait in line.
+    pub(crate) async fn probe_now(&self, site: &Site, lane: Lane) -> Result<(), EngineError> {
+        let answer = self
+            .call(site, lane, async |client| {
+                client.permissions(&PERMISSIONS, None).await
+            })
+            .await;
+        self.note_permissions(site, answer).await
+    }
+
+    async fn note_permissions(
+        &self,
+        site: &Site,
+        answer: Result<BTreeMap<String, bool>, EngineError>,
+    ) -> Result<(), EngineError> {
         let held = match answer {
             Ok(held) => held,
             Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {

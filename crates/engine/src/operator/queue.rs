@@ -459,10 +459,7 @@ fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
         attempts: wait.attempts,
         next_attempt: wait.next_attempt,
         people: people.into_iter().collect(),
-        twins: Side::BOTH
-            .into_iter()
-            .filter_map(|side| pair.ids[side])
-            .collect(),
+        twins: Side::BOTH.into_iter().filter_map(|side| pair.ids[side]).collect(),
         ignored,
     })
 }
