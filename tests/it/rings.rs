@@ -1,18 +1,23 @@
 //! Chains and rings of connections.
 
-use tandem_sim::{ProjectSpec, SiteSpec, UserSpec};
+use tandem_sim::{Fault, FaultOutcome, Matcher, ProjectSpec, SiteSpec, UserSpec};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
-fn site(name: &str, project: &str) -> SiteSpec {
+fn site(name: &str, project: &str, issues: usize) -> SiteSpec {
     SiteSpec::new(name)
         .user(UserSpec::new("ann", "Ann"))
         .user(UserSpec::new("bob", "Bob"))
         .project(ProjectSpec::new(project))
-        .issues(project, 2)
+        .issues(project, issues)
 }
 
 async fn sites(ring: bool, webhooks: Webhooks) -> World {
+    many(ring, webhooks, 2).await
+}
+
+/// Three sites with this many linked issues each.
+async fn many(ring: bool, webhooks: Webhooks, issues: usize) -> World {
     let mut config = String::new();
     for name in ["acme", "globex", "initech"] {
         config.push_str(&format!(
@@ -28,12 +33,17 @@ async fn sites(ring: bool, webhooks: Webhooks) -> World {
         pairs.push(("initech", "OPS", "acme", "SUP"));
     }
     for (a, a_key, b, b_key) in pairs {
+        let table: Vec<_> = (1..=issues)
+            .map(|n| format!("[\"{a_key}-{n}\", \"{b_key}-{n}\"]"))
+            .collect();
         config.push_str(&format!(
             "[[connections]]\nname = \"{a}-{b}\"\na = \"{a}\"\nb = \"{b}\"\nsince = \"2026-01-01\"\n\
-             [connections.links]\ntable = [[\"{a_key}-1\", \"{b_key}-1\"], [\"{a_key}-2\", \"{b_key}-2\"]]\n"
+             [connections.links]\ntable = [{}]\n",
+            table.join(", ")
         ));
     }
-    let sites = vec![site("acme", "SUP"), site("globex", "DEV"), site("initech", "OPS")];
+    let sites = [("acme", "SUP"), ("globex", "DEV"), ("initech", "OPS")];
+    let sites = sites.map(|(name, project)| site(name, project, issues)).to_vec();
     Setup {
         sites,
         config,
@@ -203,4 +213,38 @@ async fn two_connections_do_not_write_to_one_issue_at_the_same_time() {
     assert_eq!(world.store.commit(vec![hold(now)]).await.unwrap(), Committed::Yes);
     rest(&world).await;
     same_everywhere(&world, 1, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dozens_of_worklogs_gathered_from_as_many_issues_is_carried_over() {
+    let mut world = many(false, Webhooks::Both, 46).await;
+    let ids: Vec<u64> = (2..=46)
+        .map(|n| {
+            let text = format!("from {n}");
+            world
+                .acme()
+                .log_time(&format!("SUP-{n}"), hour("ann", &text))
+                .unwrap()
+        })
+        .collect();
+    rest(&world).await;
+    // For a while no old twin can be taken away, and more and more come in.
+    let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}").times(40);
+    let lost = Fault::LostBefore(FaultOutcome::Status(500));
+    world.sim.fail_next("globex", deletes, lost);
+    for wave in ids.chunks(33) {
+        for id in wave {
+            world.acme().move_to_issue(*id, "SUP-1").unwrap();
+        }
+        world.lose_webhooks();
+        world.sweep().await;
+        world.wait(120).await;
+    }
+    for _ in 0..2 {
+        rest(&world).await;
+    }
+    same_everywhere(&world, 1, 45);
+    for n in 2..=46 {
+        same_everywhere(&world, n, 0);
+    }
 }

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::error::EngineError;
 use crate::execute::{ATTEMPT, Fate, LATE, Run, replace};
 use crate::gate::signed;
+use crate::hold::HELD_MAX;
 use crate::options::Site;
 use crate::ports::site::{Outcome, SiteError, SiteErrorKind};
 use crate::ports::store::{Op, Root};
@@ -20,8 +21,8 @@ use crate::ports::store::{Op, Root};
 /// Worklogs in one request: Tempo's limit.
 pub(crate) const BULK_MAX: usize = 50;
 
-/// Rows of one transaction: DynamoDB's limit, less the fence and what holds two issues.
-const OPS_MAX: usize = 97;
+/// Rows of one transaction: DynamoDB's limit, less the fence and what holds issues.
+const OPS_MAX: usize = 100 - 1 - HELD_MAX;
 
 /// One worklog of a request, with its row as the intent left it.
 struct Begun<'s> {

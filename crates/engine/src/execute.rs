@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
-use crate::hold::SharedIssue;
+use crate::hold::{HELD_MAX, SharedIssue};
 use crate::options::{Connection, Engine, Site};
 use crate::ports::site::{IssueRef, Outcome, SiteError, SiteErrorKind};
 use crate::ports::store::{
@@ -42,8 +42,9 @@ pub(crate) const LATE: SignedDuration = SignedDuration::from_secs(8);
 /// Failures in a row after which a run stops trying.
 const FAILURES_MAX: u32 = 3;
 
-/// Row-only steps that go into one transaction: each is at most nine rows of its hundred, one is the fence.
-pub(crate) const RECORDS_PER_COMMIT: usize = 10;
+/// Row-only steps that go into one transaction: each is at most nine rows of its hundred, one is the fence, and the rest
+/// is for what the run holds.
+pub(crate) const RECORDS_PER_COMMIT: usize = (100 - 1 - HELD_MAX) / 9;
 
 /// An observation older than this is not written on when a newer hint has come in.
 const FRESH: SignedDuration = SignedDuration::from_secs(5);
@@ -86,6 +87,8 @@ pub(crate) struct Report {
     pub(crate) waits: BTreeMap<PairId, Reason>,
     /// The run has had its time, or a newer hint came: go on at once in another run.
     pub(crate) unfinished: bool,
+    /// There is more than one run may hold (see [`crate::hold`]).
+    pub(crate) left: bool,
 }
 
 pub(crate) enum Fate {

@@ -17,6 +17,9 @@ use crate::gate::signed;
 use crate::options::{Connection, Engine};
 use crate::ports::store::{Committed, Op};
 
+/// Issues that one run holds at most. Each of its commits names them all, and a transaction has room for a hundred rows.
+pub(crate) const HELD_MAX: usize = 16;
+
 /// An issue of a site.
 pub(crate) type SharedIssue = (SiteName, IssueId);
 
@@ -28,7 +31,8 @@ impl Engine {
 }
 
 impl Run<'_> {
-    /// Takes, or keeps, all issues that this run works on and that other connections may work on too.
+    /// Takes, or keeps, the issues that this run works on and that other connections may work on too. Pairs whose twin was
+    /// left behind on one issue too many are left for the next run.
     ///
     /// # Errors
     /// [`EngineError::Held`] when another link has one of them. Nothing is taken then.
@@ -38,14 +42,27 @@ impl Run<'_> {
             if !self.engine.is_shared(self.connection, side) {
                 continue;
             }
-            let strays = observed
+            let site = &self.connection.sites[side];
+            let own = (site.clone(), self.link.issue(side));
+            if !issues.contains(&own) {
+                issues.push(own);
+            }
+            let mut strays: Vec<_> = observed
                 .into_iter()
                 .flat_map(|observed| &observed.pairs)
-                .filter_map(|pair| pair.strays[side]);
-            for issue in std::iter::once(self.link.issue(side)).chain(strays) {
-                let issue = (self.connection.sites[side].clone(), issue);
-                if !issues.contains(&issue) {
+                .filter_map(|pair| Some((pair, (site.clone(), pair.strays[side]?))))
+                .collect();
+            // What waits for something must not keep the others waiting.
+            strays.sort_by_key(|(pair, _)| pair.wait.is_some());
+            for (pair, issue) in strays {
+                if issues.contains(&issue) {
+                    continue;
+                }
+                if issues.len() < HELD_MAX {
                     issues.push(issue);
+                } else {
+                    self.report.failed.insert(pair.id.clone());
+                    self.report.left = true;
                 }
             }
         }

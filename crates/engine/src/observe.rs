@@ -519,6 +519,7 @@ impl Engine {
             let found = self
                 .call(site, lane, async |client| client.worklog(id).await)
                 .await?;
+            observed.strays[side].remove(&id);
             match found {
                 Some(worklog) if worklog.issue == issue => {
                     observed.strays[side].insert(id, worklog);

@@ -152,9 +152,9 @@ impl Engine {
         run.notice_waits(&observed);
         let mut look_again = None;
         for round in 0.. {
-            // A pair that has just come here may have left its twin behind.
-            self.fetch_strays(run.connection, &mut observed, run.lane).await?;
+            // A pair that has just come here may have left its twin behind. Held first, so that what is seen of it stands.
             run.hold(Some(&observed)).await?;
+            self.fetch_strays(run.connection, &mut observed, run.lane).await?;
             copies::heal_in_backfill(&mut observed, &run.connection.settings.rules);
             let plan = plan(&observed, &run.connection.settings);
             check::check(&plan, &observed, &run.connection.settings)?;
@@ -180,6 +180,14 @@ impl Engine {
             // What was refused or left has a time of its own now, and the look that was forced is over.
             observed.force = false;
             look_again = plan(&observed, &run.connection.settings).look_again;
+        }
+        if run.report.left {
+            if run.report.steps > 0 {
+                run.report.unfinished = true;
+            } else {
+                let what = "its worklogs left twins behind on more issues than one run takes on";
+                run.report.trouble.get_or_insert((None, what.to_owned()));
+            }
         }
         if observed.backfill.is_some() {
             self.note_backfill(run, &observed).await?;
