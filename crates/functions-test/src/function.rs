@@ -136,9 +136,14 @@ impl Function {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns how long it took from the start of the process until it asked for its first event, once it has.
-    pub fn started_in(&self) -> Option<Duration> {
-        Some(self.api.asked.get()?.duration_since(self.begun))
+    /// Returns when its process was started.
+    pub fn begun_at(&self) -> Instant {
+        self.begun
+    }
+
+    /// Returns when it asked for its first event, once it has.
+    pub fn asked_at(&self) -> Option<Instant> {
+        self.api.asked.get().copied()
     }
 
     /// Returns the most memory that it has had resident so far, in KiB, where the system tells.

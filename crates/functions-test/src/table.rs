@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -48,6 +49,7 @@ struct Shared {
 }
 
 /// What requests cost, in the units that DynamoDB charges.
+    taken: Mutex<Vec<(Instant, Duration)>>,
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Units {
     /// Read request units.
@@ -83,9 +85,10 @@ impl Table {
             writing: AsyncMutex::default(),
         });
         let router = Router::new()
-            .route("/", post(answer))
+            .route("/", post(timed))
             .with_state(Arc::clone(&shared));
         let (address, server) = crate::serve(router).await;
+            taken: Mutex::default(),
         Self {
             shared,
             url: format!("http://{address}"),
@@ -117,6 +120,11 @@ impl Table {
     /// Takes what all requests cost since the last time.
     pub fn take_units(&self) -> Units {
         std::mem::take(&mut *locked(&self.shared.units))
+    }
+
+    /// Takes when each request came since the last time, those for secrets included, and how long its answer took.
+    pub fn take_times(&self) -> Vec<(Instant, Duration)> {
+        std::mem::take(&mut *locked(&self.shared.taken))
     }
 
     /// Takes the stream's records since the last time, unfiltered and in order.
@@ -182,7 +190,14 @@ impl Drop for Table {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn timed(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let came = Instant::now();
+    let response = answer(&shared, headers, body).await;
+    locked(&shared.taken).push((came, came.elapsed()));
+    response
+}
+
+async fn answer(shared: &Shared, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok())
@@ -199,7 +214,7 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         return respond(400, problem.to_string());
     }
     if service == "secretsmanager" {
-        return secret(&shared, &operation, &read).await;
+        return secret(shared, &operation, &read).await;
     }
     let request = Request {
         by,
@@ -226,25 +241,25 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
             .answer(&operation, body.as_bytes())
             .await
             .expect("memory answers");
-        count(&shared, &operation, &text);
+        count(shared, &operation, &text);
         return respond(status, text);
     }
     let _writing = shared.writing.lock().await;
     let mut before = Vec::new();
     for key in &keys {
-        before.push(item(&shared, key).await);
+        before.push(item(shared, key).await);
     }
     let (status, text) = shared
         .embedded
         .answer(&operation, body.as_bytes())
         .await
         .expect("memory answers");
-    count(&shared, &operation, &text);
+    count(shared, &operation, &text);
     if status == 200 {
         for (key, before) in keys.into_iter().zip(before) {
-            let after = item(&shared, &key).await;
+            let after = item(shared, &key).await;
             if before != after {
-                record(&shared, key, before.is_some(), after);
+                record(shared, key, before.is_some(), after);
             }
         }
     }

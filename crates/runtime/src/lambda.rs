@@ -12,13 +12,16 @@ use std::io::{Write, stdout};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use futures::future::join;
 use tandem_atlassian::ReqwestTransport;
 use tandem_atlassian::transport::ClientError;
 use tandem_aws::secrets::Secrets;
 use tandem_aws::{AwsEnvironment, DynamoStore, EnvironmentError, TableCounts};
 use tandem_engine::Engine;
 use tracing::{Level, error, warn};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry};
 
 use crate::clock::SystemClock;
 use crate::config::ConfigEnv;
@@ -60,7 +63,9 @@ pub async fn start(vars: impl IntoIterator<Item = (String, String)>) -> Result<A
         .map_or(Level::INFO, |environment| environment.log));
     match environment.and_then(|environment| environment.published()) {
         Ok(published) => {
-            if let Err(error) = published.current().await {
+            // The table is asked first; what needs no answer is done while it answers.
+            let meanwhile = async { published.secrets().prepare() };
+            if let (Err(error), ()) = join(published.current(), meanwhile).await {
                 warn!("Started without a configuration: {error}");
             }
             Ok(Arc::new(published))
@@ -107,7 +112,10 @@ impl Environment {
         let counts = TableCounts::default();
         let metrics = Arc::new(Metrics::new(&self.table));
         let store = DynamoStore::new(self.aws.dynamodb(&counts), self.table, counts);
-        let secrets = Secrets::new(Some(self.aws.secrets_manager()), |name| std::env::var(name).ok());
+        let secrets = Secrets::with_manager(
+            move || Some(self.aws.secrets_manager()),
+            |name| std::env::var(name).ok(),
+        );
         let transport = Arc::new(ReqwestTransport::new()?);
         Ok(Published::new(
             Arc::new(store),
@@ -125,23 +133,28 @@ impl Environment {
 /// The level is for Tandem's own lines; libraries keep to warnings, since what they tell below that may hold
 /// headers and bodies, and so tokens and people's texts.
 fn log(level: Level) {
-    // The runtime's span carries the id of the request.
-    let filter = format!(
-        "warn,lambda_runtime=info,tandem={level},webhook={level},worker={level},reconcile={level},rotate={level}"
-    );
-    let subscriber = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
-        .with_ansi(false)
-        .with_env_filter(EnvFilter::new(filter))
-        .finish();
+        .with_ansi(false);
+    let log = Registry::default().with(lines.with_filter(told(level)));
     // Fails when there is a log already, which is as good.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = tracing::subscriber::set_global_default(log);
     panics::say_where_only();
 }
 
 /// Writes what was counted into the log. To be called at the end of each event.
+/// Says what of whom is told; a name stands for all that begin with it.
+fn told(level: Level) -> Targets {
+    let ours = ["tandem", "webhook", "worker", "reconcile", "rotate"];
+    Targets::new()
+        .with_default(Level::WARN)
+        // The runtime's span carries the id of the request.
+        .with_target("lambda_runtime", Level::INFO)
+        .with_targets(ours.map(|name| (name, level)))
+}
+
 pub fn write_metrics(published: &Published) {
     let mut out = stdout().lock();
     for line in published.metrics().lines(published.clock().now()) {
@@ -206,6 +219,19 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn libraries_keep_to_warnings_whatever_the_level_of_our_own_lines() {
+        let told = told(Level::DEBUG);
+        assert!(told.would_enable("tandem_engine::run", &Level::DEBUG));
+        assert!(told.would_enable("webhook", &Level::DEBUG));
+        assert!(!told.would_enable("tandem_engine::run", &Level::TRACE));
+        assert!(told.would_enable("lambda_runtime::layers", &Level::INFO));
+        assert!(told.would_enable("hyper_util", &Level::WARN));
+        for library in ["hyper_util", "aws_smithy_runtime", "lambda_http", "reqwest"] {
+            assert!(!told.would_enable(library, &Level::INFO), "{library}");
+        }
+    }
+
     fn a_deadline_is_never_over_already() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let later = now + SignedDuration::from_secs(30);

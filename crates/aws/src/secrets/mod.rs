@@ -9,7 +9,7 @@ mod source;
 mod versions;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
@@ -76,12 +76,15 @@ pub enum Stage {
 /// Looks up a variable.
 type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
 
+/// The client of Secrets Manager, where there is one; made when it is first needed.
+type Manager = LazyLock<Option<Client>, Box<dyn FnOnce() -> Option<Client> + Send>>;
+
 /// A secret, and when it was read.
 type Kept = (Instant, Arc<SiteSecret>);
 
 /// Fetches sites' secrets and keeps them for a moment.
 pub struct Secrets {
-    manager: Option<Client>,
+    manager: Manager,
     environment: Box<Variable>,
     kept_for: Duration,
     kept: Mutex<HashMap<(SiteName, SecretSource), Kept>>,
@@ -93,12 +96,25 @@ impl Secrets {
         manager: Option<Client>,
         environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
+        Self::with_manager(move || manager, environment)
+    }
+
+    /// The same, with a client that is made when it is first needed, or by [`prepare`](Self::prepare): that takes a while.
+    pub fn with_manager(
+        manager: impl FnOnce() -> Option<Client> + Send + 'static,
+        environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            manager,
+            manager: LazyLock::new(Box::new(manager)),
             environment: Box::new(environment),
             kept_for: KEPT,
             kept: Mutex::default(),
         }
+    }
+
+    /// Makes the client now, such as while something else is waited for.
+    pub fn prepare(&self) {
+        LazyLock::force(&self.manager);
     }
 
     /// Keeps secrets for another while than 30 seconds.
@@ -153,7 +169,7 @@ impl Secrets {
 
     /// Returns the versions of a secret in Secrets Manager, to be written; `None` without AWS.
     pub fn versions(&self, id: &str) -> Option<Versions> {
-        Some(Versions::new(self.manager.clone()?, id))
+        Some(Versions::new((*self.manager).clone()?, id))
     }
 
     fn keep(&self, site: &SiteName, source: &SecretSource, secret: Arc<SiteSecret>) {
@@ -210,7 +226,7 @@ impl Secrets {
         id: &str,
         stage: Stage,
     ) -> Result<Option<SecretString>, SecretError> {
-        let Some(manager) = &self.manager else {
+        let Some(manager) = &*self.manager else {
             return Err(unreadable(
                 site,
                 source,
