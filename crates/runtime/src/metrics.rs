@@ -45,18 +45,19 @@ pub enum Metric {
     SweepAgeSeconds,
     /// Age of the last audit, in seconds.
     AuditAgeSeconds,
-    /// Whole days until a site's first token runs out.
+    /// Whole days until a token of a site runs out.
     TokenDaysLeft,
 }
 
 impl Metric {
-    /// Returns the name of its second dimension, if it has one.
-    fn dimension(self) -> Option<&'static str> {
+    /// Returns the names of its dimensions beside [`SERVICE`].
+    fn dimensions(self) -> &'static [&'static str] {
         match self {
-            Metric::Synced => Some("kind"),
-            Metric::Parked => Some("reason"),
-            Metric::Requests | Metric::RateLimited | Metric::TokenDaysLeft => Some("site"),
-            _ => None,
+            Metric::Synced => &["kind"],
+            Metric::Parked => &["reason"],
+            Metric::Requests | Metric::RateLimited => &["site"],
+            Metric::TokenDaysLeft => &["site", "token"],
+            _ => &[],
         }
     }
 
@@ -72,7 +73,7 @@ impl Metric {
 #[derive(Debug, Default)]
 pub struct Metrics {
     service: String,
-    counted: Mutex<BTreeMap<(Option<String>, Metric), i64>>,
+    counted: Mutex<BTreeMap<(Vec<String>, Metric), i64>>,
 }
 
 impl Metrics {
@@ -84,20 +85,21 @@ impl Metrics {
         }
     }
 
-    /// Adds one to a metric; `part` is the value of its second dimension.
-    pub fn count(&self, metric: Metric, part: Option<&str>) {
+    /// Adds one to a metric; `part` is the values of its dimensions beside [`SERVICE`].
+    pub fn count(&self, metric: Metric, part: &[&str]) {
         self.with(metric, part, |value| *value = value.saturating_add(1));
     }
 
     /// Sets a gauge.
-    pub fn set(&self, metric: Metric, part: Option<&str>, to: i64) {
+    pub fn set(&self, metric: Metric, part: &[&str], to: i64) {
         self.with(metric, part, |value| *value = to);
     }
 
-    fn with(&self, metric: Metric, part: Option<&str>, change: impl FnOnce(&mut i64)) {
-        debug_assert_eq!(part.is_some(), metric.dimension().is_some(), "{metric:?}");
+    fn with(&self, metric: Metric, part: &[&str], change: impl FnOnce(&mut i64)) {
+        debug_assert_eq!(part.len(), metric.dimensions().len(), "{metric:?}");
+        let part = part.iter().map(|&value| value.to_owned()).collect();
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        change(counted.entry((part.map(str::to_owned), metric)).or_default());
+        change(counted.entry((part, metric)).or_default());
     }
 
     /// Takes what was counted, as lines of the log.
@@ -106,13 +108,13 @@ impl Metrics {
         let mut lines: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for ((part, metric), value) in counted {
             lines
-                .entry((metric.dimension(), part))
+                .entry((metric.dimensions(), part))
                 .or_default()
                 .push((metric, value));
         }
         lines
             .into_iter()
-            .map(|((dimension, part), metrics)| line(&self.service, now, dimension.zip(part), &metrics))
+            .map(|((dimensions, part), metrics)| line(&self.service, now, dimensions, &part, &metrics))
             .collect()
     }
 }
@@ -121,15 +123,18 @@ impl Metrics {
 fn line(
     service: &str,
     now: Timestamp,
-    part: Option<(&'static str, String)>,
+    dimensions: &[&'static str],
+    part: &[String],
     metrics: &[(Metric, i64)],
 ) -> String {
     let mut sets = vec![vec![SERVICE]];
     let mut fields = Map::new();
     fields.insert(SERVICE.to_owned(), json!(service));
-    if let Some((dimension, value)) = part {
-        sets.push(vec![SERVICE, dimension]);
-        fields.insert(dimension.to_owned(), json!(value));
+    if !dimensions.is_empty() {
+        sets.push([&[SERVICE], dimensions].concat());
+    }
+    for (dimension, value) in dimensions.iter().zip(part) {
+        fields.insert((*dimension).to_owned(), json!(value));
     }
     let mut definitions = Vec::new();
     for (metric, value) in metrics {
@@ -148,18 +153,18 @@ fn line(
 impl Observer for Metrics {
     fn happened(&self, what: Happened) {
         match what {
-            Happened::Echo => self.count(Metric::Echo, None),
+            Happened::Echo => self.count(Metric::Echo, &[]),
             Happened::Synced(kind) => {
                 let kind = match kind {
                     IntentKind::Create => "create",
                     IntentKind::Update => "update",
                     IntentKind::Delete => "delete",
                 };
-                self.count(Metric::Synced, Some(kind));
+                self.count(Metric::Synced, &[kind]);
             }
-            Happened::Parked(reason) => self.count(Metric::Parked, Some(reason.as_str())),
-            Happened::DriftFound => self.count(Metric::DriftFound, None),
-            Happened::DriftRepaired => self.count(Metric::DriftRepaired, None),
+            Happened::Parked(reason) => self.count(Metric::Parked, &[reason.as_str()]),
+            Happened::DriftFound => self.count(Metric::DriftFound, &[]),
+            Happened::DriftRepaired => self.count(Metric::DriftRepaired, &[]),
         }
     }
 }
@@ -167,9 +172,9 @@ impl Observer for Metrics {
 impl RequestObserver for Metrics {
     fn seen(&self, request: RequestSeen<'_>) {
         let site = request.site.as_str();
-        self.count(Metric::Requests, Some(site));
+        self.count(Metric::Requests, &[site]);
         if request.status == Some(429) {
-            self.count(Metric::RateLimited, Some(site));
+            self.count(Metric::RateLimited, &[site]);
         }
     }
 }
@@ -181,12 +186,13 @@ mod tests {
     #[test]
     fn what_was_counted_is_written_once_under_both_sets_of_dimensions() {
         let metrics = Metrics::new("table");
-        metrics.count(Metric::Requests, Some("acme"));
-        metrics.count(Metric::Requests, Some("acme"));
-        metrics.count(Metric::RateLimited, Some("acme"));
-        metrics.count(Metric::Requests, Some("globex"));
-        metrics.set(Metric::LagSeconds, None, 7);
-        metrics.set(Metric::LagSeconds, None, 0);
+        metrics.count(Metric::Requests, &["acme"]);
+        metrics.count(Metric::Requests, &["acme"]);
+        metrics.count(Metric::RateLimited, &["acme"]);
+        metrics.count(Metric::Requests, &["globex"]);
+        metrics.set(Metric::LagSeconds, &[], 7);
+        metrics.set(Metric::LagSeconds, &[], 0);
+        metrics.set(Metric::TokenDaysLeft, &["acme", "jira"], 9);
         let now = Timestamp::from_millisecond(1_800_000_000_123).unwrap();
         let lines: Vec<Value> = metrics
             .lines(now)
@@ -215,6 +221,13 @@ mod tests {
                 json!({
                     "_aws": about(both, json!([requests])),
                     "service": "table", "site": "globex", "Requests": 1,
+                }),
+                json!({
+                    "_aws": about(
+                        json!([["service"], ["service", "site", "token"]]),
+                        json!([{"Name": "TokenDaysLeft", "Unit": "Count"}]),
+                    ),
+                    "service": "table", "site": "acme", "token": "jira", "TokenDaysLeft": 9,
                 }),
             ]
         );

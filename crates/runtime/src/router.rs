@@ -159,13 +159,13 @@ async fn take(current: Shared, vendor: Vendor, site: &str, headers: &HeaderMap, 
     };
     let site = SiteName::new(site);
     let Some(secrets) = tandem.secrets.get(&site) else {
-        tandem.metrics.count(Metric::Rejected, None);
+        tandem.metrics.count(Metric::Rejected, &[]);
         return refused();
     };
     match verified(&tandem, secrets, vendor, headers, &body).await {
-        Ok(true) => tandem.metrics.count(Metric::Received, None),
+        Ok(true) => tandem.metrics.count(Metric::Received, &[]),
         Ok(false) => {
-            tandem.metrics.count(Metric::Rejected, None);
+            tandem.metrics.count(Metric::Rejected, &[]);
             info!(site.name = %site, "Refused a webhook for {site}: its signature is missing or wrong");
             return refused();
         }

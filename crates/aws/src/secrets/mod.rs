@@ -19,7 +19,7 @@ use tandem_core::SiteName;
 use tokio::time::Instant;
 
 pub use self::keep::{KeepError, Kept as KeptSecrets};
-pub use self::site_secret::{SiteSecret, TempoOauth, WEBHOOK_SECRETS_MAX};
+pub use self::site_secret::{SiteSecret, TempoOauth, Token, WEBHOOK_SECRETS_MAX};
 pub use self::source::{SecretSource, SourceError};
 pub use self::versions::{Described, VersionError, Versions};
 

@@ -35,6 +35,30 @@ pub struct SiteSecret {
     pub tempo_oauth: Option<TempoOauth>,
     /// When `tempo_token` runs out, when known.
     pub tempo_expires_at: Option<Timestamp>,
+    /// When `jira_token` runs out, when known.
+    pub jira_expires_at: Option<Timestamp>,
+}
+
+/// A token that runs out some day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Token {
+    /// Tempo's.
+    Tempo,
+    /// Jira's.
+    Jira,
+}
+
+impl Token {
+    /// Both of a site's.
+    pub const ALL: [Self; 2] = [Self::Tempo, Self::Jira];
+
+    /// Returns its name in metrics and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tempo => "tempo",
+            Self::Jira => "jira",
+        }
+    }
 }
 
 /// What a new Tempo token is got with.
@@ -65,6 +89,7 @@ struct Wire {
     tempo_redirect_uri: Option<String>,
     tempo_refresh_token: Option<String>,
     tempo_expires_at: Option<Moment>,
+    jira_expires_at: Option<Moment>,
 }
 
 /// A moment, as seconds since 1970 or as RFC 3339.
@@ -107,7 +132,8 @@ impl SiteSecret {
             jira_webhook_secrets: signing("jira_webhook_secrets", wire.jira_webhook_secrets)?,
             tempo_webhook_secrets: signing("tempo_webhook_secrets", wire.tempo_webhook_secrets)?,
             tempo_oauth: oauth,
-            tempo_expires_at: wire.tempo_expires_at.map(moment).transpose()?,
+            tempo_expires_at: moment("tempo_expires_at", wire.tempo_expires_at)?,
+            jira_expires_at: moment("jira_expires_at", wire.jira_expires_at)?,
         })
     }
 
@@ -184,6 +210,19 @@ impl SiteSecret {
         Ok(rest(one)? == rest(other)?)
     }
 
+    /// Returns when a token runs out, when known.
+    pub fn end_of(&self, token: Token) -> Option<Timestamp> {
+        match token {
+            Token::Tempo => self.tempo_expires_at,
+            Token::Jira => self.jira_expires_at,
+        }
+    }
+
+    /// Says whether a token is renewed without anybody doing anything.
+    pub fn renews(&self, token: Token) -> bool {
+        token == Token::Tempo && self.tempo_oauth.is_some()
+    }
+
     /// Returns a digest of what the site is called with: another one means that the credentials changed.
     pub fn credentials_digest(&self) -> String {
         digest([
@@ -208,6 +247,7 @@ impl fmt::Debug for SiteSecret {
         f.debug_struct("SiteSecret")
             .field("digest", &self.credentials_digest())
             .field("tempo_expires_at", &self.tempo_expires_at)
+            .field("jira_expires_at", &self.jira_expires_at)
             .finish_non_exhaustive()
     }
 }
@@ -240,12 +280,18 @@ fn signing(field: &str, values: Vec<String>) -> Result<Vec<SecretString>, String
     Ok(values.into_iter().map(SecretString::from).collect())
 }
 
-fn moment(moment: Moment) -> Result<Timestamp, String> {
+fn moment(field: &str, moment: Option<Moment>) -> Result<Option<Timestamp>, String> {
     let parsed = match moment {
-        Moment::Seconds(second) => Timestamp::from_second(second).ok(),
-        Moment::Text(text) => text.parse().ok(),
+        None => return Ok(None),
+        Some(Moment::Seconds(second)) => Timestamp::from_second(second).ok(),
+        Some(Moment::Text(text)) => text.parse().ok(),
     };
-    parsed.ok_or_else(|| "has a `tempo_expires_at` that is no time".to_owned())
+    match parsed {
+        Some(moment) => Ok(Some(moment)),
+        None => Err(format!(
+            "has a `{field}` that is no time, such as 2027-01-31T00:00:00Z"
+        )),
+    }
 }
 
 fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
@@ -318,7 +364,19 @@ mod tests {
         assert_eq!(read("1801353600").unwrap().tempo_expires_at, Some(day));
         assert_eq!(
             read("\"soon\"").unwrap_err(),
-            "has a `tempo_expires_at` that is no time"
+            "has a `tempo_expires_at` that is no time, such as 2027-01-31T00:00:00Z"
+        );
+    }
+
+    #[test]
+    fn each_token_has_a_day_of_its_own() {
+        let with = |fields: &str| SiteSecret::parse(&GOOD.replacen('{', &format!("{{{fields},"), 1));
+        let secret = with(r#""jira_expires_at":"2027-01-31T00:00:00Z""#).unwrap();
+        let ends = Token::ALL.map(|token| secret.end_of(token).map(|at| at.to_string()));
+        assert_eq!(ends, [None, Some("2027-01-31T00:00:00Z".to_owned())]);
+        assert_eq!(
+            with(r#""jira_expires_at":"next year""#).unwrap_err(),
+            "has a `jira_expires_at` that is no time, such as 2027-01-31T00:00:00Z"
         );
     }
 

@@ -17,13 +17,13 @@ use crate::ending::{Ending, Failure};
 use crate::{open, output};
 
 /// What a secret looks like, for whoever wrote another thing.
-const RIGHT: &str = "right: JSON like {\"tempo_token\":\"…\",\"tempo_expires_at\":\"2027-01-31T00:00:00Z\",\"jira_email\":\"…\",\"jira_token\":\"…\",\"jira_webhook_secrets\":[\"…\"],\"tempo_webhook_secrets\":[\"…\"]}; for Tempo through OAuth also tempo_client_id, tempo_client_secret, tempo_redirect_uri and tempo_refresh_token";
+const RIGHT: &str = "right: JSON like {\"tempo_token\":\"…\",\"tempo_expires_at\":\"2027-01-31T00:00:00Z\",\"jira_email\":\"…\",\"jira_token\":\"…\",\"jira_expires_at\":\"2027-11-30T00:00:00Z\",\"jira_webhook_secrets\":[\"…\"],\"tempo_webhook_secrets\":[\"…\"]}; for Tempo through OAuth also tempo_client_id, tempo_client_secret, tempo_redirect_uri and tempo_refresh_token";
 
 /// Secrets Manager takes no more than this, in bytes.
 const SECRET_BYTES_MAX: u64 = 65_536;
 
 /// The fields of a secret.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "tempo_token",
     "tempo_expires_at",
     "tempo_client_id",
@@ -32,20 +32,27 @@ const FIELDS: [&str; 10] = [
     "tempo_refresh_token",
     "jira_email",
     "jira_token",
+    "jira_expires_at",
     "jira_webhook_secrets",
     "tempo_webhook_secrets",
 ];
 
 /// What the prompt asks for, and whether it may be seen. Everything else stays as it is.
-const ASKED: [(&str, &str, Shown); 4] = [
+const ASKED: [(&str, &str, Shown); 5] = [
     ("tempo_token", "Tempo token", Shown::No),
-    (
-        "tempo_expires_at",
-        "its last day, such as 2027-01-31T00:00:00Z (- for unknown)",
-        Shown::Yes,
-    ),
+    ("tempo_expires_at", LAST_DAY, Shown::Yes),
     ("jira_email", "e-mail address of the Jira user", Shown::Yes),
     ("jira_token", "Jira API token", Shown::No),
+    ("jira_expires_at", LAST_DAY, Shown::Yes),
+];
+
+/// What is asked after a token.
+const LAST_DAY: &str = "its last day, such as 2027-01-31 (- for unknown)";
+
+/// What a new token makes wrong: the day of the one before.
+const DAYS: [(&str, &str); 2] = [
+    ("tempo_token", "tempo_expires_at"),
+    ("jira_token", "jira_expires_at"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +228,12 @@ fn remarks(secret: &SiteSecret, text: &SecretString) -> Vec<String> {
         ),
         _ => {}
     }
+    if secret.jira_expires_at.is_none() {
+        remarks.push(
+            "there is no jira_expires_at, so that nobody is warned before Jira's token runs out (they live a year at most)"
+                .to_owned(),
+        );
+    }
     let fields: Map<String, Value> = serde_json::from_str(text.expose_secret()).unwrap_or_default();
     for field in fields.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
         // The name alone; whoever mixed names up with values finds it short.
@@ -286,15 +299,24 @@ fn answered(
             "" => {}
             "-" => drop(fields.remove(field)),
             answer => {
-                fields.insert(field.to_owned(), answer.into());
-                if field == "tempo_token" {
-                    // The next question; the day of the token before would be wrong.
-                    fields.remove("tempo_expires_at");
+                fields.insert(field.to_owned(), moment(field, answer).into());
+                if let Some((_, day)) = DAYS.iter().find(|(token, _)| *token == field) {
+                    // The next question.
+                    fields.remove(*day);
                 }
             }
         }
     }
     Ok(fields)
+}
+
+/// Writes a day as the moment that it begins, where a moment is asked for; everything else stays as it is.
+pub(super) fn moment(field: &str, answer: &str) -> String {
+    match answer.parse::<jiff::civil::Date>() {
+        // A moment reads as its day as well.
+        Ok(day) if field.ends_with("_expires_at") && day.to_string() == answer => format!("{day}T00:00:00Z"),
+        _ => answer.to_owned(),
+    }
 }
 
 /// Asks a question in the terminal.
@@ -352,7 +374,7 @@ mod tests {
     fn what_is_not_answered_stays_as_it_is_and_tokens_are_not_shown() {
         let present = serde_json::json!({
             "tempo_token": "old", "tempo_expires_at": "2026-12-31T00:00:00Z", "jira_token": "stays",
-            "jira_webhook_secrets": ["stays"],
+            "jira_expires_at": "2027-01-01T00:00:00Z", "jira_webhook_secrets": ["stays"],
         });
         let mut asked = Vec::new();
         let fields = answered(present.as_object().unwrap().clone(), |question, shown| {
@@ -366,7 +388,7 @@ mod tests {
         });
         let expected = serde_json::json!({
             "tempo_token": "new", "jira_email": "bot@acme.example", "jira_token": "stays",
-            "jira_webhook_secrets": ["stays"],
+            "jira_expires_at": "2027-01-01T00:00:00Z", "jira_webhook_secrets": ["stays"],
         });
         assert_eq!(Value::Object(fields.unwrap()), expected);
         assert!(
@@ -378,9 +400,20 @@ mod tests {
         let unknown = answered(present.as_object().unwrap().clone(), |question, _| {
             Ok(if question.contains("last day") { "-" } else { "" }.to_owned())
         });
-        assert!(!unknown.unwrap().contains_key("tempo_expires_at"));
+        let unknown = unknown.unwrap();
+        assert!(!unknown.contains_key("tempo_expires_at") && !unknown.contains_key("jira_expires_at"));
         for (question, shown) in asked {
             assert_eq!(shown == Shown::No, question.contains("token"), "{question}");
         }
+    }
+
+    #[test]
+    fn a_day_is_taken_for_a_moment() {
+        let mut answers = ["t", "2027-01-31", "x@acme.example", "j", "2027-11-30T12:00:00Z"].into_iter();
+        let fields = answered(Map::new(), |_, _| Ok(answers.next().unwrap().to_owned())).unwrap();
+        assert_eq!(fields["tempo_expires_at"], "2027-01-31T00:00:00Z");
+        assert_eq!(fields["jira_expires_at"], "2027-11-30T12:00:00Z");
+        let secret = SiteSecret::parse(&Value::Object(fields).to_string()).unwrap();
+        assert!(secret.tempo_expires_at < secret.jira_expires_at);
     }
 }

@@ -58,7 +58,8 @@ fn live(bench: &Bench) {
     bench.reconcile();
     for site in ["acme", "globex"] {
         secret(bench, site, |secret| {
-            secret["tempo_expires_at"] = "2099-01-31T00:00:00Z".into()
+            secret["tempo_expires_at"] = "2099-01-31T00:00:00Z".into();
+            secret["jira_expires_at"] = "2099-01-31T00:00:00Z".into();
         });
     }
 }
@@ -210,11 +211,20 @@ fn secrets_and_their_last_days_are_looked_at() {
         secret["tempo_expires_at"] = soon.to_string().into()
     });
     secret(&bench, "globex", |secret| {
-        drop(secret.as_object_mut().unwrap().remove("tempo_expires_at"))
+        drop(secret.as_object_mut().unwrap().remove("tempo_expires_at"));
+        secret["jira_expires_at"] = soon.to_string().into();
     });
     let ran = doctor(&bench).ended(3);
     tells(&ran, "acme", "token-expiry", "warn", "tempo_expires_at");
+    let fine = ("acme".to_owned(), "jira-token-expiry".to_owned(), "ok".to_owned());
+    assert!(found(&ran).iter().any(|(of, _)| *of == fine), "{ran:?}");
     tells(&ran, "globex", "token-expiry", "warn", "not recorded");
+    tells(&ran, "globex", "jira-token-expiry", "warn", "jira_expires_at");
+    secret(&bench, "globex", |secret| {
+        drop(secret.as_object_mut().unwrap().remove("jira_expires_at"))
+    });
+    let ran = doctor(&bench).ended(3);
+    tells(&ran, "globex", "jira-token-expiry", "warn", "not recorded");
     std::fs::remove_file(bench.path("globex.json")).unwrap();
     let ran = doctor(&bench).ended(3);
     tells(&ran, "globex", "secret", "fail", "globex.json");

@@ -211,7 +211,7 @@ fn tokens_that_are_typed_are_kept_for_their_owner_alone() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let answers = "\ntempo-acme\n2099-01-31\ntandem@acme.example\njira-acme\n";
+    let answers = "\ntempo-acme\n2099-01-31\ntandem@acme.example\njira-acme\n2099-06-30\n";
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), answers.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
@@ -221,7 +221,9 @@ fn tokens_that_are_typed_are_kept_for_their_owner_alone() {
     assert_eq!(mode & 0o777, 0o600);
     let text = std::fs::read_to_string(secret).unwrap();
     assert!(
-        text.contains("\"tempo_token\":\"tempo-acme\"") && text.contains("2099-01-31T00:00:00Z"),
+        text.contains("\"tempo_token\":\"tempo-acme\"")
+            && text.contains("2099-01-31T00:00:00Z")
+            && text.contains("\"jira_expires_at\":\"2099-06-30T00:00:00Z\""),
         "{text}"
     );
     assert!(

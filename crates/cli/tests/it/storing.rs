@@ -32,7 +32,7 @@ b = "globex"
 "#;
 
 const STATIC: &str = r#"{"tempo_token":"hush-t","tempo_expires_at":"2027-01-31T00:00:00Z","jira_email":"x@acme.example",
-    "jira_token":"hush-j","jira_webhook_secrets":["hush-w"],"tempo_webhook_secrets":["hush-v"]}"#;
+    "jira_token":"hush-j","jira_expires_at":"2027-11-30T00:00:00Z","jira_webhook_secrets":["hush-w"],"tempo_webhook_secrets":["hush-v"]}"#;
 
 /// What was asked: operation and body.
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;
@@ -171,6 +171,7 @@ fn what_is_missing_is_said_before_anything_is_asked_or_written() {
     ran.ended(0)
         .says("no jira_webhook_secrets")
         .says("no tempo_expires_at")
+        .says("no jira_expires_at")
         .says("`tempo_tokn` is no field");
 }
 

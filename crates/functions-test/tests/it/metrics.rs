@@ -8,14 +8,17 @@ use tandem_sim::{Fault, Matcher};
 
 use crate::world::{World, hour};
 
-/// Name, unit and second dimension of each metric that the contract promises.
-fn promised() -> BTreeSet<(String, String, Option<String>)> {
+/// Name, unit and further dimensions of each metric that the contract promises.
+fn promised() -> BTreeSet<(String, String, Vec<String>)> {
     let text = include_str!("../../../../infra/metrics.md");
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let word = |cell: &str| cell.split('`').nth(1).map(str::to_owned);
-        (word(cells[1]).unwrap(), cells[2].to_owned(), word(cells[3]))
+        // What follows a name and a colon are its values.
+        let dimensions = cells[3].split(':').next().unwrap_or_default();
+        let dimensions = dimensions.split(',').filter_map(word).collect();
+        (word(cells[1]).unwrap(), cells[2].to_owned(), dimensions)
     })
     .collect()
 }
@@ -26,20 +29,24 @@ fn embedded(log: &str) -> Vec<Value> {
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Adds up what was written, by metric and the value of its second dimension.
+/// Adds up what was written, by metric and the values of its further dimensions.
 fn sums(lines: &[Value]) -> BTreeMap<(String, Option<String>), i64> {
     let mut sums = BTreeMap::new();
     for line in lines {
-        for (name, _, dimension) in defined(line) {
-            let part = dimension.map(|dimension| line[&dimension].as_str().unwrap().to_owned());
+        for (name, _, dimensions) in defined(line) {
+            let values: Vec<&str> = dimensions
+                .iter()
+                .map(|dimension| line[dimension].as_str().unwrap())
+                .collect();
+            let part = (!values.is_empty()).then(|| values.join(" "));
             *sums.entry((name.clone(), part)).or_default() += line[&name].as_i64().unwrap();
         }
     }
     sums
 }
 
-/// Name, unit and second dimension of each metric of a line.
-fn defined(line: &Value) -> Vec<(String, String, Option<String>)> {
+/// Name, unit and further dimensions of each metric of a line.
+fn defined(line: &Value) -> Vec<(String, String, Vec<String>)> {
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
     let mut defined = Vec::new();
     for directive in directives {
@@ -47,10 +54,17 @@ fn defined(line: &Value) -> Vec<(String, String, Option<String>)> {
         assert_eq!(line["service"], tandem_functions_test::Table::NAME);
         let sets = directive["Dimensions"].as_array().unwrap();
         assert_eq!(sets[0], serde_json::json!(["service"]));
-        let second = sets.get(1).map(|set| set[1].as_str().unwrap().to_owned());
+        let further: Vec<String> = sets.get(1).map_or_else(Vec::new, |set| {
+            let names = set.as_array().unwrap();
+            assert_eq!(names[0], "service");
+            names[1..]
+                .iter()
+                .map(|name| name.as_str().unwrap().to_owned())
+                .collect()
+        });
         for metric in directive["Metrics"].as_array().unwrap() {
             let text = |field: &str| metric[field].as_str().unwrap().to_owned();
-            defined.push((text("Name"), text("Unit"), second.clone()));
+            defined.push((text("Name"), text("Unit"), further.clone()));
         }
     }
     defined
@@ -58,7 +72,7 @@ fn defined(line: &Value) -> Vec<(String, String, Option<String>)> {
 
 #[tokio::test]
 async fn each_metric_of_the_contract_is_written_and_no_other() {
-    let world = World::with_expiry("2099-01-01T00:00:00Z").await;
+    let world = World::with_expiry("2099-01-01T00:00:00Z", "2098-01-01T00:00:00Z").await;
     let log = |world: &World| {
         let logs = [&world.webhook, &world.worker, &world.reconcile].map(|function| function.log());
         embedded(&logs.concat())
@@ -141,8 +155,9 @@ async fn each_metric_of_the_contract_is_written_and_no_other() {
     let requests = world.sim.requests();
     let of = |site: &str| requests.iter().filter(|request| request.site == site).count() as i64;
     assert_eq!((acme, globex), (of("acme"), of("globex")));
-    let days = value(&all, "TokenDaysLeft", Some("acme"));
-    assert!(days > 20_000, "{days}");
+    let days = |token: &str| value(&all, "TokenDaysLeft", Some(&format!("acme {token}")));
+    assert!(days("tempo") > 20_000, "{}", days("tempo"));
+    assert!((1..days("tempo")).contains(&days("jira")), "{}", days("jira"));
 }
 
 #[tokio::test]

@@ -108,9 +108,10 @@ impl World {
         world
     }
 
-    /// The same as new, but it is known when acme's token of Tempo runs out.
-    pub async fn with_expiry(at: &str) -> Self {
-        let world = Self::made(|site| site, &[("tempo_expires_at", at)]).await;
+    /// The same as new, but it is known when acme's tokens run out.
+    pub async fn with_expiry(tempo: &str, jira: &str) -> Self {
+        let ends = [("tempo_expires_at", tempo), ("jira_expires_at", jira)];
+        let world = Self::made(|site| site, &ends).await;
         world.publish().await;
         world
     }

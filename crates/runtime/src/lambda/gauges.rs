@@ -1,6 +1,7 @@
 //! What is measured rather than counted: how far behind, and how long tokens last.
 
 use jiff::Timestamp;
+use tandem_aws::secrets::Token;
 use tandem_engine::EngineError;
 use tracing::warn;
 
@@ -27,11 +28,11 @@ async fn ages(tandem: &Tandem) -> Result<(), EngineError> {
     let (engine, metrics) = (&tandem.engine, &tandem.metrics);
     let published_at = tandem.published_at.unwrap_or_else(|| engine.clock.now());
     let lag = engine.lag().await?;
-    metrics.set(Metric::LagSeconds, None, lag.as_secs());
+    metrics.set(Metric::LagSeconds, &[], lag.as_secs());
     let age = engine.sweep_age(published_at).await?;
-    metrics.set(Metric::SweepAgeSeconds, None, age.as_secs());
+    metrics.set(Metric::SweepAgeSeconds, &[], age.as_secs());
     let age = engine.audit_age(published_at).await?;
-    metrics.set(Metric::AuditAgeSeconds, None, age.as_secs());
+    metrics.set(Metric::AuditAgeSeconds, &[], age.as_secs());
     Ok(())
 }
 
@@ -43,11 +44,13 @@ async fn tokens(tandem: &Tandem) {
         let Ok(secret) = Box::pin(secrets.current(false)).await else {
             continue;
         };
-        if let Some(end) = secret.tempo_expires_at {
-            let days = days_left(now, end);
-            tandem
-                .metrics
-                .set(Metric::TokenDaysLeft, Some(site.as_str()), days);
+        for token in Token::ALL {
+            if let Some(end) = secret.end_of(token) {
+                let part = [site.as_str(), token.as_str()];
+                tandem
+                    .metrics
+                    .set(Metric::TokenDaysLeft, &part, days_left(now, end));
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Tokens, their end, and whether the engine has paused the site.
 
 use jiff::{SignedDuration, Timestamp};
+use tandem_aws::SiteSecret;
+use tandem_aws::secrets::Token;
 use tandem_core::SiteName;
 use tandem_engine::ports::site::{SiteClient, Vendor};
 
@@ -61,8 +63,7 @@ pub(super) async fn look(look: &Look<'_>, site: &SiteName) -> Vec<Finding> {
             "give the token full access, or all scopes for worklogs, audit and webhooks",
         ),
     });
-    let oauth = secret.tempo_oauth.is_some();
-    findings.push(expiry(site, secret.tempo_expires_at, oauth, look.now()));
+    findings.push(expiry(site, &secret, Token::Tempo, look.now()));
     let myself = look
         .ask(site, Vendor::Jira, async |client| client.myself().await)
         .await;
@@ -80,42 +81,55 @@ pub(super) async fn look(look: &Look<'_>, site: &SiteName) -> Vec<Finding> {
         ),
         Err(trouble) => Finding::trouble("jira-token", site, &trouble, "log in as the service user in a browser"),
     });
+    findings.push(expiry(site, &secret, Token::Jira, look.now()));
     findings.extend(paused(look, site).await);
     findings
 }
 
-fn expiry(site: &SiteName, expires_at: Option<Timestamp>, oauth: bool, now: Timestamp) -> Finding {
-    let renew = if oauth {
-        "see why the rotation did not renew it: docs/runbooks/rotation-failed.md"
-    } else {
-        "make a new token in Tempo now and put it, with its tempo_expires_at, into the site's secret"
-    };
-    let Some(at) = expires_at else {
-        return Finding::warn(
+fn expiry(site: &SiteName, secret: &SiteSecret, token: Token, now: Timestamp) -> Finding {
+    let (check, name, field, make, lives) = match token {
+        Token::Tempo => (
             "token-expiry",
+            "Tempo's token",
+            "tempo_expires_at",
+            "in Tempo",
+            "by default after 30 days",
+        ),
+        Token::Jira => (
+            "jira-token-expiry",
+            "Jira's token",
+            "jira_expires_at",
+            "at id.atlassian.com",
+            "after a year at most",
+        ),
+    };
+    let renews = secret.renews(token);
+    let renew = if renews {
+        "see why the rotation did not renew it: docs/runbooks/rotation-failed.md".to_owned()
+    } else {
+        format!("make a new token {make} now and put it, with its {field}, into the site's secret")
+    };
+    let Some(at) = secret.end_of(token) else {
+        return Finding::warn(
+            check,
             site,
-            "when Tempo's token ends is not recorded, so that nobody is warned (by default after 30 days)",
-            "write tempo_expires_at, such as \"2027-01-31T00:00:00Z\", into the site's secret",
+            format!("when {name} ends is not recorded, so that nobody is warned ({lives})"),
+            format!("write {field}, such as \"2027-01-31T00:00:00Z\", into the site's secret"),
         );
     };
     let left = at.duration_since(now);
     let day = at.strftime("%Y-%m-%d");
     if left <= SignedDuration::ZERO {
-        Finding::fail(
-            "token-expiry",
-            site,
-            format!("Tempo's token ended on {day}"),
-            renew,
-        )
-    } else if left < WARNED_FROM && !oauth {
+        Finding::fail(check, site, format!("{name} ended on {day}"), renew)
+    } else if left < WARNED_FROM && !renews {
         Finding::warn(
-            "token-expiry",
+            check,
             site,
-            format!("Tempo's token ends on {day}, in {} days", left.as_hours() / 24),
+            format!("{name} ends on {day}, in {} days", left.as_hours() / 24),
             renew,
         )
     } else {
-        Finding::ok("token-expiry", site, format!("Tempo's token is good until {day}"))
+        Finding::ok(check, site, format!("{name} is good until {day}"))
     }
 }
 
@@ -147,12 +161,31 @@ mod tests {
     fn a_token_is_warned_of_from_thirty_days_on_unless_it_renews_itself() {
         let site = SiteName::new("acme");
         let now: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
-        let in_days = |days: i64| Some(now + SignedDuration::from_hours(days * 24));
-        let says = |at, oauth| expiry(&site, at, oauth, now).state;
-        assert_eq!(says(in_days(31), false), State::Ok);
-        assert_eq!(says(in_days(29), false), State::Warn);
-        assert_eq!(says(in_days(29), true), State::Ok);
-        assert_eq!(says(in_days(-1), true), State::Fail);
-        assert_eq!(says(None, false), State::Warn);
+        let says = |token: Token, days: Option<i64>, oauth: bool| {
+            let mut secret = serde_json::json!({"tempo_token": "t", "jira_email": "e", "jira_token": "j"});
+            if let Some(days) = days {
+                let at = now + SignedDuration::from_hours(days * 24);
+                secret[format!("{}_expires_at", token.as_str())] = at.to_string().into();
+            }
+            if oauth {
+                for field in ["tempo_client_id", "tempo_client_secret", "tempo_refresh_token"] {
+                    secret[field] = "x".into();
+                }
+            }
+            let secret = SiteSecret::parse(&secret.to_string()).unwrap();
+            expiry(&site, &secret, token, now).state
+        };
+        for token in Token::ALL {
+            assert_eq!(says(token, Some(31), false), State::Ok);
+            assert_eq!(says(token, Some(29), false), State::Warn);
+            assert_eq!(says(token, None, false), State::Warn);
+            assert_eq!(says(token, Some(-1), true), State::Fail);
+        }
+        assert_eq!(says(Token::Tempo, Some(29), true), State::Ok);
+        assert_eq!(
+            says(Token::Jira, Some(29), true),
+            State::Warn,
+            "Tempo's OAuth renews no token of Jira"
+        );
     }
 }

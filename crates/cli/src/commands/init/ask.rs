@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tandem_core::{Side, Sides};
 
 use super::{Answers, Arguments, Place, SiteAnswers, Typed, both};
-use crate::commands::secrets::{Shown, read_line};
+use crate::commands::secrets::{Shown, moment, read_line};
 use crate::ending::Failure;
 
 /// How often a question is asked again.
@@ -254,13 +254,15 @@ fn tokens(read: &mut Read<'_>) -> Result<SecretString, Failure> {
         ),
         ("jira_email", "  e-mail address of the Jira user: ", Shown::Yes),
         ("jira_token", "  Jira API token (not shown): ", Shown::No),
+        (
+            "jira_expires_at",
+            "  its last day, such as 2027-01-31 (Enter for unknown): ",
+            Shown::Yes,
+        ),
     ] {
-        let mut answer = line(read, question, shown)?;
-        if field == "tempo_expires_at" && answer.parse::<jiff::civil::Date>().is_ok() {
-            answer.push_str("T00:00:00Z");
-        }
+        let answer = line(read, question, shown)?;
         if !answer.is_empty() {
-            fields.insert(field.to_owned(), answer.into());
+            fields.insert(field.to_owned(), moment(field, &answer).into());
         }
     }
     fields.insert("jira_webhook_secrets".to_owned(), Value::Array(Vec::new()));
