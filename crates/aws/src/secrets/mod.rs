@@ -194,7 +194,10 @@ impl Secrets {
             .map_err(|what| SecretError::Malformed {
                 site: site.clone(),
                 secret: source.clone(),
-                what,
+                what: match source {
+                    SecretSource::Aws(_) => format!("{what}; put it right with `tandem secrets put {site}`"),
+                    _ => what,
+                },
             })
     }
 
@@ -250,6 +253,14 @@ impl Secrets {
             },
             Err(SdkError::ServiceError(service)) => match service.err().code() {
                 Some(versions::NOT_THERE) if stage == Stage::Pending => Ok(None),
+                // So it answers for one that has been made and never filled, too.
+                Some(versions::NOT_THERE) => Err(unreadable(
+                    site,
+                    source,
+                    &format!(
+                        "there is no such secret, or it was never filled: deploy the stack, then `tandem secrets put {site}`"
+                    ),
+                )),
                 Some(code) if versions::is_passing(code) => Err(unreachable(site, source, code)),
                 // The service's own words name the secret and the role, not the text.
                 code => {

@@ -169,6 +169,7 @@ async fn a_refusal_is_told_at_once_and_a_pending_version_may_be_missing() {
     assert!(manager.asked.lock().unwrap()[0].contains("AWSPENDING"));
     let error = secrets.get(&acme(), &source).await.unwrap_err();
     assert!(matches!(&error, SecretError::Unreadable { .. }), "{error}");
+    assert!(error.to_string().contains("`tandem secrets put acme`"), "{error}");
     let manager = Manager::new([found("hush-1"), refused("AccessDeniedException")]);
     let secrets = manager.secrets();
     secrets.get(&acme(), &source).await.unwrap();

@@ -235,3 +235,26 @@ async fn without_a_published_configuration_webhooks_wait_outside_and_nothing_is_
     assert_eq!(world.said("globex", "DEV-1").len(), 1);
     world.assert_well_behaved();
 }
+
+#[tokio::test]
+async fn a_secret_that_lacks_a_field_keeps_webhooks_outside_and_is_told_with_its_remedy() {
+    let world = World::new().await;
+    let whole = world.table.secret("tandem/acme", "AWSCURRENT").unwrap();
+    let mut lacking: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    lacking.as_object_mut().unwrap().remove("jira_token");
+    world.table.put_secret("tandem/acme", lacking.to_string());
+    let webhook = told(&world).await;
+    assert_eq!(world.hand_over(&webhook).await.status, Some(503));
+    assert_eq!(world.table.take_stream(), Vec::<serde_json::Value>::new());
+    let log = world.webhook.log();
+    for words in ["site acme", "has no `jira_token`", "`tandem secrets put acme`"] {
+        assert!(log.contains(words), "{words}: {log}");
+    }
+
+    // What could not be read is not remembered: the sender's next attempt goes through.
+    world.table.put_secret("tandem/acme", whole);
+    assert_eq!(world.hand_over(&webhook).await.status, Some(202));
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    world.assert_well_behaved();
+}
