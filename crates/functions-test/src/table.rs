@@ -46,10 +46,10 @@ struct Shared {
     denied: Mutex<Vec<(String, Allowed)>>,
     /// Held around each write, so that the stream shows exactly what it left.
     writing: AsyncMutex<()>,
+    taken: Mutex<Vec<(Instant, Duration)>>,
 }
 
 /// What requests cost, in the units that DynamoDB charges.
-    taken: Mutex<Vec<(Instant, Duration)>>,
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Units {
     /// Read request units.
@@ -83,12 +83,12 @@ impl Table {
             used: Mutex::default(),
             denied: Mutex::default(),
             writing: AsyncMutex::default(),
+            taken: Mutex::default(),
         });
         let router = Router::new()
             .route("/", post(timed))
             .with_state(Arc::clone(&shared));
         let (address, server) = crate::serve(router).await;
-            taken: Mutex::default(),
         Self {
             shared,
             url: format!("http://{address}"),
@@ -117,14 +117,14 @@ impl Table {
         )
     }
 
-    /// Takes what all requests cost since the last time.
-    pub fn take_units(&self) -> Units {
-        std::mem::take(&mut *locked(&self.shared.units))
-    }
-
     /// Takes when each request came since the last time, those for secrets included, and how long its answer took.
     pub fn take_times(&self) -> Vec<(Instant, Duration)> {
         std::mem::take(&mut *locked(&self.shared.taken))
+    }
+
+    /// Takes what all requests cost since the last time.
+    pub fn take_units(&self) -> Units {
+        std::mem::take(&mut *locked(&self.shared.units))
     }
 
     /// Takes the stream's records since the last time, unfiltered and in order.

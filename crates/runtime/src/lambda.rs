@@ -11,8 +11,8 @@ pub mod wake;
 use std::io::{Write, stdout};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use futures::future::join;
+use jiff::{SignedDuration, Timestamp};
 use tandem_atlassian::ReqwestTransport;
 use tandem_atlassian::transport::ClientError;
 use tandem_aws::secrets::Secrets;
@@ -144,7 +144,6 @@ fn log(level: Level) {
     panics::say_where_only();
 }
 
-/// Writes what was counted into the log. To be called at the end of each event.
 /// Says what of whom is told; a name stands for all that begin with it.
 fn told(level: Level) -> Targets {
     let ours = ["tandem", "webhook", "worker", "reconcile", "rotate"];
@@ -155,6 +154,7 @@ fn told(level: Level) -> Targets {
         .with_targets(ours.map(|name| (name, level)))
 }
 
+/// Writes what was counted into the log. To be called at the end of each event.
 pub fn write_metrics(published: &Published) {
     let mut out = stdout().lock();
     for line in published.metrics().lines(published.clock().now()) {
@@ -219,7 +219,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn libraries_keep_to_warnings_whatever_the_level_of_our_own_lines() {
         let told = told(Level::DEBUG);
         assert!(told.would_enable("tandem_engine::run", &Level::DEBUG));
@@ -232,6 +231,7 @@ mod tests {
         }
     }
 
+    #[test]
     fn a_deadline_is_never_over_already() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let later = now + SignedDuration::from_secs(30);

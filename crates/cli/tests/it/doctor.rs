@@ -115,9 +115,9 @@ fn a_healthy_world_needs_nobody() {
         "links",
         "attributes",
         "rules",
-    ] {
         "audit-trail",
         "periods",
+    ] {
         for site in ["acme", "globex"] {
             let key = (site.to_owned(), check.to_owned(), "ok".to_owned());
             assert!(
@@ -385,16 +385,6 @@ fn authors_whom_the_other_site_does_not_know_and_issues_that_are_gone_are_told()
     );
 }
 
-/// A clock beside the machine's.
-struct Beside(SignedDuration);
-
-impl SimClock for Beside {
-    fn now(&self) -> Timestamp {
-        SystemClock.now() + self.0
-    }
-}
-
-#[test]
 #[test]
 fn timesheets_that_are_closed_on_one_side_alone_and_a_hidden_audit_trail_are_told() {
     let bench = lived_in();
@@ -428,6 +418,16 @@ fn timesheets_that_are_closed_on_one_side_alone_and_a_hidden_audit_trail_are_tol
     assert!(ok(&ran, "globex", "periods"), "{ran:?}");
 }
 
+/// A clock beside the machine's.
+struct Beside(SignedDuration);
+
+impl SimClock for Beside {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + self.0
+    }
+}
+
+#[test]
 fn clocks_and_addresses_that_differ_are_told() {
     let bench = Bench::at(Arc::new(Beside(SignedDuration::from_mins(7))), "");
     bench.globex().set_jira_base("https://renamed.example");
