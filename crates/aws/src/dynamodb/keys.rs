@@ -11,6 +11,7 @@
 //! | hold of an issue | `ISSUE#site#issue` | `HOLD` | | | a day later |
 //! | link | `LINKS#connection` | `a~b` | | | |
 //! | first run of a connection | `CONNECTION#connection` | `FIRST-RUN` | | | |
+//! | number of links of a connection | `CONNECTION#connection` | `LINKS` | | | |
 //! | due link | `DUE#LINK#connection#a~b` | `DUE` | `DUE#0`, `DUE#1` or `DUE#2` by lane | next attempt | |
 //! | due issue | `DUE#ISSUE#site#issue` | `DUE` | the same | the same | |
 //! | pair | `PAIRS#connection#a~b` | pair | while it waits: `WAITING#connection` | since, link, pair | |
@@ -80,6 +81,11 @@ impl Key {
     /// When a connection first ran.
     pub fn first_run(connection: &ConnectionName) -> Self {
         Self::new(parts("CONNECTION", &[connection.as_str()]), "FIRST-RUN")
+    }
+
+    /// How many links a connection has.
+    pub fn link_count(connection: &ConnectionName) -> Self {
+        Self::new(parts("CONNECTION", &[connection.as_str()]), "LINKS")
     }
 
     /// A due row.

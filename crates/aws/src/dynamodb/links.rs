@@ -85,6 +85,7 @@ impl DynamoStore {
                 .value(":this", text(this.clone()));
             writes.push(write);
         }
+        writes.push(counted(&link.key.connection, 1));
         let refused = match self.transact(writes).await? {
             Transacted::Done => return Ok(Linked::New),
             Transacted::Refused(refused) => refused,
@@ -115,6 +116,7 @@ impl DynamoStore {
                         .value(":this", text(keys::issues(key))),
                 );
             }
+            writes.push(counted(&key.connection, -1));
             let refused = match self.transact(writes).await? {
                 Transacted::Done => return Ok(true),
                 Transacted::Refused(refused) => refused,
@@ -159,6 +161,42 @@ impl DynamoStore {
         let (items, next) = self.page(&Range::table(keys::links(connection)), cursor).await?;
         Ok((items.iter().map(link_row).collect::<Result<_, _>>()?, next))
     }
+
+    /// Returns how many links a connection has, from the row that counts them.
+    ///
+    /// `since` in it says how many came and went since links are counted, `before` how many there were by then. As long as
+    /// nobody found that out, the links themselves are counted, and it is noted unless one came or went meanwhile.
+    pub(super) async fn links_count(&self, connection: &ConnectionName) -> Result<u64, StoreError> {
+        let key = Key::link_count(connection);
+        let row = self.get(&key).await?.unwrap_or_default();
+        let since: Option<i64> = row::optional_number(&row, "since")?;
+        if let Some(before) = row::optional_number::<i64>(&row, "before")? {
+            let count = before.saturating_add(since.unwrap_or_default());
+            return u64::try_from(count)
+                .map_err(|_| StoreError::Corrupt(format!("the row {key} counts {count} links")));
+        }
+        let count = self
+            .count(&Range::table(keys::links(connection)), usize::MAX)
+            .await? as u64;
+        let write = Write::update(key);
+        let write = match since {
+            Some(since) => write.when("#since = :since").value(":since", number(since)),
+            None => write.when("attribute_not_exists(#since)"),
+        };
+        let before = i64::try_from(count).unwrap_or(i64::MAX) - since.unwrap_or_default();
+        let write = write.set("#before = :before").value(":before", number(before));
+        self.send("note how many links there are", write, ReturnValue::None)
+            .await?;
+        Ok(count)
+    }
+}
+
+/// Counts a link that comes or goes, with the write that makes or removes it.
+fn counted(connection: &ConnectionName, change: i64) -> Write {
+    Write::update(Key::link_count(connection))
+        .set("#since = if_not_exists(#since, :zero) + :change")
+        .value(":zero", number(0))
+        .value(":change", number(change))
 }
 
 /// Begins an update of an issue's row, with its key if that is known.

@@ -59,6 +59,10 @@ impl Store for DynamoStore {
         self.links_page(connection, cursor).await
     }
 
+    async fn count_links(&self, connection: &ConnectionName) -> Result<u64, StoreError> {
+        self.links_count(connection).await
+    }
+
     async fn first_run(&self, connection: &ConnectionName, now: Timestamp) -> Result<Timestamp, StoreError> {
         self.first_run_of(connection, now).await
     }

@@ -165,3 +165,58 @@ async fn the_first_run_stays_the_first() {
     assert_eq!(store.first_run(&connection(), at(3)).await.unwrap(), at(3));
     assert_eq!(store.first_run(&connection(), at(9)).await.unwrap(), at(3));
 }
+
+#[tokio::test]
+async fn links_are_counted_as_they_come_and_go_and_read_once_at_most() {
+    let embedded = tandem_aws::Embedded::open(None).await.unwrap();
+    let store = embedded.store();
+    // A table from before links were counted: the row that counts them knows nothing of these.
+    for n in 0..5 {
+        store
+            .put_link(&link_row(link(n, 100 + n)), &sites())
+            .await
+            .unwrap();
+    }
+    let uncounted =
+        r#"{"TableName":"tandem","Key":{"pk":{"S":"CONNECTION#acme-globex"},"sk":{"S":"LINKS"}}}"#;
+    let (status, text) = embedded.answer("DeleteItem", uncounted.as_bytes()).await.unwrap();
+    assert_eq!(status, 200, "{text}");
+    store.put_link(&link_row(link(5, 105)), &sites()).await.unwrap();
+    store.put_link(&link_row(link(5, 105)), &sites()).await.unwrap();
+    assert_eq!(store.count_links(&connection()).await.unwrap(), 6);
+    store.counts().reset();
+    for n in 6..9 {
+        store
+            .put_link(&link_row(link(n, 100 + n)), &sites())
+            .await
+            .unwrap();
+    }
+    assert!(store.drop_link(&link(0, 100), &sites()).await.unwrap());
+    assert!(!store.drop_link(&link(0, 100), &sites()).await.unwrap());
+    assert_eq!(store.count_links(&connection()).await.unwrap(), 8);
+    assert_eq!(
+        store.counts().of("Query"),
+        0,
+        "{:?}",
+        store.counts().by_operation()
+    );
+    let (listed, _) = store.links(&connection(), None).await.unwrap();
+    assert_eq!(listed.len(), 8);
+}
+
+#[tokio::test]
+async fn links_made_at_once_are_all_counted() {
+    let store = store().await;
+    let rows: Vec<_> = (0..8).map(|n| link_row(link(n, 100 + n))).collect();
+    let sites = sites();
+    let of = connection();
+    let count = store.count_links(&of);
+    let (linked, counted) = futures::join!(
+        join_all(rows.iter().map(|row| store.put_link(row, &sites))),
+        count
+    );
+    assert!(linked.iter().all(Result::is_ok), "{linked:?}");
+    assert!(counted.unwrap() <= 8);
+    assert_eq!(store.count_links(&connection()).await.unwrap(), 8);
+    assert_eq!(store.count_links(&connection()).await.unwrap(), 8);
+}

@@ -11,7 +11,7 @@ use tandem_runtime::subscriptions::{self, Seen};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
-use crate::{open, output, resolve, words};
+use crate::{open, output, words};
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -42,7 +42,7 @@ struct Paused {
 #[derive(Debug, Serialize)]
 struct Connection {
     name: ConnectionName,
-    links: usize,
+    links: u64,
     last_audit: Option<Timestamp>,
 }
 
@@ -103,7 +103,7 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
     for connection in &engine.connections {
         connections.push(Connection {
             name: connection.name.clone(),
-            links: resolve::links(engine, connection).await?.len(),
+            links: engine.store.count_links(&connection.name).await?,
             last_audit: engine
                 .store
                 .cursor(&format!("audited:{}", connection.name))

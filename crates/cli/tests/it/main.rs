@@ -11,6 +11,7 @@ mod connect;
 mod deciding;
 mod doctor;
 mod forget;
+mod glance;
 mod guide;
 mod guides;
 mod helping;

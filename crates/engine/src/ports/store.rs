@@ -616,6 +616,18 @@ pub trait Store: Send + Sync {
         connection: &ConnectionName,
         cursor: Option<String>,
     ) -> Result<(Vec<LinkRow>, Option<String>), StoreError>;
+    /// Counts a connection's links. An adapter that keeps count does not read them.
+    async fn count_links(&self, connection: &ConnectionName) -> Result<u64, StoreError> {
+        let (mut count, mut cursor) = (0, None);
+        loop {
+            let (links, next) = self.links(connection, cursor).await?;
+            count += links.len() as u64;
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(count),
+            }
+        }
+    }
     /// Returns the moment a connection first ran, setting it to `now` if it never did.
     async fn first_run(&self, connection: &ConnectionName, now: Timestamp) -> Result<Timestamp, StoreError>;
 
