@@ -356,3 +356,40 @@ async fn the_end_of_a_moved_worklogs_old_shadow_deletes_nothing_where_permission
     assert_eq!(world.globex().worklogs_of("DEV-2").len(), 1);
     world.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_twin_left_behind_by_a_move_is_not_made_anew_while_it_cannot_be_seen() {
+    let world = Setup::two(2).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
+    world.settle().await;
+    let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}");
+    let lost = Fault::LostBefore(FaultOutcome::Status(500));
+    world.sim.fail_next("globex", deletes, lost);
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    for _ in 0..40 {
+        world.wait(1).await;
+        world.tandem.engine.run_due(None).await.unwrap();
+        if world
+            .sim
+            .requests()
+            .iter()
+            .any(|request| request.method == "DELETE")
+        {
+            break;
+        }
+    }
+    // The delete had no effect, its answer was lost, and now nothing can be seen.
+    world.globex().lose_permissions();
+    for _ in 0..10 {
+        world.settle().await;
+    }
+    world.globex().restore_permissions();
+    assert_eq!(world.globex().worklogs().len(), 1);
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs_of("DEV-2").len(), 1);
+    world.assert_equal().await;
+}

@@ -197,10 +197,11 @@ impl<'o> Planner<'o> {
         }
     }
 
-    /// Says whether the twin that a move had left behind is gone, not merely taken elsewhere by a person.
+    /// Says whether the twin that a move had left behind is gone, not merely hidden or taken elsewhere by a person.
     fn is_taken_away(&self, pair: &Pair, side: Side, found: &Sides<Option<Worklog>>) -> bool {
         let departed = pair.ids[side].is_some_and(|id| self.observed.departed[side].contains(&id));
-        pair.strays[side].is_some() && found[side].is_none() && !departed
+        let hidden = departed || self.observed.blind[side];
+        pair.strays[side].is_some() && found[side].is_none() && !hidden
     }
 
     /// The twin that a move had left behind is gone; the next step makes it anew.

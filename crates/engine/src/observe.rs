@@ -528,7 +528,8 @@ impl Engine {
                 Some(worklog) if worklog.issue != observed.link.issue(side) => {
                     observed.departed[side].insert(id);
                 }
-                _ => {}
+                Some(_) => {}
+                None => self.is_blind(site, side, observed, lane).await.map(drop)?,
             }
         }
         Ok(())
@@ -609,8 +610,24 @@ impl Engine {
         Ok(())
     }
 
+    /// Says whether the service user lacks permissions. Asked after Tempo answered 404: what the last sweep knew may have
+    /// ended since, and whoever lacks permissions gets 404 for everything.
+    async fn is_blind(
+        &self,
+        site: &Site,
+        side: Side,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<bool, EngineError> {
+        if !observed.blind[side] {
+            self.probe_now(site, lane).await?;
+            observed.blind[side] = !self.site_state(site).await?.missing_permissions.is_empty();
+        }
+        Ok(observed.blind[side])
+    }
+
     /// Takes worklogs that Jira said were deleted, and that Tempo does not show, as proven gone: if the service user may
-    /// see what there is. Whoever lacks permissions gets 404 for everything.
+    /// see what there is.
     async fn confirm(
         &self,
         site: &Site,
@@ -619,13 +636,7 @@ impl Engine {
         observed: &mut Observed,
         lane: Lane,
     ) -> Result<(), EngineError> {
-        if hidden.is_empty() || observed.blind[side] {
-            return Ok(());
-        }
-        // Asked after Tempo was: what the last sweep knew may have ended since.
-        self.probe_now(site, lane).await?;
-        observed.blind[side] = !self.site_state(site).await?.missing_permissions.is_empty();
-        if observed.blind[side] {
+        if hidden.is_empty() || self.is_blind(site, side, observed, lane).await? {
             return Ok(());
         }
         for (id, proof) in hidden {
