@@ -75,6 +75,11 @@ fn what_is_measured_is_built_as_what_is_deployed() {
         measured,
         of(&read("functions/.cargo/config.toml"), "[profile.release]")
     );
+    // cargo-lambda would set it otherwise, and nothing in functions/.cargo would count.
+    let release = of(&read("Cargo.toml"), "[profile.release]");
+    for said in ["lto", "panic", "strip"] {
+        assert!(release.iter().any(|line| line.starts_with(said)), "{said}");
+    }
 }
 
 #[test]
