@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::counts::TableCounts;
 use crate::https;
+use crate::topic::{Topic, TopicError};
 
 /// How often the SDK tries a request, the first time included.
 pub const ATTEMPTS_MAX: u32 = 4;
@@ -36,6 +37,7 @@ pub struct AwsEnvironment {
     endpoint: Option<String>,
     dynamodb_endpoint: Option<String>,
     secrets_manager_endpoint: Option<String>,
+    sns_endpoint: Option<String>,
     ca_bundle: Option<PathBuf>,
 }
 
@@ -50,6 +52,7 @@ impl AwsEnvironment {
         let mut endpoint = None;
         let mut dynamodb_endpoint = None;
         let mut secrets_manager_endpoint = None;
+        let mut sns_endpoint = None;
         let mut ca_bundle = None;
         for (name, value) in vars {
             if value.is_empty() {
@@ -64,6 +67,7 @@ impl AwsEnvironment {
                 "AWS_ENDPOINT_URL" => endpoint = Some(value),
                 "AWS_ENDPOINT_URL_DYNAMODB" => dynamodb_endpoint = Some(value),
                 "AWS_ENDPOINT_URL_SECRETS_MANAGER" => secrets_manager_endpoint = Some(value),
+                "AWS_ENDPOINT_URL_SNS" => sns_endpoint = Some(value),
                 "AWS_CA_BUNDLE" => ca_bundle = Some(PathBuf::from(value)),
                 _ => {}
             }
@@ -78,6 +82,7 @@ impl AwsEnvironment {
             endpoint,
             dynamodb_endpoint,
             secrets_manager_endpoint,
+            sns_endpoint,
             ca_bundle,
         })
     }
@@ -113,6 +118,15 @@ impl AwsEnvironment {
             config = config.endpoint_url(endpoint);
         }
         aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// Takes a topic of SNS, to publish to, by its ARN.
+    ///
+    /// # Errors
+    /// When that is no topic's ARN.
+    pub fn topic(&self, arn: &str) -> Result<Topic, TopicError> {
+        let address = self.sns_endpoint.as_ref().or(self.endpoint.as_ref());
+        Topic::new(arn, address.map(String::as_str), self.credentials())
     }
 
     fn credentials(&self) -> Credentials {

@@ -15,6 +15,7 @@ pub mod embedded;
 pub mod environment;
 mod https;
 pub mod secrets;
+pub mod topic;
 
 pub use counts::TableCounts;
 pub use dynamodb::DynamoStore;
@@ -24,3 +25,4 @@ pub use dynamodb::{Forget, Found};
 pub use embedded::Embedded;
 pub use environment::{AwsEnvironment, EnvironmentError};
 pub use secrets::{SecretError, SecretSource, Secrets, SiteSecret};
+pub use topic::{Topic, TopicError};

@@ -13,10 +13,12 @@ pub mod event;
 mod function;
 mod manager;
 mod table;
+mod topic;
 
 pub use function::{Failed, Function};
 pub use manager::Writes;
 pub use table::{Request, Table, Units};
+pub use topic::Published;
 
 /// Serves a router on a loopback port of its own; it stops when the task is aborted.
 async fn serve(router: axum::Router) -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {

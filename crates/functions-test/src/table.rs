@@ -21,6 +21,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinHandle;
 
 use crate::manager::{Manager, Writes};
+use crate::topic::{Form, Published};
 
 /// A request that reached the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,8 @@ struct Shared {
     sequence: AtomicU64,
     down: AtomicBool,
     secrets: Mutex<Manager>,
+    published: Mutex<Vec<Published>>,
+    topics_down: AtomicBool,
     allowed: Mutex<BTreeMap<String, BTreeSet<Allowed>>>,
     used: Mutex<BTreeMap<String, BTreeSet<Allowed>>>,
     denied: Mutex<Vec<(String, Allowed)>>,
@@ -79,6 +82,8 @@ impl Table {
             sequence: AtomicU64::new(1),
             down: AtomicBool::new(false),
             secrets: Mutex::default(),
+            published: Mutex::default(),
+            topics_down: AtomicBool::new(false),
             allowed: Mutex::default(),
             used: Mutex::default(),
             denied: Mutex::default(),
@@ -163,6 +168,16 @@ impl Table {
         locked(&self.shared.secrets).writes = writes;
     }
 
+    /// Takes what was published to topics since the last time.
+    pub fn take_published(&self) -> Vec<Published> {
+        std::mem::take(&mut *locked(&self.shared.published))
+    }
+
+    /// Lets every publication fail, or no longer.
+    pub fn set_topics_down(&self, down: bool) {
+        self.shared.topics_down.store(down, Ordering::Relaxed);
+    }
+
     /// Holds whoever signs with this access key id to these permissions from now on. Others may do everything.
     pub fn allow(&self, by: &str, allowed: BTreeSet<Allowed>) {
         locked(&self.shared.allowed).insert(by.to_owned(), allowed);
@@ -206,7 +221,10 @@ async fn answer(shared: &Shared, headers: HeaderMap, body: Bytes) -> Response {
     let operation = operation.to_owned();
     let read: Value = serde_json::from_slice(&body).unwrap_or_default();
     let by = signer(&headers);
-    if let Some(missing) = refused(&shared, &by, permissions(service, &operation, &read)) {
+    if let Some(form) = Form::read(&headers, &body) {
+        return publish(shared, &by, &form);
+    }
+    if let Some(missing) = refused(shared, &by, permissions(service, &operation, &read)) {
         let problem = json!({
             "__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException",
             "message": format!("{by} is not authorized to perform: {} on resource: {}", missing.action, missing.resource),
@@ -264,6 +282,29 @@ async fn answer(shared: &Shared, headers: HeaderMap, body: Bytes) -> Response {
         }
     }
     respond(status, text)
+}
+
+/// Answers as SNS does.
+fn publish(shared: &Shared, by: &str, form: &Form) -> Response {
+    let error = |status: u16, code: &str| {
+        respond(
+            status,
+            format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>"),
+        )
+    };
+    if refused(shared, by, [form.permission()].into()).is_some() {
+        return error(403, "AuthorizationError");
+    }
+    if shared.topics_down.load(Ordering::Relaxed) {
+        return error(500, "InternalError");
+    }
+    match form.publication() {
+        Some(publication) => {
+            locked(&shared.published).push(publication);
+            respond(200, "<PublishResponse/>".to_owned())
+        }
+        None => error(400, "InvalidParameter"),
+    }
 }
 
 /// Adds up what an answer says that it cost.

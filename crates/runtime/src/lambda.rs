@@ -5,6 +5,7 @@
 
 pub mod gauges;
 pub mod pass;
+pub mod people;
 pub mod rotate;
 pub mod wake;
 

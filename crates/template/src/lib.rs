@@ -340,6 +340,10 @@ impl Stack {
             (Some("AWS::ApiGatewayV2::Api"), "ApiEndpoint") => {
                 json!(format!("https://{name}.execute-api.{REGION}.amazonaws.com"))
             }
+            (Some("AWS::SNS::Topic"), "TopicArn") => {
+                let name = self.properties(name)["TopicName"].clone();
+                json!(topic_arn(name.as_str().expect("the topic has a name")))
+            }
             (Some(kind), "QueueName") => json!(format!("{kind}-{name}")),
             (Some(kind), attribute) => {
                 assert!(
@@ -383,6 +387,11 @@ pub fn table_arn() -> String {
 /// The ARN of the table's index.
 pub fn index_arn() -> String {
     format!("{}/index/{}", table_arn(), TABLE.index)
+}
+
+/// The ARN of a topic of SNS.
+pub fn topic_arn(name: &str) -> String {
+    format!("arn:aws:sns:{REGION}:{ACCOUNT}:{name}")
 }
 
 /// The ARN of a secret, which Secrets Manager ends with six characters of its own.

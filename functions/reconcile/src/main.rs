@@ -5,6 +5,7 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tandem_runtime::current::{CurrentError, Published};
+use tandem_runtime::lambda::people::People;
 use tandem_runtime::lambda::{self, gauges, pass, pass::Pass};
 use tandem_runtime::subscriptions;
 use tracing::{error, warn};
@@ -24,15 +25,21 @@ struct Detail {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let published = lambda::start(std::env::vars()).await?;
+    let people =
+        People::from_vars(std::env::vars()).inspect_err(|problem| error!("Cannot start: {problem}"))?;
     run(service_fn(async |event| {
-        let answer = reconcile(&published, event).await;
+        let answer = reconcile(&published, &people, event).await;
         lambda::write_metrics(&published);
         answer.inspect_err(|problem| error!("Failed: {problem}"))
     }))
     .await
 }
 
-async fn reconcile(published: &Published, event: LambdaEvent<Schedule>) -> Result<Value, Error> {
+async fn reconcile(
+    published: &Published,
+    people: &People,
+    event: LambdaEvent<Schedule>,
+) -> Result<Value, Error> {
     let deadline = lambda::deadline(event.context.deadline, Timestamp::now());
     let Schedule { pass, detail } = event.payload;
     let pass = pass.or(detail.and_then(|detail| detail.pass)).unwrap_or_default();
@@ -43,6 +50,9 @@ async fn reconcile(published: &Published, event: LambdaEvent<Schedule>) -> Resul
                 subscriptions::look(&tandem).await?;
             }
             let report = pass::run(&tandem.engine, pass, deadline).await?;
+            if pass == Pass::Sweep {
+                people.tell(published, &tandem).await;
+            }
             pass::afterwards(&tandem.engine, pass, deadline).await?;
             Ok(serde_json::to_value(report)?)
         }

@@ -1,6 +1,7 @@
 //! The Lambda functions as binaries, between API Gateway, the table with its stream, schedules and two sites.
 #![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 
+mod alerts;
 mod cost;
 mod metrics;
 mod permissions;

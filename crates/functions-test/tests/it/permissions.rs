@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use tandem_template::{Allowed, index_arn};
 
+use crate::alerts::somebody_unknown;
 use crate::rotate::Rotator;
 use crate::world::{STACK, World, hour};
 
@@ -155,6 +156,8 @@ async fn a_function_makes_use_of_each_permission_that_it_has_and_needs_no_other(
     learned(&world).await;
     more_than_a_row_holds(&world).await;
     untold(&world).await;
+    somebody_unknown(&world, "is told of");
+    world.pass("sweep").await;
     let rotator = Rotator::start(&world).await;
     for secret in ["tandem/acme", "tandem/globex"] {
         rotator.rotate(&world, secret).await;

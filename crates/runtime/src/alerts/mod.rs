@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tandem_atlassian::Transport;
+use tandem_aws::Topic;
 use tandem_engine::Engine;
 use tandem_engine::ports::StoreError;
 use tracing::{info, warn};
@@ -53,7 +54,32 @@ pub async fn tell(tandem: &Tandem, transport: &dyn Transport) -> Told {
     if !tandem.config.alerts.is_set() {
         return Told::default();
     }
-    match look_and_tell(tandem, transport).await {
+    tell_by(tandem, async |_, text| {
+        send::everywhere(tandem, transport, text).await
+    })
+    .await
+}
+
+/// Tells whoever listens to a topic of SNS, in the same way. What the configuration says of alerts is for where
+/// everything runs in one process.
+pub async fn publish(tandem: &Tandem, transport: &dyn Transport, topic: &Topic) -> Told {
+    tell_by(tandem, async |subject, text| {
+        send::to_topic(tandem, transport, topic, subject, text).await
+    })
+    .await
+}
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sent {
+    /// Ways that there are.
+    ways: usize,
+    /// Those that failed.
+    failed: usize,
+}
+
+async fn tell_by(tandem: &Tandem, send: impl AsyncFnOnce(&str, &str) -> Sent) -> Told {
+    match look_and_tell(tandem, send).await {
         Ok(told) => told,
         Err(error) => {
             warn!("Could not see what to tell people: {error}");
@@ -64,7 +90,7 @@ pub async fn tell(tandem: &Tandem, transport: &dyn Transport) -> Told {
 
 async fn look_and_tell(
     tandem: &Tandem,
-    transport: &dyn Transport,
+    send: impl AsyncFnOnce(&str, &str) -> Sent,
 ) -> Result<Told, tandem_engine::EngineError> {
     let engine = &tandem.engine;
     let now = engine.clock.now();
@@ -78,9 +104,7 @@ async fn look_and_tell(
         return Ok(Told::default());
     }
     let text = message(&news);
-    let failed = send::everywhere(tandem, transport, &text).await;
-    let ways = usize::from(tandem.config.alerts.webhook.is_some())
-        + usize::from(!tandem.config.alerts.command.is_empty());
+    let Sent { ways, failed } = send(&title(&news), &text).await;
     if failed == ways {
         // Nobody has heard: the next look tries again.
         return Ok(Told { told: 0, failed });
@@ -133,12 +157,16 @@ fn choose(before: &Memory, alerts: Vec<Alert>, now: Timestamp) -> (Vec<Alert>, M
     (news, after)
 }
 
-/// One message for all: a line on each thing, and what to do.
-fn message(news: &[Alert]) -> String {
-    let mut text = match news.len() {
+fn title(news: &[Alert]) -> String {
+    match news.len() {
         1 => "Tandem: something needs a person".to_owned(),
         number => format!("Tandem: {number} things need a person"),
-    };
+    }
+}
+
+/// One message for all: a line on each thing, and what to do.
+fn message(news: &[Alert]) -> String {
+    let mut text = title(news);
     for alert in news {
         let line = format!("\n• {} → {}", alert.what, alert.advice);
         if text.len() + line.len() > MESSAGE_BYTES_MAX {

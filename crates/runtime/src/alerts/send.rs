@@ -1,4 +1,4 @@
-//! Ways to tell people: a webhook, and a program.
+//! Ways to tell people: a webhook, a program, a topic of SNS.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,11 +8,13 @@ use bytes::Bytes;
 use http::{Request, header};
 use secrecy::ExposeSecret;
 use tandem_atlassian::Transport;
+use tandem_aws::Topic;
 use tandem_aws::secrets::Stage;
 use tandem_core::SiteName;
 use tracing::warn;
 use url::Url;
 
+use super::Sent;
 use crate::config::{AlertTarget, webhook_address};
 use crate::credentials::source;
 use crate::wiring::Tandem;
@@ -20,12 +22,16 @@ use crate::wiring::Tandem;
 /// How long either way may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How much of SNS's answer the log shows, in characters.
+const ANSWER_MAX: usize = 400;
+
 /// How often a program is looked at whether it has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Sends a text by each way that the configuration names, and returns how many of them failed.
-pub(super) async fn everywhere(tandem: &Tandem, transport: &dyn Transport, text: &str) -> usize {
+/// Sends a text by each way that the configuration names.
+pub(super) async fn everywhere(tandem: &Tandem, transport: &dyn Transport, text: &str) -> Sent {
     let alerts = &tandem.config.alerts;
+    let ways = usize::from(alerts.webhook.is_some()) + usize::from(!alerts.command.is_empty());
     let mut failed = 0;
     if let Some(target) = &alerts.webhook
         && let Err(why) = webhook(tandem, target, transport, text).await
@@ -39,7 +45,47 @@ pub(super) async fn everywhere(tandem: &Tandem, transport: &dyn Transport, text:
         warn!("Could not hand an alert to `{program}`: {why}");
         failed += 1;
     }
-    failed
+    Sent { ways, failed }
+}
+
+/// Publishes a text to a topic.
+pub(super) async fn to_topic(
+    tandem: &Tandem,
+    transport: &dyn Transport,
+    topic: &Topic,
+    subject: &str,
+    text: &str,
+) -> Sent {
+    let published = async {
+        let request = topic
+            .publication(subject, text, tandem.engine.clock.now().into())
+            .map_err(|error| error.to_string())?;
+        match transport.send(request, DEADLINE).await {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            // What it says names the role, the action and the topic, or what is wrong with the request.
+            Ok(answer) => Err(format!(
+                "SNS answered {}: {}",
+                answer.status().as_u16(),
+                brief(answer.body())
+            )),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let failed = match published.await {
+        Ok(()) => 0,
+        Err(why) => {
+            warn!("Could not publish an alert: {why}");
+            1
+        }
+    };
+    Sent { ways: 1, failed }
+}
+
+/// The beginning of an answer, in one line.
+fn brief(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(ANSWER_MAX).collect()
 }
 
 async fn webhook(

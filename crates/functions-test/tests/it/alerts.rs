@@ -1,0 +1,63 @@
+//! People are told through SNS what needs them.
+
+use serde_json::Value;
+use tandem_sim::UserSpec;
+use tandem_template::topic_arn;
+
+use crate::world::{STACK, World, hour};
+
+/// Time of somebody whom the other site does not know.
+pub fn somebody_unknown(world: &World, text: &str) {
+    world.acme().put_user(UserSpec::new("zoe", "Zoe Zimmer"));
+    let mut content = hour(text);
+    content.author = "zoe".into();
+    world.acme().log_time("SUP-1", content).unwrap();
+    world.sim.drop_deliveries();
+}
+
+#[tokio::test]
+async fn what_waits_is_published_once_to_the_topic_of_the_alarms() {
+    let world = World::new().await;
+    world.pass("sweep").await;
+    assert_eq!(world.table.take_published(), []);
+    somebody_unknown(&world, "private words");
+    world.pass("sweep").await;
+    let published = world.table.take_published();
+    assert_eq!(published.len(), 1, "{published:?}");
+    let alert = &published[0];
+    assert_eq!(alert.topic, topic_arn("tandem-alarms"));
+    assert_eq!(Value::from(alert.topic.as_str()), STACK.outputs()["AlarmTopic"]);
+    assert_eq!(alert.subject, "Tandem: something needs a person");
+    assert!(
+        alert
+            .message
+            .contains("acme-globex: 1 item waits as author-unmapped → "),
+        "{alert:?}"
+    );
+    assert!(!alert.message.contains("private words"));
+    for pass in ["sweep", "due", "audit", "sweep"] {
+        world.pass(pass).await;
+    }
+    assert_eq!(world.table.take_published(), []);
+    world.assert_well_behaved();
+}
+
+#[tokio::test]
+async fn what_could_not_be_published_is_told_at_the_next_sweep_and_fails_none() {
+    let world = World::new().await;
+    world.pass("sweep").await;
+    somebody_unknown(&world, "waits");
+    world.table.set_topics_down(true);
+    let report = world.pass("sweep").await;
+    assert_eq!(report["cut_short"], false, "{report}");
+    assert_eq!(world.table.take_published(), []);
+    assert!(
+        world.reconcile.log().contains("SNS answered 500"),
+        "{}",
+        world.reconcile.log()
+    );
+    world.table.set_topics_down(false);
+    world.pass("sweep").await;
+    assert_eq!(world.table.take_published().len(), 1);
+    world.assert_well_behaved();
+}
