@@ -14,6 +14,7 @@ use tandem_engine::ports::store::ConfigVersion;
 use tandem_engine::ports::{Store, StoreError};
 use tandem_runtime::clock::SystemClock;
 use tandem_runtime::config::{AlertTarget, Config, ConfigEnv, ConfigError, SecretRef};
+use tandem_runtime::metrics::Metrics;
 use tandem_runtime::wiring::{self, Parts, Tandem};
 
 use crate::args::Global;
@@ -112,15 +113,20 @@ async fn wire(
 ) -> Result<Opened, Failure> {
     let (store, embedded) = table(global).await?;
     let transport = ReqwestTransport::new().map_err(|error| Failure::Failed(error.into()))?;
-    let tandem = Tandem::new(Parts {
-        config,
-        store: wrap(store),
-        secrets: Arc::new(secrets),
-        transport: Arc::new(transport),
-        clock: Arc::new(SystemClock),
-        owner: wiring::owner(),
-        observer: None,
-    });
+    // The name that metrics go by; with a table, that of the functions' beside it.
+    let service = global.table.as_deref().unwrap_or("tandem");
+    let tandem = Tandem::counted(
+        Parts {
+            config,
+            store: wrap(store),
+            secrets: Arc::new(secrets),
+            transport: Arc::new(transport),
+            clock: Arc::new(SystemClock),
+            owner: wiring::owner(),
+            observer: None,
+        },
+        Arc::new(Metrics::new(service)),
+    );
     Ok(Opened {
         tandem: Arc::new(tandem),
         embedded,

@@ -1,11 +1,14 @@
 //! `serve`: everything in one process.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tandem_aws::Embedded;
+use tandem_runtime::lambda::gauges;
 use tandem_runtime::router::router;
 use tandem_runtime::subscriptions;
 use tandem_runtime::wiring::Tandem;
@@ -26,11 +29,17 @@ const SWEEP_EXPIRED: Duration = Duration::from_secs(3600);
 /// How often it is asked whose turn it is to look at Tempo's subscriptions.
 const SUBSCRIPTIONS: Duration = Duration::from_secs(300);
 
+/// How often metrics are written.
+const METRICS: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Where the webhooks arrive; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8484")]
     listen: SocketAddr,
+    /// Append metrics to this file once a minute and at the end, a JSON line each, in CloudWatch's embedded format
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -47,6 +56,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let address = listener
         .local_addr()
         .map_err(|error| Failure::Failed(error.into()))?;
+    if let Some(file) = &arguments.metrics {
+        append(file, &[]).map_err(|error| {
+            Failure::usage(format!("--metrics {} cannot be written: {error}", file.display()))
+        })?;
+    }
     let (stop, stopped) = watch::channel(false);
     let signals = tokio::spawn(async move {
         let name = interrupted().await;
@@ -56,8 +70,17 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     });
     output::data(format!("tandem listening on http://{address}"))?;
     let telling = tokio::spawn(tell_people(Arc::clone(&opened.tandem)));
+    let metrics = arguments.metrics.clone().map(|file| {
+        let tandem = Arc::clone(&opened.tandem);
+        let writing = tokio::spawn(keep_metrics(Arc::clone(&tandem), file.clone()));
+        (tandem, file, writing)
+    });
     everything(opened.tandem, opened.embedded, listener, stopped).await?;
     telling.abort();
+    if let Some((tandem, file, writing)) = metrics {
+        writing.abort();
+        write_metrics(&tandem, &file).await;
+    }
     signals.abort();
     Ok(Ending::Done)
 }
@@ -154,4 +177,32 @@ async fn tell_people(tandem: Arc<Tandem>) {
         tokio::time::sleep(tandem.config.engine.sweep).await;
         tandem_runtime::alerts::tell(&tandem, &transport).await;
     }
+}
+
+/// Writes metrics from time to time.
+async fn keep_metrics(tandem: Arc<Tandem>, file: PathBuf) {
+    loop {
+        tokio::time::sleep(METRICS).await;
+        write_metrics(&tandem, &file).await;
+    }
+}
+
+/// Measures, and writes that down with what was counted since the last time.
+async fn write_metrics(tandem: &Tandem, file: &Path) {
+    gauges::read_all(tandem).await;
+    let lines = tandem.metrics.lines(tandem.engine.clock.now());
+    if let Err(error) = append(file, &lines) {
+        warn!("Could not write metrics to {}: {error}", file.display());
+    }
+}
+
+/// Opens the file anew each time: whoever reads it may have moved it away.
+fn append(file: &Path, lines: &[String]) -> std::io::Result<()> {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
+    file.write_all(text.as_bytes())
 }

@@ -266,6 +266,13 @@ impl Bench {
         self.told_by_sites(self.serve_quietly())
     }
 
+    /// The same with further options.
+    pub fn serve_with(&self, options: &[&str]) -> Serving {
+        let mut command = self.command(&[&["serve", "--listen", "127.0.0.1:0"], options].concat());
+        command.env("TANDEM_LOG", "error");
+        self.told_by_sites(started(command))
+    }
+
     /// The same with a log of this level in a file.
     pub fn serve_logging(&self, level: &str, log: &Path) -> Serving {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);

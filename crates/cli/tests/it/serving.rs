@@ -168,3 +168,57 @@ fn an_issue_with_twelve_thousand_worklogs_fits_into_a_hundred_megabytes() {
     assert!(peak < 100 * 1024, "{peak} KiB resident");
     assert_eq!(serving.stop(), Some(0));
 }
+
+#[test]
+fn what_happened_is_in_the_metrics_of_a_serve_that_has_ended() {
+    let bench = Bench::new();
+    let file = bench.path("metrics.jsonl");
+    let serving = bench.serve_with(&["--metrics", file.to_str().unwrap()]);
+    let id = bench.acme().log_time("SUP-1", hour("ann", "counted")).unwrap();
+    wait("it crosses", || bench.alike("SUP-1", "DEV-1", 1));
+    // Once the next write is out, what the first one came to is recorded.
+    bench
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
+    wait("the edit crosses", || {
+        let said = bench.said("globex", "DEV-1");
+        said.len() == 1 && said[0].1 == 60
+    });
+    assert_eq!(serving.stop(), Some(0));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["service"] == "tandem" && line["_aws"].is_object()),
+        "{text}"
+    );
+    let of = |name: &str| lines.iter().filter_map(|line| line[name].as_i64()).sum::<i64>();
+    let created = lines.iter().filter(|line| line["kind"] == "create");
+    assert_eq!(
+        created.filter_map(|line| line["Synced"].as_i64()).sum::<i64>(),
+        1,
+        "{text}"
+    );
+    assert!(of("Received") >= 1 && of("Requests") >= 3, "{text}");
+    for gauge in ["LagSeconds", "SweepAgeSeconds", "AuditAgeSeconds"] {
+        assert!(lines.iter().any(|line| line[gauge].is_i64()), "{gauge}: {text}");
+    }
+    assert!(!text.contains("counted"), "somebody's text is in the metrics");
+
+    let nowhere = bench.path("no-such-folder/metrics.jsonl");
+    bench
+        .run(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics",
+            nowhere.to_str().unwrap(),
+        ])
+        .ended(2)
+        .says("no-such-folder");
+}

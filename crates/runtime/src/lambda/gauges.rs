@@ -24,6 +24,12 @@ pub async fn read(tandem: &Tandem, pass: Pass) {
     }
 }
 
+/// Measures everything: for a process that has no passes of its own.
+pub async fn read_all(tandem: &Tandem) {
+    read(tandem, Pass::Due).await;
+    read(tandem, Pass::Sweep).await;
+}
+
 async fn ages(tandem: &Tandem) -> Result<(), EngineError> {
     let (engine, metrics) = (&tandem.engine, &tandem.metrics);
     let published_at = tandem.published_at.unwrap_or_else(|| engine.clock.now());
