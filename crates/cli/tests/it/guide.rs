@@ -127,7 +127,7 @@ impl<'b> Guide<'b> {
     }
 
     /// Follows the rest of the page, and returns the commands that ended otherwise than with 0.
-    pub fn to_the_end(mut self) -> Vec<(String, i32)> {
+    pub fn finish(mut self) -> Vec<(String, i32)> {
         while !self.left.is_empty() {
             self.one();
         }

@@ -128,7 +128,7 @@ fn first_sync(bench: &Bench) -> Vec<(String, i32)> {
             && bench.run(&["reconcile"]).code == 0
             && bench.said("globex", "DEV-1").len() == before + 1
     });
-    guide.to_the_end()
+    guide.finish()
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn the_page_of_old_worklogs_leads_to_equal_books() {
     }
     let guide = Guide::open(&bench, "docs/backfill.md", &[DATA]);
     ended(
-        guide.to_the_end(),
+        guide.finish(),
         &[("tandem backfill --since 2024-01-01 --dry-run --data DIR", 3)],
     );
     assert!(bench.alike("SUP-1", "DEV-1", 3));
@@ -191,7 +191,7 @@ fn the_page_of_the_ledger_check_leaves_its_report() {
     bench.acme().log_time("SUP-1", hour("ann", "kept")).unwrap();
     bench.reconcile();
     std::fs::write(bench.path("books.csv"), "rows\n# sha256\n").unwrap();
-    ended(Guide::open(&bench, "docs/verify.md", &[DATA]).to_the_end(), &[]);
+    ended(Guide::open(&bench, "docs/verify.md", &[DATA]).finish(), &[]);
     let report = std::fs::read_to_string(bench.path("books.html")).unwrap();
     assert!(report.contains("Ledger check: equal"), "{report}");
 }
@@ -214,7 +214,7 @@ fn the_doctors_page_finds_what_is_wrong() {
         (of_acme("tempo-token"), of_acme("jira-token")),
         ("fail".into(), "ok".into())
     );
-    let codes = guide.to_the_end();
+    let codes = guide.finish();
     assert!(
         codes.len() == 4 && codes.iter().all(|(_, code)| *code == 3),
         "{codes:?}"
@@ -229,7 +229,7 @@ fn the_readme_shows_what_can_be_started() {
         ("127.0.0.1:8484", "127.0.0.1:0"),
     ];
     // Both stay until the page is closed.
-    ended(Guide::open(&bench, "README.md", &placeholders).to_the_end(), &[]);
+    ended(Guide::open(&bench, "README.md", &placeholders).finish(), &[]);
 }
 
 /// Says where webhooks arrive.
@@ -285,7 +285,7 @@ fn the_deployment_stores_secrets_publishes_and_connects() {
     public(&bench, serving.trim().rsplit(' ').next().unwrap());
     guide.up_to("tandem --table TABLE publish");
     assert_eq!(guide.one().ended(0).out, "version 1\n");
-    ended(guide.to_the_end(), &[]);
+    ended(guide.finish(), &[]);
     let hears = |site: &str| bench.sim.site(site).subscriptions().len();
     assert_eq!((hears("acme"), hears("globex")), (3, 3));
     let secrets = vault.holds("tandem/acme")["tempo_webhook_secrets"].clone();
@@ -379,7 +379,7 @@ fn every_hand_that_the_daily_page_names_works() {
         (&3.into(), &1.into())
     );
     ended(
-        guide.to_the_end(),
+        guide.finish(),
         &[
             // A conflict, and somebody unknown:
             ("tandem status --data DIR", 3),

@@ -22,5 +22,6 @@ mod serving;
 mod setting;
 mod showing;
 mod storing;
+mod terminal;
 mod vault;
 mod versions;

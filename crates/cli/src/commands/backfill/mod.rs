@@ -152,7 +152,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         ran = engine.run_backfill(&links, |standing| progress.tell(standing)) => ran,
         _ = tokio::signal::ctrl_c() => {
             progress.stop();
-            output::say("stopped; the same command goes on from here, and so does `tandem serve`");
+            output::say(format!(
+                "stopped after {}; the same command goes on from there, and so does `tandem serve`",
+                progress.place()
+            ));
             return Ok(Ending::Differs);
         }
     };

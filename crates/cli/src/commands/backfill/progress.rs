@@ -20,6 +20,7 @@ pub(super) struct Progress {
     /// `None` where there is no terminal.
     bar: Option<ProgressBar>,
     last: Cell<Option<(Instant, u64)>>,
+    done: Cell<u64>,
 }
 
 impl Progress {
@@ -40,6 +41,7 @@ impl Progress {
             begun: Instant::now(),
             bar,
             last: Cell::new(None),
+            done: Cell::new(0),
         }
     }
 
@@ -53,6 +55,7 @@ impl Progress {
                 other => other.written().min(*expected),
             })
             .sum();
+        self.done.set(done);
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             return;
@@ -66,6 +69,11 @@ impl Progress {
             self.last.set(Some((now, done)));
             output::say(line(done, self.total, self.begun.elapsed()));
         }
+    }
+
+    /// How far it is, such as `61 of 122 worklogs`.
+    pub(super) fn place(&self) -> String {
+        format!("{} of {} worklogs", self.done.get(), self.total)
     }
 
     pub(super) fn stop(&self) {

@@ -1,0 +1,139 @@
+//! How a first sync is told of: lines in a pipe, a bar on a terminal, and where it goes on after Ctrl-C.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tandem_sim::Content;
+
+use crate::bench::{Bench, tandem};
+
+/// How long a process may take to end.
+const ENDING: Duration = Duration::from_secs(30);
+
+const BACKFILL: [&str; 4] = ["backfill", "--since", "2024-01-01", "--yes"];
+
+/// Worklogs on two issues, some hundred requests' worth of them.
+fn with_much(bench: &Bench, count: u32) {
+    for n in 0..count {
+        let date = format!("2024-03-{:02}", 1 + n % 28);
+        let content = Content::new("ann", &date, "09:00:00", 600).text(format!("entry {n}"));
+        bench.acme().log_time("SUP-1", content.clone()).unwrap();
+        bench.globex().log_time("DEV-2", content).unwrap();
+    }
+}
+
+fn signal(child: &Child, signal: &str) {
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args([signal, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// Waits for a process that was asked to end, and returns its exit code.
+fn code(child: &mut Child) -> Option<i32> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(begun.elapsed() < ENDING, "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn ctrl_c_stops_a_first_sync_which_says_where_it_goes_on_and_goes_on_there() {
+    let bench = Bench::new();
+    with_much(&bench, 300);
+    let mut child = bench
+        .command(&BACKFILL)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    // It has begun, and is far from its end.
+    while !said.contains("of 600 worklogs") {
+        assert_ne!(told.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+    }
+    signal(&child, "-INT");
+    assert_eq!(code(&mut child), Some(3));
+    told.read_to_string(&mut said).unwrap();
+    let stopped = said.lines().find(|line| line.starts_with("stopped after "));
+    let stopped = stopped.unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        stopped.contains("of 600 worklogs; the same command goes on from there"),
+        "{stopped}"
+    );
+    let halfway = bench.said("globex", "DEV-1").len() + bench.said("acme", "SUP-2").len();
+    assert!(halfway < 600, "it was over before it was stopped");
+    // What was on its way is found again, not made again; another's lease has to run out first.
+    crate::bench::wait("the rest is done", || bench.run(&BACKFILL).code == 0);
+    assert!(bench.alike("SUP-1", "DEV-1", 300) && bench.alike("SUP-2", "DEV-2", 300));
+    bench.run(&["verify", "--from", "2024-01-01"]).ended(0);
+}
+
+#[test]
+fn a_pipe_gets_plain_lines() {
+    let bench = Bench::new();
+    with_much(&bench, 60);
+    let ran = bench.run(&BACKFILL).ended(0);
+    assert!(!ran.err.contains('\x1b') && !ran.err.contains('\r'), "{ran:?}");
+    let lines: Vec<&str> = ran
+        .err
+        .lines()
+        .filter(|line| line.contains("of 120 worklogs"))
+        .collect();
+    assert!(
+        lines
+            .last()
+            .is_some_and(|line| line.starts_with("120 of 120 worklogs (100 %)")),
+        "{ran:?}"
+    );
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn a_terminal_gets_a_bar() {
+    let probe = Command::new("script").arg("--version").output();
+    if !probe.is_ok_and(|probe| String::from_utf8_lossy(&probe.stdout).contains("util-linux")) {
+        eprintln!("SKIPPED: there is no `script` of util-linux to make a terminal with");
+        return;
+    }
+    let bench = Bench::new();
+    with_much(&bench, 60);
+    let command = format!(
+        "{} {} --config {} --data {}",
+        tandem().get_program().to_string_lossy(),
+        BACKFILL.join(" "),
+        bench.path("tandem.toml").display(),
+        bench.data().display(),
+    );
+    let shown = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .env("TANDEM_ALLOW_LOOPBACK", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert_eq!(shown.status.code(), Some(0), "{text:?}");
+    // A bar with its numbers, drawn over itself.
+    assert!(
+        text.contains("of 120 worklogs") && text.contains("left"),
+        "{text:?}"
+    );
+    assert!(text.contains("\x1b["), "no bar is drawn: {text:?}");
+    assert!(
+        !text.contains("worklogs (100 %)"),
+        "lines beside the bar: {text:?}"
+    );
+    assert!(bench.alike("SUP-1", "DEV-1", 60));
+}
