@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod current;
 pub mod lambda;
 pub mod metrics;
+pub mod pairs;
 pub mod panics;
 pub mod router;
 pub mod scratch;

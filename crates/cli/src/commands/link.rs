@@ -1,7 +1,7 @@
 //! `link`: which issues are twins.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -13,8 +13,10 @@ use tandem_engine::operator::ReadOnly;
 use tandem_engine::ports::site::{IssueRef, JiraIssue};
 use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
 use tandem_engine::{Connection, Engine};
+use tandem_runtime::pairs::{Kind, Line, is_issue};
 
 use crate::args::Global;
+use crate::csv_file::Imported;
 use crate::ending::{Ending, Failure};
 use crate::{csv_file, open, output, resolve, select, words};
 
@@ -78,12 +80,12 @@ struct Shown {
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let lines = match &arguments.action {
         // A file that is not there is told before anybody is asked.
-        Action::Import { file } => csv_file::read(file)?,
+        Action::Import { file } => csv_file::read(file, Kind::Issues)?,
         _ => Vec::new(),
     };
     if let Action::Add { a_key, b_key } | Action::Rm { a_key, b_key } = &arguments.action {
         for name in [a_key, b_key] {
-            if !csv_file::is_issue(name.trim()) {
+            if !is_issue(name.trim()) {
                 return Err(Failure::usage(format!(
                     "`{}` is neither the key nor the id of an issue, like SUP-1 or 10042",
                     output::plain(name)
@@ -114,7 +116,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         Action::Discover => Ok(Ending::Done),
         Action::Import { file } => {
             let connection = select::connection(engine, name)?;
-            import(global, engine, connection, &file.display().to_string(), lines).await
+            import(global, engine, connection, file, lines).await
         }
     }
 }
@@ -349,38 +351,14 @@ fn table(links: &[Shown]) -> String {
     output::table(&["CONNECTION", "A", "B", "FOUND BY", "WAITS"], rows.collect())
 }
 
-/// What came of an import.
-#[derive(Debug, Default, Serialize)]
-struct Imported {
-    new: usize,
-    already: usize,
-    bad: Vec<Bad>,
-}
-
-#[derive(Debug, Serialize)]
-struct Bad {
-    line: u64,
-    message: String,
-}
-
 async fn import(
     global: &Global,
     engine: &Engine,
     connection: &Connection,
-    file: &str,
-    lines: Vec<csv_file::Line>,
+    file: &Path,
+    lines: Vec<Line>,
 ) -> Result<Ending, Failure> {
-    let mut imported = Imported::default();
-    let mut good = Vec::new();
-    for line in lines {
-        match line.pair {
-            Ok(pair) => good.push((line.number, pair)),
-            Err(message) => imported.bad.push(Bad {
-                line: line.number,
-                message,
-            }),
-        }
-    }
+    let (mut imported, good) = Imported::begin(lines);
     for chunk in good.chunks(ASKED_AT_ONCE) {
         let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
         for side in Side::BOTH {
@@ -402,10 +380,7 @@ async fn import(
                 };
                 let site = &connection.sites[side];
                 let message = format!("{site} has no issue {name}, or the service user cannot see it");
-                imported.bad.push(Bad {
-                    line: *number,
-                    message,
-                });
+                imported.refuse(*number, message);
                 continue;
             };
             match join(engine, connection, a, b).await {
@@ -414,30 +389,14 @@ async fn import(
                     hints.push(DueKey::Link(key(connection, a, b)));
                 }
                 Ok(_) => imported.already += 1,
-                Err(Ok(message)) => imported.bad.push(Bad {
-                    line: *number,
-                    message,
-                }),
+                Err(Ok(message)) => imported.refuse(*number, message),
                 Err(Err(failure)) => return Err(failure),
             }
         }
         engine.hint_all(hints, Lane::Sweep, false).await?;
     }
-    imported.bad.sort_by_key(|bad| bad.line);
-    for bad in &imported.bad {
-        output::say(format!("{file}:{}: {}", bad.line, bad.message));
-    }
-    if global.json {
-        output::json(&imported)?;
-    } else {
-        output::say(format!(
-            "{} made, {} there already, {}",
-            words::count(imported.new, "link"),
-            imported.already,
-            words::count(imported.bad.len(), "bad line")
-        ));
-    }
-    Ok(Ending::differs_if(!imported.bad.is_empty()))
+    let made = format!("{} made", words::count(imported.new, "link"));
+    imported.tell(global, file, &made, "there already")
 }
 
 /// Asks for many issues at once, by their keys and ids as written. A key that has changed leads to nobody here,

@@ -10,8 +10,10 @@ use tandem_core::{AccountId, ConnectionName, Side};
 use tandem_engine::operator::{Assigned, How, Matched};
 use tandem_engine::ports::store::Lane;
 use tandem_engine::{Connection, Engine, EngineError};
+use tandem_runtime::pairs::{Kind, Line};
 
 use crate::args::Global;
+use crate::csv_file::Imported;
 use crate::ending::{Ending, Failure};
 use crate::{csv_file, open, output, resolve, select, words};
 
@@ -62,7 +64,7 @@ struct Shown {
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let lines = match &arguments.action {
-        Some(Action::Import { file }) => csv_file::read_accounts(file)?,
+        Some(Action::Import { file }) => csv_file::read(file, Kind::Accounts)?,
         _ => Vec::new(),
     };
     let opened = open::open(global).await?;
@@ -189,84 +191,44 @@ async fn authors(
     Ok(authors)
 }
 
-/// What came of an import.
-#[derive(Debug, Default, Serialize)]
-struct Imported {
-    new: usize,
-    already: usize,
-    bad: Vec<Bad>,
-}
-
-#[derive(Debug, Serialize)]
-struct Bad {
-    line: u64,
-    message: String,
-}
-
 async fn import(
     global: &Global,
     engine: &Engine,
     connection: &Connection,
     file: &Path,
-    lines: Vec<csv_file::Line>,
+    lines: Vec<Line>,
 ) -> Result<Ending, Failure> {
-    let mut imported = Imported::default();
+    let (mut imported, good) = Imported::begin(lines);
     // A person has one account on each side: the first line that says so counts.
     let mut seen: BTreeMap<(Side, String), u64> = BTreeMap::new();
-    for line in lines {
-        let mut bad = |message: String| {
-            imported.bad.push(Bad {
-                line: line.number,
-                message,
-            });
-        };
-        let (a, b) = match line.pair {
-            Ok(pair) => pair,
-            Err(message) => {
-                bad(message);
-                continue;
-            }
-        };
+    for (number, (a, b)) in good {
         let earlier = [(Side::A, &a), (Side::B, &b)]
             .into_iter()
             .find_map(|(side, account)| seen.get(&(side, account.clone())).map(|line| (account, *line)));
         if let Some((account, first)) = earlier {
-            bad(format!(
-                "{account} is on line {first} already; a person has one account on each side"
-            ));
+            let message =
+                format!("{account} is on line {first} already; a person has one account on each side");
+            imported.refuse(number, message);
             continue;
         }
-        seen.insert((Side::A, a.clone()), line.number);
-        seen.insert((Side::B, b.clone()), line.number);
+        seen.insert((Side::A, a.clone()), number);
+        seen.insert((Side::B, b.clone()), number);
         match engine
             .assign_person(connection, &AccountId::new(a), &AccountId::new(b))
             .await?
         {
             Assigned::New => imported.new += 1,
             Assigned::Already => imported.already += 1,
-            Assigned::Not(why) => bad(why),
+            Assigned::Not(why) => imported.refuse(number, why),
         }
-    }
-    for bad in &imported.bad {
-        output::say(format!("{}:{}: {}", file.display(), bad.line, bad.message));
     }
     if imported.new > 0 {
         // What waited for them goes on.
         engine.wake_parked().await?;
     }
-    if global.json {
-        output::json(&imported)?;
-    } else {
-        let people = if imported.new == 1 {
-            "1 person".to_owned()
-        } else {
-            format!("{} people", imported.new)
-        };
-        output::say(format!(
-            "{people} taken in, {} known so already, {}",
-            imported.already,
-            words::count(imported.bad.len(), "bad line")
-        ));
-    }
-    Ok(Ending::differs_if(!imported.bad.is_empty()))
+    let people = match imported.new {
+        1 => "1 person taken in".to_owned(),
+        number => format!("{number} people taken in"),
+    };
+    imported.tell(global, file, &people, "known so already")
 }
