@@ -5,8 +5,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tandem_core::{LinkKey, Side, Sides};
+use tandem_core::{LinkKey, Side, Sides, WorklogId};
 use tandem_engine::backfill::{Estimate, Order, Standing};
+use tandem_engine::operator::{Decision, Resolved};
 use tandem_sim::{Content, Fault, FaultOutcome, Matcher, Vendor};
 
 use crate::world::{Setup, Webhooks, World, hour};
@@ -399,7 +400,21 @@ async fn what_another_tool_copied_is_taken_over_and_never_copied_again() {
         before,
         (world.said("acme", "SUP-1"), world.said("globex", "DEV-1"))
     );
-    assert_eq!(world.reasons().await.len(), 2);
+    let waiting = world.waiting().await;
+    assert_eq!(waiting.len(), 2);
+
+    // A person cannot name what another pair has.
+    let adopted = world.globex().worklogs_of("DEV-1")[0].id;
+    let twin = Decision::Twin(WorklogId(adopted));
+    let decide = world
+        .tandem
+        .engine
+        .decide(&waiting[0].link, &waiting[0].id, twin, "Ann", None);
+    let resolved = decide.await.unwrap();
+    assert!(
+        matches!(&resolved, Resolved::Not(why) if why.contains("already")),
+        "{resolved:?}"
+    );
 
     // From now on they are twins: an edit crosses, and touches nothing else.
     let id = world.acme().worklogs_of("SUP-1")[0].id;

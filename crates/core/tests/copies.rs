@@ -11,7 +11,7 @@ use tandem_core::copies::{COPIED_START, Matching, Tolerance, heal, match_copies}
 use tandem_core::observed::{Backfill, Observed, Settings};
 use tandem_core::plan::{Action, Plan, plan};
 use tandem_core::rules::{AttributeRule, Lookups, Rules};
-use tandem_core::{Content, IssueId, LinkKey, Reason, Side, Sides, Worklog, WorklogId, check};
+use tandem_core::{Content, IssueId, LinkKey, Pair, Reason, Side, Sides, Worklog, WorklogId, check};
 
 fn rules() -> Rules {
     Rules {
@@ -221,6 +221,38 @@ proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_waits_with_a_row_of_its_own_is_not_copied_either(
+        a in side_of(Side::A),
+        b in side_of(Side::B),
+        rows in any::<[bool; 16]>(),
+    ) {
+        let sides = Sides::new(a, b);
+        let found = matched(&sides, &tolerance(), &rules());
+        let mut observed = observed(&sides);
+        let link = observed.link.clone();
+        for (side, skip) in [(Side::A, 0), (Side::B, 8)] {
+            for (one, has_row) in sides[side].iter().zip(&rows[skip..]) {
+                if *has_row {
+                    let id = Pair::id_for(side, one.id, link.issue(side));
+                    observed.pairs.push(Pair::half(id, link.clone(), side, one.id));
+                }
+            }
+        }
+        let settings = Settings { rules: rules(), ..Settings::default() };
+        let created = carried_out(&mut observed, &settings, false);
+        let matched = |side: Side| {
+            let ambiguous: usize = found.ambiguous.iter().map(|group| group[side].len()).sum();
+            found.certain.len() + found.likely.len() + ambiguous
+        };
+        prop_assert_eq!(created.b, sides.a.len() - matched(Side::A));
+        prop_assert_eq!(created.a, sides.b.len() - matched(Side::B));
+        // An ordinary run later leaves them alone too.
+        observed.backfill = None;
+        observed.since = date(2025, 1, 1);
+        prop_assert_eq!(carried_out(&mut observed, &settings, false), Sides::default());
     }
 
     #[test]

@@ -8,8 +8,11 @@ use crate::plan::Action;
 use crate::reason::Reason;
 use crate::worklog::Worklog;
 
-/// Worklogs named in the detail of one that waits, and remembered as its rivals, at most.
-const RIVALS_MAX: usize = 20;
+/// Worklogs remembered as what may be the twin of one that waits, at most: a row has room for so many.
+const RIVALS_MAX: usize = 1000;
+
+/// Worklogs named in the detail of one that waits, at most.
+const NAMED_MAX: usize = 20;
 
 impl<'o> Planner<'o> {
     /// Pairs what another tool copied, and sets aside what nobody can tell.
@@ -126,44 +129,57 @@ impl<'o> Planner<'o> {
         self.observed.pairs.iter().any(|pair| pair.ids[side] == Some(id))
     }
 
-    /// Has A's worklogs of a group wait for a person, and keeps B's from being copied.
+    /// Has A's worklogs of a group wait for a person, and B's where they have a row of their own; the others of B are kept
+    /// from being copied.
     fn hold(&mut self, group: &Sides<Vec<WorklogId>>) {
         for id in &group.a {
-            let mut pair = self.half_of(Side::A, *id);
-            let worklog = self.observed.worklog(Side::A, *id);
-            pair.seen.a = pair.seen.a.max(worklog.map(|worklog| worklog.updated_at));
-            pair.rivals = group.b.iter().copied().take(RIVALS_MAX).collect();
-            let named: Vec<_> = pair.rivals.iter().map(ToString::to_string).collect();
-            let detail = match group.a.len() {
-                1 => format!("its copy on side b may be any of {}", named.join(", ")),
-                count => format!(
-                    "{count} worklogs on side a may be what {} on side b was copied from",
-                    named.join(", ")
-                ),
-            };
-            self.settle(pair.id.clone(), Sides::new(vec![*id], group.b.clone()));
-            let same = pair
-                .wait
-                .as_ref()
-                .is_some_and(|wait| wait.reason == Reason::AmbiguousCreate && wait.detail == detail);
-            if same && self.row(&pair.id).is_some_and(|row| *row == pair) {
-                continue;
-            }
-            let mut tried = Sides::new(None, None);
-            tried.a = worklog.map(|worklog| worklog.content.clone());
-            pair.intent = None;
-            pair.wait = Some(Wait {
-                reason: Reason::AmbiguousCreate,
-                side: Side::A,
-                detail: detail.clone(),
-                since: pair.wait.as_ref().map_or(self.observed.now, |wait| wait.since),
-                attempts: 0,
-                // Only a person can tell.
-                next_attempt: None,
-                tried,
-            });
-            self.push(pair, Action::Record(Recorded::Park), detail, vec![]);
+            self.hold_one(Side::A, *id, group);
         }
+        for id in &group.b {
+            if self.knows(Side::B, *id) {
+                self.hold_one(Side::B, *id, group);
+            }
+        }
+        for side in Side::BOTH {
+            self.taken[side].extend(&group[side]);
+        }
+    }
+
+    fn hold_one(&mut self, side: Side, id: WorklogId, group: &Sides<Vec<WorklogId>>) {
+        let there = side.other();
+        let mut pair = self.half_of(side, id);
+        let worklog = self.observed.worklog(side, id);
+        pair.seen[side] = pair.seen[side].max(worklog.map(|worklog| worklog.updated_at));
+        pair.rivals = group[there].iter().copied().take(RIVALS_MAX).collect();
+        let named = names(&pair.rivals);
+        let detail = match group[side].len() {
+            1 => format!("its copy on side {there} may be any of {named}"),
+            count => format!(
+                "{count} worklogs on side {side} and {named} on side {there} may be copies of each other"
+            ),
+        };
+        self.settled.insert(pair.id.clone());
+        let same = pair
+            .wait
+            .as_ref()
+            .is_some_and(|wait| wait.reason == Reason::AmbiguousCreate && wait.detail == detail);
+        if same && self.row(&pair.id).is_some_and(|row| *row == pair) {
+            return;
+        }
+        let mut tried = Sides::new(None, None);
+        tried[side] = worklog.map(|worklog| worklog.content.clone());
+        pair.intent = None;
+        pair.wait = Some(Wait {
+            reason: Reason::AmbiguousCreate,
+            side,
+            detail: detail.clone(),
+            since: pair.wait.as_ref().map_or(self.observed.now, |wait| wait.since),
+            attempts: 0,
+            // Only a person can tell.
+            next_attempt: None,
+            tried,
+        });
+        self.push(pair, Action::Record(Recorded::Park), detail, vec![]);
     }
 
     fn settle(&mut self, pair: PairId, ids: Sides<Vec<WorklogId>>) {
@@ -171,5 +187,13 @@ impl<'o> Planner<'o> {
         for side in Side::BOTH {
             self.taken[side].extend(&ids[side]);
         }
+    }
+}
+
+fn names(ids: &[WorklogId]) -> String {
+    let named: Vec<_> = ids.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    match ids.len().saturating_sub(NAMED_MAX) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }

@@ -61,6 +61,11 @@ impl Engine {
                     pair.rev
                 )));
             }
+            if let Decision::Twin(worklog) = decision
+                && let Some(why) = self.is_taken(connection, &pair, worklog).await?
+            {
+                return Ok(Resolved::Not(why));
+            }
             let decided = match decision {
                 Decision::Take(side) => decide::take(&pair, side, &connection.settings.rules),
                 Decision::Twin(worklog) => decide::choose(&pair, worklog),
@@ -82,6 +87,29 @@ impl Engine {
             return Ok(Resolved::Done(what));
         }
         Err(EngineError::Lost)
+    }
+
+    /// Says why a worklog cannot become a pair's twin, where another pair has it.
+    async fn is_taken(
+        &self,
+        connection: &Connection,
+        pair: &Pair,
+        worklog: WorklogId,
+    ) -> Result<Option<String>, EngineError> {
+        let Some(side) = decide::lacks(pair) else {
+            return Ok(None);
+        };
+        let site = &connection.sites[side];
+        let places = self.store.whereabouts(&connection.name, site, &[worklog]).await?;
+        let owner = places
+            .into_iter()
+            .find(|place| place.state == PairState::Live && place.pair != pair.id);
+        Ok(owner.map(|owner| {
+            format!(
+                "worklog {worklog} on {site} belongs to {} of {} already: if both are the same work, delete one of the two on its site",
+                owner.pair, owner.link
+            )
+        }))
     }
 
     fn ops(
