@@ -189,7 +189,6 @@ fn glanced(bench: &Bench, pairs: u64) -> [f64; 2] {
         PER_LINK
     );
     assert!(read_by_status > 0.0 && read_by_queue > 0.0);
-    println!("{pairs} pairs: status {read_by_status}, queue {read_by_queue} read units");
     [read_by_status, read_by_queue]
 }
 

@@ -97,7 +97,6 @@ async fn rows(
             row(difference(one, &names))?;
         }
     }
-    drop(row);
     Ok(hex::encode(digest.finalize()))
 }
 
