@@ -2,7 +2,11 @@
 //!
 //! A million worklogs per side:
 //! `cargo test --profile bench --locked -p tandem-bench --test verify -- --ignored a_million --nocapture`
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, and what one tells another")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests, and what one tells another"
+)]
 
 use std::process::Command;
 
