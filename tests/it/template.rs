@@ -322,7 +322,11 @@ fn the_access_log_holds_nothing_of_what_was_sent() {
 
 #[test]
 fn each_variable_is_one_that_the_functions_read() {
-    let sources = ["crates/runtime/src/lambda.rs", "crates/runtime/src/config/mod.rs"];
+    let sources = [
+        "crates/runtime/src/lambda.rs",
+        "crates/runtime/src/lambda/people.rs",
+        "crates/runtime/src/config/mod.rs",
+    ];
     let mut read_by_code = BTreeSet::new();
     for source in sources {
         let text = read(source);
@@ -344,6 +348,25 @@ fn each_variable_is_one_that_the_functions_read() {
             assert!(read_by_code.contains(name), "nobody reads {name}");
             // It lets a configuration name addresses of the machine itself: for tests alone.
             assert_ne!(name, "TANDEM_ALLOW_LOOPBACK");
+        }
+    }
+}
+
+#[test]
+fn alerts_go_to_the_topic_of_the_alarms_and_one_function_alone_may_publish() {
+    for stack in [Stack::of_two_sites(), with_everything()] {
+        let topic = stack.outputs()["AlarmTopic"].clone();
+        for (function, properties) in stack.functions() {
+            let named = properties["Environment"]["Variables"].get("TANDEM_ALERTS_TOPIC");
+            let allowed = stack.allowed(&function);
+            let publishes = allowed.iter().filter(|one| one.action == "sns:Publish");
+            let publishes: Vec<&str> = publishes.map(|one| one.resource.as_str()).collect();
+            if function == "reconcile" {
+                assert_eq!(named, Some(&topic));
+                assert_eq!(publishes, [topic.as_str().unwrap()]);
+            } else {
+                assert!(named.is_none() && publishes.is_empty(), "{function}");
+            }
         }
     }
 }
