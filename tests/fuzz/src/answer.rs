@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use jiff::civil::date;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tandem_atlassian::tempo::admin::Period;
 use tandem_atlassian::tempo::wire;
 use tandem_atlassian::{
     AtlassianSite, Credentials, CredentialsError, MESSAGE_CHARS_MAX, SiteCredentials, SiteEndpoints,
@@ -57,6 +58,7 @@ const READS: &[&str] = &[
     "global_configuration",
     "attribute_values",
     "periods",
+    "timesheet_status",
     "tempo_webhooks",
     "tempo_webhook",
     "jira_webhooks",
@@ -218,6 +220,13 @@ impl Told {
             "global_configuration" => drop(site.global_configuration().await?),
             "attribute_values" => drop(site.attribute_values(&[id]).await?),
             "periods" => drop(site.periods(date(2026, 3, 1), date(2026, 3, 31)).await?),
+            "timesheet_status" => {
+                let period = Period {
+                    from: date(2026, 3, 2),
+                    to: date(2026, 3, 8),
+                };
+                drop(site.timesheet_status(&"ann".into(), period).await?);
+            }
             "tempo_webhooks" => drop(site.tempo_webhooks().await?),
             "create_tempo_webhook" => {
                 let made = site

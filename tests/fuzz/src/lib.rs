@@ -16,6 +16,7 @@
 mod answer;
 mod bytes_of;
 mod config;
+mod csv;
 mod due_key;
 mod leaks;
 pub mod mutate;
@@ -60,6 +61,11 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "due-key",
         run: due_key::run,
+        inputs: 5_000,
+    },
+    Target {
+        name: "csv",
+        run: csv::run,
         inputs: 5_000,
     },
     Target {

@@ -113,7 +113,7 @@ fn check(name: &str) {
 
 #[test]
 fn every_target_has_a_test_and_a_corpus() {
-    let tested = ["webhook", "answer", "config", "secret", "due-key", "plan"];
+    let tested = ["webhook", "answer", "config", "secret", "due-key", "csv", "plan"];
     let named: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     assert_eq!(named, tested);
 }
@@ -141,6 +141,11 @@ fn no_text_breaks_the_reading_of_a_secret() {
 #[test]
 fn no_text_breaks_the_reading_of_a_key() {
     check("due-key");
+}
+
+#[test]
+fn no_file_breaks_an_import() {
+    check("csv");
 }
 
 #[test]
