@@ -10,6 +10,7 @@
 
 pub mod chance;
 pub mod faults;
+pub mod lines;
 pub mod network;
 pub mod observer;
 pub mod people;

@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 use crate::chance::Chance;
 use crate::faults::{Allowed, Fault};
+use crate::lines::Lines;
 use crate::network::Network;
 use crate::observer::{Broken, OWN, SHARED, Setting};
 use crate::people::{People, project};
@@ -549,7 +550,15 @@ pub fn run(seed: u64, allowed: &Allowed, log: Log) -> Outcome {
         .build()
         .expect("a runtime without I/O can be made");
     let plan = Plan::draw(seed, allowed);
-    tokio::task::LocalSet::new().block_on(&runtime, live(&plan, allowed, log))
+    let lines = Lines::with(PLANTED);
+    let life = live(&plan, allowed, log);
+    let mut outcome = lines.read(|| tokio::task::LocalSet::new().block_on(&runtime, life));
+    outcome.broken.extend(lines.kept().into_iter().map(|what| Broken {
+        at: Timestamp::default(),
+        rule: "a secret in a log line",
+        what,
+    }));
+    outcome
 }
 
 async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tandem_simulation::faults::{Allowed, Fault, Rule};
+use tandem_simulation::lines::Lines;
 use tandem_simulation::run::{Outcome, run};
 use tandem_simulation::world::Log;
 
@@ -14,9 +15,9 @@ const FIXED: u64 = 160;
 const FRESH: u64 = 24;
 
 /// Seeds that once broke a promise, and why is told in RELIABILITY.md.
-const ONCE_BROKEN: [u64; 20] = [
+const ONCE_BROKEN: [u64; 30] = [
     103, 124, 659, 1066, 1135, 1406, 1525, 2033, 2353, 2786, 3312, 3482, 3891, 4197, 4711, 5125, 5784, 7544,
-    7635, 9424,
+    7573, 7635, 9424, 9784, 13174, 13656, 18927, 20499, 21598, 21921, 29757, 38305,
 ];
 
 /// All faults but the one that RELIABILITY.md names as open.
@@ -91,6 +92,17 @@ fn the_same_seed_is_the_same_run_to_the_byte() {
         let digest = || run(seed, &Allowed::all(), Log::new(true, false)).log.digest();
         assert_eq!(digest(), digest(), "seed {seed}");
     }
+}
+
+#[test]
+fn a_secret_in_a_log_line_is_seen() {
+    let lines = Lines::with("PLANTED");
+    lines.read(|| {
+        tracing::info!(site.name = "acme", "Swept {}", "acme");
+        tracing::debug!(token = "tempo-PLANTED-1", "Asked Tempo");
+    });
+    let kept = lines.kept();
+    assert!(kept.len() == 1 && kept[0].contains("Asked Tempo"), "{kept:?}");
 }
 
 #[test]

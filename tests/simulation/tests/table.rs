@@ -170,6 +170,7 @@ impl Caller {
                     side: Side::A,
                     state: PairState::Live,
                     seen: None,
+                    said: None,
                 })
             }
             5 => Op::PutOrigin {

@@ -1,0 +1,66 @@
+//! What the processes log: read as it is written, kept only where it tells a secret.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines kept of one run, at most.
+const KEPT_MAX: usize = 10;
+
+/// Collects the log lines in which a word stands that may stand in none.
+#[derive(Clone)]
+pub struct Lines {
+    word: &'static str,
+    kept: Arc<Mutex<Vec<String>>>,
+}
+
+impl Lines {
+    /// Looks for this word.
+    pub fn with(word: &'static str) -> Self {
+        let kept = Arc::default();
+        Self { word, kept }
+    }
+
+    /// Runs something, and reads all that it logs in this thread, in the form in which functions log.
+    pub fn read<T>(&self, run: impl FnOnce() -> T) -> T {
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(LevelFilter::DEBUG)
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, run)
+    }
+
+    /// Returns the lines in which the word stands.
+    pub fn kept(&self) -> Vec<String> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<'l> MakeWriter<'l> for Lines {
+    type Writer = &'l Self;
+
+    fn make_writer(&'l self) -> Self::Writer {
+        self
+    }
+}
+
+impl io::Write for &Lines {
+    /// One call is one line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        if text.contains(self.word) {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < KEPT_MAX {
+                kept.push(text.into_owned());
+            }
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
