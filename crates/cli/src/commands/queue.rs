@@ -18,6 +18,16 @@ pub(crate) struct Arguments {
     /// Only of this connection
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
+    #[command(flatten)]
+    only: Only,
+    /// What is ignored as well
+    #[arg(long)]
+    all: bool,
+}
+
+/// Which items are meant.
+#[derive(Debug, Args)]
+pub(crate) struct Only {
     /// Only of this issue, by its key (or its id, where no key is known) on either side
     #[arg(long, value_name = "KEY")]
     issue: Option<String>,
@@ -27,13 +37,15 @@ pub(crate) struct Arguments {
     /// Only of this person's time, by account id on either site
     #[arg(long, value_name = "ACCOUNT")]
     person: Option<String>,
-    /// What is ignored as well
-    #[arg(long)]
-    all: bool,
 }
 
-impl Arguments {
-    fn wants(&self, item: &QueueItem) -> bool {
+impl Only {
+    /// Says whether anything was asked for.
+    pub(crate) fn is_some(&self) -> bool {
+        self.issue.is_some() || self.worklog.is_some() || self.person.is_some()
+    }
+
+    pub(crate) fn wants(&self, item: &QueueItem) -> bool {
         let issue = self.issue.as_ref().is_none_or(|key| {
             [&item.a_issue, &item.b_issue]
                 .into_iter()
@@ -61,7 +73,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     } else {
         engine.queue().await?
     };
-    items.retain(|item| arguments.wants(item));
+    items.retain(|item| arguments.only.wants(item));
     if arguments.connection.is_some() {
         items.retain(|item| {
             connections

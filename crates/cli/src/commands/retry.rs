@@ -4,6 +4,7 @@ use clap::Args;
 use tandem_engine::operator::QueueId;
 
 use crate::args::Global;
+use crate::commands::queue::Only;
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
 use crate::{open, output, words};
@@ -11,23 +12,39 @@ use crate::{open, output, words};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem retry
+  tandem retry --issue SUP-1
   tandem retry pair:acme-globex:10001:20001:a500001-10001")]
 pub(crate) struct Arguments {
     /// Ids from `tandem queue`; none for everything that is parked, missing or failed
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"])]
     ids: Vec<String>,
+    #[command(flatten)]
+    only: Only,
     #[command(flatten)]
     who: Who,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
-    let ids: Vec<QueueId> = arguments
+    let mut ids: Vec<QueueId> = arguments
         .ids
         .iter()
         .map(|text| text.parse().map_err(|error| Failure::usage(format!("{error}"))))
         .collect::<Result<_, Failure>>()?;
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
+    if arguments.only.is_some() {
+        let waiting = opened.engine().queue().await?;
+        let meant = waiting
+            .into_iter()
+            .filter(|item| item.is_stuck() && arguments.only.wants(item));
+        ids = meant.map(|item| item.id).collect();
+        // No id at all would mean everything.
+        if ids.is_empty() {
+            return Err(Failure::usage(
+                "nothing of that is parked, missing or failed; `tandem queue` shows what waits",
+            ));
+        }
+    }
     let retried = opened
         .engine()
         .retry_for(&ids, Some(&arguments.who.name()))

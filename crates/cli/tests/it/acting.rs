@@ -199,3 +199,34 @@ fn publishing_counts_versions_and_the_same_text_is_no_new_one() {
     std::fs::write(&path, format!("{text}# more\n")).unwrap();
     assert_eq!(bench.run(&["publish"]).ended(0).out, "version 2\n");
 }
+
+#[test]
+fn what_is_tried_again_can_be_named_by_issue_worklog_or_person() {
+    let bench = Bench::new();
+    let log = |issue: &str| bench.acme().log_time(issue, hour("zoe", issue)).unwrap();
+    let (one, two) = (log("SUP-1"), log("SUP-2"));
+    bench.run(&["reconcile"]).ended(3);
+    let asked = |arguments: &[&str]| {
+        let arguments = [&["retry", "--json"], arguments].concat();
+        bench.run(&arguments).ended(0).json()["retried"].clone()
+    };
+    let told = || -> Vec<u64> {
+        let history = bench.run(&["history", "--json"]).ended(0).json();
+        let lines = history.as_array().unwrap().iter();
+        let retries = lines.filter(|line| line["op"] == "retry");
+        retries.map(|line| line["worklog"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(asked(&["--issue", "SUP-2"]), 1);
+    assert_eq!(told(), [two]);
+    assert_eq!(asked(&["--worklog", &one.to_string()]), 1);
+    assert_eq!(told(), [two, one]);
+    assert_eq!(asked(&["--person", "zoe"]), 2);
+    assert_eq!(told().len(), 4);
+    // Nothing is not everything.
+    bench
+        .run(&["retry", "--person", "ann"])
+        .ended(2)
+        .says("nothing of that is parked");
+    bench.run(&["retry", "--issue", "SUP-1", "link:x:1:2"]).ended(2);
+    assert_eq!(told().len(), 4);
+}
