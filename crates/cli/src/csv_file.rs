@@ -16,6 +16,9 @@ pub(crate) fn read(path: &Path, kind: Kind) -> Result<Vec<Line>, Failure> {
     Ok(pairs::read(kind, &bytes))
 }
 
+/// A line that says what it should: its number, and side a's issue or account, then side b's.
+pub(crate) type Good = (u64, (String, String));
+
 /// What came of an import.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Imported {
@@ -33,7 +36,7 @@ struct Bad {
 
 impl Imported {
     /// Begins with a file's lines: the bad ones are told of at the end, the good ones are returned.
-    pub(crate) fn begin(lines: Vec<Line>) -> (Self, Vec<(u64, (String, String))>) {
+    pub(crate) fn begin(lines: Vec<Line>) -> (Self, Vec<Good>) {
         let mut imported = Self::default();
         let mut good = Vec::new();
         for Line { number, pair } in lines {
