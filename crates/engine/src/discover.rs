@@ -149,7 +149,6 @@ impl Engine {
             b_key: Some(b.key.clone()),
             found_by: found_by.to_string(),
             since: self.clock.now(),
-            wait: None,
         };
         let linked = self.store.put_link(&row, &connection.sites).await?;
         if linked == Linked::New {

@@ -84,7 +84,6 @@ impl MadeUp {
                     b_key: Some(format!("DEV-{number}")),
                     found_by: "table".into(),
                     since: Timestamp::UNIX_EPOCH,
-                    wait: None,
                 };
                 (Key::link(&row.key), serde_json::to_string(&row))
             }));

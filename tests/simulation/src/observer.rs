@@ -185,11 +185,6 @@ impl Observer {
         }
     }
 
-    /// Notes that listings lag by at most this much.
-    pub fn lags(&mut self, lag: SignedDuration) {
-        self.setting.lag = lag;
-    }
-
     fn breaks(&mut self, at: Timestamp, rule: &'static str, what: String) {
         if self.broken.len() < 20 {
             self.broken.push(Broken { at, rule, what });
@@ -728,11 +723,6 @@ impl Observer {
         for (rule, what) in found {
             self.breaks(now, rule, what);
         }
-    }
-
-    /// Returns the tags there are.
-    pub fn tags(&self) -> usize {
-        self.roots.len()
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{
     AccountId, ConnectionName, Intent, IntentKind, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Sides,
-    SiteName, Wait, WorklogId,
+    SiteName, WorklogId,
 };
 use tandem_engine::ports::store::{
     Claim, Committed, ConfigVersion, Cursor, DueKey, DueRow, Evidence, EvidenceId, Finish, Hint, HistoryRow,
@@ -142,11 +142,6 @@ impl Store for Table {
 
     async fn link(&self, key: &LinkKey) -> Result<Option<LinkRow>, StoreError> {
         self.call("link", Kind::Read, |rows| rows.link(key)).await
-    }
-
-    async fn set_link_wait(&self, _: &LinkKey, _: Option<&Wait>) -> Result<(), StoreError> {
-        // Nothing of the engine's calls it.
-        Err(StoreError::Corrupt("no link waits as a whole".into()))
     }
 
     async fn links(

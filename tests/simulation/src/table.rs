@@ -136,11 +136,6 @@ impl Rows {
         texts
     }
 
-    /// Returns a digest's worth of text: the same rows give the same text.
-    pub fn fingerprint(&self) -> String {
-        format!("{self:?}")
-    }
-
     // --- issues and links ---
 
     /// See [`Store::issues`](tandem_engine::ports::Store::issues).

@@ -135,11 +135,6 @@ impl World {
         *locked(&self.weather) = weather;
     }
 
-    /// How bad it is.
-    pub fn weather(&self) -> Weather {
-        locked(&self.weather).clone()
-    }
-
     /// Says whether a fault may still happen: it is allowed, and it is not calm.
     pub fn stormy(&self, fault: Fault) -> bool {
         let weather = locked(&self.weather);

@@ -355,7 +355,6 @@ async fn compare(seed: u64, steps: usize) {
                     b_key: None,
                     found_by: "table".into(),
                     since: now,
-                    wait: None,
                 };
                 let sites = Sides::new(SiteName::new("acme"), SiteName::new("globex"));
                 if caller.n(3) == 0 {

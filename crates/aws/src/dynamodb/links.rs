@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
-use tandem_core::{ConnectionName, IssueId, LinkKey, Side, Sides, SiteName, Wait};
+use tandem_core::{ConnectionName, IssueId, LinkKey, Side, Sides, SiteName};
 use tandem_engine::ports::StoreError;
 use tandem_engine::ports::store::{DueKey, IssueRow, LinkRow, Linked};
 
@@ -15,10 +15,7 @@ use super::DynamoStore;
 use super::keys::{self, Key};
 use super::read::{Page, Range};
 use super::row::{self, Item, number, text, time};
-use super::write::{Sent, Transacted, Write};
-
-/// The attribute that holds why a link waits; apart from the body, so that it changes without a read.
-const WAIT: &str = "wait";
+use super::write::{Transacted, Write};
 
 impl DynamoStore {
     pub(super) async fn issue_rows(
@@ -59,16 +56,7 @@ impl DynamoStore {
                 link.key
             )));
         }
-        let mut item = row::with_body(
-            &Key::link(&link.key),
-            &LinkRow {
-                wait: None,
-                ..link.clone()
-            },
-        )?;
-        if let Some(wait) = &link.wait {
-            item.insert(WAIT.to_owned(), text(row::json(&Key::link(&link.key), wait)?));
-        }
+        let item = row::with_body(&Key::link(&link.key), link)?;
         let mut writes = vec![Write::put(item)?.when("attribute_not_exists(#pk)")];
         let this = keys::issues(&link.key);
         for side in Side::BOTH {
@@ -136,21 +124,6 @@ impl DynamoStore {
             .as_ref()
             .map(link_row)
             .transpose()
-    }
-
-    pub(super) async fn link_set_wait(&self, key: &LinkKey, wait: Option<&Wait>) -> Result<(), StoreError> {
-        let row_key = Key::link(key);
-        let write = Write::update(row_key.clone()).when("attribute_exists(#pk)");
-        let write = match wait {
-            Some(wait) => write
-                .set("#wait = :wait")
-                .value(":wait", text(row::json(&row_key, wait)?)),
-            None => write.remove(&["#wait"]),
-        };
-        match self.send("mark a link", write, ReturnValue::None).await? {
-            // A link that is gone waits for nothing.
-            Sent::Done(_) | Sent::Refused(_) => Ok(()),
-        }
     }
 
     pub(super) async fn links_page(
@@ -249,9 +222,5 @@ fn link_key(connection: &ConnectionName, value: &AttributeValue) -> Option<LinkK
 }
 
 fn link_row(item: &Item) -> Result<LinkRow, StoreError> {
-    let mut link: LinkRow = row::body(item)?;
-    if item.contains_key(WAIT) {
-        link.wait = Some(row::parsed(item, WAIT)?);
-    }
-    Ok(link)
+    row::body(item)
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tandem_core::{
-    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Sides, SiteName, Wait,
-    WorklogId,
+    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Sides, SiteName, WorklogId,
 };
 use tandem_engine::ports::store::{
     Claim, Committed, ConfigVersion, Cursor, DueKey, DueRow, Evidence, EvidenceId, Finish, Hint, HistoryRow,
@@ -45,10 +44,6 @@ impl Store for DynamoStore {
 
     async fn link(&self, key: &LinkKey) -> Result<Option<LinkRow>, StoreError> {
         self.link_get(key).await
-    }
-
-    async fn set_link_wait(&self, key: &LinkKey, wait: Option<&Wait>) -> Result<(), StoreError> {
-        self.link_set_wait(key, wait).await
     }
 
     async fn links(

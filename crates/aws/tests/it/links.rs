@@ -121,34 +121,6 @@ async fn an_issue_without_twin_is_remembered_until_it_has_one() {
 }
 
 #[tokio::test]
-async fn a_link_waits_until_it_does_not() {
-    let store = store().await;
-    store.put_link(&link_row(link(1, 2)), &sites()).await.unwrap();
-    store
-        .set_link_wait(&link(1, 2), Some(&wait(at(5))))
-        .await
-        .unwrap();
-    assert_eq!(
-        store.link(&link(1, 2)).await.unwrap().unwrap().wait,
-        Some(wait(at(5)))
-    );
-    assert_eq!(
-        store.links(&connection(), None).await.unwrap().0[0].wait,
-        Some(wait(at(5)))
-    );
-    store.set_link_wait(&link(1, 2), None).await.unwrap();
-    assert_eq!(
-        store.link(&link(1, 2)).await.unwrap().unwrap(),
-        link_row(link(1, 2))
-    );
-    store
-        .set_link_wait(&link(7, 7), Some(&wait(at(5))))
-        .await
-        .unwrap();
-    assert!(store.link(&link(7, 7)).await.unwrap().is_none());
-}
-
-#[tokio::test]
 async fn an_issue_is_no_twin_of_itself() {
     let store = store().await;
     let same = tandem_core::Sides::new(acme(), acme());

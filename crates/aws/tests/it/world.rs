@@ -188,7 +188,6 @@ pub(crate) fn link_row(key: LinkKey) -> LinkRow {
         b_key: None,
         found_by: "table".to_owned(),
         since: start(),
-        wait: None,
     }
 }
 

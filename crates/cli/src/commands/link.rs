@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tandem_core::{ConnectionName, IssueId, LinkKey, Reason, Side, Sides};
 use tandem_engine::discover::issue_ref;
-use tandem_engine::operator::ReadOnly;
+use tandem_engine::operator::{QueueId, QueueItem, ReadOnly};
 use tandem_engine::ports::site::{IssueRef, JiraIssue};
 use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
 use tandem_engine::{Connection, Engine};
@@ -269,10 +269,14 @@ async fn by_present_key(
 
 async fn list(global: &Global, engine: &Engine, name: Option<&str>) -> Result<Ending, Failure> {
     open::remark_on_memory(global);
+    let waiting = waiting(engine).await?;
     let mut links = Vec::new();
     for connection in select::connections(engine, name)? {
         let rows = resolve::links(engine, connection).await?;
-        links.extend(rows.into_iter().map(show));
+        links.extend(rows.into_iter().map(|row| {
+            let reason = waiting.get(&row.key).copied();
+            Shown { reason, ..show(row) }
+        }));
     }
     if global.json {
         output::json(&links)?;
@@ -282,6 +286,15 @@ async fn list(global: &Global, engine: &Engine, name: Option<&str>) -> Result<En
         output::data(table(&links))?;
     }
     Ok(Ending::Done)
+}
+
+/// Returns which links wait as a whole, and why.
+async fn waiting(engine: &Engine) -> Result<BTreeMap<LinkKey, Reason>, Failure> {
+    let whole = |item: QueueItem| match item.id {
+        QueueId::Link(link) => Some((link, item.reason?)),
+        _ => None,
+    };
+    Ok(engine.queue().await?.into_iter().filter_map(whole).collect())
 }
 
 /// Looks for links as a run would, with a table that forgets what is written to it.
@@ -333,7 +346,7 @@ fn show(row: LinkRow) -> Shown {
         b_id: row.key.b,
         found_by: row.found_by,
         since: row.since,
-        reason: row.wait.map(|wait| wait.reason),
+        reason: None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tandem_core::{
-    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Side, Sides, SiteName, Wait,
+    AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Side, Sides, SiteName,
     WorklogId,
 };
 
@@ -155,10 +155,6 @@ impl Store for ReadOnly {
             Some(row) => Ok(Some(row)),
             None => self.inner.link(key).await,
         }
-    }
-
-    async fn set_link_wait(&self, _key: &LinkKey, _wait: Option<&Wait>) -> Result<(), StoreError> {
-        Ok(())
     }
 
     async fn links(

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tandem_core::{
     AccountId, ConnectionName, Content, IssueId, JiraWorklogId, LinkKey, Pair, PairId, PairState, Reason,
-    Side, SiteName, Wait, WorklogId,
+    Side, SiteName, WorklogId,
 };
 
 /// A table call that did not succeed.
@@ -472,9 +472,6 @@ pub struct LinkRow {
     pub found_by: String,
     /// When.
     pub since: Timestamp,
-    /// Why the whole link waits, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wait: Option<Wait>,
 }
 
 /// What is known of an issue.
@@ -608,8 +605,6 @@ pub trait Store: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Returns a link.
     async fn link(&self, key: &LinkKey) -> Result<Option<LinkRow>, StoreError>;
-    /// Sets or clears why a link waits.
-    async fn set_link_wait(&self, key: &LinkKey, wait: Option<&Wait>) -> Result<(), StoreError>;
     /// Lists a connection's links, a page at a time.
     async fn links(
         &self,
