@@ -393,3 +393,38 @@ async fn a_twin_left_behind_by_a_move_is_not_made_anew_while_it_cannot_be_seen()
     assert_eq!(world.globex().worklogs_of("DEV-2").len(), 1);
     world.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_that_comes_back_from_an_unlinked_issue_is_not_deleted_for_its_twins_sake() {
+    let world = Setup::two(1)
+        .extra("[connections.policy]\ndelete_vs_edit = \"delete\"\n")
+        .build()
+        .await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "to and fro")).unwrap();
+    world.settle().await;
+    // Its twin is taken away, and nobody hears of it.
+    let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}");
+    let lost = Fault::LostAfter(FaultOutcome::Status(504));
+    world.sim.fail_next("globex", deletes, lost);
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    for _ in 0..60 {
+        world.wait(1).await;
+        world.tandem.engine.run_due(None).await.unwrap();
+        if world.globex().worklogs().is_empty() {
+            break;
+        }
+    }
+    world.acme().move_to_issue(id, "SUP-1").unwrap();
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 60)
+        .unwrap();
+    for _ in 0..3 {
+        world.settle().await;
+        world.wait(600).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.acme().worklogs_of("SUP-1").len(), 1);
+    assert_eq!(world.globex().worklogs_of("DEV-1").len(), 1);
+    world.assert_equal().await;
+}

@@ -172,6 +172,12 @@ impl<'o> Planner<'o> {
                 IntentKind::Delete if self.is_taken_away(&pair, intent.side, &found) => {
                     return self.taken_away(pair, intent.side);
                 }
+                // Its twin had gone and is back: what is missing was our own doing, and nobody's delete.
+                IntentKind::Delete
+                    if self.observed.now >= intent.until && self.came_back(ids, intent.side, &found) =>
+                {
+                    return self.taken_away(pair, intent.side);
+                }
                 // The delete is decided anew: its proof is still there, and deleting twice does no harm.
                 IntentKind::Delete if self.observed.now >= intent.until => pair.intent = None,
                 IntentKind::Update
@@ -202,6 +208,15 @@ impl<'o> Planner<'o> {
         let departed = pair.ids[side].is_some_and(|id| self.observed.departed[side].contains(&id));
         let hidden = departed || self.observed.blind[side];
         pair.strays[side].is_some() && found[side].is_none() && !hidden
+    }
+
+    /// Says whether a worklog that Tandem set out to delete is gone, while the one that it followed is there again.
+    fn came_back(&self, ids: Sides<WorklogId>, side: Side, found: &Sides<Option<Worklog>>) -> bool {
+        let moved = self.observed.proofs[side]
+            .get(&ids[side])
+            .is_some_and(|proof| proof.moved_to.is_some());
+        let gone = found[side].is_none() && !moved && !self.observed.blind[side];
+        gone && found[side.other()].is_some()
     }
 
     /// The twin that a move had left behind is gone; the next step makes it anew.

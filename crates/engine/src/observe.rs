@@ -114,6 +114,7 @@ impl Engine {
         self.refresh(connection, &mut observed, lane).await?;
         self.look_behind(connection, &mut observed, lane).await?;
         self.place_unpaired(connection, &mut observed).await?;
+        self.leave_out_the_deleted(connection, &mut observed).await?;
         self.fetch_strays(connection, &mut observed, lane).await?;
         self.gather_proofs(connection, &mut observed, lane).await?;
         self.trace_origins(connection, &mut observed).await?;
@@ -530,6 +531,38 @@ impl Engine {
                 }
                 Some(_) => {}
                 None => self.is_blind(site, side, observed, lane).await.map(drop)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Where Tandem set out to delete a twin, leaves out of the other side's listing what is known to be deleted there: a
+    /// listing that lags would pass for a worklog that came back.
+    async fn leave_out_the_deleted(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+    ) -> Result<(), EngineError> {
+        for side in Side::BOTH {
+            let followed: Vec<WorklogId> = observed
+                .pairs
+                .iter()
+                .filter(|pair| {
+                    let intent = pair.intent.as_ref();
+                    intent.is_some_and(|intent| intent.kind == IntentKind::Delete && intent.side != side)
+                })
+                .filter_map(|pair| pair.ids[side])
+                .filter(|id| observed.listings[side].contains_key(id))
+                .collect();
+            if followed.is_empty() {
+                continue;
+            }
+            let asked: Vec<_> = followed.into_iter().map(EvidenceId::Tempo).collect();
+            let known = self.store.evidence(&connection.sites[side], &asked).await?;
+            for proof in known.iter().filter(|proof| proof.moved_to.is_none()) {
+                if let EvidenceId::Tempo(id) = proof.id {
+                    observed.listings[side].remove(&id);
+                }
             }
         }
         Ok(())
