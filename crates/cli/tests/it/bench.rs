@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// How long anything may take to happen.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 const TEMPO_SECRET: &str = "tempo-secret-of-the-test";
 const JIRA_SECRET: &str = "jira-secret-of-the-test";

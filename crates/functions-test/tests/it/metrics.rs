@@ -97,9 +97,8 @@ async fn each_metric_of_the_contract_is_written_and_no_other() {
     assert_eq!(value(&sent, "Echo", None), 4);
     assert_eq!(value(&sent, "DriftFound", None), 0);
 
-    // What a slow machine may have left due is done first, or the next look would not be the audit's alone.
-    world.pass("due").await;
-    world.settle().await;
+    // The next look is to be the audit's alone.
+    world.nothing_left().await;
     // Nobody hears of this one, and the sweep does not look.
     world
         .acme()

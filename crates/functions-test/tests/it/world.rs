@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tandem_engine::ports::Store;
+use tandem_engine::ports::store::DueKey;
 use tandem_functions_test::{Function, Table, event};
 use tandem_sim::{
     Answered, Content, Deliverer, Delivery, Running, Sim, SiteHandle, SiteSpec, SystemClock, UserSpec,
@@ -297,6 +298,24 @@ table = [["SUP-1", "DEV-1"]]
     /// Runs a scheduled pass as EventBridge Scheduler asks for it.
     pub async fn pass(&self, pass: &str) -> Value {
         self.reconcile.invoke(json!({"pass": pass})).await.unwrap()
+    }
+
+    /// Runs what is due until no link has anything left to do, later either: on a slow machine a look may have been put
+    /// off.
+    pub async fn nothing_left(&self) {
+        let start = std::time::Instant::now();
+        loop {
+            self.pass("due").await;
+            let (rows, _) = self.table.store().due(None).await.unwrap();
+            if !rows.iter().any(|row| matches!(row.key, DueKey::Link(_))) {
+                return;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "something is left: {rows:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// Returns what the worklogs on an issue say, sorted: seconds and text.
