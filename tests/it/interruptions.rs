@@ -553,3 +553,48 @@ async fn an_edit_upon_an_update_that_was_not_heard_of_is_the_newer_one() {
     assert_eq!((acme[0].3, acme[0].5.as_str()), (120, "second"));
     assert_eq!(globex[0].3, 120);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_update_whose_answer_is_lost_is_remembered_while_the_worklog_is_hidden() {
+    let world = Setup::two(1).build().await;
+    let a = world.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    world.settle().await;
+    let b = world.globex().worklogs_of("DEV-1")[0].id;
+    let updates = Matcher::tempo("PUT", "/4/worklogs/{id}");
+    let lost = Fault::LostAfter(FaultOutcome::Status(503));
+    world.sim.fail_next("acme", updates, lost);
+    let spend = |secs| {
+        world
+            .globex()
+            .edit(b, |worklog| worklog.time_spent_secs = secs)
+            .unwrap()
+    };
+    spend(1200);
+    for _ in 0..20 {
+        world.wait(1).await;
+        world.tandem.engine.run_due(None).await.unwrap();
+        if world.said("acme", "SUP-1")[0].3 == 1200 {
+            break;
+        }
+    }
+    world.acme().lose_permissions();
+    world.wait(60).await;
+    world.audit().await;
+    spend(3000);
+    world.wait(1).await;
+    // Somebody edits another field of what was written; that is newer than the other side's hours.
+    world
+        .acme()
+        .edit(a, |worklog| worklog.description = Some("two".into()))
+        .unwrap();
+    world.settle().await;
+    world.acme().restore_permissions();
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    world.assert_equal().await;
+    let said = &world.said("globex", "DEV-1")[0];
+    assert_eq!((said.3, said.5.as_str()), (3000, "two"));
+}

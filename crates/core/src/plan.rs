@@ -180,6 +180,8 @@ impl<'o> Planner<'o> {
                 }
                 // The delete is decided anew: its proof is still there, and deleting twice does no harm.
                 IntentKind::Delete if self.observed.now >= intent.until => pair.intent = None,
+                // What became of it shows when the worklog does.
+                IntentKind::Update if self.observed.now >= intent.until && found[intent.side].is_none() => {}
                 IntentKind::Update
                     if self.took_effect(&intent, found[intent.side].as_ref())
                         || self.observed.now >= intent.until =>
