@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use tandem_aws::secrets::Token;
 use tandem_core::Reason;
 use tandem_engine::EngineError;
 use tandem_engine::operator::ItemState;
@@ -54,11 +55,11 @@ pub(super) async fn gather(
     alerts.extend(drift(tandem, seen).await?);
     for (name, secrets) in &tandem.secrets {
         // A secret that cannot be read pauses its site, and that is told of.
-        if let Ok(secret) = secrets.current(false).await
-            && let Some(ends) = secret.tempo_expires_at
-        {
-            let renews = secret.tempo_oauth.is_some();
-            alerts.extend(token(name.as_str(), ends, renews, now));
+        if let Ok(secret) = secrets.current(false).await {
+            for one in Token::ALL {
+                let ends = secret.end_of(one);
+                alerts.extend(ends.and_then(|ends| token(name.as_str(), one, ends, secret.renews(one), now)));
+            }
         }
     }
     Ok(alerts)
@@ -149,14 +150,25 @@ async fn drift(tandem: &Tandem, seen: Option<Timestamp>) -> Result<Option<Alert>
 }
 
 /// A token that runs out, told of at a few days before.
-fn token(site: &str, ends: Timestamp, renews: bool, now: Timestamp) -> Option<Alert> {
+fn token(site: &str, token: Token, ends: Timestamp, renews: bool, now: Timestamp) -> Option<Alert> {
+    let (name, make) = match token {
+        Token::Tempo => (
+            "Tempo's token",
+            "make a new one in Tempo and put it, with its tempo_expires_at, into the site's secret",
+        ),
+        Token::Jira => (
+            "Jira's token",
+            "make a new one in the service user's Atlassian account and put it, with its jira_expires_at, into the site's secret",
+        ),
+    };
+    let which = token.as_str();
     let left = ends.duration_since(now);
     let day = ends.strftime("%Y-%m-%d");
     if left <= SignedDuration::ZERO {
         return Some(Alert::lasting(
-            format!("token:{site}:{day}:0"),
+            format!("token:{site}:{which}:{day}:0"),
             1,
-            format!("Tempo's token of {site} ended on {day}"),
+            format!("{name} of {site} ended on {day}"),
             "put a new one into the site's secret",
         ));
     }
@@ -170,13 +182,13 @@ fn token(site: &str, ends: Timestamp, renews: bool, now: Timestamp) -> Option<Al
         return None;
     }
     Some(Alert::lasting(
-        format!("token:{site}:{day}:{step}"),
+        format!("token:{site}:{which}:{day}:{step}"),
         1,
-        format!("Tempo's token of {site} ends on {day}, in {days} days"),
+        format!("{name} of {site} ends on {day}, in {days} days"),
         if renews {
             "see why the rotation did not renew it"
         } else {
-            "make a new one in Tempo and put it, with its tempo_expires_at, into the site's secret"
+            make
         },
     ))
 }
@@ -189,7 +201,8 @@ mod tests {
     fn a_token_is_told_of_at_thirty_fourteen_seven_three_and_one_days() {
         let now: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
         let key = |hours: i64, renews| {
-            token("acme", now + SignedDuration::from_hours(hours), renews, now)
+            let ends = now + SignedDuration::from_hours(hours);
+            token("acme", Token::Tempo, ends, renews, now)
                 .and_then(|alert| alert.key.rsplit(':').next().map(str::to_owned))
         };
         let step = |hours| key(hours, false);
@@ -201,5 +214,18 @@ mod tests {
         assert_eq!(step(-5).as_deref(), Some("0"));
         assert_eq!(key(10 * 24, true), None);
         assert_eq!(key(6 * 24, true).as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn each_token_is_told_of_by_its_own_name() {
+        let now: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
+        let ends = now + SignedDuration::from_hours(48);
+        let [tempo, jira] = Token::ALL.map(|one| token("acme", one, ends, false, now).unwrap());
+        assert_ne!(tempo.key, jira.key);
+        assert!(
+            jira.what.contains("Jira's token of acme ends on 2026-11-25"),
+            "{jira:?}"
+        );
+        assert!(jira.advice.contains("jira_expires_at"), "{jira:?}");
     }
 }
