@@ -26,11 +26,23 @@ impl TempFiles {
             folder: folder.to_owned(),
         }
     }
+
+    fn file(&self) -> Result<File> {
+        let file = tempfile::tempfile_in(&self.folder)?;
+        // Without a name only this user could open it anyway, through the process; so not even that depends on the umask.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
+    }
 }
 
 impl Scratch for TempFiles {
     fn open(&self) -> Result<Box<dyn ScratchFile>> {
-        let file = tempfile::tempfile_in(&self.folder)
+        let file = self
+            .file()
             .map_err(|error| Error::new(error.kind(), format!("{}: {error}", self.folder.display())))?;
         Ok(Box::new(TempFile(Mutex::new(file))))
     }
@@ -95,9 +107,8 @@ mod tests {
     fn nobody_else_finds_or_reads_a_file() {
         use std::os::unix::fs::MetadataExt as _;
         let folder = tempfile::tempdir().unwrap();
-        let file = tempfile::tempfile_in(folder.path()).unwrap();
-        let scratch = TempFile(Mutex::new(file));
-        let told = scratch.file().metadata().unwrap();
+        let file = TempFiles::within(folder.path()).file().unwrap();
+        let told = file.metadata().unwrap();
         assert_eq!((told.mode() & 0o777, told.nlink()), (0o600, 0));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
