@@ -348,6 +348,7 @@ mod tests {
             "2027-01-31\n",
             "bot@acme.example\n",
             "hush-jira\n",
+            "2027-06-30\n",
             "globex\n",
             "gx\n",
             "env:TANDEM_GLOBEX\n",
@@ -375,7 +376,9 @@ mod tests {
         assert_eq!(said.unknown, "park");
         assert_eq!(said.since.unwrap().to_string(), "2026-01-01");
         assert_eq!(typed[0].path, Path::new("etc/acme.secret.json"));
-        assert!(typed[0].json.expose_secret().contains("2027-01-31T00:00:00Z"));
+        for day in ["2027-01-31T00:00:00Z", "2027-06-30T00:00:00Z"] {
+            assert!(typed[0].json.expose_secret().contains(day), "{day}");
+        }
         assert_eq!(hidden.len(), 2, "{hidden:?}");
         assert_eq!(answers.next(), None);
     }
