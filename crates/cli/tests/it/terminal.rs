@@ -5,12 +5,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tandem_sim::Content;
+use tandem_sim::{Content, Fault, Matcher};
 
 use crate::bench::{Bench, tandem};
 
 /// How long a process may take to end.
 const ENDING: Duration = Duration::from_secs(30);
+
+const BULK: &str = "/4/worklogs/issue/{issueId}/bulk";
 
 const BACKFILL: [&str; 4] = ["backfill", "--since", "2024-01-01", "--yes"];
 
@@ -51,6 +53,13 @@ fn code(child: &mut Child) -> Option<i32> {
 fn ctrl_c_stops_a_first_sync_which_says_where_it_goes_on_and_goes_on_there() {
     let bench = Bench::new();
     with_much(&bench, 300);
+    // Each answer takes its time, so that there is something left to stop, however busy this machine is.
+    for site in ["acme", "globex"] {
+        let creates = Matcher::tempo("POST", BULK).times(6);
+        bench
+            .sim
+            .fail_next(site, creates, Fault::Slow(Duration::from_secs(3)));
+    }
     let mut child = bench
         .command(&BACKFILL)
         .stdout(Stdio::null())
