@@ -29,6 +29,9 @@ use crate::ports::store::{
 /// Pages of one issue's listing that are read at most: 200,000 worklogs.
 const PAGES_MAX: usize = 40;
 
+/// What Jira tells of may stand in Tempo's audit trail with an earlier time.
+const TRAIL_OVERLAP: SignedDuration = SignedDuration::from_mins(10);
+
 /// Absent worklogs of which nothing is known that are asked for one by one in a run.
 const PROBES_MAX: usize = 20;
 
@@ -597,12 +600,16 @@ impl Engine {
             proofs.retain(|id, _| !own_moves.contains(id));
             observed.moved_away[side] = own_moves;
             let mut hidden = Vec::new();
+            // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
+            let is_jiras = |proof: &Proof| proof.source.starts_with("jira");
+            let told = proofs.values().filter(|proof| is_jiras(proof));
+            let confirmed = match told.map(|proof| proof.at).min() {
+                Some(since) => self.in_the_audit_trail(site, since, lane).await?,
+                None => BTreeSet::new(),
+            };
             for (id, written_at) in absent {
                 let proof = proofs.remove(&id);
-                // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
-                let hearsay = proof
-                    .as_ref()
-                    .is_some_and(|proof| proof.source.starts_with("jira"));
+                let hearsay = proof.as_ref().is_some_and(is_jiras) && !confirmed.contains(&id);
                 if let Some(proof) = proof.clone().filter(|_| !hearsay) {
                     observed.proofs[side].insert(id, proof);
                     continue;
@@ -641,6 +648,35 @@ impl Engine {
             self.confirm(site, side, hidden, observed, lane).await?;
         }
         Ok(())
+    }
+
+    /// Returns what Tempo's audit trail tells of as deleted since about then, of its newest page; nothing where it may not
+    /// be read. Unlike a 404 it says so whatever the service user may see.
+    async fn in_the_audit_trail(
+        &self,
+        site: &Site,
+        since: Timestamp,
+        lane: Lane,
+    ) -> Result<BTreeSet<WorklogId>, EngineError> {
+        if self.site_state(site).await?.papertrail == Some(false) {
+            return Ok(BTreeSet::new());
+        }
+        let from = since - TRAIL_OVERLAP;
+        let page = self
+            .call(site, lane, async |client| {
+                client.papertrail_deleted(from, None).await
+            })
+            .await;
+        match page {
+            Ok(page) => Ok(page.rows.into_iter().map(|row| row.id).collect()),
+            // The sweep finds out that it may not be read any more.
+            Err(EngineError::Site { error, .. })
+                if matches!(error.kind, SiteErrorKind::Refused(_) | SiteErrorKind::NotFound) =>
+            {
+                Ok(BTreeSet::new())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Says whether the service user lacks permissions. Asked after Tempo answered 404: what the last sweep knew may have
