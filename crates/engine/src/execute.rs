@@ -636,8 +636,7 @@ impl Run<'_> {
         if !tried {
             return Ok(true);
         }
-        let shadows = self.engine.shadows(site, *issue, self.lane).await?;
-        Ok(shadows.iter().any(|shadow| shadow.worklog == Some(*worklog)))
+        self.engine.is_shadowed(site, *issue, *worklog, self.lane).await
     }
 
     /// The site answered 404 for a worklog that it does not list either: it may be gone, or out of sight. The pair

@@ -533,10 +533,31 @@ impl Engine {
                     observed.departed[side].insert(id);
                 }
                 Some(_) => {}
-                None => self.is_blind(site, side, observed, lane).await.map(drop)?,
+                // Taken away, or out of sight: a site answers the same to both.
+                None if self.is_blind(site, side, observed, lane).await? => {}
+                None => observed.blind[side] = self.is_shadowed(site, issue, id, lane).await?,
             }
         }
         Ok(())
+    }
+
+    /// Says whether Jira shows a worklog on an issue. Tempo leaves out what its own permissions do not let the service user
+    /// see, and Jira's permissions tell nothing of that.
+    pub(crate) async fn is_shadowed(
+        &self,
+        site: &Site,
+        issue: IssueId,
+        worklog: WorklogId,
+        lane: Lane,
+    ) -> Result<bool, EngineError> {
+        let shadows = self.shadows(site, issue, lane).await?;
+        if shadows.iter().any(|shadow| shadow.worklog == Some(worklog)) {
+            return Ok(true);
+        }
+        let jira = self.store.jira_ids(&site.name, &[worklog]).await?;
+        Ok(jira
+            .iter()
+            .any(|(_, id)| shadows.iter().any(|shadow| shadow.id == *id)))
     }
 
     /// Where Tandem set out to delete a twin, leaves out of the other side's listing what is known to be deleted there: a
