@@ -57,7 +57,7 @@ faults! {
     TableCancelled "table-cancelled" "A transaction is cancelled by another one.",
     IndexLag "index-lag" "The table's index lags behind.",
     Publish "publish" "A configuration is published in mid-run.",
-    Purge "purge" "A retention rule deletes worklogs by the dozen.",
+    Purge "purge" "A retention rule deletes worklogs, now and then by the hundred.",
     Ring "ring" "No fault, but as hard: three sites that are all connected with one another.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
 }

@@ -117,6 +117,15 @@ impl People {
         world.stirred();
     }
 
+    /// Somebody logs time somewhere.
+    pub fn log(&mut self, world: &World) {
+        if let Some(site) = self.chance.pick(&self.sites).cloned() {
+            self.create(&world.sim.site(&site));
+            world.watch();
+            world.stirred();
+        }
+    }
+
     fn create(&mut self, handle: &SiteHandle) {
         self.tags += 1;
         let tag = format!("w{}", self.tags);

@@ -51,6 +51,8 @@ pub struct Plan {
     pub eve: Eve,
     /// How many proven deletes are let through.
     pub mass_delete: u64,
+    /// How many worklogs people have logged when the storm begins, where a purge is to come.
+    pub stock: u64,
     /// The weather of the storm.
     pub weather: Weather,
     /// What happens once, and in which act.
@@ -96,6 +98,8 @@ pub struct Outcome {
 }
 
 const SWEEP: Duration = Duration::from_secs(300);
+/// How many of the lives with a purge begin with hundreds of worklogs.
+const STOCKED: f64 = 0.03;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Plan {
@@ -141,6 +145,12 @@ impl Plan {
             }
         }
         let purge = events.iter().any(|(_, fault)| *fault == Fault::Purge);
+        // Seldom: such a life takes as long as a hundred others.
+        let mut stocks = Chance::new(seed, "stock");
+        let stock = match purge && stocks.yes(STOCKED) {
+            true => stocks.between(150, 400),
+            false => 0,
+        };
         let webhooks = match chance.between(0, 9) {
             0 => [true, false],
             1 => [false, true],
@@ -157,6 +167,7 @@ impl Plan {
             delete_vs_edit,
             eve,
             mass_delete: if purge { 3 } else { 200 },
+            stock,
             weather: Weather::draw(&mut chance, allowed),
             events,
             webhooks,
@@ -676,6 +687,9 @@ async fn storm(world: &World, plan: &Plan) {
         tokens: 0,
     };
     let mut pauses = Chance::new(plan.seed, "pauses");
+    for _ in 0..plan.stock {
+        people.log(world);
+    }
     for act in 1..=plan.acts {
         people.act(world);
         for (when, fault) in &plan.events {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tandem_simulation::faults::{Allowed, Fault, Rule};
 use tandem_simulation::lines::Lines;
-use tandem_simulation::run::{Outcome, run};
+use tandem_simulation::run::{Outcome, Plan, run};
 use tandem_simulation::world::Log;
 
 /// Seeds of the fixed set.
@@ -67,6 +67,16 @@ fn the_fixed_seeds_break_no_promise() {
 fn seeds_that_once_broke_a_promise_keep_it() {
     let failures: Vec<String> = ONCE_BROKEN.iter().flat_map(|seed| failures(*seed, 1)).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn a_purge_of_hundreds_breaks_no_promise() {
+    let stocked = |seed: &u64| Plan::draw(*seed, &allowed()).stock > 0;
+    for seed in (0..).filter(stocked).take(3) {
+        let outcome = run(seed, &allowed(), Log::default());
+        assert!(outcome.broken.is_empty(), "{}", story(&outcome));
+        assert!(outcome.acts > 200, "seed {seed}: {} changes", outcome.acts);
+    }
 }
 
 #[test]
