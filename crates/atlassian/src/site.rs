@@ -74,7 +74,7 @@ impl SiteClient for AtlassianSite {
     ) -> Result<Worklog, SiteError> {
         self.send(tempo::create(issue, content, remaining))
             .await?
-            .read(tempo_wire::worklog)
+            .read(|body| tempo_wire::written(body, content))
     }
 
     async fn create_bulk(&self, issue: IssueId, contents: &[Content]) -> Result<Vec<Worklog>, SiteError> {
@@ -96,16 +96,19 @@ impl SiteClient for AtlassianSite {
     ) -> Result<Worklog, SiteError> {
         self.send(tempo::update(id, content, remaining))
             .await?
-            .read(tempo_wire::worklog)
+            .read(|body| tempo_wire::written(body, content))
     }
 
     async fn delete(&self, id: WorklogId) -> Result<bool, SiteError> {
         Ok(found(self.send(tempo::delete(id)).await)?.is_some())
     }
 
-    async fn jira_ids(&self, ids: &[WorklogId]) -> Result<Vec<(WorklogId, JiraWorklogId)>, SiteError> {
+    async fn jira_ids(
+        &self,
+        ids: &[WorklogId],
+    ) -> Result<(Vec<(WorklogId, JiraWorklogId)>, bool), SiteError> {
         if ids.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let call = tempo::jira_ids(ids);
         at_most(&call, ids.len(), tempo::MAPPER_IDS_MAX)?;
@@ -120,7 +123,7 @@ impl SiteClient for AtlassianSite {
         }
         let call = tempo::tempo_ids(ids);
         at_most(&call, ids.len(), tempo::MAPPER_IDS_MAX)?;
-        let pairs = self
+        let (pairs, _) = self
             .send(call)
             .await?
             .read(|body| tempo_wire::id_pairs(body, ids.len()))?;

@@ -61,7 +61,7 @@ impl Engine {
                 return Ok(());
             }
             let ids: Vec<WorklogId> = waiting.iter().map(|(id, _)| *id).collect();
-            let known = self
+            let (known, more) = self
                 .call(site, Lane::Sweep, async |client| client.jira_ids(&ids).await)
                 .await?;
             let ops: Vec<Op> = known
@@ -86,7 +86,7 @@ impl Engine {
             if !hopeless.is_empty() {
                 self.store.drop_learn(&site.name, &hopeless).await?;
             }
-            if learned.len() < waiting.len() {
+            if learned.len() < waiting.len() && !more {
                 // The rest has no shadow yet; the next sweep asks again.
                 return Ok(());
             }

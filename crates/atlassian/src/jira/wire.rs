@@ -184,10 +184,15 @@ struct UserWire {
     display_name: String,
     #[serde(default)]
     email_address: Option<String>,
-    #[serde(default, deserialize_with = "lenient::truthy")]
+    #[serde(default = "told_nothing_else", deserialize_with = "lenient::truthy")]
     active: bool,
     #[serde(default)]
     account_type: Option<String>,
+}
+
+/// Whoever is shown without saying so counts as active: a write to them tells the rest.
+fn told_nothing_else() -> bool {
+    true
 }
 
 impl From<UserWire> for User {
@@ -227,12 +232,12 @@ pub fn users_with_email(body: &[u8], email: &str) -> Result<Vec<User>, Misread> 
         .collect())
 }
 
-/// Reads which of the permissions are held. One that Jira does not mention is not.
+/// Reads which of the permissions are held. What Jira does not mention is left out.
 pub fn permissions(body: &[u8], keys: &[&str]) -> Result<BTreeMap<String, bool>, Misread> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Permission {
-        #[serde(default, deserialize_with = "lenient::truthy")]
+        #[serde(deserialize_with = "lenient::truthy")]
         have_permission: bool,
     }
     #[derive(Deserialize)]
@@ -240,8 +245,8 @@ pub fn permissions(body: &[u8], keys: &[&str]) -> Result<BTreeMap<String, bool>,
         permissions: BTreeMap<String, Permission>,
     }
     let held = json::<Permissions>(body)?.permissions;
-    let has = |key: &str| held.get(key).is_some_and(|permission| permission.have_permission);
-    Ok(keys.iter().map(|key| ((*key).to_owned(), has(key))).collect())
+    let has = |key: &&str| Some(((*key).to_owned(), held.get(*key)?.have_permission));
+    Ok(keys.iter().filter_map(has).collect())
 }
 
 /// Reads what the site says of itself.

@@ -54,10 +54,10 @@ struct AuthorWire {
     account_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct AttributesWire {
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    values: Vec<AttributeValueWire>,
+    #[serde(default)]
+    values: Option<Vec<AttributeValueWire>>,
 }
 
 #[derive(Deserialize)]
@@ -75,11 +75,27 @@ impl WorklogWire {
         issue.id.or_else(from_address).map(IssueId)
     }
 
+    /// Takes what is left out from what was sent.
+    fn filled(mut self, sent: &Content) -> Self {
+        self.description.get_or_insert_with(|| sent.description.clone());
+        let attributes = self.attributes.get_or_insert_with(AttributesWire::default);
+        attributes.values.get_or_insert_with(|| {
+            let values = sent.attributes.iter();
+            values
+                .map(|(key, value)| AttributeValueWire {
+                    key: key.clone(),
+                    value: Value::String(value.clone()),
+                })
+                .collect()
+        });
+        self
+    }
+
     fn into_worklog(self, issue: IssueId) -> Worklog {
         let attributes: BTreeMap<_, _> = self
             .attributes
             .into_iter()
-            .flat_map(|attributes| attributes.values)
+            .flat_map(|attributes| attributes.values.unwrap_or_default())
             .filter_map(|attribute| Some((attribute.key, lenient::scalar_text(&attribute.value)?)))
             .collect();
         Worklog {
@@ -102,7 +118,15 @@ impl WorklogWire {
 
 /// Reads one worklog.
 pub fn worklog(body: &[u8]) -> Result<Worklog, Misread> {
-    let wire: WorklogWire = json(body)?;
+    whole(json(body)?)
+}
+
+/// Reads the answer to a write. Text and attributes may be left out of it, which says nothing against what was sent.
+pub fn written(body: &[u8], sent: &Content) -> Result<Worklog, Misread> {
+    whole(json::<WorklogWire>(body)?.filled(sent))
+}
+
+fn whole(wire: WorklogWire) -> Result<Worklog, Misread> {
     let issue = wire
         .issue()
         .ok_or_else(|| Misread::new("the worklog names no issue"))?;
@@ -127,20 +151,14 @@ pub fn bulk(body: &[u8], issue: IssueId, contents: &[Content]) -> Result<Vec<Wor
             contents.len()
         )));
     }
-    let mut rows: Vec<Option<Worklog>> = rows
-        .into_iter()
-        .map(|row| {
-            let issue = row.issue().unwrap_or(issue);
-            Some(row.into_worklog(issue))
-        })
-        .collect();
-    let mut found: Vec<Option<Worklog>> = Vec::with_capacity(contents.len());
+    let mut rows: Vec<Option<WorklogWire>> = rows.into_iter().map(Some).collect();
+    let mut found: Vec<Option<WorklogWire>> = Vec::with_capacity(contents.len());
     for (at, content) in contents.iter().enumerate() {
         // The same place first: the usual case, and the right one among equals.
         let place = std::iter::once(at).chain(0..rows.len()).find(|&place| {
             rows[place]
                 .as_ref()
-                .is_some_and(|row| says_the_same(&row.content, content))
+                .is_some_and(|row| says_the_same(row, content))
         });
         found.push(place.and_then(|place| rows[place].take()));
     }
@@ -148,19 +166,24 @@ pub fn bulk(body: &[u8], issue: IssueId, contents: &[Content]) -> Result<Vec<Wor
     let mut left = rows.into_iter().flatten();
     found
         .into_iter()
-        .map(|row| {
-            row.or_else(|| left.next())
-                .ok_or_else(|| Misread::new("a worklog is missing"))
+        .zip(contents)
+        .map(|(row, content)| {
+            let row = row
+                .or_else(|| left.next())
+                .ok_or_else(|| Misread::new("a worklog is missing"))?;
+            let issue = row.issue().unwrap_or(issue);
+            Ok(row.filled(content).into_worklog(issue))
         })
         .collect()
 }
 
-fn says_the_same(shown: &Content, sent: &Content) -> bool {
-    shown.author == sent.author
+fn says_the_same(shown: &WorklogWire, sent: &Content) -> bool {
+    let text = shown.description.as_deref();
+    shown.author.account_id == sent.author.as_str()
         && shown.start_date == sent.start_date
         && (sent.start_time.is_none() || shown.start_time == sent.start_time)
-        && shown.time_spent_secs == sent.time_spent_secs
-        && shown.description.trim() == sent.description.trim()
+        && shown.time_spent_seconds == sent.time_spent_secs
+        && text.unwrap_or_default().trim() == sent.description.trim()
 }
 
 #[derive(Deserialize)]
@@ -179,8 +202,8 @@ struct MetadataWire {
 }
 
 impl MetadataWire {
-    /// Returns the offset of the next page. The address in `next` is read, never followed: the token would
-    /// go wherever it points.
+    /// Returns the offset of the next page. The address in `next` is read, never followed: the token would go wherever it
+    /// points. From another host's address, such as that of a gateway in front, not even the offset is taken.
     fn next_offset(&self, base: &Url, offset: u64, rows: usize) -> Result<Option<u64>, Misread> {
         let Some(next) = self.next.as_deref().filter(|next| !next.is_empty() && rows > 0) else {
             return Ok(None);
@@ -188,12 +211,9 @@ impl MetadataWire {
         let next = base
             .join(next)
             .map_err(|_| Misread::new("metadata.next is not an address"))?;
-        if !same_service(&next, base) {
-            return Err(Misread::new("metadata.next points to another host"));
-        }
         let told = next
             .query_pairs()
-            .find(|(name, _)| name == "offset")
+            .find(|(name, _)| name == "offset" && same_service(&next, base))
             .and_then(|(_, value)| value.parse().ok());
         let counted = || offset + self.count.filter(|&count| count > 0).unwrap_or(rows as u64);
         match told.unwrap_or_else(counted) {
@@ -268,22 +288,17 @@ struct MappingWire {
     jira_worklog_id: u64,
 }
 
-/// Reads an id mapper's answer. A second page would mean that ids were lost, so it is an error.
-pub fn id_pairs(body: &[u8], asked: usize) -> Result<Vec<(WorklogId, JiraWorklogId)>, Misread> {
+/// Reads an id mapper's answer, and whether there are more: unknown ids are left out, but a page may be cut short too.
+pub fn id_pairs(body: &[u8], asked: usize) -> Result<(Vec<(WorklogId, JiraWorklogId)>, bool), Misread> {
     let wire: PageWire<MappingWire> = json(body)?;
-    if wire.metadata.next.is_some() && wire.results.len() < asked && !wire.results.is_empty() {
-        return Err(Misread::new("the id mapper's answer is cut into pages"));
-    }
-    Ok(wire
-        .results
-        .iter()
-        .map(|row| {
-            (
-                WorklogId(row.tempo_worklog_id),
-                JiraWorklogId(row.jira_worklog_id),
-            )
-        })
-        .collect())
+    let cut = wire.metadata.next.is_some() && wire.results.len() < asked && !wire.results.is_empty();
+    let pair = |row: &MappingWire| {
+        (
+            WorklogId(row.tempo_worklog_id),
+            JiraWorklogId(row.jira_worklog_id),
+        )
+    };
+    Ok((wire.results.iter().map(pair).collect(), cut))
 }
 
 #[derive(Deserialize)]

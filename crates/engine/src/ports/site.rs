@@ -59,6 +59,15 @@ impl SiteError {
             (kind, None) => format!("{vendor} {call}: {kind:?}"),
         }
     }
+
+    /// Says whether the call can have no effect any more that it has not had by now: the site itself has answered, for
+    /// better or worse. A gateway that gave up on the site (502, 504), or nobody's answer at all, leaves it at work.
+    pub fn is_over(&self) -> bool {
+        self.outcome == Outcome::NothingDone
+            || self
+                .status
+                .is_some_and(|status| !matches!(status, 408 | 502 | 504))
+    }
 }
 
 /// What a failed call means: again now, again later, wait for a person, or never.
@@ -277,8 +286,12 @@ pub trait SiteClient: Send + Sync {
     /// Deletes a worklog. Already gone (404) is `Ok(false)`.
     async fn delete(&self, id: WorklogId) -> Result<bool, SiteError>;
 
-    /// Returns the Jira ids of up to 500 worklogs; those that have none are left out.
-    async fn jira_ids(&self, ids: &[WorklogId]) -> Result<Vec<(WorklogId, JiraWorklogId)>, SiteError>;
+    /// Returns the Jira ids of up to 500 worklogs; those that have none are left out. `true` with them says that the site
+    /// has more to tell of these: it is to be asked again for the rest.
+    async fn jira_ids(
+        &self,
+        ids: &[WorklogId],
+    ) -> Result<(Vec<(WorklogId, JiraWorklogId)>, bool), SiteError>;
 
     /// Returns the Tempo ids of up to 500 Jira worklogs; those that Tempo does not know (yet) are left out.
     async fn tempo_ids(&self, ids: &[JiraWorklogId]) -> Result<Vec<(JiraWorklogId, WorklogId)>, SiteError>;
