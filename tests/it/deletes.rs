@@ -323,7 +323,7 @@ async fn a_twin_left_behind_by_a_move_that_a_person_takes_to_an_unlinked_issue_i
     let twin = world.globex().worklogs_of("DEV-1")[0].id;
     // The old twin is to be taken away, and that fails for a while.
     let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}").times(3);
-    let lost = Fault::LostBefore(FaultOutcome::Status(500));
+    let lost = Fault::LostBefore(FaultOutcome::Status(504));
     world.sim.fail_next("globex", deletes, lost);
     world.acme().move_to_issue(id, "SUP-2").unwrap();
     world.settle().await;

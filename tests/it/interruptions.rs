@@ -522,6 +522,41 @@ async fn a_write_does_not_rest_on_a_listing_from_before_the_last_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_site_itself_answers_with_an_error_is_done_again_after_the_first_backoff() {
+    let world = world().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
+    world.settle().await;
+    let fail = |method, status| {
+        let fault = Fault::LostBefore(FaultOutcome::Status(status));
+        world
+            .sim
+            .fail_next("globex", Matcher::tempo(method, "/4/worklogs/{id}"), fault);
+    };
+    fail("PUT", 503);
+    let text = |worklog: &mut tandem_sim::Content| worklog.description = Some("second".into());
+    world.acme().edit(id, text).unwrap();
+    let secs = until(&world, async || world.said("globex", "DEV-1")[0].5 == "second").await;
+    assert!(secs <= 15, "the update crossed after {secs} s");
+    fail("DELETE", 500);
+    world.acme().delete(id).unwrap();
+    let secs = until(&world, async || world.globex().worklogs().is_empty()).await;
+    assert!(secs <= 15, "the delete crossed after {secs} s");
+    equal_without_a_second(&world, 0).await;
+}
+
+/// Lets Tandem run until something is so, and returns how many seconds that took.
+async fn until(world: &World, is_so: impl AsyncFn() -> bool) -> u64 {
+    for secs in 0..120 {
+        if is_so().await {
+            return secs;
+        }
+        world.wait(1).await;
+        world.tandem.engine.run_due(None).await.unwrap();
+    }
+    panic!("two minutes were not enough");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edit_upon_an_update_that_was_not_heard_of_is_the_newer_one() {
     let world = world().await;
     let id = world.acme().log_time("SUP-1", hour("ann", "first")).unwrap();

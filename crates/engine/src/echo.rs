@@ -47,6 +47,12 @@ pub fn jira_deleted_mark(worklog: JiraWorklogId) -> String {
     format!("JD{worklog}")
 }
 
+/// Returns the mark of a Jira webhook that tells of a deleted worklog on an issue, where its Jira id was not known when
+/// Tandem deleted it.
+pub fn unknown_jira_deleted_mark(issue: IssueId) -> String {
+    format!("JDI{issue}")
+}
+
 /// Returns a short digest of what a worklog says, in hexadecimal digits. It is kept in the table, so it must not differ
 /// from one build to the next.
 pub fn said(content: &Content) -> String {

@@ -36,6 +36,9 @@ pub(crate) const ECHO_FOR: SignedDuration = SignedDuration::from_hours(3);
 /// Jira tells less, so that a person's worklog may look the same: its echoes are recognised for less long.
 const JIRA_ECHO_FOR: SignedDuration = SignedDuration::from_mins(15);
 
+/// A delete that is told by its issue alone may be another worklog's: a minute is what Jira mostly takes.
+const UNKNOWN_ECHO_FOR: SignedDuration = SignedDuration::from_mins(1);
+
 /// How long after its intent a call is not sent any more: the client's own deadline still has to fit in.
 pub(crate) const LATE: SignedDuration = SignedDuration::from_secs(8);
 
@@ -737,21 +740,20 @@ impl Run<'_> {
                     JIRA_ECHO_FOR,
                 ));
             }
-            Action::Delete { worklog, .. } => {
+            Action::Delete { worklog, issue, .. } => {
                 ops.push(echo(
                     echo::tempo_deleted_mark(*worklog),
                     Some(*worklog),
                     None,
                     ECHO_FOR,
                 ));
-                for (_, jira) in self.engine.store.jira_ids(site, &[*worklog]).await? {
-                    ops.push(echo(
-                        echo::jira_deleted_mark(jira),
-                        Some(*worklog),
-                        None,
-                        ECHO_FOR,
-                    ));
-                }
+                let known = self.engine.store.jira_ids(site, &[*worklog]).await?;
+                // So soon that its Jira id is still to be learned: then the issue is all there is to know it by.
+                let (mark, lasts) = match known.first() {
+                    Some((_, jira)) => (echo::jira_deleted_mark(*jira), ECHO_FOR),
+                    None => (echo::unknown_jira_deleted_mark(*issue), UNKNOWN_ECHO_FOR),
+                };
+                ops.push(echo(mark, Some(*worklog), None, lasts));
             }
             Action::Record(_) => {}
         }
@@ -976,13 +978,13 @@ impl Run<'_> {
         let now = self.now();
         let unknown = error.outcome == Outcome::Unknown;
         if unknown {
-            // The intent stays: a later run looks for what became of it. An update or a delete may take effect as long
-            // as its attempt lasts, and would then undo what was done since; so nothing is done until it is over. A
-            // create that comes late undoes nothing and is recognised: `create_grace` is enough.
+            // The intent stays: a later run looks for what became of it. An update or a delete that nobody answered may
+            // take effect as long as its attempt lasts, and would then undo what was done since; so nothing is done until
+            // it is over. A create that comes late undoes nothing and is recognised: `create_grace` is enough.
             if let Some(intent) = row
                 .intent
                 .as_mut()
-                .filter(|intent| intent.kind == IntentKind::Create)
+                .filter(|intent| intent.kind == IntentKind::Create || error.is_over())
             {
                 intent.until = now;
             }

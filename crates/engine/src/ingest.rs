@@ -36,12 +36,19 @@ pub enum Event {
         /// Its `updatedAt`.
         updated_at: Timestamp,
     },
-    /// Tempo told of a deleted worklog.
-    TempoDeleted {
+    /// Tempo told of a created or updated worklog, but not enough of what it says.
+    TempoTold {
         /// The worklog.
         worklog: WorklogId,
         /// Its issue.
         issue: IssueId,
+    },
+    /// Tempo told of a deleted worklog.
+    TempoDeleted {
+        /// The worklog.
+        worklog: WorklogId,
+        /// Its issue, when told.
+        issue: Option<IssueId>,
     },
     /// Jira told of a created or updated worklog.
     JiraChanged {
@@ -88,7 +95,10 @@ fn happened_at(event: &Event) -> Option<Timestamp> {
     match event {
         Event::TempoChanged { updated_at, .. } => Some(*updated_at),
         Event::JiraChanged { updated_at, .. } => *updated_at,
-        Event::TempoDeleted { .. } | Event::JiraDeleted { .. } | Event::IssueChanged { .. } => None,
+        Event::TempoTold { .. }
+        | Event::TempoDeleted { .. }
+        | Event::JiraDeleted { .. }
+        | Event::IssueChanged { .. } => None,
     }
 }
 
@@ -144,7 +154,7 @@ impl Engine {
             self.hint_at(site, event, &found, connection, now, &mut hints);
         }
         extra.extend(evidence(site, event, now).map(Op::PutEvidence));
-        if let Event::TempoChanged { worklog, issue, .. } = event
+        if let Event::TempoChanged { worklog, issue, .. } | Event::TempoTold { worklog, issue } = event
             && found.whereabouts.iter().any(|place| moves(place, *issue))
         {
             // Jira deletes the shadow that a moving worklog leaves behind. Where Tempo then hides the worklog from us,
@@ -202,11 +212,12 @@ impl Engine {
             .whereabouts
             .iter()
             .find(|place| place.connection == *connection && place.state == PairState::Live);
-        if let (Some(home), Event::TempoChanged { issue, .. } | Event::TempoDeleted { issue, .. }) =
-            (home, event)
-            && home.link.issue(side) != *issue
+        // Only of a worklog that Tempo names is known where it belongs.
+        let (issue, worklog, _) = subject(event);
+        if let Some(home) = home.filter(|_| worklog.is_some())
+            && Some(home.link.issue(side)) != issue
         {
-            // It left its link: the old link's run asks where to.
+            // It left its link, or nobody says where it was: that link's run asks where it is.
             let key = DueKey::Link(home.link.clone());
             hints.push(Hint {
                 key,
@@ -236,7 +247,7 @@ impl Engine {
             });
             return;
         }
-        let Some(issue) = subject(event).0 else { return };
+        let Some(issue) = issue else { return };
         let known_unlinked = found
             .issue
             .as_ref()
@@ -266,9 +277,10 @@ fn moves(place: &Whereabouts, issue: IssueId) -> bool {
 
 fn subject(event: &Event) -> (Option<IssueId>, Option<WorklogId>, Option<JiraWorklogId>) {
     match event {
-        Event::TempoChanged { worklog, issue, .. } | Event::TempoDeleted { worklog, issue } => {
+        Event::TempoChanged { worklog, issue, .. } | Event::TempoTold { worklog, issue } => {
             (Some(*issue), Some(*worklog), None)
         }
+        Event::TempoDeleted { worklog, issue } => (*issue, Some(*worklog), None),
         Event::JiraChanged { worklog, issue, .. } => (Some(*issue), None, Some(*worklog)),
         Event::JiraDeleted { worklog, issue } => (*issue, None, Some(*worklog)),
         Event::IssueChanged { issue } => (Some(*issue), None, None),
@@ -302,8 +314,11 @@ fn marks(event: &Event) -> Vec<String> {
         } => {
             vec![echo::jira_mark(*issue, *secs, description)]
         }
-        Event::JiraDeleted { worklog, .. } => vec![echo::jira_deleted_mark(*worklog)],
-        Event::JiraChanged { .. } | Event::IssueChanged { .. } => Vec::new(),
+        Event::JiraDeleted { worklog, issue } => {
+            let unknown = issue.map(echo::unknown_jira_deleted_mark);
+            [echo::jira_deleted_mark(*worklog)].into_iter().chain(unknown).collect()
+        }
+        Event::JiraChanged { .. } | Event::TempoTold { .. } | Event::IssueChanged { .. } => Vec::new(),
     }
 }
 
@@ -317,8 +332,10 @@ fn is_echo(event: &Event, found: &Lookup, connection: &ConnectionName) -> bool {
                 worklog, updated_at, ..
             } => echo::is_tempo_echo(echo, *worklog, *updated_at),
             Event::JiraChanged { author, by_app, .. } => echo::is_jira_echo(echo, author.as_ref(), *by_app),
-            Event::TempoDeleted { .. } | Event::JiraDeleted { .. } => true,
-            Event::IssueChanged { .. } => false,
+            Event::TempoDeleted { .. } => true,
+            // By its issue alone it may be another one's; where its Jira id is known, that tells.
+            Event::JiraDeleted { .. } => found.worklog.is_none_or(|known| echo.worklog == Some(known)),
+            Event::TempoTold { .. } | Event::IssueChanged { .. } => false,
         })
 }
 
@@ -350,7 +367,7 @@ fn announced(event: &Event) -> Option<Announced> {
             description: description.clone(),
         },
         Event::JiraDeleted { worklog, .. } => Announced::JiraDeleted { id: *worklog },
-        Event::IssueChanged { .. } => return None,
+        Event::TempoTold { .. } | Event::IssueChanged { .. } => return None,
     })
 }
 

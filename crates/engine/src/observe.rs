@@ -13,7 +13,7 @@ use tandem_core::field;
 use tandem_core::observed::{Copy, Observed, Proof};
 use tandem_core::rules::Person;
 use tandem_core::{
-    AccountId, IntentKind, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId,
+    AccountId, IntentKind, IssueId, LinkKey, PairState, Reason, Side, Sides, SiteName, Worklog, WorklogId,
 };
 use tracing::warn;
 
@@ -299,15 +299,21 @@ impl Engine {
                         time_spent_secs.is_none_or(|secs| secs == worklog.content.time_spent_secs)
                             && worklog.content.description.trim() == description.trim()
                     };
+                    // The two services may stamp one change some seconds apart.
+                    let recent = |worklog: &Worklog| worklog.updated_at >= *updated_at - SKEW;
                     let known = self.store.tempo_ids(site, &[*id]).await?;
                     match known.first().and_then(|(_, worklog)| listing.get(worklog)) {
-                        Some(worklog) => {
-                            says(worklog) || worklog.updated_at.as_second() >= updated_at.as_second()
+                        Some(worklog) if worklog.updated_at.as_second() >= updated_at.as_second() => true,
+                        // Jira may have changed what it does not say, such as the time of day.
+                        Some(worklog) if says(worklog) => {
+                            recent(worklog) || self.is_news(connection, site, worklog).await?
                         }
+                        Some(_) => false,
+                        // People do say the same of one day as of another.
                         None => listing.values().any(|worklog| {
                             let same_author =
                                 author.as_ref().is_none_or(|who| *who == worklog.content.author);
-                            same_author && says(worklog)
+                            same_author && says(worklog) && recent(worklog)
                         }),
                     }
                 }
@@ -317,6 +323,21 @@ impl Engine {
             }
         }
         Ok(unshown)
+    }
+
+    /// Says whether a worklog says something else than what was accounted for last.
+    async fn is_news(
+        &self,
+        connection: &Connection,
+        site: &SiteName,
+        worklog: &Worklog,
+    ) -> Result<bool, EngineError> {
+        let places = self
+            .store
+            .whereabouts(&connection.name, site, &[worklog.id])
+            .await?;
+        let said = places.first().and_then(|place| place.said.as_ref());
+        Ok(said.is_none_or(|said| *said != echo::said(&worklog.content)))
     }
 
     /// Before a create whose answer was lost is given up on, asks Jira whether it shows worklogs that Tempo's listing
@@ -422,6 +443,13 @@ impl Engine {
             let site = self.site_of(connection, side)?;
             let behind = |pair: &&tandem_core::Pair| {
                 let listed = pair.ids[side].and_then(|id| observed.listings[side].get(&id));
+                // Whether a write of unknown outcome took effect is not for a listing that lags to say.
+                let written = pair.intent.as_ref().is_some_and(|intent| {
+                    intent.kind != IntentKind::Create && intent.side == side && observed.now >= intent.until
+                });
+                if written && listed.is_some() {
+                    return true;
+                }
                 let (Some(listed), Some(seen)) = (listed, pair.seen[side]) else {
                     return false;
                 };
@@ -436,18 +464,25 @@ impl Engine {
             let live = observed.pairs.iter().filter(|pair| pair.state == PairState::Live);
             let suspects: Vec<_> = live
                 .filter(behind)
-                .filter_map(|pair| Some((pair.ids[side]?, pair.seen[side]?)))
+                .filter_map(|pair| {
+                    let kind = pair.intent.as_ref().map(|intent| intent.kind);
+                    Some((pair.ids[side]?, pair.seen[side], kind))
+                })
                 .take(PROBES_MAX)
                 .collect();
-            for (id, seen) in suspects {
+            for (id, seen, kind) in suspects {
                 let found = self
                     .call(site, lane, async |client| client.worklog(id).await)
                     .await?;
+                if found.is_none() && kind == Some(IntentKind::Delete) {
+                    // Our own delete took effect; the listing shows the past.
+                    observed.listings[side].remove(&id);
+                }
                 // Gone or elsewhere by now: the planner sees that the listing is behind, and waits.
                 if let Some(mut worklog) = found.filter(|worklog| worklog.issue == observed.link.issue(side))
                 {
                     // The worklog itself is the best witness there is, whatever its time.
-                    worklog.updated_at = worklog.updated_at.max(seen);
+                    worklog.updated_at = seen.map_or(worklog.updated_at, |seen| worklog.updated_at.max(seen));
                     observed.listings[side].insert(id, worklog);
                 }
             }
@@ -632,6 +667,9 @@ impl Engine {
                 let proof = proofs.remove(&id);
                 let hearsay = proof.as_ref().is_some_and(is_jiras) && !confirmed.contains(&id);
                 if let Some(proof) = proof.clone().filter(|_| !hearsay) {
+                    if is_jiras(&proof) {
+                        self.keep_confirmed(site, id, &proof).await?;
+                    }
                     observed.proofs[side].insert(id, proof);
                     continue;
                 }
@@ -730,18 +768,23 @@ impl Engine {
             return Ok(());
         }
         for (id, proof) in hidden {
-            // Under Tempo's id from here on: nobody has to ask again, and who knows the worklog by that id alone learns
-            // that it is gone.
-            let confirmed = Evidence {
-                site: site.name.clone(),
-                id: EvidenceId::Tempo(id),
-                source: format!("confirmed-{}", proof.source),
-                at: proof.at,
-                moved_to: None,
-            };
-            self.store.commit(vec![Op::PutEvidence(confirmed)]).await?;
+            self.keep_confirmed(site, id, &proof).await?;
             observed.proofs[side].insert(id, proof);
         }
+        Ok(())
+    }
+
+    /// Keeps Jira's word, once it is confirmed, under Tempo's id: nobody has to ask again, and who knows the worklog by
+    /// that id alone learns that it is gone.
+    async fn keep_confirmed(&self, site: &Site, id: WorklogId, proof: &Proof) -> Result<(), EngineError> {
+        let confirmed = Evidence {
+            site: site.name.clone(),
+            id: EvidenceId::Tempo(id),
+            source: format!("confirmed-{}", proof.source),
+            at: proof.at,
+            moved_to: None,
+        };
+        self.store.commit(vec![Op::PutEvidence(confirmed)]).await?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Where the sites' clients get their credentials.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tandem_atlassian::{Credentials, CredentialsError, SiteCredentials};
@@ -31,6 +32,16 @@ impl SiteSecrets {
         } else {
             self.secrets.get(&self.site, &self.source).await
         }
+    }
+}
+
+impl SiteSecrets {
+    /// Returns the secret as it was at most this long ago.
+    ///
+    /// # Errors
+    /// When it cannot be had or read.
+    pub async fn not_older(&self, age: Duration) -> Result<Arc<SiteSecret>, SecretError> {
+        self.secrets.not_older(&self.site, &self.source, age).await
     }
 }
 

@@ -148,7 +148,28 @@ impl Secrets {
         }
     }
 
-    /// Reads a site's secret anew: after its credentials were rejected, or a signature didn't fit.
+    /// Returns a site's secret as it is in memory if it was read at most this long ago, and reads it anew otherwise: where a
+    /// signature did not fit, and anybody may send one that does not.
+    pub async fn not_older(
+        &self,
+        site: &SiteName,
+        source: &SecretSource,
+        age: Duration,
+    ) -> Result<Arc<SiteSecret>, SecretError> {
+        let key = (site.clone(), source.clone());
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
+        match kept {
+            Some((at, secret)) if at.elapsed() <= age => Ok(secret),
+            _ => self.reload(site, source).await,
+        }
+    }
+
+    /// Reads a site's secret anew: after its credentials were rejected.
     pub async fn reload(
         &self,
         site: &SiteName,
