@@ -8,6 +8,7 @@ mod counts;
 mod deletes;
 mod interruptions;
 mod limits;
+mod linking;
 mod rings;
 mod scenarios;
 mod subscriptions;

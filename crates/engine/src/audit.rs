@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::store::{AUDIT, Cursor, DueKey, Lane};
-use crate::sweep::Swept;
+use crate::sweep::{Feed, Swept};
 
 /// Pages per side that one audit reads at most: 5 million worklogs.
 const PAGES_MAX: usize = 1000;
@@ -52,14 +52,8 @@ impl Engine {
                 state.papertrail = None;
                 self.put_site_state(site, &state).await?;
             }
-            // Both feeds: what one of them missed, the other may have.
-            if let Err(error) = self.sweep_deletes(site, Lane::Sweep).await {
+            if let Err(error) = self.sweep_deletes(site, Lane::Sweep, Feed::Too).await {
                 warn!(site.name = %site.name, "Could not read what was deleted on {}: {}", site.name, error.unsaid());
-            }
-            if self.site_state(site).await?.papertrail == Some(true)
-                && let Err(error) = self.jira_feed(site, Lane::Sweep).await
-            {
-                warn!(site.name = %site.name, "Could not read Jira's feed of deletes on {}: {}", site.name, error.unsaid());
             }
         }
         for connection in &self.connections {
@@ -115,6 +109,7 @@ impl Engine {
         let mut cursor = None;
         loop {
             let (links, next) = self.store.links(&connection.name, cursor).await?;
+            self.note_scope(connection, &links, Lane::Sweep).await?;
             let mut differing = Vec::new();
             for link in links {
                 let found =

@@ -16,8 +16,15 @@ use crate::options::{Connection, Engine, LinkSource, Site};
 use crate::ports::site::{IssueRef, JiraIssue, SiteErrorKind};
 use crate::ports::store::{DueKey, Lane, LinkRow, Linked};
 
-/// How often the other side's issues are searched for ones that point here.
+/// How often the other side's issues are searched for ones that point here, unless an issue without a twin is looked at
+/// again sooner.
 const SCAN_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Links whose issues are held to the scope in one request.
+const SCOPED_AT_ONCE: usize = 100;
+
+/// Issues of the configuration's table that are asked for by themselves in one go, because they have another key by now.
+const RENAMED_AT_ONCE: usize = 20;
 
 /// Issues that such a search looks at, at most.
 const SCAN_MAX: usize = 1000;
@@ -138,6 +145,17 @@ impl Engine {
         b: &JiraIssue,
         found_by: &str,
     ) -> Result<Linked, EngineError> {
+        self.link_scoped(connection, a, b, found_by, None).await
+    }
+
+    async fn link_scoped(
+        &self,
+        connection: &Connection,
+        a: &JiraIssue,
+        b: &JiraIssue,
+        found_by: &str,
+        outside: Option<Side>,
+    ) -> Result<Linked, EngineError> {
         let key = LinkKey {
             connection: connection.name.clone(),
             a: a.id,
@@ -149,6 +167,7 @@ impl Engine {
             b_key: Some(b.key.clone()),
             found_by: found_by.to_string(),
             since: self.clock.now(),
+            outside,
         };
         let linked = self.store.put_link(&row, &connection.sites).await?;
         if linked == Linked::New {
@@ -171,6 +190,12 @@ impl Engine {
             let note = format!("linked-table:{}", connection.name);
             let mut said = self.store.note(&note).await?;
             let mut made = Made::read(said.as_deref(), &sources.table);
+            let now = self.clock.now();
+            // What could not be seen a moment ago is not asked for with each pass.
+            if made.again.is_some_and(|again| again > now.as_second()) {
+                continue;
+            }
+            made.again = None;
             // A row that is left over and linked all the same: a process ended between making the link and hinting at it.
             let resumed = said.as_deref().is_some_and(|said| made.is_of(said));
             if !resumed {
@@ -183,8 +208,12 @@ impl Engine {
             for (index, chunk) in rest.chunks(LINKED_AT_ONCE).enumerate() {
                 unseen.extend(self.link_rows(connection, chunk, lane, resumed).await?);
                 // With each chunk, so that a process that ends in the middle has not worked for nothing.
-                let ahead = rest.iter().skip((index + 1) * LINKED_AT_ONCE);
+                let done = (index + 1) * LINKED_AT_ONCE;
+                let ahead = rest.iter().skip(done);
                 made.leave(unseen.iter().chain(ahead).copied());
+                if done >= rest.len() && !unseen.is_empty() {
+                    made.again = Some((now + signed(self.options.look_again)).as_second());
+                }
                 let wanted = made.text();
                 if said.as_ref() != Some(&wanted) {
                     self.store.put_note(&note, &wanted).await?;
@@ -220,24 +249,68 @@ impl Engine {
                 found[side].insert(issue.id.to_string(), issue.clone());
                 found[side].insert(issue.key.to_uppercase(), issue);
             }
+            // An issue that moved is told under its new key, which is not the one that was asked for.
+            let named = rows.iter().map(|(_, (a, b))| if side == Side::A { a } else { b });
+            let renamed: Vec<&String> = named
+                .filter(|name| !found[side].contains_key(&name.trim().to_uppercase()))
+                .take(RENAMED_AT_ONCE)
+                .collect();
+            for name in renamed {
+                let named = issue_ref(name);
+                let issue = self
+                    .call(site, lane, async |client| client.issue(&named, &[]).await)
+                    .await?;
+                found[side].extend(issue.map(|issue| (name.trim().to_uppercase(), issue)));
+            }
         }
+        let of_row = |(_, (a, b)): &(usize, &(String, String))| {
+            let a = found.a.get(&a.trim().to_uppercase())?;
+            let b = found.b.get(&b.trim().to_uppercase())?;
+            Some((a, b))
+        };
+        let in_order = connection.links.from.first() == Some(&LinkSource::Table);
+        if !in_order {
+            // Something else may name another twin, and comes first.
+            let issues = rows.iter().filter_map(of_row).map(|(a, _)| DueKey::Issue {
+                site: connection.sites.a.clone(),
+                issue: a.id,
+            });
+            self.hint_all(issues.collect(), Lane::Sweep, false).await?;
+        }
+        let keys: Vec<LinkKey> = rows
+            .iter()
+            .filter_map(of_row)
+            .map(|(a, b)| LinkKey {
+                connection: connection.name.clone(),
+                a: a.id,
+                b: b.id,
+            })
+            .collect();
+        let outside = match in_order {
+            true => self.outside(connection, &keys, lane).await?,
+            false => BTreeMap::new(),
+        };
         let mut unseen = Vec::new();
-        for (row, (a, b)) in rows {
-            let (Some(a), Some(b)) = (found.a.get(&a.to_uppercase()), found.b.get(&b.to_uppercase())) else {
+        for row in rows {
+            let Some((a, b)) = of_row(&row) else {
+                let (row, (a, b)) = row;
                 warn!(connection.name = %connection.name, "{a} and {b} of the table are not linked: not both can be seen");
                 unseen.push(row);
                 continue;
             };
-            match self.link_issues(connection, a, b, "table").await? {
+            if !in_order {
+                continue;
+            }
+            let key = LinkKey {
+                connection: connection.name.clone(),
+                a: a.id,
+                b: b.id,
+            };
+            let outside = outside.get(&key).copied();
+            match self.link_scoped(connection, a, b, "table", outside).await? {
                 Linked::Already if !resumed => {}
                 Linked::New | Linked::Already => {
-                    let link = LinkKey {
-                        connection: connection.name.clone(),
-                        a: a.id,
-                        b: b.id,
-                    };
-                    self.hint_all(vec![DueKey::Link(link)], Lane::Sweep, false)
-                        .await?;
+                    self.hint_all(vec![DueKey::Link(key)], Lane::Sweep, false).await?;
                 }
                 Linked::Refused { existing, .. } => {
                     warn!(connection.name = %connection.name, "{} and {} are not linked: one of them already has the twin of {existing}", a.key, b.key)
@@ -275,7 +348,7 @@ impl Engine {
             let named = match source {
                 LinkSource::Table => self.in_table(connection, side, &own),
                 LinkSource::RemoteLink => self.by_remote_link(here, there, &own, lane).await?,
-                LinkSource::Field => self.by_field(connection, side, there, &own),
+                LinkSource::Field => self.by_field(connection, side, there, &own, lane).await?,
             };
             let by = match source {
                 LinkSource::Table => "table",
@@ -324,6 +397,99 @@ impl Engine {
         Ok(matched.contains(&issue))
     }
 
+    /// Returns which of some links have an issue outside the connection's scope, and on which side.
+    ///
+    /// # Errors
+    /// When a site fails, or does not take the scope's JQL.
+    pub async fn outside(
+        &self,
+        connection: &Connection,
+        links: &[LinkKey],
+        lane: Lane,
+    ) -> Result<BTreeMap<LinkKey, Side>, EngineError> {
+        let mut outside = BTreeMap::new();
+        for side in Side::BOTH {
+            let Some(jql) = &connection.scope[side] else {
+                continue;
+            };
+            let site = self.site_of(connection, side)?;
+            for some in links.chunks(SCOPED_AT_ONCE) {
+                let issues: Vec<IssueId> = some.iter().map(|link| link.issue(side)).collect();
+                let matched = self
+                    .call(site, lane, async |client| client.match_jql(jql, &issues).await)
+                    .await?;
+                let left_out = some.iter().filter(|link| !matched.contains(&link.issue(side)));
+                for link in left_out {
+                    outside.entry(link.clone()).or_insert(side);
+                }
+            }
+        }
+        Ok(outside)
+    }
+
+    /// Holds links to the connection's scope, notes which are outside, and hints at those that are inside again. Both may
+    /// change at any time: with the configuration, and with an issue that a JQL no longer matches.
+    pub(crate) async fn note_scope(
+        &self,
+        connection: &Connection,
+        rows: &[LinkRow],
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let keys: Vec<LinkKey> = rows.iter().map(|row| row.key.clone()).collect();
+        let outside = match self.outside(connection, &keys, lane).await {
+            Ok(outside) => outside,
+            Err(error) if error.is_refusal() => {
+                warn!(connection.name = %connection.name, "The scope of {} cannot be read: {}", connection.name, error.unsaid());
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        for row in rows {
+            let now = outside.get(&row.key).copied();
+            if now == row.outside {
+                continue;
+            }
+            let noted = LinkRow {
+                outside: now,
+                ..row.clone()
+            };
+            self.store.note_link(&noted).await?;
+            info!(link.key = %row.key, "{} is {} the scope of {}", row.key, if now.is_some() { "outside" } else { "inside" }, connection.name);
+            self.hint_all(vec![DueKey::Link(row.key.clone())], lane, false)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Holds all links to the scopes of their connections.
+    pub(crate) async fn look_over_links(&self, lane: Lane) -> Result<(), EngineError> {
+        for connection in &self.connections {
+            let mut cursor = None;
+            loop {
+                let (rows, next) = self.store.links(&connection.name, cursor).await?;
+                self.note_scope(connection, &rows, lane).await?;
+                match next {
+                    Some(next) => cursor = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether a link waits because one of its issues is outside the scope.
+    pub(crate) async fn is_outside(
+        &self,
+        connection: &Connection,
+        link: &LinkKey,
+    ) -> Result<bool, EngineError> {
+        if connection.scope.a.is_none() && connection.scope.b.is_none() {
+            return Ok(false);
+        }
+        let row = self.store.link(link).await?;
+        Ok(row.is_some_and(|row| row.outside.is_some()))
+    }
+
     fn in_table(&self, connection: &Connection, side: Side, own: &JiraIssue) -> Option<IssueRef> {
         let id = own.id.to_string();
         connection.links.table.iter().find_map(|(a, b)| {
@@ -342,22 +508,53 @@ impl Engine {
         let links = self
             .call(here, lane, async |client| client.remote_links(own.id).await)
             .await?;
-        Ok(links
-            .into_iter()
-            .flatten()
-            .find_map(|link| key_at(&there.jira, &link.url))
-            .map(IssueRef::Key))
+        let urls: Vec<String> = links.into_iter().flatten().map(|link| link.url).collect();
+        if urls.is_empty() {
+            return Ok(None);
+        }
+        let addresses = self.addresses(there, lane).await?;
+        let key = urls.iter().find_map(|url| key_at(&addresses, url));
+        Ok(key.map(IssueRef::Key))
     }
 
-    fn by_field(
+    async fn by_field(
         &self,
         connection: &Connection,
         side: Side,
         there: &Site,
         own: &JiraIssue,
-    ) -> Option<IssueRef> {
-        let field = connection.links.field[side].as_ref()?;
-        key_in(&there.jira, own.fields.get(field)?).map(IssueRef::Key)
+        lane: Lane,
+    ) -> Result<Option<IssueRef>, EngineError> {
+        let field = connection.links.field[side].as_ref();
+        let Some(value) = field.and_then(|field| own.fields.get(field)) else {
+            return Ok(None);
+        };
+        let addresses = self.addresses(there, lane).await?;
+        Ok(key_in(&addresses, value).map(IssueRef::Key))
+    }
+
+    /// Returns the addresses under which people know a site: the configured one, and what the site calls itself. They
+    /// differ where the API is reached through a gateway.
+    async fn addresses(&self, site: &Site, lane: Lane) -> Result<Vec<String>, EngineError> {
+        let mut addresses = vec![site.jira.clone()];
+        let note = format!("base-url:{}", site.name);
+        let known = match self.store.note(&note).await? {
+            Some(known) => known,
+            None => {
+                let told = self
+                    .call(site, lane, async |client| client.server_info().await)
+                    .await;
+                let told = match told {
+                    Ok(info) => info.base_url,
+                    Err(error) if error.is_refusal() => String::new(),
+                    Err(error) => return Err(error),
+                };
+                self.store.put_note(&note, &told).await?;
+                told
+            }
+        };
+        addresses.extend((!known.is_empty()).then_some(known));
+        Ok(addresses)
     }
 
     /// Looks on the other side for an issue that points at this one.
@@ -390,7 +587,8 @@ impl Engine {
             .note(&note)
             .await?
             .and_then(|text| serde_json::from_str(&text).ok());
-        let scan = match known.filter(|scan| scan.at > (now - SCAN_EVERY).as_second()) {
+        let every = SCAN_EVERY.min(signed(self.options.look_again));
+        let scan = match known.filter(|scan| scan.at > (now - every).as_second()) {
             Some(scan) => scan,
             None => {
                 let scan = self
@@ -427,6 +625,7 @@ impl Engine {
         remote: bool,
         lane: Lane,
     ) -> Result<Scan, EngineError> {
+        let addresses = self.addresses(target, lane).await?;
         let mut points = BTreeMap::new();
         let mut candidates: Vec<JiraIssue> = Vec::new();
         let scope = connection.scope[side].clone();
@@ -473,7 +672,7 @@ impl Engine {
                 if let Some(key) = issue
                     .fields
                     .get(field)
-                    .and_then(|value| key_in(&target.jira, value))
+                    .and_then(|value| key_in(&addresses, value))
                 {
                     points.entry(key.to_uppercase()).or_insert((issue.id, true));
                 }
@@ -500,7 +699,7 @@ impl Engine {
                 for key in links
                     .into_iter()
                     .flatten()
-                    .filter_map(|link| key_at(&target.jira, &link.url))
+                    .filter_map(|link| key_at(&addresses, &link.url))
                 {
                     points.entry(key.to_uppercase()).or_insert((issue.id, false));
                 }
@@ -520,6 +719,9 @@ struct Made {
     table: String,
     /// The rows that are not linked yet, as spans from a first row up to before another.
     rest: Vec<(usize, usize)>,
+    /// When those that could not be seen are asked for again, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    again: Option<i64>,
 }
 
 impl Made {
@@ -532,6 +734,7 @@ impl Made {
             .unwrap_or_else(|| Self {
                 table: digest,
                 rest: vec![(0, table.len())],
+                again: None,
             })
     }
 
@@ -589,11 +792,13 @@ pub fn issue_ref(text: &str) -> IssueRef {
     }
 }
 
-/// Returns the key of the issue that an address names, if it is one of this site's.
-fn key_at(site: &str, address: &str) -> Option<String> {
-    let site = site.trim_end_matches('/').to_lowercase();
+/// Returns the key of the issue that an address names, if it is one of a site that is known under these addresses.
+fn key_at(sites: &[String], address: &str) -> Option<String> {
     let lower = address.trim().to_lowercase();
-    let rest = lower.strip_prefix(&site)?;
+    let rest = sites.iter().find_map(|site| {
+        let site = site.trim_end_matches('/').to_lowercase();
+        lower.strip_prefix(&site).filter(|rest| rest.starts_with('/'))
+    })?;
     let key = rest
         .strip_prefix("/browse/")
         .or_else(|| rest.split("selectedissue=").nth(1))?;
@@ -605,7 +810,7 @@ fn key_at(site: &str, address: &str) -> Option<String> {
 }
 
 /// Returns the key that a field's value holds: a key, an address, or text around one of them.
-fn key_in(site: &str, value: &serde_json::Value) -> Option<String> {
+fn key_in(sites: &[String], value: &serde_json::Value) -> Option<String> {
     let text = match value {
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Number(number) => number.to_string(),
@@ -615,7 +820,7 @@ fn key_in(site: &str, value: &serde_json::Value) -> Option<String> {
     if is_key(&text.to_lowercase()) {
         return Some(text.to_uppercase());
     }
-    text.split_whitespace().find_map(|word| key_at(site, word))
+    text.split_whitespace().find_map(|word| key_at(sites, word))
 }
 
 fn is_key(text: &str) -> bool {
@@ -666,21 +871,28 @@ mod tests {
 
     #[test]
     fn a_twin_is_read_from_a_key_or_an_address_of_the_other_site_only() {
-        let site = "https://globex.atlassian.net";
+        let sites = [
+            "https://api.atlassian.com/ex/jira/1".to_owned(),
+            "https://globex.atlassian.net".to_owned(),
+        ];
         let json = |text: &str| serde_json::Value::String(text.into());
-        assert_eq!(key_in(site, &json("dev-9")).as_deref(), Some("DEV-9"));
+        assert_eq!(key_in(&sites, &json("dev-9")).as_deref(), Some("DEV-9"));
         assert_eq!(
-            key_in(site, &json("see https://globex.atlassian.net/browse/DEV-9?x=1")).as_deref(),
+            key_in(&sites, &json("see https://globex.atlassian.net/browse/DEV-9?x=1")).as_deref(),
             Some("DEV-9")
         );
         assert_eq!(
-            key_in(site, &json("https://other.atlassian.net/browse/DEV-9")),
+            key_in(&sites, &json("https://other.atlassian.net/browse/DEV-9")),
             None
         );
-        assert_eq!(key_in(site, &json("later")), None);
+        assert_eq!(
+            key_in(&sites, &json("https://globex.atlassian.net.evil.example/browse/DEV-9")),
+            None
+        );
+        assert_eq!(key_in(&sites, &json("later")), None);
         assert_eq!(
             key_at(
-                "http://127.0.0.1:8001/jira/globex/",
+                &["http://127.0.0.1:8001/jira/globex/".to_owned()],
                 "http://127.0.0.1:8001/jira/globex/browse/DEV-9"
             )
             .as_deref(),

@@ -12,10 +12,10 @@ use crate::error::EngineError;
 use crate::execute::{Report, Run};
 use crate::gate::signed;
 use crate::observe::Sight;
-use crate::options::Engine;
+use crate::options::{Connection, Engine};
 use crate::ports::Happened;
 use crate::ports::site::SiteErrorKind;
-use crate::ports::store::{Announcement, DueKey, DueRow, Finish, Lane};
+use crate::ports::store::{Announcement, DueKey, DueRow, Finish, Lane, LinkRow};
 
 /// Plans per run. A plan of rows only leads to the next; writes seldom need more than one more.
 const ROUNDS_MAX: usize = 100;
@@ -91,7 +91,12 @@ impl Engine {
             return (Looked::default(), Finish::Done);
         };
         match self.store.link(link).await {
-            Ok(Some(_)) => {}
+            Ok(Some(row)) if row.outside.is_none() => {}
+            Ok(Some(known)) => match self.still_outside(connection, known, row).await {
+                Ok(None) => {}
+                Ok(Some(parked)) => return (Looked::default(), self.finish_failed(row, &parked)),
+                Err(error) => return (Looked::default(), self.finish_failed(row, &error)),
+            },
             Ok(None) => {
                 debug!(link.key = %link, "Left {link} alone: it is no more");
                 return (Looked::default(), Finish::Done);
@@ -134,6 +139,37 @@ impl Engine {
             Err(error) => self.finish_failed(row, &error),
         };
         (looked, finish)
+    }
+
+    /// Says why a link that was outside the scope is left alone, if it still is. That is looked at with each audit and each
+    /// new configuration, and here only when somebody asked for another attempt.
+    async fn still_outside(
+        &self,
+        connection: &Connection,
+        mut known: LinkRow,
+        row: &DueRow,
+    ) -> Result<Option<EngineError>, EngineError> {
+        if row.force {
+            self.note_scope(connection, std::slice::from_ref(&known), row.lane)
+                .await?;
+            match self.store.link(&known.key).await? {
+                Some(noted) => known = noted,
+                None => return Ok(None),
+            }
+        }
+        let Some(side) = known.outside else { return Ok(None) };
+        let key = match side {
+            Side::A => known.a_key,
+            Side::B => known.b_key,
+        };
+        let name = key.unwrap_or_else(|| known.key.issue(side).to_string());
+        Ok(Some(EngineError::Parked {
+            reason: Reason::IssueUnlinked,
+            detail: format!(
+                "{name} on {} is outside the scope of {}",
+                connection.sites[side], connection.name
+            ),
+        }))
     }
 
     /// Observes, plans, checks, executes and records.

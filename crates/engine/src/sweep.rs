@@ -23,6 +23,10 @@ const PAGES_MAX: usize = 1000;
 /// Deletes may reach the feeds late.
 const DELETE_OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 
+/// How often Jira's feed of deletes is read where Tempo's audit trail tells of them: what is deleted in Jira's own screen may
+/// not stand there.
+const FEED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
 /// Tempo's audit trail goes back 180 days.
 const PAPERTRAIL_REACH: SignedDuration = SignedDuration::from_hours(179 * 24);
 
@@ -33,6 +37,15 @@ const PERMISSIONS: [&str; 4] = [
     "EDIT_ALL_WORKLOGS",
     "DELETE_ALL_WORKLOGS",
 ];
+
+/// Whether Jira's feed of deletes is read where Tempo's audit trail is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feed {
+    /// What one of them missed, the other may have.
+    Too,
+    /// Once in a while.
+    InTurn,
+}
 
 /// Says whether a listed worklog was accounted for as it stands. Of two edits within one second, the second is told by
 /// what the worklog says.
@@ -93,7 +106,7 @@ impl Engine {
         let hinted_changes = self
             .sweep_changes(site, since - signed(self.options.overlap))
             .await?;
-        let hinted_deletes = self.sweep_deletes(site, Lane::Sweep).await?;
+        let hinted_deletes = self.sweep_deletes(site, Lane::Sweep, Feed::InTurn).await?;
         self.probe(site).await?;
         self.store.put_cursor(&name, &Cursor { at: start }).await?;
         if let Err(error) = self.learn(&site.name).await {
@@ -197,9 +210,14 @@ impl Engine {
         self.hint_all(fresh, Lane::Sweep, false).await
     }
 
-    /// Reads what was deleted since the last time, from Tempo's audit trail or, where that may not be read, from
-    /// Jira's feed.
-    pub(crate) async fn sweep_deletes(&self, site: &Site, lane: Lane) -> Result<usize, EngineError> {
+    /// Reads what was deleted since the last time, from Tempo's audit trail, and from Jira's feed once in a while or where the
+    /// audit trail may not be read.
+    pub(crate) async fn sweep_deletes(
+        &self,
+        site: &Site,
+        lane: Lane,
+        feed: Feed,
+    ) -> Result<usize, EngineError> {
         let mut state = self.site_state(site).await?;
         if state.papertrail != Some(false) {
             match self.papertrail(site, lane).await {
@@ -207,6 +225,9 @@ impl Engine {
                     if state.papertrail.is_none() {
                         state.papertrail = Some(true);
                         self.put_site_state(site, &state).await?;
+                    }
+                    if feed == Feed::Too || self.is_feed_due(site).await? {
+                        return Ok(hinted + self.jira_feed(site, lane).await?);
                     }
                     return Ok(hinted);
                 }
@@ -219,6 +240,12 @@ impl Engine {
             }
         }
         self.jira_feed(site, lane).await
+    }
+
+    /// Says whether Jira's feed was not read for a while. One that was never read is the audit's to begin.
+    async fn is_feed_due(&self, site: &Site) -> Result<bool, EngineError> {
+        let read = self.store.cursor(&jira_deleted(&site.name)).await?;
+        Ok(read.is_some_and(|cursor| cursor.at + FEED_EVERY <= self.clock.now()))
     }
 
     async fn papertrail(&self, site: &Site, lane: Lane) -> Result<usize, EngineError> {
@@ -252,7 +279,7 @@ impl Engine {
     /// Reads Jira's feed of deleted worklogs; only those whose Jira id is known to belong to one of ours count.
     pub(crate) async fn jira_feed(&self, site: &Site, lane: Lane) -> Result<usize, EngineError> {
         let start = self.clock.now();
-        let name = format!("jira-deleted:{}", site.name);
+        let name = jira_deleted(&site.name);
         let since = self.store.cursor(&name).await?.map_or(start, |cursor| cursor.at);
         let mut from = since - DELETE_OVERLAP;
         let mut hinted = 0;
@@ -276,7 +303,8 @@ impl Engine {
                 .filter_map(|row| known.get(&row.id).map(|id| (*id, EvidenceId::Jira(row.id))))
                 .collect();
             hinted += self.hint_deleted(site, &rows, "jira-feed", lane).await?;
-            until = page.until.unwrap_or(until);
+            // A feed that does not say how far it goes: the overlap is longer than any of them holds back.
+            until = page.until.unwrap_or(start);
             match page.next {
                 Some(next) if next > from => from = next,
                 _ => break,
@@ -409,6 +437,7 @@ impl Engine {
         }
         if known.is_some() {
             info!("The configuration changed: parked items are tried again");
+            self.look_over_links(Lane::Sweep).await?;
             self.wake_parked().await?;
         }
         self.store.put_note("config-digest", digest).await?;
@@ -459,6 +488,11 @@ impl Engine {
 /// Names the cursor that says up to when a site's changes are read.
 pub(crate) fn changes(site: &SiteName) -> String {
     format!("changes:{site}")
+}
+
+/// Names the cursor that says up to when Jira's feed of deletes is read.
+fn jira_deleted(site: &SiteName) -> String {
+    format!("jira-deleted:{site}")
 }
 
 fn cannot_read(kind: &SiteErrorKind) -> bool {

@@ -125,6 +125,8 @@ fn options(config: &Config) -> Options {
         retry_max: engine.retry_max,
         history: engine.history,
         park_retry: engine.park_retry,
+        // An issue without a twin waits for one, and for no longer than anything else that waits.
+        look_again: engine.park_retry.min(Options::default().look_again),
         config_digest: config.digest.clone(),
         ..Options::default()
     }

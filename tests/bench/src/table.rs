@@ -84,6 +84,7 @@ impl MadeUp {
                     b_key: Some(format!("DEV-{number}")),
                     found_by: "table".into(),
                     since: Timestamp::UNIX_EPOCH,
+                    outside: None,
                 };
                 (Key::link(&row.key), serde_json::to_string(&row))
             }));

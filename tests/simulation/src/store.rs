@@ -135,6 +135,10 @@ impl Store for Table {
             .await
     }
 
+    async fn note_link(&self, link: &LinkRow) -> Result<(), StoreError> {
+        self.call("note_link", Kind::Write, |rows| rows.note_link(link)).await
+    }
+
     async fn drop_link(&self, key: &LinkKey, sites: &Sides<SiteName>) -> Result<bool, StoreError> {
         self.call("drop_link", Kind::Transaction, |rows| rows.drop_link(key, sites))
             .await

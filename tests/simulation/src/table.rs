@@ -213,6 +213,13 @@ impl Rows {
         Linked::New
     }
 
+    /// See [`Store::note_link`](tandem_engine::ports::Store::note_link).
+    pub fn note_link(&mut self, link: &LinkRow) {
+        if let Some(row) = self.links.get_mut(&link.key) {
+            *row = link.clone();
+        }
+    }
+
     /// See [`Store::drop_link`](tandem_engine::ports::Store::drop_link).
     pub fn drop_link(&mut self, key: &LinkKey, sites: &Sides<SiteName>) -> bool {
         if self.links.remove(key).is_none() {

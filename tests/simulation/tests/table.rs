@@ -355,9 +355,19 @@ async fn compare(seed: u64, steps: usize) {
                     b_key: None,
                     found_by: "table".into(),
                     since: now,
+                    outside: None,
                 };
                 let sites = Sides::new(SiteName::new("acme"), SiteName::new("globex"));
-                if caller.n(3) == 0 {
+                if caller.n(4) == 0 {
+                    let noted = LinkRow {
+                        outside: Some(Side::A),
+                        ..link
+                    };
+                    real.note_link(&noted).await.unwrap();
+                    ours.note_link(&noted);
+                    let a = real.link(&key).await.unwrap();
+                    same!(seed, step, "note_link", a, ours.link(&key));
+                } else if caller.n(3) == 0 {
                     let a = real.drop_link(&key, &sites).await.unwrap();
                     same!(seed, step, "drop_link", a, ours.drop_link(&key, &sites));
                 } else {

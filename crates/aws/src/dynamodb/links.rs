@@ -88,6 +88,14 @@ impl DynamoStore {
         Ok(Linked::Already)
     }
 
+    pub(super) async fn link_note(&self, link: &LinkRow) -> Result<(), StoreError> {
+        let item = row::with_body(&Key::link(&link.key), link)?;
+        let write = Write::put(item)?.when("attribute_exists(#pk)");
+        self.send("note what is known of a link", write, ReturnValue::None)
+            .await?;
+        Ok(())
+    }
+
     pub(super) async fn link_drop(&self, key: &LinkKey, sites: &Sides<SiteName>) -> Result<bool, StoreError> {
         let mut sides = vec![Side::A, Side::B];
         loop {

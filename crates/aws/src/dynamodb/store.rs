@@ -42,6 +42,10 @@ impl Store for DynamoStore {
         self.link_drop(key, sites).await
     }
 
+    async fn note_link(&self, link: &LinkRow) -> Result<(), StoreError> {
+        self.link_note(link).await
+    }
+
     async fn link(&self, key: &LinkKey) -> Result<Option<LinkRow>, StoreError> {
         self.link_get(key).await
     }

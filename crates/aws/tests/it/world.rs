@@ -188,6 +188,7 @@ pub(crate) fn link_row(key: LinkKey) -> LinkRow {
         b_key: None,
         found_by: "table".to_owned(),
         since: start(),
+        outside: None,
     }
 }
 

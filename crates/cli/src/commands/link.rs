@@ -141,6 +141,12 @@ async fn add(
     let [a, b] = found.as_slice() else {
         return Err(Failure::failed("two issues were not found"));
     };
+    let outside = engine
+        .outside(connection, &[key(connection, a, b)], Lane::Live)
+        .await?;
+    if let Some(side) = outside.into_values().next() {
+        return Err(Failure::failed(outside_text(connection, side, a, b)));
+    }
     let linked = join(engine, connection, a, b)
         .await
         .map_err(|refused| match refused {
@@ -161,6 +167,16 @@ async fn add(
         output::say(format!("{} and {} were twins already", a.key, b.key));
     }
     Ok(Ending::Done)
+}
+
+/// Says that an issue cannot have a twin because the scope leaves it out.
+fn outside_text(connection: &Connection, side: Side, a: &JiraIssue, b: &JiraIssue) -> String {
+    let key = if side == Side::A { &a.key } else { &b.key };
+    let jql = connection.scope[side].as_deref().unwrap_or_default();
+    format!(
+        "{key} is outside the scope of {} on {}, which is {jql:?}; widen the scope in tandem.toml first",
+        connection.name, connection.sites[side]
+    )
 }
 
 fn key(connection: &Connection, a: &JiraIssue, b: &JiraIssue) -> LinkKey {
@@ -381,10 +397,21 @@ async fn import(
                 .collect();
             found[side] = ask_all(engine, connection, side, &asked).await?;
         }
-        let mut hints = Vec::new();
-        for (number, (a_name, b_name)) in chunk {
+        let of_line = |(a_name, b_name): &(String, String)| {
             let a = found.a.get(&a_name.to_uppercase());
-            let b = found.b.get(&b_name.to_uppercase());
+            (a, found.b.get(&b_name.to_uppercase()))
+        };
+        let named = chunk.iter().filter_map(|(_, names)| match of_line(names) {
+            (Some(a), Some(b)) => Some(key(connection, a, b)),
+            _ => None,
+        });
+        let outside = engine
+            .outside(connection, &named.collect::<Vec<_>>(), Lane::Live)
+            .await?;
+        let mut hints = Vec::new();
+        for (number, names) in chunk {
+            let (a_name, b_name) = names;
+            let (a, b) = of_line(names);
             let (Some(a), Some(b)) = (a, b) else {
                 let (side, name) = if a.is_none() {
                     (Side::A, a_name)
@@ -396,6 +423,10 @@ async fn import(
                 imported.refuse(*number, message);
                 continue;
             };
+            if let Some(side) = outside.get(&key(connection, a, b)) {
+                imported.refuse(*number, outside_text(connection, *side, a, b));
+                continue;
+            }
             match join(engine, connection, a, b).await {
                 Ok(Linked::New) => {
                     imported.new += 1;

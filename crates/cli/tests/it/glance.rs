@@ -140,6 +140,7 @@ async fn fill(store: &DynamoStore, pairs: u64) {
             b_key: Some(format!("DEV-{number}")),
             found_by: "table".to_owned(),
             since: "2026-03-02T09:00:00Z".parse().unwrap(),
+            outside: None,
             key,
         };
         assert_eq!(store.put_link(&row, &sites).await.unwrap(), Linked::New);

@@ -10,6 +10,7 @@ use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, Workl
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::store::Lane;
+use crate::sweep::Feed;
 
 /// Pages per side that are read at most to find the issues that have worklogs.
 const PAGES_MAX: usize = 1000;
@@ -82,7 +83,7 @@ impl Engine {
     pub async fn deletes_ahead(&self) -> Result<(), EngineError> {
         for site in self.sites.values() {
             if self.connections_of(&site.name).next().is_some() {
-                self.sweep_deletes(site, Lane::Sweep).await?;
+                self.sweep_deletes(site, Lane::Sweep, Feed::InTurn).await?;
             }
         }
         Ok(())
@@ -118,18 +119,23 @@ impl Engine {
                 }
             }
         }
+        let mut left_out = BTreeSet::new();
         let mut cursor = None;
         loop {
             let (rows, next) = self.store.links(&connection.name, cursor).await?;
+            let outside = rows.iter().filter(|row| row.outside.is_some());
+            left_out.extend(outside.map(|row| row.key.clone()));
             links.extend(rows.into_iter().map(|row| row.key));
             match next {
                 Some(next) => cursor = Some(next),
-                None => return Ok(links),
+                None => break,
             }
         }
+        links.retain(|link| !left_out.contains(link));
+        Ok(links)
     }
 
-    /// Returns an issue's link, looking for it if need be.
+    /// Returns an issue's link, looking for it if need be; none where it is outside the scope.
     ///
     /// # Errors
     /// When a site or the table fails.
@@ -139,7 +145,10 @@ impl Engine {
         side: Side,
         issue: IssueId,
     ) -> Result<Option<LinkKey>, EngineError> {
-        self.link_of(connection, side, issue, Lane::Sweep).await
+        match self.link_of(connection, side, issue, Lane::Sweep).await? {
+            Some(link) if self.is_outside(connection, &link).await? => Ok(None),
+            link => Ok(link),
+        }
     }
 
     /// Returns what a run of a link would write, in the order in which it would. Each step is taken as done, so that

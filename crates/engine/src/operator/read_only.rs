@@ -145,6 +145,11 @@ impl Store for ReadOnly {
         Ok(Linked::New)
     }
 
+    async fn note_link(&self, link: &LinkRow) -> Result<(), StoreError> {
+        self.found().links.insert(link.key.clone(), link.clone());
+        Ok(())
+    }
+
     async fn drop_link(&self, _key: &LinkKey, _sites: &Sides<SiteName>) -> Result<bool, StoreError> {
         Ok(false)
     }
@@ -163,14 +168,12 @@ impl Store for ReadOnly {
         cursor: Option<String>,
     ) -> Result<(Vec<LinkRow>, Option<String>), StoreError> {
         let (mut rows, next) = self.inner.links(connection, cursor).await?;
+        let found = self.found();
+        // What is only noted of one that is there already comes with its page, as noted.
+        rows.retain(|row| !found.links.contains_key(&row.key));
         if next.is_none() {
-            rows.extend(
-                self.found()
-                    .links
-                    .values()
-                    .filter(|row| row.key.connection == *connection)
-                    .cloned(),
-            );
+            let own = found.links.values();
+            rows.extend(own.filter(|row| row.key.connection == *connection).cloned());
         }
         Ok((rows, next))
     }

@@ -472,6 +472,9 @@ pub struct LinkRow {
     pub found_by: String,
     /// When.
     pub since: Timestamp,
+    /// The side whose issue is outside the connection's scope: then the link waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<tandem_core::Side>,
 }
 
 /// What is known of an issue.
@@ -597,6 +600,8 @@ pub trait Store: Send + Sync {
         link: &LinkRow,
         sites: &tandem_core::Sides<SiteName>,
     ) -> Result<Linked, StoreError>;
+    /// Replaces what is noted of a link, if it is there.
+    async fn note_link(&self, link: &LinkRow) -> Result<(), StoreError>;
     /// Removes a link and its due row; pairs stay, for the history. `false` when there was none.
     async fn drop_link(
         &self,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::civil::Date;
-use tandem_core::{IssueId, Side, Sides, Worklog};
+use tandem_core::{IssueId, LinkKey, Side, Sides, Worklog};
 
 use super::sort::{Sorted, Sorter};
 use super::{rows, unwritten};
@@ -100,14 +100,29 @@ impl Engine {
             let link = row.links.get(&connection.name);
             let again = row.look_again.get(&connection.name);
             if link.is_some() || again.is_some_and(|again| *again > now) {
-                twins.insert(row.issue, link.map(|link| link.issue(side.other())));
+                let twin = self.twin_inside(connection, side, link.cloned()).await?;
+                twins.insert(row.issue, twin);
                 unknown.remove(&row.issue);
             }
         }
         for issue in unknown {
             let link = self.link_of(connection, side, issue, Lane::Sweep).await?;
-            twins.insert(issue, link.map(|link| link.issue(side.other())));
+            let twin = self.twin_inside(connection, side, link).await?;
+            twins.insert(issue, twin);
         }
         Ok(())
+    }
+
+    /// The issue at the other end of a link, unless the link is outside the scope: then nothing keeps it the same.
+    async fn twin_inside(
+        &self,
+        connection: &Connection,
+        side: Side,
+        link: Option<LinkKey>,
+    ) -> Result<Option<IssueId>, EngineError> {
+        match link {
+            Some(link) if !self.is_outside(connection, &link).await? => Ok(Some(link.issue(side.other()))),
+            _ => Ok(None),
+        }
     }
 }

@@ -82,13 +82,16 @@ pub(super) fn read(root: &Table<'_>, env: &ConfigEnv) -> EngineConfig {
             *place = duration;
         }
     }
-    if engine.retry_min > engine.retry_max
-        && let Some(value) = table.get("retry_min").or_else(|| table.get("retry_max"))
-    {
-        value.wrong(
-            "`retry_min` is longer than `retry_max`",
-            "backoff begins at `retry_min` (default 5s) and doubles up to `retry_max` (default 15m)",
-        );
+    if engine.retry_min > engine.retry_max {
+        match (table.get("retry_min"), table.get("retry_max")) {
+            (Some(value), Some(_)) => value.wrong(
+                "`retry_min` is longer than `retry_max`",
+                "backoff begins at `retry_min` and doubles up to `retry_max`",
+            ),
+            // What is not said gives way to what is.
+            (None, _) => engine.retry_min = engine.retry_max,
+            (_, None) => engine.retry_max = engine.retry_min,
+        }
     }
     engine.public_url = table
         .get("public_url")

@@ -462,13 +462,19 @@ fn a_time_that_is_none_is_told_how_times_are_written() {
     }
     check_part("policy", "mass_delete = { within = \"0h\" }", &["no time at all"]);
     check_engine(
-        "retry_min = \"1h\"",
-        &["`retry_min` is longer than `retry_max`", "default 15m"],
+        "retry_min = \"1h\"\nretry_max = \"1m\"",
+        &["`retry_min` is longer than `retry_max`", "doubles up to"],
     );
-    check_engine(
-        "retry_max = \"1s\"",
-        &["`retry_min` is longer than `retry_max`", "default 5s"],
-    );
+}
+
+#[test]
+fn a_backoff_that_is_said_bounds_the_one_that_is_not() {
+    let backoff = |said: &str| {
+        let engine = parse(&format!("[engine]\n{said}\n{SMALL}")).unwrap().engine;
+        (engine.retry_min.as_secs(), engine.retry_max.as_secs())
+    };
+    assert_eq!(backoff("retry_max = \"1s\""), (1, 1));
+    assert_eq!(backoff("retry_min = \"1h\""), (3600, 3600));
 }
 
 #[test]

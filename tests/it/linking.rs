@@ -1,0 +1,122 @@
+//! Which issues are linked, by which of the ways that the configuration names, and which the scope leaves out.
+
+use tandem_engine::ports::store::DueKey;
+
+use crate::world::{Setup, Webhooks, World, hour};
+
+/// Two linked pairs of issues, of which the scope has the first one.
+async fn scoped() -> World {
+    let mut setup = Setup::two(2);
+    setup.config = setup.config.replace(
+        "since = \"2026-01-01\"",
+        "since = \"2026-01-01\"\nscope = { a = \"key = SUP-1\", b = \"\" }",
+    );
+    setup.build().await
+}
+
+async fn both_log(world: &World, text: &str) {
+    world.acme().log_time("SUP-1", hour("ann", text)).unwrap();
+    world.acme().log_time("SUP-2", hour("ann", text)).unwrap();
+    world.globex().log_time("DEV-2", hour("bob", text)).unwrap();
+    world.settle().await;
+}
+
+/// What waits, by its reason.
+async fn waits(world: &World) -> Vec<String> {
+    let due = world.due().await;
+    let links = due.iter().filter(|row| matches!(row.key, DueKey::Link(_)));
+    links
+        .filter(|row| row.reason.is_some())
+        .filter_map(|row| row.detail.clone())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_on_an_issue_outside_the_scope_stays_on_its_site_though_the_table_links_it() {
+    let mut world = scoped().await;
+    both_log(&world, "one").await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    assert_eq!(world.said("globex", "DEV-2").len(), 1, "globex's own");
+    assert_eq!(world.said("acme", "SUP-2").len(), 1, "acme's own");
+    assert_eq!(
+        waits(&world).await,
+        ["issue-unlinked: SUP-2 on acme is outside the scope of acme-globex"]
+    );
+    world.assert_equal().await;
+
+    // Nothing was lost: once the scope has the issue, all of it follows.
+    world.restart(|config| config.replace("key = SUP-1", "key in (SUP-1, SUP-2)"));
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.said("acme", "SUP-2").len(), 2);
+    assert_eq!(world.said("acme", "SUP-2"), world.said("globex", "DEV-2"));
+    assert_eq!(waits(&world).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issue_that_leaves_the_scope_is_left_alone_from_the_next_audit_on() {
+    let mut setup = Setup::two(1);
+    setup.config = setup.config.replace(
+        "since = \"2026-01-01\"",
+        "since = \"2026-01-01\"\nscope = { a = \"project = SUP\", b = \"\" }",
+    );
+    let project = tandem_sim::ProjectSpec::new("OPS");
+    setup.sites[0] = setup.sites[0].clone().project(project);
+    let world = setup.build().await;
+    world.acme().log_time("SUP-1", hour("ann", "before")).unwrap();
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+
+    let key = world.acme().jira_move_issue("ann", "SUP-1", "OPS").unwrap();
+    world.audit().await;
+    world.settle().await;
+    let id = world.acme().log_time(&key, hour("ann", "after")).unwrap();
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    assert_eq!(waits(&world).await.len(), 1);
+
+    world.acme().jira_move_issue("ann", &key, "SUP").unwrap();
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 2);
+    assert!(world.acme().worklogs().iter().any(|worklog| worklog.id == id));
+    assert_eq!(waits(&world).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_table_may_name_an_issue_by_a_key_that_it_had_once() {
+    let mut setup = Setup::two(1).webhooks(Webhooks::None);
+    setup.sites[0] = setup.sites[0].clone().project(tandem_sim::ProjectSpec::new("OPS"));
+    let table = std::mem::replace(&mut setup.config, crate::world::config("", &[]));
+    let mut world = setup.build().await;
+    let key = world.acme().jira_move_issue("ann", "SUP-1", "OPS").unwrap();
+    world.acme().log_time(&key, hour("ann", "moved")).unwrap();
+    world.restart(|_| table.clone());
+    world.tandem.engine.prepare().await.unwrap();
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remote_link_comes_before_the_table_where_the_configuration_says_so() {
+    let mut setup = Setup::two(2);
+    setup.config = setup.config.replace(
+        "[connections.links]\n",
+        "[connections.links]\nfrom = [\"remote-link\", \"table\"]\n",
+    );
+    setup.config = setup
+        .config
+        .replace("[\"SUP-2\", \"DEV-2\"]", "[\"SUP-2\", \"DEV-3\"]");
+    let url = "http://127.0.0.1:1/jira/globex/browse/DEV-2";
+    let issue = setup.sites[0].issues[1].clone();
+    setup.sites[0].issues[1] = issue.remote_link("twin", url, "the twin");
+    let world = setup.build().await;
+    for issue in ["SUP-1", "SUP-2"] {
+        world.acme().log_time(issue, hour("ann", issue)).unwrap();
+    }
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1, "by the table");
+    assert_eq!(world.said("globex", "DEV-2").len(), 1, "by its remote link");
+    assert_eq!(world.said("globex", "DEV-3").len(), 0);
+}
