@@ -108,15 +108,26 @@ async fn show(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<()
 
 fn one(engine: &Engine, difference: &Difference, names: &Names) -> String {
     let fields = difference.fields.join(", ");
-    let reason = difference
-        .reason
-        .map(|reason| format!(" ({reason}: {})", reason.advice()))
-        .unwrap_or_default();
     let mut text = format!("{}: {}", difference.connection, difference.kind.as_str());
     if !fields.is_empty() {
         text.push_str(&format!(" in {fields}"));
     }
-    text.push_str(&reason);
+    if difference.unreadable.is_none() {
+        text.push_str(&format!(" ({})", difference.likely_reason()));
+    }
+    if let Some(bad) = &difference.unreadable {
+        let issue = bad
+            .issue
+            .map(|issue| names.of(&difference.connection, bad.side, issue));
+        let worklog = bad.worklog.map(|id| format!(" {id}")).unwrap_or_default();
+        text.push_str(&format!(
+            "\n  {} {} {}{worklog}: {}",
+            bad.side,
+            site(engine, &difference.connection, bad.side),
+            issue.as_deref().unwrap_or("an issue that is not told"),
+            output::plain(&bad.what)
+        ));
+    }
     for (side, entry) in [(Side::A, &difference.a), (Side::B, &difference.b)] {
         if let Some(entry) = entry {
             let line = line(engine, &difference.connection, side, entry, names);
@@ -127,14 +138,18 @@ fn one(engine: &Engine, difference: &Difference, names: &Names) -> String {
 }
 
 fn line(engine: &Engine, connection: &str, side: Side, entry: &Entry, names: &Names) -> String {
-    let site = engine
-        .connection(&ConnectionName::new(connection))
-        .map(|one| one.sites[side].to_string())
-        .unwrap_or_default();
+    let site = site(engine, connection, side);
     let issue = names.of(connection, side, entry.issue);
     output::plain(&format!(
         "{site} {issue} {}: {}",
         entry.worklog,
         words::content(&entry.content)
     ))
+}
+
+fn site(engine: &Engine, connection: &str, side: Side) -> String {
+    engine
+        .connection(&ConnectionName::new(connection))
+        .map(|one| one.sites[side].to_string())
+        .unwrap_or_default()
 }
