@@ -94,16 +94,57 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     })))
 }
 
-/// Lays the queue out for people.
+/// Lays the queue out for people: in columns, or where the terminal is too narrow for ids to stay whole, item by item.
 pub(crate) fn shown(items: &[QueueItem], now: Timestamp) -> String {
+    let columns = output::columns();
+    let wide = in_columns(items, now);
+    if output::fits(&wide, columns) {
+        return wide;
+    }
+    one_by_one(items, now)
+}
+
+fn one_by_one(items: &[QueueItem], now: Timestamp) -> String {
+    let texts = items.iter().map(|item| {
+        let issues: Vec<&str> = [&item.a_issue, &item.b_issue]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let first = [
+            Some(state(item).to_owned()),
+            item.reason.map(|reason| reason.to_string()),
+            Some(issues.join(" ~ ")),
+            item.worklog.map(|id| id.to_string()),
+        ];
+        let mut since = format!("since {}, tried {}", words::ago(item.since, now), item.attempts);
+        if let Some(at) = item.next_attempt {
+            since.push_str(&format!(", next {}", words::ahead(at, now)));
+        }
+        let first: Vec<String> = first.into_iter().flatten().collect();
+        let lines = [
+            Some(first.join("  ")),
+            Some(since),
+            item.detail.clone(),
+            Some(item.id.to_string()),
+        ];
+        let lines: Vec<String> = lines.iter().flatten().map(|line| output::plain(line)).collect();
+        lines.join("\n    ")
+    });
+    texts.collect::<Vec<_>>().join("\n\n")
+}
+
+fn state(item: &QueueItem) -> &'static str {
+    match item.ignored {
+        true => "ignored",
+        false => item.state.as_str(),
+    }
+}
+
+fn in_columns(items: &[QueueItem], now: Timestamp) -> String {
     let rows = items.iter().map(|item| {
         vec![
-            if item.ignored {
-                "ignored"
-            } else {
-                item.state.as_str()
-            }
-            .to_owned(),
+            state(item).to_owned(),
             item.reason.map(|reason| reason.to_string()).unwrap_or_default(),
             item.a_issue.clone().unwrap_or_else(|| "-".to_owned()),
             item.b_issue.clone().unwrap_or_else(|| "-".to_owned()),
@@ -120,7 +161,7 @@ pub(crate) fn shown(items: &[QueueItem], now: Timestamp) -> String {
     let header = [
         "STATE", "REASON", "A", "B", "WORKLOG", "SINCE", "TRIED", "NEXT", "DETAIL", "ID",
     ];
-    output::table(&header, rows.collect())
+    output::unbroken(&header, rows.collect())
 }
 
 /// Says once for each reason what can be done about it.
