@@ -6,11 +6,13 @@ use tandem_engine::operator::{ItemState, QueueItem};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::select::Only;
 use crate::{open, output, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem queue --issue SUP-1
+  tandem queue --person 5f0a-on-acme
   tandem queue --json | jq -r '.[].id'
 
 Exit code 3 when something is parked or missing.")]
@@ -25,44 +27,6 @@ pub(crate) struct Arguments {
     all: bool,
 }
 
-/// Which items are meant.
-#[derive(Debug, Args)]
-pub(crate) struct Only {
-    /// Only of this issue, by its key (or its id, where no key is known) on either side
-    #[arg(long, value_name = "KEY")]
-    issue: Option<String>,
-    /// Only about this worklog, or its twin
-    #[arg(long, value_name = "ID")]
-    worklog: Option<u64>,
-    /// Only of this person's time, by account id on either site
-    #[arg(long, value_name = "ACCOUNT")]
-    person: Option<String>,
-}
-
-impl Only {
-    /// Says whether anything was asked for.
-    pub(crate) fn is_some(&self) -> bool {
-        self.issue.is_some() || self.worklog.is_some() || self.person.is_some()
-    }
-
-    pub(crate) fn wants(&self, item: &QueueItem) -> bool {
-        let issue = self.issue.as_ref().is_none_or(|key| {
-            [&item.a_issue, &item.b_issue]
-                .into_iter()
-                .flatten()
-                .any(|name| name.eq_ignore_ascii_case(key.trim()))
-        });
-        let worklog = self
-            .worklog
-            .is_none_or(|id| item.worklog.iter().chain(&item.twins).any(|one| one.0 == id));
-        let person = self
-            .person
-            .as_ref()
-            .is_none_or(|account| item.people.iter().any(|one| one.as_str() == account));
-        issue && worklog && person
-    }
-}
-
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
@@ -74,6 +38,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         engine.queue().await?
     };
     items.retain(|item| arguments.only.wants(item));
+    if items.is_empty() {
+        arguments.only.has_link(engine).await?;
+    }
     if arguments.connection.is_some() {
         items.retain(|item| {
             connections

@@ -19,6 +19,13 @@ use crate::ending::{Ending, Failure};
 use crate::{open, output, select, words};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem verify
+  tandem verify --from 2026-01-01 --to 2026-03-31
+  tandem verify --report books.html                  a dated report with a checksum, to keep
+  tandem verify --json | jq '.differences[]'
+
+Exit code 0: equal; 3: not equal, and each difference is listed with the likely reason.")]
 pub(crate) struct Arguments {
     /// From this day on (default: the day from which each connection is kept the same)
     #[arg(long, value_name = "DATE")]
