@@ -248,3 +248,30 @@ async fn dozens_of_worklogs_gathered_from_as_many_issues_is_carried_over() {
         same_everywhere(&world, n, 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_the_deletes_of_one_work_on_three_sites_one_is_undone_and_brings_it_back_everywhere() {
+    for ring in [false, true] {
+        let world = sites(ring, Webhooks::Both).await;
+        let first = world.acme().log_time("SUP-1", hour("ann", "precious")).unwrap();
+        let second = world.acme().log_time("SUP-1", hour("bob", "too")).unwrap();
+        rest(&world).await;
+        for id in [first, second] {
+            world.acme().delete(id).unwrap();
+        }
+        rest(&world).await;
+        same_everywhere(&world, 1, 0);
+        let engine = &world.tandem.engine;
+        let names: Vec<_> = engine.connections.iter().map(|one| one.name.clone()).collect();
+        let mut lines = world.store.history(&names, None, 1_000).await.unwrap();
+        lines.retain(|line| line.op == "delete");
+        assert!(lines.len() > 2, "ring {ring}: {lines:#?}");
+        let lines = engine.one_for_each(lines).await.unwrap();
+        assert_eq!(lines.len(), 2, "ring {ring}: {lines:#?}");
+        for line in &lines {
+            engine.undelete(line).await.unwrap();
+        }
+        rest(&world).await;
+        same_everywhere(&world, 1, 2);
+    }
+}

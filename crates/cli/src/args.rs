@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Show what was done
     History(commands::history::Arguments),
     /// Show how everything fares
-    Status,
+    Status(commands::status::Arguments),
     /// Look for everything that fails silently elsewhere, on both sites, and say the fix
     Doctor(commands::doctor::Arguments),
     /// Have what waits tried again

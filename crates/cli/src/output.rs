@@ -2,7 +2,8 @@
 
 use std::io::{BufWriter, ErrorKind, Write, stderr, stdout};
 
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
+use console::{Term, measure_text_width};
 use serde::Serialize;
 
 use crate::ending::Failure;
@@ -48,13 +49,52 @@ pub(crate) fn say(text: impl AsRef<str>) {
     let _ = writeln!(stderr().lock(), "{}", text.as_ref());
 }
 
-/// Lays rows out in columns, without lines around them.
+/// Lays rows out in columns, without lines around them. In a terminal that is too narrow for that, long cells go on
+/// below.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    fitting(header, rows, columns())
+}
+
+/// The same, however wide it gets.
+pub(crate) fn unbroken(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    fitting(header, rows, None)
+}
+
+fn fitting(header: &[&str], rows: Vec<Vec<String>>, columns: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header.to_vec());
     for row in rows {
         table.add_row(row.into_iter().map(|cell| plain(&cell)));
     }
+    let text = laid_out(&table);
+    match columns {
+        Some(columns) if !fits(&text, Some(columns)) => {
+            // One more for the blank that each line begins with.
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(columns.saturating_add(1));
+            laid_out(&table)
+        }
+        _ => text,
+    }
+}
+
+/// The columns of the terminal that data goes to; `None` where it goes elsewhere.
+pub(crate) fn columns() -> Option<u16> {
+    let terminal = Term::stdout();
+    let (_, columns) = terminal.size_checked().filter(|_| terminal.is_term())?;
+    (columns > 0).then_some(columns)
+}
+
+/// Says whether no line is longer than the terminal is wide.
+pub(crate) fn fits(text: &str, columns: Option<u16>) -> bool {
+    columns.is_none_or(|columns| {
+        text.lines()
+            .all(|line| measure_text_width(line) <= usize::from(columns))
+    })
+}
+
+fn laid_out(table: &Table) -> String {
     let text = table.to_string();
     text.lines()
         .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
@@ -85,6 +125,26 @@ mod tests {
     fn a_long_text_is_cut_between_letters() {
         assert_eq!(short("grün", 4), "grün");
         assert_eq!(short("grüner", 4), "grü…");
+    }
+
+    #[test]
+    fn a_table_is_no_wider_than_the_terminal() {
+        let row = || {
+            vec![
+                "acme".to_owned(),
+                "paused 3 min ago: the token is not accepted".to_owned(),
+                "Jira's feed".to_owned(),
+            ]
+        };
+        let header = ["SITE", "HEALTH", "DELETES ARE READ FROM"];
+        let wide = fitting(&header, vec![row()], None);
+        assert_eq!(wide.lines().count(), 2, "{wide}");
+        assert_eq!(fitting(&header, vec![row()], Some(200)), wide);
+        for columns in [60, 40] {
+            let narrow = fitting(&header, vec![row()], Some(columns));
+            assert!(fits(&narrow, Some(columns)), "{columns}:\n{narrow}");
+            assert!(narrow.contains("paused") && narrow.contains("token"), "{narrow}");
+        }
     }
 
     #[test]

@@ -24,16 +24,19 @@ pub(crate) async fn links(engine: &Engine, connection: &Connection) -> Result<Ve
     }
 }
 
+/// Lists the links of all connections.
+pub(crate) async fn all_links(engine: &Engine) -> Result<Vec<LinkRow>, Failure> {
+    let mut all = Vec::new();
+    for connection in &engine.connections {
+        all.extend(links(engine, connection).await?);
+    }
+    Ok(all)
+}
+
 /// Returns the links of an issue, on either side of any connection.
 pub(crate) async fn links_of(engine: &Engine, name: &str) -> Result<Vec<LinkRow>, Failure> {
-    let mut found = Vec::new();
-    for connection in &engine.connections {
-        let rows = links(engine, connection).await?;
-        found.extend(
-            rows.into_iter()
-                .filter(|row| Side::BOTH.into_iter().any(|side| is(row, side, name))),
-        );
-    }
+    let mut found = all_links(engine).await?;
+    found.retain(|row| Side::BOTH.into_iter().any(|side| is(row, side, name)));
     Ok(found)
 }
 

@@ -1,9 +1,75 @@
-//! Picking connections by name.
+//! Picking connections by name, and what waits or was done by issue, worklog or person.
 
+use clap::Args;
+use serde::Serialize;
 use tandem_core::ConnectionName;
+use tandem_engine::operator::{QueueId, QueueItem};
 use tandem_engine::{Connection, Engine};
 
 use crate::ending::Failure;
+use crate::{output, resolve};
+
+/// Which items are meant.
+#[derive(Clone, Debug, Args, Serialize)]
+pub(crate) struct Only {
+    /// Only of this issue, by its key or id on either side
+    #[arg(long, value_name = "KEY")]
+    pub(crate) issue: Option<String>,
+    /// Only about this worklog, or its twin
+    #[arg(long, value_name = "ID")]
+    pub(crate) worklog: Option<u64>,
+    /// Only of this person's time, by account id on either site
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) person: Option<String>,
+}
+
+impl Only {
+    /// Says whether anything was asked for.
+    pub(crate) fn is_some(&self) -> bool {
+        self.issue.is_some() || self.worklog.is_some() || self.person.is_some()
+    }
+
+    /// Says whether an item of the queue is meant.
+    pub(crate) fn wants(&self, item: &QueueItem) -> bool {
+        let issue = self.issue.as_ref().is_none_or(|name| {
+            let name = name.trim();
+            let mut keys = [&item.a_issue, &item.b_issue].into_iter().flatten();
+            let ids = match &item.id {
+                QueueId::Pair { link, .. } | QueueId::Link(link) => vec![link.a, link.b],
+                QueueId::Issue { issue, .. } => vec![*issue],
+            };
+            keys.any(|key| key.eq_ignore_ascii_case(name)) || ids.iter().any(|id| id.to_string() == name)
+        });
+        let worklog = self
+            .worklog
+            .is_none_or(|id| item.worklog.iter().chain(&item.twins).any(|one| one.0 == id));
+        let person = self
+            .person
+            .as_ref()
+            .is_none_or(|account| item.people.iter().any(|one| one.as_str() == account));
+        issue && worklog && person
+    }
+
+    /// Refuses an issue that has no link: that nothing of it waits would say nothing.
+    pub(crate) async fn has_link(&self, engine: &Engine) -> Result<(), Failure> {
+        match &self.issue {
+            Some(name) if resolve::links_of(engine, name).await?.is_empty() => Err(Failure::usage(format!(
+                "no linked issue is known as `{}`; `tandem link list` shows those that are",
+                output::plain(name)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What was asked for, in words.
+    pub(crate) fn words(&self) -> String {
+        let issue = self.issue.as_ref().map(|key| format!("issue {key}"));
+        let worklog = self.worklog.map(|id| format!("worklog {id}"));
+        let person = self.person.as_ref().map(|account| format!("person {account}"));
+        let words: Vec<String> = [issue, worklog, person].into_iter().flatten().collect();
+        output::plain(&words.join(", "))
+    }
+}
 
 /// Returns the connection of that name, or all of them.
 pub(crate) fn connections<'e>(

@@ -159,6 +159,10 @@ impl Engine {
                     .or_default()
                     .add(worklog.id, &worklog.content);
             }
+            // What cannot be read adds up to nothing: its link's run sets it aside.
+            for issue in page.bad.iter().filter_map(|bad| bad.issue) {
+                sums.entry(issue).or_default().count += 1;
+            }
             match page.next {
                 Some(next) if next > offset => offset = next,
                 _ => break,

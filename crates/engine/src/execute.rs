@@ -275,7 +275,7 @@ impl Run<'_> {
                 ops.extend(self.learn(&pair, now, recorded == Recorded::Move));
             }
             if recorded != Recorded::Agree {
-                ops.push(self.history(step, &pair, now, None, None));
+                ops.push(self.history(step, &pair, now, None, None, observed));
             }
             if recorded == Recorded::Park
                 && let Some(wait) = &pair.wait
@@ -453,6 +453,7 @@ impl Run<'_> {
         now: Timestamp,
         answer: Option<&Worklog>,
         refusal: Option<&str>,
+        observed: &Observed,
     ) -> Op {
         let (op, before, after) = match &step.action {
             _ if refusal.is_some() => ("park", None, None),
@@ -526,6 +527,7 @@ impl Run<'_> {
             after: after.cloned(),
             lost,
             trace: (!self.taken.traces.is_empty()).then(|| self.taken.traces.join(" ")),
+            grounds: Some(self.grounds(step, observed, (before, after))),
             expires: now + signed(self.engine.options.history),
         }))
     }
@@ -668,7 +670,7 @@ impl Run<'_> {
         row.rev += 1;
         let ops = vec![
             Op::PutPair(Box::new(row.clone())),
-            self.history(step, &row, now, None, Some(detail)),
+            self.history(step, &row, now, None, Some(detail), observed),
         ];
         self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
@@ -827,7 +829,7 @@ impl Run<'_> {
         pair.rev += 1;
         let mut ops = vec![
             Op::PutPair(Box::new(pair.clone())),
-            self.history(step, &pair, now, answer, None),
+            self.history(step, &pair, now, answer, None, observed),
         ];
         ops.extend(self.places(&pair, Some(observed)));
         ops.extend(self.left_behind(row, &pair));
@@ -1044,7 +1046,7 @@ impl Run<'_> {
         row.rev += 1;
         let mut ops = vec![
             Op::PutPair(Box::new(row.clone())),
-            self.history(step, &row, now, None, Some(&detail)),
+            self.history(step, &row, now, None, Some(&detail), observed),
         ];
         ops.extend(self.give_up_claim(&row, root, side));
         self.set_busy(observed, std::slice::from_ref(&row));

@@ -8,6 +8,7 @@
 
 use tandem_core::{AccountId, Content, Intent, Pair, PairState};
 
+use crate::ports::Grounds;
 use crate::ports::store::{Announced, Announcement, HistoryRow};
 
 /// What stands in place of an account and of a text.
@@ -53,14 +54,15 @@ pub fn is_forgotten(content: &Content) -> bool {
 
 /// Says whether a line of the history tells of nobody any more.
 pub fn is_line_forgotten(line: &HistoryRow) -> bool {
-    line.before.iter().chain(&line.after).all(is_forgotten)
+    line.contents().all(is_forgotten)
         && line.lost.iter().all(|lost| lost.ends_with(FORGOTTEN))
         && said(&line.cause) == line.cause
 }
 
-/// Takes the person out of a line of the history. Both contents go: each is the other's rendering.
+/// Takes the person out of a line of the history. All contents go: each is another's rendering.
 pub fn line(line: &mut HistoryRow, account: &AccountId) {
-    for content in line.before.iter_mut().chain(&mut line.after) {
+    let kept = line.grounds.iter_mut().flat_map(Grounds::contents_mut);
+    for content in line.before.iter_mut().chain(&mut line.after).chain(kept) {
         forget(content);
     }
     for lost in &mut line.lost {

@@ -9,6 +9,7 @@
 pub mod audit;
 pub mod backfill;
 mod bulk;
+mod decided;
 pub mod discover;
 pub mod echo;
 pub mod error;

@@ -15,6 +15,6 @@ pub use ahead::{Proposal, ProposedOp};
 pub use decide::{Decision, Resolved};
 pub(crate) use people::is_assigned;
 pub use people::{Assigned, How, Matched};
-pub use queue::{BadQueueId, ItemState, QueueId, QueueItem, Retried};
+pub use queue::{BadQueueId, ItemState, LinkAct, QueueId, QueueItem, Retried};
 pub use read_only::ReadOnly;
 pub use undelete::Undeleted;

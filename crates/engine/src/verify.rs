@@ -26,6 +26,7 @@ use self::sums::{Groups, Sums};
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::scratch::{InMemory, Scratch};
+use crate::ports::site::BadRow;
 use crate::ports::store::Lane;
 
 /// What one side adds up to.
@@ -77,6 +78,8 @@ pub enum Kind {
     OnlyInB,
     /// Twins do not mean the same.
     Differs,
+    /// A worklog is listed and cannot be read: what it says is in no sum.
+    Unreadable,
 }
 
 impl Kind {
@@ -86,6 +89,7 @@ impl Kind {
             Kind::OnlyInA => "only-in-a",
             Kind::OnlyInB => "only-in-b",
             Kind::Differs => "differs",
+            Kind::Unreadable => "unreadable",
         }
     }
 }
@@ -107,6 +111,49 @@ pub struct Difference {
     /// Why, when the queue knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// For `unreadable`: which one. What its twin says, where it has one, stands in `a` or `b`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Unreadable>,
+}
+
+/// A worklog that is listed and cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// The side that lists it.
+    pub side: Side,
+    /// Its issue, when at least that can be read.
+    pub issue: Option<IssueId>,
+    /// Its id, when at least that can be read.
+    pub worklog: Option<WorklogId>,
+    /// What is wrong, and how the site's row begins.
+    pub what: String,
+}
+
+impl Difference {
+    /// Why, as far as can be told: what waits says so itself.
+    pub fn likely_reason(&self) -> String {
+        if let Some(bad) = &self.unreadable {
+            return format!("side {} lists it and it cannot be read: {}", bad.side, bad.what);
+        }
+        match self.reason {
+            Some(reason) => format!("{reason}: {}", reason.advice()),
+            None if self.kind == Kind::Differs => "changed since the last sweep".to_owned(),
+            None => "not carried over yet, or dated before the connection began (see `tandem backfill`)"
+                .to_owned(),
+        }
+    }
+
+    fn unreadable(connection: &Connection, one: Unreadable) -> Self {
+        Self {
+            connection: connection.name.to_string(),
+            kind: Kind::Unreadable,
+            a: None,
+            b: None,
+            fields: Vec::new(),
+            reason: None,
+            unreadable: Some(one),
+        }
+    }
 }
 
 /// What some worklogs add up to on each side.
@@ -137,7 +184,7 @@ pub struct Verdict {
     pub groups: Vec<Group>,
 }
 
-/// The ledger check's result, of any size. It is written like a [`Verdict`].
+/// The ledger check's result, of any size. It is written like a [`Verdict`], with the likely reason of each difference.
 pub struct Books {
     equal: bool,
     totals: Sides<Totals>,
@@ -201,10 +248,28 @@ impl Serialize for Books {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut books = serializer.serialize_struct("Verdict", 4)?;
         books.serialize_field("equal", &self.equal)?;
-        books.serialize_field("differences", &Seq(|| self.differences()))?;
+        let told = |read: Result<Difference, EngineError>| read.map(Told::of);
+        books.serialize_field("differences", &Seq(|| self.differences().map(told)))?;
         books.serialize_field("totals", &self.totals)?;
         books.serialize_field("groups", &Seq(|| self.groups()))?;
         books.end()
+    }
+}
+
+/// A difference as it is written.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    difference: Difference,
+    likely_reason: String,
+}
+
+impl Told {
+    fn of(difference: Difference) -> Self {
+        Self {
+            likely_reason: difference.likely_reason(),
+            difference,
+        }
     }
 }
 
@@ -268,11 +333,26 @@ impl Engine {
                 Some(from) => from,
                 None => self.since(connection).await?,
             };
-            let rows = self.gather(connection, from, to, scratch).await?;
+            let mut put = |difference: &Difference| {
+                let record = serde_json::to_vec(difference).map_err(|error| unwritten(error.into()))?;
+                n_differences += 1;
+                // All of the same key: they stay in the order in which they were found.
+                differences.push(&[], &record).map_err(unwritten)
+            };
+            let mut unplaced = |side, bad: BadRow| {
+                let one = Unreadable {
+                    side,
+                    issue: bad.issue,
+                    worklog: bad.id,
+                    what: bad.text,
+                };
+                put(&Difference::unreadable(connection, one))
+            };
+            let rows = self.gather(connection, from, to, scratch, &mut unplaced).await?;
             let mut sums = Sums::new(scratch);
             let mut known = Known::default();
             for read in Links::read(&rows).map_err(unread)? {
-                let (issues, sides) = read.map_err(unread)?;
+                let (issues, sides, unreadable) = read.map_err(unread)?;
                 let link = LinkKey {
                     connection: connection.name.clone(),
                     a: issues.a,
@@ -289,11 +369,8 @@ impl Engine {
                     lookups,
                     link: &link,
                 };
-                for difference in place.compare(sides, &pairs) {
-                    let record = serde_json::to_vec(&difference).map_err(|error| unwritten(error.into()))?;
-                    // All of the same key: they stay in the order in which they were found.
-                    differences.push(&[], &record).map_err(unwritten)?;
-                    n_differences += 1;
+                for difference in place.compare(sides, unreadable, &pairs) {
+                    put(&difference)?;
                 }
             }
             groups.push((connection.name.clone(), sums.finish().map_err(unwritten)?));

@@ -42,6 +42,8 @@ pub enum Fault {
     Slow(Duration),
     /// The body of the answer breaks off in the middle.
     HalfBody,
+    /// The first worklog of a listing is told in a way that nobody understands; the others are as ever.
+    OddRow,
 }
 
 /// Chances of a request going wrong, each from 0 to 1.

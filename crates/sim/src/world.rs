@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::fault::{Fault, RequestFaults, Vendor, broken, take_scripted};
 use crate::http::{Reply, Request};
@@ -262,10 +263,20 @@ fn serve(
     match fault {
         Some(Fault::LostAfter(outcome)) => reply = broken(outcome),
         Some(Fault::Slow(delay)) => reply.delay = delay,
+        Some(Fault::OddRow) => reply = with_odd_row(reply),
         Some(Fault::HalfBody) => reply.half = !reply.body.is_empty(),
         _ => {}
     }
     (reply, violations)
+}
+
+fn with_odd_row(mut reply: Reply) -> Reply {
+    let mut body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    if let Some(first) = body.pointer_mut("/results/0/timeSpentSeconds") {
+        *first = Value::from("an hour or so");
+        reply.body = body.to_string().into_bytes();
+    }
+    reply
 }
 
 fn dispatch(

@@ -466,6 +466,7 @@ async fn compare(seed: u64, steps: usize) {
                     before: None::<Content>,
                     after: None,
                     trace: None,
+                    grounds: None,
                     lost: Vec::new(),
                     expires: now + Duration::from_secs(86_400),
                 };

@@ -244,6 +244,7 @@ impl<'de> Deserialize<'de> for RowWire {
         let value = Value::deserialize(deserializer)?;
         let bad = |misread: Misread| BadRow {
             id: lenient::scalar_number(&value["tempoWorklogId"]).map(WorklogId),
+            issue: lenient::scalar_number(&value["issue"]["id"]).map(IssueId),
             text: format!("{}: {}", misread.0, excerpt(value.to_string().as_bytes(), None)),
         };
         Ok(match WorklogWire::deserialize(&value) {

@@ -14,10 +14,10 @@ use tandem_core::{
     AccountId, Content, Intent, IntentKind, IssueId, JiraWorklogId, LinkKey, Pair, PairId, PairState, Side,
     Sides, WorklogId,
 };
-use tandem_engine::ports::Store;
 use tandem_engine::ports::store::{
     Announced, Announcement, Committed, Echo, Hint, HistoryRow, Op, PersonRow,
 };
+use tandem_engine::ports::{Grounds, Store};
 
 use crate::world::*;
 
@@ -148,6 +148,16 @@ async fn plant(store: &DynamoStore) {
         // On side b the fallback's name stands, and Ann's account nowhere in the line.
         lines.push(told(number, pair, None, Some(fallbacks())));
         lines.push(told(number + 10, pair, Some(anns("ann's words")), None));
+        // What a decision rested on names her where nothing else of the line does.
+        let mut parked = told(number + 40, pair, None, None);
+        let (seen, base) = (fallbacks(), Sides::new(anns("ann's words"), fallbacks()));
+        parked.grounds = Some(Grounds::of(
+            (None, None),
+            Sides::new(None, Some(&seen)),
+            Some(&base),
+            Some("conflict = park".to_owned()),
+        ));
+        lines.push(parked);
     }
     let mut refused = told(20, &tombstone, Some(fallbacks()), Some(fallbacks()));
     refused.lost = vec!["description on b: ann's words".to_owned()];
@@ -237,7 +247,7 @@ async fn nothing_tells_of_a_forgotten_person_but_the_pairs_that_are_alive() {
             people: 2,
             echoes: 1,
             due: 1,
-            history: 7,
+            history: 10,
             pairs: 3,
             configs: 1,
             kept_pairs: 1,
@@ -267,13 +277,20 @@ async fn nothing_tells_of_a_forgotten_person_but_the_pairs_that_are_alive() {
 
     // The ledger stays: what was done, when, and how long it was.
     let lines = store.history(&[connection()], None, 100).await.unwrap();
-    assert_eq!(lines.len(), 8);
+    assert_eq!(lines.len(), 11);
     let tombstone = lines.iter().find(|line| line.id == "000011").unwrap();
     let body = tombstone.before.as_ref().unwrap();
     assert_eq!((body.author.as_str(), body.time_spent_secs), ("forgotten", 3600));
     assert_eq!((body.start_date, body.start_time), (content("").start_date, None));
     let refused = lines.iter().find(|line| line.id == "000020").unwrap();
     assert_eq!(refused.cause, "acme changed it; refused: forgotten");
+    let parked = lines.iter().find(|line| line.id == "000041").unwrap();
+    let agreed = parked.agreed(Side::A).unwrap();
+    assert_eq!(
+        (agreed.author.as_str(), agreed.time_spent_secs),
+        ("forgotten", 3600)
+    );
+    assert_eq!(parked.policy(), Some("conflict = park"));
     let bobs = lines.iter().find(|line| line.id == "000030").unwrap();
     assert_eq!(bobs.before, Some(by(BOB, "bob's words")));
 

@@ -218,6 +218,7 @@ pub(crate) fn line(number: i64, link: LinkKey, expires: Timestamp) -> HistoryRow
         before: Some(content("before")),
         after: Some(content("after")),
         trace: None,
+        grounds: None,
         lost: Vec::new(),
         expires,
         link,

@@ -21,7 +21,7 @@ const TOLD_EVERY: u64 = 20_000;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "First have the person's worklogs deleted or anonymised on both sites and synced: a pair whose worklogs are there keeps what both sides say, or it could not be kept the same. Then look:\n\n  tandem --table NAME forget 5f0a1b2c3d4e5f6a7b8c9d0e\n\nand do it with --yes. It can be broken off and repeated. Exit code 0: the table holds nothing of theirs any more; 3: something is there still, and said."
+    after_help = "Example:\n  tandem forget 5f0a1b2c3d4e5f6a7b8c9d0e --data ./tandem-data\n\nFirst have the person's worklogs deleted or anonymised on both sites and synced: a pair whose worklogs are there keeps what both sides say, or it could not be kept the same. Then look:\n\n  tandem --table NAME forget 5f0a1b2c3d4e5f6a7b8c9d0e\n\nand do it with --yes. It can be broken off and repeated. Exit code 0: the table holds nothing of theirs any more; 3: something is there still, and said."
 )]
 pub(crate) struct Arguments {
     /// The person's Atlassian account ids; on two sites they may have two

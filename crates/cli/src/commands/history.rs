@@ -5,77 +5,94 @@ use std::collections::BTreeSet;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
-use tandem_core::{ConnectionName, Content, IssueId, PairId, Side, WorklogId};
+use tandem_core::{ConnectionName, Content, IssueId, PairId, Side, Sides, WorklogId};
 use tandem_engine::Engine;
 use tandem_engine::ports::store::{HistoryRow, LinkRow};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::resolve;
+use crate::select::Only;
 use crate::{open, output, words};
 
-/// Lines that are searched for an issue whose link is gone.
-const SEARCH_MAX: usize = 100_000;
+/// Lines that are searched at most, newest first.
+pub(crate) const SEARCH_MAX: usize = 100_000;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem history SUP-1
   tandem history --worklog 500001
-  tandem history --by-hand")]
+  tandem history --by-hand
+
+Each line tells what was done where and why, with the worklog as it was (-) and as it is now (+); below that what was seen
+on both sides when it was decided, what both had last agreed on, and the policy, where one decided.")]
 pub(crate) struct Arguments {
-    /// Only of this issue, by its key or id on either side
-    #[arg(value_name = "KEY")]
-    issue: Option<String>,
+    /// The same as --issue
+    #[arg(value_name = "KEY", conflicts_with = "issue")]
+    key: Option<String>,
+    #[command(flatten)]
+    only: Only,
     /// Only so many of the newest lines
     #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
-    /// Only about this worklog, and its twin
-    #[arg(long, value_name = "ID")]
-    worklog: Option<u64>,
-    /// Only of this person's time, by account id on either site
-    #[arg(long, value_name = "ACCOUNT")]
-    person: Option<String>,
-    /// Only what people did: retry, resolve, ignore, release, undelete
+    /// Only what people did: retry, resolve, ignore, release, undelete, link, unlink
     #[arg(long)]
     by_hand: bool,
 }
 
 /// What people do, as the history calls it.
-const BY_HAND: [&str; 5] = ["retry", "resolve", "ignore", "release", "undelete"];
+const BY_HAND: [&str; 7] = [
+    "retry", "resolve", "ignore", "release", "undelete", "link", "unlink",
+];
 
-impl Arguments {
-    fn filters(&self) -> bool {
-        self.worklog.is_some() || self.person.is_some() || self.by_hand
+/// Lines of the history, oldest first: of an issue, of a worklog and its twin, of a person's time. At most `limit` are
+/// read where only an issue is asked for, and otherwise as many as are searched.
+pub(crate) async fn lines(
+    engine: &Engine,
+    links: &[LinkRow],
+    only: &Only,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, Failure> {
+    let picks = only.worklog.is_some() || only.person.is_some();
+    // What is picked is picked from more than is shown.
+    let read = if picks { SEARCH_MAX } else { limit };
+    let mut rows = match &only.issue {
+        None => engine.store.history(&names(engine), None, read).await?,
+        Some(name) => of_issue(engine, links, name, read).await?,
+    };
+    // A worklog's line brings along those of its pair: the twin has another id. What was only read has no line, but the
+    // pair is named by the worklog that it began with.
+    if let Some(id) = only.worklog {
+        let about = |row: &HistoryRow| row.worklog == Some(WorklogId(id)) || begins_with(&row.pair, id);
+        let pairs = pairs(&rows, about);
+        rows.retain(|row| pairs.contains(&pair(row)));
     }
+    // A person's line brings along those of its pair that say nobody's time: a retry, say.
+    if let Some(account) = &only.person {
+        let theirs = |row: &HistoryRow| row.contents().any(|content| content.author.as_str() == account);
+        let pairs = pairs(&rows, theirs);
+        rows.retain(|row| theirs(row) || row.contents().next().is_none() && pairs.contains(&pair(row)));
+    }
+    Ok(rows)
+}
 
-    /// Keeps the lines that are asked for. A worklog's line brings along those of its pair: the twin has another id.
-    /// What was only read has no line, but the pair is named by the worklog that it began with.
-    fn pick(&self, rows: &mut Vec<HistoryRow>) {
-        if let Some(id) = self.worklog {
-            let pairs: BTreeSet<_> = rows
-                .iter()
-                .filter(|row| row.worklog == Some(WorklogId(id)) || begins_with(&row.pair, id))
-                .map(|row| row.pair.clone())
-                .collect();
-            rows.retain(|row| pairs.contains(&row.pair));
-        }
-        if let Some(account) = &self.person {
-            rows.retain(|row| {
-                [&row.before, &row.after]
-                    .into_iter()
-                    .flatten()
-                    .any(|content| content.author.as_str() == account)
-            });
-        }
-        if self.by_hand {
-            rows.retain(|row| BY_HAND.contains(&row.op.as_str()));
-        }
-    }
+fn pairs(rows: &[HistoryRow], is_meant: impl Fn(&HistoryRow) -> bool) -> BTreeSet<(ConnectionName, String)> {
+    rows.iter().filter(|row| is_meant(row)).map(pair).collect()
+}
+
+/// The pair that a line is about. What brought a deleted worklog back is of the pair that had been.
+fn pair(row: &HistoryRow) -> (ConnectionName, String) {
+    (row.connection.clone(), bare(&row.pair))
+}
+
+fn bare(pair: &PairId) -> String {
+    let name = pair.to_string();
+    name.strip_prefix("undelete-").map(str::to_owned).unwrap_or(name)
 }
 
 /// Says whether a pair is named by this worklog, such as `a500001-10000` by 500001.
 fn begins_with(pair: &PairId, id: u64) -> bool {
-    let name = pair.to_string();
+    let name = bare(pair);
     let first = name.split('-').next().unwrap_or_default();
     first.get(1..).is_some_and(|rest| rest == id.to_string())
 }
@@ -94,6 +111,14 @@ struct Line {
     cause: String,
     before: Option<Content>,
     after: Option<Content>,
+    /// What both sides said when it was decided; `null` where nothing was seen.
+    seen: Sides<Option<Content>>,
+    /// What both sides had last agreed on; `null` where they never had.
+    base: Option<Sides<Content>>,
+    /// The policy that decided; `null` where none had to.
+    policy: Option<String>,
+    /// Which pair of worklogs it is about: the same for all that was ever done to the two.
+    pair: PairId,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lost: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,17 +130,16 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     open::remark_on_memory(global);
     let engine = opened.engine();
     let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
-    let mut links = Vec::new();
-    for connection in &engine.connections {
-        links.extend(resolve::links(engine, connection).await?);
-    }
-    // What is picked is picked from more than is shown.
-    let read = if arguments.filters() { SEARCH_MAX } else { limit };
-    let mut rows = match &arguments.issue {
-        None => engine.store.history(&names(engine), None, read).await?,
-        Some(name) => of_issue(engine, &links, name, read).await?,
+    let links = resolve::all_links(engine).await?;
+    let only = Only {
+        issue: arguments.key.clone().or_else(|| arguments.only.issue.clone()),
+        ..arguments.only.clone()
     };
-    arguments.pick(&mut rows);
+    let read = if arguments.by_hand { SEARCH_MAX } else { limit };
+    let mut rows = lines(engine, &links, &only, read).await?;
+    if arguments.by_hand {
+        rows.retain(|row| BY_HAND.contains(&row.op.as_str()));
+    }
     rows.drain(..rows.len().saturating_sub(limit));
     // A line that a crash wrote for what had to be remembered, not done.
     rows.retain(|row| row.op != "agree");
@@ -126,7 +150,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         let lines: Vec<Line> = rows.into_iter().map(|row| line(row, &links)).collect();
         output::json(&lines)?;
     } else if rows.is_empty() {
-        output::say("nothing was done yet");
+        output::say(match only.is_some() || arguments.by_hand {
+            true => "nothing of that was done",
+            false => "nothing was done yet",
+        });
     } else {
         for row in rows {
             output::data(shown(&row, &links))?;
@@ -188,9 +215,20 @@ fn places(engine: &Engine, row: &HistoryRow) -> Vec<(tandem_core::SiteName, Issu
         .collect()
 }
 
+fn base(row: &HistoryRow) -> Option<Sides<Content>> {
+    Some(Sides::new(
+        row.agreed(Side::A)?.clone(),
+        row.agreed(Side::B)?.clone(),
+    ))
+}
+
 fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
     Line {
         issue: resolve::issue_name(links, &row.link, row.side, row.issue),
+        seen: Sides::from_fn(|side| row.seen(side).cloned()),
+        base: base(&row),
+        policy: row.policy().map(str::to_owned),
+        pair: row.pair,
         id: row.id,
         time: row.time,
         connection: row.connection,
@@ -223,6 +261,25 @@ fn shown(row: &HistoryRow, links: &[LinkRow]) -> String {
     }
     if let Some(after) = &row.after {
         add("+", &words::content(after));
+    }
+    for side in Side::BOTH {
+        // What the line's own side said stands there already.
+        if let Some(seen) = row.seen(side).filter(|seen| Some(*seen) != row.before.as_ref()) {
+            add(&format!("seen on {side}:"), &words::content(seen));
+        }
+    }
+    match (row.agreed(Side::A), row.agreed(Side::B)) {
+        (Some(a), Some(b)) if a == b => add("agreed before:", &words::content(a)),
+        (a, b) => {
+            for (side, content) in [(Side::A, a), (Side::B, b)] {
+                if let Some(content) = content {
+                    add(&format!("agreed before on {side}:"), &words::content(content));
+                }
+            }
+        }
+    }
+    if let Some(policy) = row.policy() {
+        add("policy:", policy);
     }
     for lost in &row.lost {
         add("lost:", lost);

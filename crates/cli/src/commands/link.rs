@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tandem_core::{ConnectionName, IssueId, LinkKey, Reason, Side, Sides};
 use tandem_engine::discover::issue_ref;
-use tandem_engine::operator::{QueueId, QueueItem, ReadOnly};
+use tandem_engine::operator::{LinkAct, QueueId, QueueItem, ReadOnly};
 use tandem_engine::ports::site::{IssueRef, JiraIssue};
 use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
 use tandem_engine::{Connection, Engine};
@@ -18,6 +18,7 @@ use tandem_runtime::pairs::{Kind, Line, is_issue};
 use crate::args::Global;
 use crate::csv_file::Imported;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{csv_file, open, output, resolve, select, words};
 
 /// How many issues are asked for in one request.
@@ -44,6 +45,8 @@ enum Action {
         a_key: String,
         /// The issue on side b
         b_key: String,
+        #[command(flatten)]
+        who: Who,
     },
     /// Let two issues be twins no longer; their worklogs stay as they are
     Rm {
@@ -51,6 +54,8 @@ enum Action {
         a_key: String,
         /// The issue on side b
         b_key: String,
+        #[command(flatten)]
+        who: Who,
     },
     /// Show the links
     List,
@@ -60,6 +65,8 @@ enum Action {
     Import {
         /// A CSV file of two columns: the issue on side a, the issue on side b
         file: PathBuf,
+        #[command(flatten)]
+        who: Who,
     },
 }
 
@@ -80,10 +87,10 @@ struct Shown {
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let lines = match &arguments.action {
         // A file that is not there is told before anybody is asked.
-        Action::Import { file } => csv_file::read(file, Kind::Issues)?,
+        Action::Import { file, .. } => csv_file::read(file, Kind::Issues)?,
         _ => Vec::new(),
     };
-    if let Action::Add { a_key, b_key } | Action::Rm { a_key, b_key } = &arguments.action {
+    if let Action::Add { a_key, b_key, .. } | Action::Rm { a_key, b_key, .. } = &arguments.action {
         for name in [a_key, b_key] {
             if !is_issue(name.trim()) {
                 return Err(Failure::usage(format!(
@@ -105,18 +112,20 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     let name = arguments.connection.as_deref();
     match &arguments.action {
-        Action::Add { a_key, b_key } => {
-            add(global, engine, select::connection(engine, name)?, a_key, b_key).await
+        Action::Add { a_key, b_key, who } => {
+            let connection = select::connection(engine, name)?;
+            add(global, engine, connection, (a_key, b_key), &who.name()).await
         }
-        Action::Rm { a_key, b_key } => {
-            remove(global, engine, select::connection(engine, name)?, a_key, b_key).await
+        Action::Rm { a_key, b_key, who } => {
+            let connection = select::connection(engine, name)?;
+            remove(global, engine, connection, (a_key, b_key), &who.name()).await
         }
         Action::List => list(global, engine, name).await,
         // It has a table of its own to look with.
         Action::Discover => Ok(Ending::Done),
-        Action::Import { file } => {
+        Action::Import { file, who } => {
             let connection = select::connection(engine, name)?;
-            import(global, engine, connection, file, lines).await
+            import(global, engine, connection, (file, lines), &who.name()).await
         }
     }
 }
@@ -125,8 +134,8 @@ async fn add(
     global: &Global,
     engine: &Engine,
     connection: &Connection,
-    a_key: &str,
-    b_key: &str,
+    (a_key, b_key): (&str, &str),
+    by: &str,
 ) -> Result<Ending, Failure> {
     let mut found = Vec::new();
     for (side, name) in [(Side::A, a_key), (Side::B, b_key)] {
@@ -153,6 +162,9 @@ async fn add(
             Ok(text) => Failure::failed(text),
             Err(failure) => failure,
         })?;
+    if linked == Linked::New {
+        tell(engine, connection, &[(a, b)], by).await?;
+    }
     engine
         .hint_all(vec![DueKey::Link(key(connection, a, b))], Lane::Live, false)
         .await?;
@@ -177,6 +189,27 @@ fn outside_text(connection: &Connection, side: Side, a: &JiraIssue, b: &JiraIssu
         "{key} is outside the scope of {} on {}, which is {jql:?}; widen the scope in tandem.toml first",
         connection.name, connection.sites[side]
     )
+}
+
+/// Has the history say who made links.
+async fn tell(
+    engine: &Engine,
+    connection: &Connection,
+    made: &[(&JiraIssue, &JiraIssue)],
+    by: &str,
+) -> Result<(), Failure> {
+    let rows: Vec<LinkRow> = made
+        .iter()
+        .map(|(a, b)| LinkRow {
+            key: key(connection, a, b),
+            a_key: Some(a.key.clone()),
+            b_key: Some(b.key.clone()),
+            found_by: "command".to_owned(),
+            since: engine.clock.now(),
+            outside: None,
+        })
+        .collect();
+    Ok(engine.tell_linked(&rows, LinkAct::Made, by).await?)
 }
 
 fn key(connection: &Connection, a: &JiraIssue, b: &JiraIssue) -> LinkKey {
@@ -225,8 +258,8 @@ async fn remove(
     global: &Global,
     engine: &Engine,
     connection: &Connection,
-    a_key: &str,
-    b_key: &str,
+    (a_key, b_key): (&str, &str),
+    by: &str,
 ) -> Result<Ending, Failure> {
     let rows = resolve::links(engine, connection).await?;
     let named = rows
@@ -246,6 +279,9 @@ async fn remove(
             connection.name
         )));
     };
+    engine
+        .tell_linked(std::slice::from_ref(&row), LinkAct::Removed, by)
+        .await?;
     let (a, b) = resolve::shown(&row);
     if global.json {
         output::json(
@@ -384,8 +420,8 @@ async fn import(
     global: &Global,
     engine: &Engine,
     connection: &Connection,
-    file: &Path,
-    lines: Vec<Line>,
+    (file, lines): (&Path, Vec<Line>),
+    by: &str,
 ) -> Result<Ending, Failure> {
     let (mut imported, good) = Imported::begin(lines);
     for chunk in good.chunks(ASKED_AT_ONCE) {
@@ -408,7 +444,7 @@ async fn import(
         let outside = engine
             .outside(connection, &named.collect::<Vec<_>>(), Lane::Live)
             .await?;
-        let mut hints = Vec::new();
+        let (mut hints, mut made) = (Vec::new(), Vec::new());
         for (number, names) in chunk {
             let (a_name, b_name) = names;
             let (a, b) = of_line(names);
@@ -430,6 +466,7 @@ async fn import(
             match join(engine, connection, a, b).await {
                 Ok(Linked::New) => {
                     imported.new += 1;
+                    made.push((a, b));
                     hints.push(DueKey::Link(key(connection, a, b)));
                 }
                 Ok(_) => imported.already += 1,
@@ -437,6 +474,7 @@ async fn import(
                 Err(Err(failure)) => return Err(failure),
             }
         }
+        tell(engine, connection, &made, by).await?;
         engine.hint_all(hints, Lane::Sweep, false).await?;
     }
     let made = format!("{} made", words::count(imported.new, "link"));

@@ -43,7 +43,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Verify(arguments) => verify::run(global, &arguments).await,
         Command::Queue(arguments) => queue::run(global, &arguments).await,
         Command::History(arguments) => history::run(global, &arguments).await,
-        Command::Status => status::run(global).await,
+        Command::Status(arguments) => status::run(global, &arguments).await,
         Command::Doctor(arguments) => doctor::run(global, &arguments).await,
         Command::Retry(arguments) => retry::run(global, &arguments).await,
         Command::Resolve(arguments) => resolve::run(global, &arguments).await,

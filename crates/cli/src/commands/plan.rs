@@ -14,6 +14,12 @@ use crate::ending::{Ending, Failure};
 use crate::{open, output, resolve, words};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem plan
+  tandem plan --issue SUP-1 --issue SUP-2
+  tandem plan --json | jq '.steps[] | select(.op == \"delete\")'
+
+Exit code 3 when something would be written or set aside. Nothing is written anywhere, Tandem's own table included.")]
 pub(crate) struct Arguments {
     /// Only this issue, by its key or id on either side; may be given several times
     #[arg(long, value_name = "KEY")]

@@ -6,11 +6,13 @@ use tandem_engine::operator::{ItemState, QueueItem};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::select::Only;
 use crate::{open, output, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem queue --issue SUP-1
+  tandem queue --person 5f0a-on-acme
   tandem queue --json | jq -r '.[].id'
 
 Exit code 3 when something is parked or missing.")]
@@ -25,44 +27,6 @@ pub(crate) struct Arguments {
     all: bool,
 }
 
-/// Which items are meant.
-#[derive(Debug, Args)]
-pub(crate) struct Only {
-    /// Only of this issue, by its key (or its id, where no key is known) on either side
-    #[arg(long, value_name = "KEY")]
-    issue: Option<String>,
-    /// Only about this worklog, or its twin
-    #[arg(long, value_name = "ID")]
-    worklog: Option<u64>,
-    /// Only of this person's time, by account id on either site
-    #[arg(long, value_name = "ACCOUNT")]
-    person: Option<String>,
-}
-
-impl Only {
-    /// Says whether anything was asked for.
-    pub(crate) fn is_some(&self) -> bool {
-        self.issue.is_some() || self.worklog.is_some() || self.person.is_some()
-    }
-
-    pub(crate) fn wants(&self, item: &QueueItem) -> bool {
-        let issue = self.issue.as_ref().is_none_or(|key| {
-            [&item.a_issue, &item.b_issue]
-                .into_iter()
-                .flatten()
-                .any(|name| name.eq_ignore_ascii_case(key.trim()))
-        });
-        let worklog = self
-            .worklog
-            .is_none_or(|id| item.worklog.iter().chain(&item.twins).any(|one| one.0 == id));
-        let person = self
-            .person
-            .as_ref()
-            .is_none_or(|account| item.people.iter().any(|one| one.as_str() == account));
-        issue && worklog && person
-    }
-}
-
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
@@ -74,6 +38,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         engine.queue().await?
     };
     items.retain(|item| arguments.only.wants(item));
+    if items.is_empty() {
+        arguments.only.has_link(engine).await?;
+    }
     if arguments.connection.is_some() {
         items.retain(|item| {
             connections
@@ -94,16 +61,57 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     })))
 }
 
-/// Lays the queue out for people.
+/// Lays the queue out for people: in columns, or where the terminal is too narrow for ids to stay whole, item by item.
 pub(crate) fn shown(items: &[QueueItem], now: Timestamp) -> String {
+    let columns = output::columns();
+    let wide = in_columns(items, now);
+    if output::fits(&wide, columns) {
+        return wide;
+    }
+    one_by_one(items, now)
+}
+
+fn one_by_one(items: &[QueueItem], now: Timestamp) -> String {
+    let texts = items.iter().map(|item| {
+        let issues: Vec<&str> = [&item.a_issue, &item.b_issue]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let first = [
+            Some(state(item).to_owned()),
+            item.reason.map(|reason| reason.to_string()),
+            Some(issues.join(" ~ ")),
+            item.worklog.map(|id| id.to_string()),
+        ];
+        let mut since = format!("since {}, tried {}", words::ago(item.since, now), item.attempts);
+        if let Some(at) = item.next_attempt {
+            since.push_str(&format!(", next {}", words::ahead(at, now)));
+        }
+        let first: Vec<String> = first.into_iter().flatten().collect();
+        let lines = [
+            Some(first.join("  ")),
+            Some(since),
+            item.detail.clone(),
+            Some(item.id.to_string()),
+        ];
+        let lines: Vec<String> = lines.iter().flatten().map(|line| output::plain(line)).collect();
+        lines.join("\n    ")
+    });
+    texts.collect::<Vec<_>>().join("\n\n")
+}
+
+fn state(item: &QueueItem) -> &'static str {
+    match item.ignored {
+        true => "ignored",
+        false => item.state.as_str(),
+    }
+}
+
+fn in_columns(items: &[QueueItem], now: Timestamp) -> String {
     let rows = items.iter().map(|item| {
         vec![
-            if item.ignored {
-                "ignored"
-            } else {
-                item.state.as_str()
-            }
-            .to_owned(),
+            state(item).to_owned(),
             item.reason.map(|reason| reason.to_string()).unwrap_or_default(),
             item.a_issue.clone().unwrap_or_else(|| "-".to_owned()),
             item.b_issue.clone().unwrap_or_else(|| "-".to_owned()),
@@ -120,7 +128,7 @@ pub(crate) fn shown(items: &[QueueItem], now: Timestamp) -> String {
     let header = [
         "STATE", "REASON", "A", "B", "WORKLOG", "SINCE", "TRIED", "NEXT", "DETAIL", "ID",
     ];
-    output::table(&header, rows.collect())
+    output::unbroken(&header, rows.collect())
 }
 
 /// Says once for each reason what can be done about it.

@@ -15,6 +15,11 @@ use crate::words::count;
 use crate::{open, output};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem reconcile --data ./tandem-data                every few minutes, where no `serve` runs
+  tandem reconcile --data ./tandem-data --pass audit   once a night
+
+Exit code 3 when something is parked, missing or waits for a later attempt.")]
 pub(crate) struct Arguments {
     /// Which pass (default: a sweep, then what is due until nothing is runnable)
     #[arg(long, value_name = "PASS")]

@@ -9,6 +9,7 @@ use tandem_engine::operator::{Decision, QueueId, Resolved};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::select::Only;
 use crate::who::Who;
 use crate::{open, output, resolve, words};
 
@@ -17,14 +18,17 @@ use crate::{open, output, resolve, words};
   tandem resolve pair:acme-globex:10001:20001:a500001-10001            look at both sides first
   tandem resolve pair:acme-globex:10001:20001:a500001-10001 --take b   side b counts
   tandem resolve pair:acme-globex:10001:20001:a500001-10001 --twin 77  worklog 77 is the one
+  tandem resolve --worklog 500001 --take b                             the same item, by its worklog or its twin's
 
 A decision rests on what was seen when the item was set aside: what was changed after that is a change like any other,
 and waits again if it has to. The value that gives way is kept in the history. Of a worklog that is missing, --take the
 side where it is missing says that it is deleted.")]
 pub(crate) struct Arguments {
-    /// The item, by its id in `tandem queue`
-    #[arg(value_name = "ID")]
-    id: String,
+    /// The item, by its id in `tandem queue`; or say with a filter which one is meant
+    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"], required_unless_present_any = ["issue", "worklog", "person"])]
+    id: Option<String>,
+    #[command(flatten)]
+    only: Only,
     /// The side that counts
     #[arg(long, value_name = "SIDE", conflicts_with = "twin")]
     take: Option<Taken>,
@@ -78,10 +82,18 @@ pub(crate) fn item(text: &str) -> Result<(LinkKey, PairId), Failure> {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
-    let (link, pair) = item(&arguments.id)?;
+    let named = arguments.id.as_deref().map(item).transpose()?;
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
     let engine = opened.engine();
+    let (link, pair) = match named {
+        Some(named) => named,
+        None => the_one(engine, &arguments.only).await?,
+    };
+    let id = QueueId::Pair {
+        link: link.clone(),
+        pair: pair.clone(),
+    };
     let decision = match (arguments.take, arguments.twin) {
         (Some(Taken::A), _) => Decision::Take(Side::A),
         (Some(Taken::B), _) => Decision::Take(Side::B),
@@ -91,17 +103,38 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let by = arguments.who.name();
     match engine.decide(&link, &pair, decision, &by, arguments.rev).await? {
         Resolved::Done(what) if global.json => {
-            output::json(&serde_json::json!({ "id": arguments.id, "decided": what, "by": by }))?;
+            output::json(&serde_json::json!({ "id": id, "decided": what, "by": by }))?;
         }
         Resolved::Done(what) => output::say(format!(
             "{what}; `tandem serve` acts on it at once, or the next `tandem reconcile` does"
         )),
         Resolved::Not(why) => {
-            let id = output::plain(&arguments.id);
+            let id = output::plain(&id.to_string());
             return Err(Failure::usage(format!("`{id}` cannot be resolved so: {why}")));
         }
     }
     Ok(Ending::Done)
+}
+
+/// The one item of a selection that a decision can be made about: of several, a person has to say which.
+async fn the_one(engine: &Engine, only: &Only) -> Result<(LinkKey, PairId), Failure> {
+    let waiting = engine.queue().await?.into_iter().filter(|item| only.wants(item));
+    let pairs: Vec<_> = waiting
+        .filter_map(|item| match item.id {
+            QueueId::Pair { link, pair } => Some((link, pair)),
+            QueueId::Link(_) | QueueId::Issue { .. } => None,
+        })
+        .collect();
+    match pairs.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Failure::usage(
+            "no worklog of that is parked or missing; `tandem queue` shows what waits",
+        )),
+        several => Err(Failure::usage(format!(
+            "{} items of that wait, and a decision is about one: `tandem queue` with the same filter shows their ids",
+            several.len()
+        ))),
+    }
 }
 
 async fn show(global: &Global, engine: &Engine, link: &LinkKey, id: &PairId) -> Result<Ending, Failure> {

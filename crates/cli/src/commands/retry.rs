@@ -4,8 +4,8 @@ use clap::Args;
 use tandem_engine::operator::QueueId;
 
 use crate::args::Global;
-use crate::commands::queue::Only;
 use crate::ending::{Ending, Failure};
+use crate::select::Only;
 use crate::who::Who;
 use crate::{open, output, words};
 

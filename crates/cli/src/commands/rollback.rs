@@ -12,6 +12,10 @@ use crate::ending::{Ending, Failure};
 use crate::{open, output};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tandem rollback 3 --table tandem-table
+
+What is published again gets the next number; `tandem versions` shows them all.")]
 pub(crate) struct Arguments {
     /// The version to publish again, from `tandem versions`
     #[arg(value_name = "N")]

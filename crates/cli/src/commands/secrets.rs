@@ -62,6 +62,8 @@ pub(super) enum Shown {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  tandem secrets put acme --file acme.json")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -71,7 +73,7 @@ pub(crate) struct Arguments {
 enum Action {
     /// Check a site's secret and put it into use, in AWS Secrets Manager
     #[command(
-        after_help = "The secret is JSON, from --file or from stdin. In a terminal without --file, tokens are asked for, and what is not answered stays as it is."
+        after_help = "Example:\n  tandem secrets put acme --file acme.json\n\nThe secret is JSON, from --file or from stdin. In a terminal without --file, tokens are asked for, and what is not answered stays as it is."
     )]
     Put(Put),
 }

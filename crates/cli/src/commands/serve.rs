@@ -33,6 +33,11 @@ const SUBSCRIPTIONS: Duration = Duration::from_secs(300);
 const METRICS: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem serve --data ./tandem-data
+  tandem serve --data ./tandem-data --listen 127.0.0.1:0   any free port; the address is printed when it is ready
+
+Other commands work on the same --data while it runs. Ctrl-C lets what is in hand end first.")]
 pub(crate) struct Arguments {
     /// Where the webhooks arrive; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8484")]

@@ -1,23 +1,40 @@
 //! `status`: health at a glance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
-use tandem_core::{ConnectionName, SiteName};
-use tandem_engine::Engine;
+use tandem_core::{ConnectionName, SiteName, WorklogId};
 use tandem_engine::operator::ItemState;
+use tandem_engine::{self as engine, Engine};
 use tandem_runtime::subscriptions::{self, Seen};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
-use crate::{open, output, words};
+use crate::select::Only;
+use crate::{open, output, resolve, words};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem status
+  tandem status --issue SUP-1
+
+With a filter the queue's totals are those of the selection, and LINKS those of the issue or worklog; sites and audits are
+told as ever, since everything rests on them. Exit code 3 when something is parked or missing, or a site is in trouble.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    only: Only,
+}
 
 #[derive(Debug, Serialize)]
 struct Status {
     sites: Vec<Site>,
     connections: Vec<Connection>,
     queue: Queue,
+    /// What was asked for, where not everything was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only: Option<Only>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,11 +73,11 @@ struct Queue {
     reasons: BTreeMap<&'static str, usize>,
 }
 
-pub(crate) async fn run(global: &Global) -> Result<Ending, Failure> {
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
     let engine = opened.engine();
-    let status = status(engine).await?;
+    let status = status(engine, &arguments.only).await?;
     if global.json {
         output::json(&status)?;
     } else {
@@ -78,7 +95,8 @@ pub(crate) async fn run(global: &Global) -> Result<Ending, Failure> {
     ))
 }
 
-async fn status(engine: &Engine) -> Result<Status, Failure> {
+async fn status(engine: &Engine, only: &Only) -> Result<Status, Failure> {
+    only.has_link(engine).await?;
     let mut sites = Vec::new();
     for name in engine.sites.keys() {
         let state = engine.store.site(name).await?;
@@ -103,7 +121,7 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
     for connection in &engine.connections {
         connections.push(Connection {
             name: connection.name.clone(),
-            links: engine.store.count_links(&connection.name).await?,
+            links: links(engine, connection, only).await?,
             last_audit: engine
                 .store
                 .cursor(&format!("audited:{}", connection.name))
@@ -112,7 +130,8 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
         });
     }
     let mut queue = Queue::default();
-    for item in engine.whole_queue().await? {
+    let items = engine.whole_queue().await?;
+    for item in items.into_iter().filter(|item| only.wants(item)) {
         if item.ignored {
             queue.ignored += 1;
             continue;
@@ -131,7 +150,38 @@ async fn status(engine: &Engine) -> Result<Status, Failure> {
         sites,
         connections,
         queue,
+        only: only.is_some().then(|| only.clone()),
     })
+}
+
+/// Counts a connection's links: all of them, or those of the issue or worklog that is asked for.
+async fn links(engine: &Engine, connection: &engine::Connection, only: &Only) -> Result<u64, Failure> {
+    if only.issue.is_none() && only.worklog.is_none() {
+        return Ok(engine.store.count_links(&connection.name).await?);
+    }
+    let mut found = BTreeSet::new();
+    if let Some(name) = &only.issue {
+        let named = resolve::links_of(engine, name).await?;
+        found.extend(named.into_iter().map(|row| row.key));
+    }
+    if let Some(id) = only.worklog {
+        let mut places = BTreeSet::new();
+        for site in [&connection.sites.a, &connection.sites.b] {
+            let known = engine
+                .store
+                .whereabouts(&connection.name, site, &[WorklogId(id)])
+                .await?;
+            places.extend(known.into_iter().map(|place| place.link));
+        }
+        match only.issue {
+            Some(_) => found.retain(|link| places.contains(link)),
+            None => found = places,
+        }
+    }
+    Ok(found
+        .iter()
+        .filter(|link| link.connection == connection.name)
+        .count() as u64)
 }
 
 /// Says what the last look at a site's subscriptions found.
@@ -208,8 +258,13 @@ fn shown(status: &Status, now: Timestamp) -> String {
         0 => String::new(),
         number => format!("; {number} ignored"),
     };
+    let of = status
+        .only
+        .as_ref()
+        .map(|only| format!(" of {}", only.words()))
+        .unwrap_or_default();
     format!(
-        "{sites}\n\n{connections}\n\nqueue: {} due, {} running, {} parked, {} missing{reasons}{ignored}",
+        "{sites}\n\n{connections}\n\nqueue{of}: {} due, {} running, {} parked, {} missing{reasons}{ignored}",
         queue.due, queue.running, queue.parked, queue.missing
     )
 }

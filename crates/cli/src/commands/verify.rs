@@ -19,6 +19,13 @@ use crate::ending::{Ending, Failure};
 use crate::{open, output, select, words};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem verify
+  tandem verify --from 2026-01-01 --to 2026-03-31
+  tandem verify --report books.html                  a dated report with a checksum, to keep
+  tandem verify --json | jq '.differences[]'
+
+Exit code 0: equal; 3: not equal, and each difference is listed with the likely reason.")]
 pub(crate) struct Arguments {
     /// From this day on (default: the day from which each connection is kept the same)
     #[arg(long, value_name = "DATE")]
@@ -108,15 +115,26 @@ async fn show(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<()
 
 fn one(engine: &Engine, difference: &Difference, names: &Names) -> String {
     let fields = difference.fields.join(", ");
-    let reason = difference
-        .reason
-        .map(|reason| format!(" ({reason}: {})", reason.advice()))
-        .unwrap_or_default();
     let mut text = format!("{}: {}", difference.connection, difference.kind.as_str());
     if !fields.is_empty() {
         text.push_str(&format!(" in {fields}"));
     }
-    text.push_str(&reason);
+    if difference.unreadable.is_none() {
+        text.push_str(&format!(" ({})", difference.likely_reason()));
+    }
+    if let Some(bad) = &difference.unreadable {
+        let issue = bad
+            .issue
+            .map(|issue| names.of(&difference.connection, bad.side, issue));
+        let worklog = bad.worklog.map(|id| format!(" {id}")).unwrap_or_default();
+        text.push_str(&format!(
+            "\n  {} {} {}{worklog}: {}",
+            bad.side,
+            site(engine, &difference.connection, bad.side),
+            issue.as_deref().unwrap_or("an issue that is not told"),
+            output::plain(&bad.what)
+        ));
+    }
     for (side, entry) in [(Side::A, &difference.a), (Side::B, &difference.b)] {
         if let Some(entry) = entry {
             let line = line(engine, &difference.connection, side, entry, names);
@@ -127,14 +145,18 @@ fn one(engine: &Engine, difference: &Difference, names: &Names) -> String {
 }
 
 fn line(engine: &Engine, connection: &str, side: Side, entry: &Entry, names: &Names) -> String {
-    let site = engine
-        .connection(&ConnectionName::new(connection))
-        .map(|one| one.sites[side].to_string())
-        .unwrap_or_default();
+    let site = site(engine, connection, side);
     let issue = names.of(connection, side, entry.issue);
     output::plain(&format!(
         "{site} {issue} {}: {}",
         entry.worklog,
         words::content(&entry.content)
     ))
+}
+
+fn site(engine: &Engine, connection: &str, side: Side) -> String {
+    engine
+        .connection(&ConnectionName::new(connection))
+        .map(|one| one.sites[side].to_string())
+        .unwrap_or_default()
 }

@@ -18,6 +18,9 @@ use crate::{open, output, words};
 const LIMIT_MAX: usize = 10_000;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem versions --table tandem-table
+  tandem versions --table tandem-table --show 3 > tandem.toml")]
 pub(crate) struct Arguments {
     /// Write this version's text instead, such as into a file
     #[arg(long, value_name = "N")]

@@ -10,7 +10,9 @@ fn links_are_made_shown_refused_and_removed() {
         .log_time("SUP-3", hour("ann", "waits for a twin"))
         .unwrap();
     bench.reconcile();
-    bench.run(&["link", "add", "sup-3", "DEV-3"]).ended(0);
+    bench
+        .run(&["link", "add", "sup-3", "DEV-3", "--as", "Ann Archer"])
+        .ended(0);
     bench
         .run(&["link", "add", "SUP-3", "DEV-3"])
         .ended(0)
@@ -48,7 +50,7 @@ fn links_are_made_shown_refused_and_removed() {
         "adding a link left its worklogs where they were"
     );
     bench
-        .run(&["link", "rm", "SUP-3", "DEV-3"])
+        .run(&["link", "rm", "SUP-3", "DEV-3", "--as", "Bob"])
         .ended(0)
         .says("left as they are");
     bench
@@ -58,6 +60,21 @@ fn links_are_made_shown_refused_and_removed() {
     bench.acme().log_time("SUP-3", hour("ann", "stays here")).unwrap();
     bench.reconcile();
     assert_eq!(bench.said("globex", "DEV-3").len(), 1);
+    // Who did it is told, and only of what was done.
+    let lines = bench.run(&["history", "--by-hand", "--json"]).ended(0).json();
+    let told: Vec<&str> = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["cause"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Ann Archer: SUP-3 and DEV-3 are twins now",
+            "Bob: SUP-3 and DEV-3 are twins no longer; their worklogs stay as they are",
+        ]
+    );
 }
 
 #[test]

@@ -153,3 +153,84 @@ fn what_does_not_fit_in_memory_is_put_away_and_nothing_is_left_of_it() {
         .ended(1)
         .says("no room for what does not fit in memory");
 }
+
+/// What a listing says of its first worklog, nobody can read.
+fn with_odd_rows(bench: &Bench, method: &str, template: &str) {
+    let matcher = tandem_sim::Matcher::tempo(method, template).times(1_000);
+    bench.acme().fail_next(matcher, tandem_sim::Fault::OddRow);
+}
+
+#[test]
+fn books_with_a_worklog_that_cannot_be_read_are_not_equal() {
+    let bench = Bench::new();
+    let odd = bench.acme().log_time("SUP-1", hour("ann", "odd")).unwrap();
+    bench.acme().log_time("SUP-1", hour("bob", "plain")).unwrap();
+    bench.reconcile();
+    bench.run(&["verify"]).ended(0);
+    with_odd_rows(&bench, "POST", "/4/worklogs/search");
+    let books = bench.run(&["verify", "--json"]).ended(3).json();
+    assert_eq!(books["equal"], false);
+    let [difference] = books["differences"].as_array().unwrap().as_slice() else {
+        panic!("{books}")
+    };
+    assert_eq!(difference["kind"], "unreadable");
+    let bad = &difference["unreadable"];
+    assert_eq!((&bad["side"], &bad["worklog"]), (&"a".into(), &odd.into()));
+    assert!(
+        bad["what"].as_str().unwrap().contains("not a whole number"),
+        "{bad}"
+    );
+    // What its twin says is known.
+    assert_eq!(
+        (&difference["a"], &difference["b"]["description"]),
+        (&Value::Null, &"odd".into())
+    );
+    assert_eq!(
+        (
+            &books["totals"]["a"]["worklogs"],
+            &books["totals"]["b"]["worklogs"]
+        ),
+        (&1.into(), &2.into())
+    );
+    let shown = bench.run(&["verify"]).ended(3);
+    assert!(
+        shown.out.contains("unreadable") && shown.out.contains(&format!("acme SUP-1 {odd}")),
+        "{shown:?}"
+    );
+    let csv = bench.run(&["verify", "--csv"]).ended(3).out;
+    let line = csv.lines().find(|line| line.starts_with("difference")).unwrap();
+    assert!(
+        line.contains(&odd.to_string()) && line.contains("SUP-1") && line.contains("cannot be read"),
+        "{line}"
+    );
+    let page = bench.path("books.html");
+    bench
+        .run(&["verify", "--report", page.to_str().unwrap()])
+        .ended(3);
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(
+        html.contains("not equal") && html.contains("<td>unreadable</td>"),
+        "{html}"
+    );
+}
+
+#[test]
+fn a_worklog_that_cannot_be_read_and_has_no_twin_is_in_the_books_and_waits_after_an_audit() {
+    let bench = Bench::new();
+    bench.reconcile();
+    bench.acme().log_time("SUP-1", hour("ann", "odd")).unwrap();
+    for (method, template) in [
+        ("POST", "/4/worklogs/search"),
+        ("GET", "/4/worklogs/issue/{issueId}"),
+    ] {
+        with_odd_rows(&bench, method, template);
+    }
+    let books = bench.run(&["verify", "--json"]).ended(3).json();
+    assert_eq!(books["differences"][0]["kind"], "unreadable", "{books}");
+    bench.run(&["reconcile", "--pass", "audit"]);
+    bench.run(&["reconcile"]).ended(3);
+    let queue = bench.run(&["queue", "--json"]).ended(3).json();
+    assert_eq!(queue[0]["reason"], "rejected", "{queue}");
+    let books = bench.run(&["verify", "--json"]).ended(3).json();
+    assert_eq!(books["differences"][0]["reason"], "rejected", "{books}");
+}

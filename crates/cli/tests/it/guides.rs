@@ -352,7 +352,7 @@ fn every_hand_that_the_daily_page_names_works() {
     guide.up_to("tandem connect");
     bench.run(&["reconcile"]);
     assert!(
-        bench.alike("SUP-2", "DEV-2", 1),
+        bench.alike("SUP-2", "DEV-2", 4),
         "{:?}",
         bench.said("globex", "DEV-2")
     );
@@ -388,6 +388,7 @@ fn every_hand_that_the_daily_page_names_works() {
             ("tandem queue --worklog 500001 --data DIR", 3),
             ("tandem queue --person 5f0a-on-acme --data DIR", 3),
             ("tandem queue --all --data DIR", 3),
+            ("tandem status --issue SUP-1 --data DIR", 3),
             ("tandem reconcile --data DIR", 3),
             // Their worklog is still there.
             ("tandem forget 5f0a-on-acme --data DIR", 3),

@@ -54,7 +54,27 @@ fn each_command_has_a_manual_page() {
 #[test]
 fn the_commands_of_every_day_show_examples() {
     for command in [
-        "doctor", "init", "resolve", "ignore", "users", "queue", "history", "link", "retry",
+        "doctor",
+        "init",
+        "resolve",
+        "ignore",
+        "users",
+        "queue",
+        "history",
+        "link",
+        "retry",
+        "plan",
+        "verify",
+        "status",
+        "release",
+        "undelete",
+        "backfill",
+        "serve",
+        "reconcile",
+        "demo",
+        "connect",
+        "forget",
+        "secrets",
     ] {
         let help = run(tandem().args([command, "--help"])).ended(0);
         assert!(

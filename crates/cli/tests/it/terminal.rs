@@ -110,6 +110,52 @@ fn a_pipe_gets_plain_lines() {
 
 #[test]
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn what_waits_fits_the_terminal_and_its_ids_stay_whole() {
+    let probe = Command::new("script").arg("--version").output();
+    if !probe.is_ok_and(|probe| String::from_utf8_lossy(&probe.stdout).contains("util-linux")) {
+        eprintln!("SKIPPED: there is no `script` of util-linux to make a terminal with");
+        return;
+    }
+    let bench = Bench::new();
+    bench
+        .acme()
+        .log_time("SUP-1", crate::bench::hour("zoe", "alone"))
+        .unwrap();
+    bench.run(&["reconcile"]).ended(3);
+    let id = bench.run(&["queue", "--json"]).json()[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for (command, columns) in [("queue", 70), ("queue", 250), ("status", 70)] {
+        let command = format!(
+            "stty cols {columns} rows 30; {} {command} --config {} --data {} 2>/dev/null",
+            tandem().get_program().to_string_lossy(),
+            bench.path("tandem.toml").display(),
+            bench.data().display(),
+        );
+        let shown = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env("TERM", "xterm")
+            .env("TANDEM_ALLOW_LOOPBACK", "1")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(text.lines().count() > 1, "{text:?}");
+        for line in text.lines() {
+            let width = line.trim_end().chars().count();
+            assert!(width <= columns, "{width} columns of {columns}: {line:?}");
+        }
+        if command.contains("queue") {
+            assert!(text.contains(&id), "{text}");
+        }
+        // Columns where there is room for them.
+        assert_eq!(text.contains("STATE"), columns == 250, "{text}");
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn a_terminal_gets_a_bar() {
     let probe = Command::new("script").arg("--version").output();
     if !probe.is_ok_and(|probe| String::from_utf8_lossy(&probe.stdout).contains("util-linux")) {

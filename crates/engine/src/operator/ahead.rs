@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use tandem_core::plan::{Action, Recorded, Step};
-use tandem_core::rules::{ConflictPolicy, DeletePolicy, DeleteVsEdit, Policy};
-use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, WorklogId};
+use tandem_core::rules::Rules;
+use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Side, WorklogId};
 
+use crate::decided::policy_of;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::store::Lane;
@@ -164,14 +165,14 @@ impl Engine {
         let mut observed = self.look_ahead(connection, link).await?;
         let mut proposals = Vec::new();
         self.rehearse(connection, &mut observed, |step| {
-            proposals.extend(propose(step, link, &connection.settings.rules.policy))
+            proposals.extend(propose(step, link, &connection.settings.rules))
         })
         .await?;
         Ok(proposals)
     }
 }
 
-fn propose(step: &Step, link: &LinkKey, policy: &Policy) -> Option<Proposal> {
+fn propose(step: &Step, link: &LinkKey, rules: &Rules) -> Option<Proposal> {
     let pair = &step.pair;
     let (side, op, worklog, issue, before, after, reason) = match &step.action {
         Action::Record(Recorded::Park) => {
@@ -250,36 +251,11 @@ fn propose(step: &Step, link: &LinkKey, policy: &Policy) -> Option<Proposal> {
         before,
         after,
         reason,
-        policy: deciding(step, policy),
+        policy: policy_of(step, rules),
         loses: step
             .lost
             .iter()
             .map(|lost| format!("{} on {}: {}", lost.field, lost.side, lost.value))
             .collect(),
     })
-}
-
-/// The policy that a step goes back to, if it is not just somebody's change that is carried over.
-fn deciding(step: &Step, policy: &Policy) -> Option<&'static str> {
-    let reason = step.pair.wait.as_ref().map(|wait| wait.reason);
-    match &step.action {
-        Action::Update { .. } if !step.lost.is_empty() => Some(match policy.conflict {
-            ConflictPolicy::Newest => "conflict = newest",
-            ConflictPolicy::Side(Side::A) => "conflict = a",
-            ConflictPolicy::Side(Side::B) => "conflict = b",
-            ConflictPolicy::Park => "conflict = park",
-        }),
-        Action::Delete { moves: false, .. } => Some("delete = mirror"),
-        Action::Create { .. } if step.cause.ends_with("the edit wins") => Some("delete_vs_edit = edit"),
-        Action::Record(_) if reason == Some(Reason::MassDelete) => Some("mass_delete"),
-        Action::Record(_) if reason == Some(Reason::Conflict) => {
-            Some(match (policy.conflict, policy.delete, policy.delete_vs_edit) {
-                (ConflictPolicy::Park, ..) => "conflict = park",
-                (_, DeletePolicy::Park, _) => "delete = park",
-                (_, _, DeleteVsEdit::Park) => "delete_vs_edit = park",
-                _ => return None,
-            })
-        }
-        _ => None,
-    }
 }

@@ -6,6 +6,7 @@
 use tandem_core::decide::{self, Decided};
 use tandem_core::{Ignored, LinkKey, Pair, PairId, PairState, Side, WorklogId};
 
+use crate::decided::grounds_of_wait;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine};
@@ -170,6 +171,8 @@ impl Engine {
         line.id = format!("{:013}-{}-{}", now.as_millisecond(), pair.id, pair.rev);
         line.worklog = row.ids[side].or(row.ids[side.other()]);
         line.cause = format!("{by}: {what}");
+        let rules = &connection.settings.rules;
+        line.grounds = Some(grounds_of_wait(row, (before.as_ref(), after.as_ref()), rules));
         line.before = before;
         line.after = after;
         line.lost = lost
@@ -205,6 +208,7 @@ impl Engine {
             after: None,
             lost: Vec::new(),
             trace: None,
+            grounds: None,
             expires: now + signed(self.options.history),
         }
     }

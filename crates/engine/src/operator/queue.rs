@@ -181,6 +181,15 @@ pub struct Retried {
     pub unknown: Vec<QueueId>,
 }
 
+/// What a person did with a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkAct {
+    /// Made it.
+    Made,
+    /// Took it away.
+    Removed,
+}
+
 impl Engine {
     /// Returns what waits: what is due, and what is parked or missing and nobody said to ignore.
     ///
@@ -379,6 +388,28 @@ impl Engine {
         }
         for ops in ops.chunks(50) {
             self.store.commit(ops.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that `by` made issues twins, or let them be twins no longer.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn tell_linked(&self, links: &[LinkRow], act: LinkAct, by: &str) -> Result<(), EngineError> {
+        let now = self.clock.now();
+        let line = |row: &LinkRow| {
+            let (a, b) = names(row);
+            let (op, what) = match act {
+                LinkAct::Made => ("link", "are twins now"),
+                LinkAct::Removed => ("unlink", "are twins no longer; their worklogs stay as they are"),
+            };
+            let mut line = self.act(&row.key, &PairId::new("-"), op, Side::A, now);
+            line.cause = format!("{by}: {a} and {b} {what}");
+            Op::PutHistory(Box::new(line))
+        };
+        for some in links.chunks(50) {
+            self.store.commit(some.iter().map(line).collect()).await?;
         }
         Ok(())
     }

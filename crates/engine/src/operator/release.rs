@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use tandem_core::{PairState, Reason};
+use tandem_core::{Pair, PairState, Reason};
 
+use crate::decided::grounds_of_wait;
 use crate::error::EngineError;
+use crate::operator::QueueId;
 use crate::options::{Connection, Engine};
 use crate::ports::store::{Committed, DueKey, Lane, Op};
 
@@ -32,6 +34,37 @@ impl Engine {
         connection: &Connection,
         by: Option<&str>,
     ) -> Result<usize, EngineError> {
+        let (released, links) = self.release_waiting(connection, None, by).await?;
+        self.store
+            .release_brake(&connection.name, self.clock.now())
+            .await?;
+        self.hint_all(links, Lane::Live, true).await?;
+        Ok(released)
+    }
+
+    /// Lets these alone through. The brake goes on counting: what else waits, and what is deleted from now on, is held
+    /// back as before. What does not wait for it any more is left out.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn release_these(
+        &self,
+        connection: &Connection,
+        these: &BTreeSet<QueueId>,
+        by: &str,
+    ) -> Result<usize, EngineError> {
+        let (released, links) = self.release_waiting(connection, Some(these), Some(by)).await?;
+        self.hint_all(links, Lane::Live, true).await?;
+        Ok(released)
+    }
+
+    /// Marks pairs as let through. Returns how many, and the links to look at.
+    async fn release_waiting(
+        &self,
+        connection: &Connection,
+        these: Option<&BTreeSet<QueueId>>,
+        by: Option<&str>,
+    ) -> Result<(usize, Vec<DueKey>), EngineError> {
         let mut links = BTreeSet::new();
         let mut released = 0;
         let mut cursor = None;
@@ -43,28 +76,28 @@ impl Engine {
                     .as_ref()
                     .is_none_or(|wait| wait.reason != Reason::MassDelete)
                     || pair.is_ignored()
+                    || these.is_some_and(|these| !these.contains(&id_of(&pair)))
                 {
                     continue;
                 }
-                if self.release(&pair, by).await? {
+                if self.release(connection, &pair, by).await? {
                     released += 1;
                     links.insert(DueKey::Link(pair.link));
                 }
             }
             match next {
                 Some(next) => cursor = Some(next),
-                None => break,
+                None => return Ok((released, links.into_iter().collect())),
             }
         }
-        self.store
-            .release_brake(&connection.name, self.clock.now())
-            .await?;
-        self.hint_all(links.into_iter().collect(), Lane::Live, true)
-            .await?;
-        Ok(released)
     }
 
-    async fn release(&self, listed: &tandem_core::Pair, by: Option<&str>) -> Result<bool, EngineError> {
+    async fn release(
+        &self,
+        connection: &Connection,
+        listed: &Pair,
+        by: Option<&str>,
+    ) -> Result<bool, EngineError> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(mut pair) = self.store.pair(&listed.link, &listed.id).await? else {
                 return Ok(false);
@@ -82,6 +115,7 @@ impl Engine {
             if let (Some(by), Some(wait)) = (by, &pair.wait) {
                 let mut line = self.act(&pair.link, &pair.id, "release", wait.side, self.clock.now());
                 line.worklog = pair.ids[wait.side];
+                line.grounds = Some(grounds_of_wait(&pair, (None, None), &connection.settings.rules));
                 line.cause = format!("{by}: the delete is let through the brake");
                 ops.push(Op::PutHistory(Box::new(line)));
             }
@@ -91,5 +125,12 @@ impl Engine {
             }
         }
         Err(EngineError::Lost)
+    }
+}
+
+fn id_of(pair: &Pair) -> QueueId {
+    QueueId::Pair {
+        link: pair.link.clone(),
+        pair: pair.id.clone(),
     }
 }

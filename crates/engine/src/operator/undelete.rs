@@ -3,6 +3,9 @@
 //! A row of its own, under the link and never alive, says that it was asked for and what is written. So a
 //! second call, or one after a crash, finds what the first one made instead of making another.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{
     Content, Intent, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId,
@@ -13,8 +16,9 @@ use tracing::info;
 use crate::error::EngineError;
 use crate::forget::is_forgotten;
 use crate::options::{Connection, Engine};
+use crate::ports::Grounds;
 use crate::ports::site::Outcome;
-use crate::ports::store::{Committed, DueKey, HistoryRow, Lane, Op};
+use crate::ports::store::{Committed, DueKey, HistoryRow, Lane, Op, Root};
 use crate::run::began_on;
 
 /// How long a create may take altogether; the client's deadline is shorter.
@@ -62,29 +66,85 @@ impl Engine {
     /// # Errors
     /// When the site refuses, or the table fails.
     pub async fn undelete_for(&self, line: &HistoryRow, by: &str) -> Result<Undeleted, EngineError> {
+        match self.undoable(line).await? {
+            Ok(undoable) => self.bring_back(undoable, by).await,
+            Err(done) => Ok(done),
+        }
+    }
+
+    /// Says why a line cannot be undone, or that it was; `None` when [`Engine::undelete_for`] would bring a worklog
+    /// back. Writes nothing.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn undelete_ahead(&self, line: &HistoryRow) -> Result<Option<Undeleted>, EngineError> {
+        Ok(self.undoable(line).await?.err())
+    }
+
+    /// Of deletes of the same work, as it was known in several connections of a chain or a ring, keeps one: what it
+    /// brings back goes to the other sites by itself.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn one_for_each(&self, lines: Vec<HistoryRow>) -> Result<Vec<HistoryRow>, EngineError> {
+        let site =
+            |line: &HistoryRow, side: Side| Some(self.connection(&line.connection)?.sites[side].clone());
+        let mut kept: BTreeMap<Root, HistoryRow> = BTreeMap::new();
+        let mut rest = Vec::new();
+        for line in lines {
+            let (Some(site_of_line), Some(worklog)) = (site(&line, line.side), line.worklog) else {
+                rest.push(line);
+                continue;
+            };
+            let origins = self.store.origins(&[(site_of_line.clone(), worklog)]).await?;
+            let root = origins.into_iter().next().map_or(
+                Root {
+                    site: site_of_line,
+                    worklog,
+                },
+                |(_, origin)| origin.root,
+            );
+            let began = |line: &HistoryRow| began_on(&line.pair).and_then(|side| site(line, side));
+            let is_first = began(&line).as_ref() == Some(&root.site);
+            match kept.entry(root) {
+                Entry::Vacant(free) => drop(free.insert(line)),
+                // It comes back where it began.
+                Entry::Occupied(mut known) if is_first => drop(known.insert(line)),
+                Entry::Occupied(_) => {}
+            }
+        }
+        rest.extend(kept.into_values());
+        rest.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
+        Ok(rest)
+    }
+
+    async fn undoable(&self, line: &HistoryRow) -> Result<Result<Undoable<'_>, Undeleted>, EngineError> {
+        let not = |why: &str| Ok(Err(Undeleted::Not(why.to_owned())));
         let Some(connection) = self.connection(&line.connection) else {
-            return Ok(Undeleted::Not(format!(
+            return not(&format!(
                 "the connection {} is not configured any more",
                 line.connection
-            )));
+            ));
         };
+        if line.op != "delete" {
+            return not(&format!("a line `{}` deleted nothing", line.op));
+        }
         let link = &line.link;
         if self.store.link(link).await?.is_none() {
-            return Ok(Undeleted::Not("its issues are not linked any more".into()));
+            return not("its issues are not linked any more");
         }
         let Some(gone) = self.store.pair(link, &line.pair).await? else {
-            return Ok(Undeleted::Not("the pair is not remembered any more".into()));
+            return not("the pair is not remembered any more");
         };
         if gone.state == PairState::Live {
-            return Ok(Undeleted::Not("the worklog is not deleted".into()));
+            return not("the worklog is not deleted");
         }
-        let (side, body) = match what_to_write(line, &gone) {
-            Some((_, body)) if is_forgotten(&body) => {
-                return Ok(Undeleted::Not("whose time it was is forgotten".into()));
-            }
-            Some(found) => found,
-            None => return Ok(Undeleted::Not(format!("a line `{}` deleted nothing", line.op))),
+        let Some((side, body)) = what_to_write(line, &gone) else {
+            return not("what it said is not remembered any more");
         };
+        if is_forgotten(&body) {
+            return not("whose time it was is forgotten");
+        }
         let id = PairId::new(format!("undelete-{}", gone.id));
         let row = match self.store.pair(link, &id).await? {
             Some(row) => row,
@@ -95,19 +155,26 @@ impl Engine {
         };
         // Not in `ids`: a worklog that a pair has is no news, and this one is to begin a pair of its own.
         if let Some(worklog) = row.intent.as_ref().and_then(|intent| intent.worklog) {
-            return Ok(Undeleted::Already { side, worklog });
+            return Ok(Err(Undeleted::Already { side, worklog }));
         }
-        self.bring_back(connection, side, body, row, by).await
+        Ok(Ok(Undoable {
+            connection,
+            side,
+            body,
+            row,
+            base: gone.base,
+        }))
     }
 
-    async fn bring_back(
-        &self,
-        connection: &Connection,
-        side: Side,
-        body: Content,
-        row: Pair,
-        by: &str,
-    ) -> Result<Undeleted, EngineError> {
+    async fn bring_back(&self, what: Undoable<'_>, by: &str) -> Result<Undeleted, EngineError> {
+        let Undoable {
+            connection,
+            side,
+            body,
+            row,
+            base,
+        } = what;
+        let told = (base.as_ref(), by);
         let site = self.site_of(connection, side)?;
         let issue = row.link.issue(side);
         let now = self.clock.now();
@@ -120,7 +187,7 @@ impl Engine {
             });
             if let Some(worklog) = made {
                 let worklog = worklog.clone();
-                self.remember_back(connection, row, side, &worklog, by).await?;
+                self.remember_back(connection, row, side, &worklog, told).await?;
                 return Ok(Undeleted::Back {
                     side,
                     worklog: worklog.id,
@@ -151,7 +218,7 @@ impl Engine {
             .await
         {
             Ok(worklog) => {
-                self.remember_back(connection, row, side, &worklog, by).await?;
+                self.remember_back(connection, row, side, &worklog, told).await?;
                 Ok(Undeleted::Back {
                     side,
                     worklog: worklog.id,
@@ -178,7 +245,7 @@ impl Engine {
         mut row: Pair,
         side: Side,
         worklog: &Worklog,
-        by: &str,
+        (base, by): (Option<&Sides<Content>>, &str),
     ) -> Result<(), EngineError> {
         let now = self.clock.now();
         if let Some(intent) = &mut row.intent {
@@ -200,6 +267,12 @@ impl Engine {
             before: None,
             after: Some(worklog.content.clone()),
             trace: None,
+            grounds: Some(Grounds::of(
+                (None, Some(&worklog.content)),
+                Sides::default(),
+                base,
+                None,
+            )),
             lost: Vec::new(),
             expires: now + crate::gate::signed(self.options.history),
         };
@@ -212,11 +285,20 @@ impl Engine {
     }
 }
 
+/// A delete that can be undone.
+struct Undoable<'e> {
+    connection: &'e Connection,
+    side: Side,
+    /// What is written there.
+    body: Content,
+    /// The row that says so.
+    row: Pair,
+    /// What both sides had last agreed on.
+    base: Option<Sides<Content>>,
+}
+
 /// The side that a deleted worklog began on, and what it said there.
 fn what_to_write(line: &HistoryRow, gone: &Pair) -> Option<(Side, Content)> {
-    if line.op != "delete" {
-        return None;
-    }
     let began = began_on(&gone.id).unwrap_or(line.side);
     match (&gone.base, &line.before) {
         (Some(base), _) if began != line.side => Some((began, base[began].clone())),

@@ -122,6 +122,8 @@ pub struct Page<T> {
 pub struct BadRow {
     /// Its `tempoWorklogId`, when at least that can be read.
     pub id: Option<WorklogId>,
+    /// Its issue, when at least that can be read.
+    pub issue: Option<IssueId>,
     /// What is wrong, and its first 200 characters, redacted.
     pub text: String,
 }

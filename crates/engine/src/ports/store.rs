@@ -15,6 +15,8 @@ use tandem_core::{
     Side, SiteName, WorklogId,
 };
 
+use super::grounds::Grounds;
+
 /// A table call that did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -455,6 +457,9 @@ pub struct HistoryRow {
     /// The traces of the hints that led to it, as in the log; separated by spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// What it rests on; none on lines of earlier versions, and where a person asked for something without looking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grounds: Option<Grounds>,
     /// When this is forgotten.
     pub expires: Timestamp,
 }

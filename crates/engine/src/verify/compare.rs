@@ -6,8 +6,8 @@ use jiff::civil::Date;
 use tandem_core::rules::Lookups;
 use tandem_core::{Content, LinkKey, Pair, PairState, Reason, Side, Sides, WorklogId, merge, render, twin};
 
-use super::rows::Listed;
-use super::{Difference, Entry, Kind};
+use super::rows::{Listed, Unread};
+use super::{Difference, Entry, Kind, Unreadable};
 use crate::options::Connection;
 
 /// Two issues, and what is known about whose worklogs they are.
@@ -19,7 +19,12 @@ pub(super) struct Place<'c> {
 
 impl Place<'_> {
     /// Returns where the books of a link do not agree.
-    pub(super) fn compare(&self, mut sides: Sides<Listed>, pairs: &[Pair]) -> Vec<Difference> {
+    pub(super) fn compare(
+        &self,
+        mut sides: Sides<Listed>,
+        mut unread: Sides<Unread>,
+        pairs: &[Pair],
+    ) -> Vec<Difference> {
         let mut differences = Vec::new();
         let live: Vec<&Pair> = pairs
             .iter()
@@ -33,7 +38,18 @@ impl Place<'_> {
             let a = sides.a.remove(&id_a).map(|content| (id_a, content));
             let b = sides.b.remove(&id_b).map(|content| (id_b, content));
             let reason = pair.wait.as_ref().map(|wait| wait.reason);
-            differences.extend(self.judge(a, b, reason));
+            let bad = [(Side::A, id_a), (Side::B, id_b)]
+                .map(|(side, id)| unread[side].remove(&id).map(|text| (side, id, text)));
+            match bad.into_iter().flatten().collect::<Vec<_>>().as_slice() {
+                [] => differences.extend(self.judge(a, b, reason)),
+                // Whether the two mean the same, nobody can tell.
+                bad => differences.extend(bad.iter().map(|bad| Difference {
+                    a: self.entry(Side::A, a.clone()),
+                    b: self.entry(Side::B, b.clone()),
+                    reason,
+                    ..self.unreadable(bad.clone())
+                })),
+            }
         }
         // What no pair joins is joined by meaning: the books may agree without our ever having run.
         let waiting = |side: Side| -> BTreeMap<WorklogId, Reason> {
@@ -43,6 +59,14 @@ impl Place<'_> {
                 .collect()
         };
         let waiting = Sides::from_fn(waiting);
+        for side in Side::BOTH {
+            let bad = std::mem::take(&mut unread[side]).into_iter();
+            let bad = bad.filter(|(id, _)| !kept[side].contains(id));
+            differences.extend(bad.map(|(id, text)| Difference {
+                reason: waiting[side].get(&id).copied(),
+                ..self.unreadable((side, id, text))
+            }));
+        }
         let mut free_b = Free::of(sides.b);
         for (id, a) in sides.a {
             let rendered = render::whole(Side::A, &a, &self.connection.settings.rules, self.lookups).ok();
@@ -76,21 +100,35 @@ impl Place<'_> {
         if kind == Kind::Differs && fields.is_empty() {
             return None;
         }
-        let entry = |side: Side, one: Option<(WorklogId, Content)>| {
-            one.map(|(worklog, content)| Entry {
-                issue: self.link.issue(side),
-                worklog,
-                content,
-            })
-        };
         Some(Difference {
             connection: self.connection.name.to_string(),
             kind,
-            a: entry(Side::A, a),
-            b: entry(Side::B, b),
+            a: self.entry(Side::A, a),
+            b: self.entry(Side::B, b),
             fields,
             reason,
+            unreadable: None,
         })
+    }
+
+    fn entry(&self, side: Side, one: Option<(WorklogId, Content)>) -> Option<Entry> {
+        one.map(|(worklog, content)| Entry {
+            issue: self.link.issue(side),
+            worklog,
+            content,
+        })
+    }
+
+    fn unreadable(&self, (side, id, what): (Side, WorklogId, String)) -> Difference {
+        Difference::unreadable(
+            self.connection,
+            Unreadable {
+                side,
+                issue: Some(self.link.issue(side)),
+                worklog: Some(id),
+                what,
+            },
+        )
     }
 
     /// The fields that do not mean the same.

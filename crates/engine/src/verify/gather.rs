@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::civil::Date;
-use tandem_core::{IssueId, LinkKey, Side, Sides, Worklog};
+use tandem_core::{IssueId, LinkKey, Side, Sides};
 
 use super::sort::{Sorted, Sorter};
 use super::{rows, unwritten};
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::scratch::Scratch;
+use crate::ports::site::BadRow;
 use crate::ports::store::Lane;
 
 /// Pages per side that are read at most: 5 million worklogs.
@@ -22,17 +23,19 @@ const LINKS_MAX: usize = 100_000;
 type Twins = HashMap<IssueId, Option<IssueId>>;
 
 impl Engine {
-    /// Reads both sides and sorts their worklogs by link; issues without a twin are left out.
+    /// Reads both sides and sorts their worklogs by link; issues without a twin are left out. `unplaced` is told of what
+    /// cannot be read at all.
     pub(super) async fn gather(
         &self,
         connection: &Connection,
         from: Date,
         to: Option<Date>,
         scratch: &dyn Scratch,
+        unplaced: &mut impl FnMut(Side, BadRow) -> Result<(), EngineError>,
     ) -> Result<Sorted, EngineError> {
         let mut records = Sorter::new(scratch);
         for side in Side::BOTH {
-            self.gather_side(connection, side, (from, to), &mut records)
+            self.gather_side(connection, side, (from, to), &mut records, unplaced)
                 .await?;
         }
         records.finish().map_err(unwritten)
@@ -44,6 +47,7 @@ impl Engine {
         side: Side,
         (from, to): (Date, Option<Date>),
         records: &mut Sorter<'_>,
+        unplaced: &mut impl FnMut(Side, BadRow) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let site = self.site_of(connection, side)?;
         let mut twins = Twins::new();
@@ -54,19 +58,37 @@ impl Engine {
                     client.list_dates(from, to, offset).await
                 })
                 .await?;
-            self.learn_twins(connection, side, &page.rows, &mut twins).await?;
+            let issues = page.rows.iter().map(|worklog| worklog.issue);
+            let issues = issues.chain(page.bad.iter().filter_map(|bad| bad.issue));
+            self.learn_twins(connection, side, issues.collect(), &mut twins)
+                .await?;
+            let linked = |issue: IssueId| {
+                twins.get(&issue).copied().flatten().map(|twin| match side {
+                    Side::A => Sides::new(issue, twin),
+                    Side::B => Sides::new(twin, issue),
+                })
+            };
             for worklog in page.rows {
-                let Some(Some(twin)) = twins.get(&worklog.issue) else {
+                let Some(issues) = linked(worklog.issue) else {
                     continue;
-                };
-                let issues = match side {
-                    Side::A => Sides::new(worklog.issue, *twin),
-                    Side::B => Sides::new(*twin, worklog.issue),
                 };
                 let value = rows::value(&worklog.content).map_err(unwritten)?;
                 records
                     .push(&rows::key(&issues, side, worklog.id), &value)
                     .map_err(unwritten)?;
+            }
+            for bad in page.bad {
+                match (bad.issue.map(linked), bad.id) {
+                    (Some(None), _) => {}
+                    (Some(Some(issues)), Some(id)) => {
+                        let value = rows::unread(&bad.text).map_err(unwritten)?;
+                        records
+                            .push(&rows::key(&issues, side, id), &value)
+                            .map_err(unwritten)?;
+                    }
+                    // It may be of a linked issue, and what it is the twin of, nobody can tell.
+                    _ => unplaced(side, bad)?,
+                }
             }
             match page.next {
                 Some(next) if next > offset => offset = next,
@@ -80,18 +102,17 @@ impl Engine {
         )))
     }
 
-    /// Finds the links of a page's issues, many at a time.
+    /// Finds the links of issues, many at a time.
     async fn learn_twins(
         &self,
         connection: &Connection,
         side: Side,
-        page: &[Worklog],
+        mut unknown: BTreeSet<IssueId>,
         twins: &mut Twins,
     ) -> Result<(), EngineError> {
         if twins.len() > LINKS_MAX {
             twins.clear();
         }
-        let mut unknown: BTreeSet<IssueId> = page.iter().map(|worklog| worklog.issue).collect();
         unknown.retain(|issue| !twins.contains_key(issue));
         let now = self.clock.now();
         let site = &connection.sites[side];

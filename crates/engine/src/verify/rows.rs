@@ -13,6 +13,9 @@ use super::sort::{Merge, Record, Sorted};
 /// What one side of a link shows.
 pub(super) type Listed = BTreeMap<WorklogId, Content>;
 
+/// What one side of a link has that cannot be read, with what is wrong.
+pub(super) type Unread = BTreeMap<WorklogId, String>;
+
 /// Two numbers for the issues, one for the worklog, and a byte for the side between them.
 const KEY_BYTES: usize = 25;
 
@@ -49,6 +52,11 @@ pub(super) fn value(content: &Content) -> Result<Vec<u8>> {
     serde_json::to_vec(&fields).map_err(Error::from)
 }
 
+/// Returns the value of a record of a worklog that cannot be read: what is wrong. It is no list, as the others are.
+pub(super) fn unread(text: &str) -> Result<Vec<u8>> {
+    serde_json::to_vec(text).map_err(Error::from)
+}
+
 type Fields = (
     AccountId,
     Date,
@@ -59,11 +67,14 @@ type Fields = (
     BTreeMap<String, String>,
 );
 
-fn content(value: &[u8]) -> Result<Content> {
+fn said(value: &[u8]) -> Result<std::result::Result<Content, String>> {
+    if value.starts_with(b"\"") {
+        return Ok(Err(serde_json::from_slice(value)?));
+    }
     let mut reader = serde_json::Deserializer::from_slice(value);
     let (author, start_date, start_time, time_spent_secs, billable_secs, description, attributes) =
         Fields::deserialize(&mut reader)?;
-    Ok(Content {
+    Ok(Ok(Content {
         author,
         start_date,
         start_time,
@@ -71,14 +82,14 @@ fn content(value: &[u8]) -> Result<Content> {
         billable_secs,
         description,
         attributes,
-    })
+    }))
 }
 
 struct Row {
     issues: Sides<IssueId>,
     side: Side,
     id: WorklogId,
-    content: Content,
+    said: std::result::Result<Content, String>,
 }
 
 fn row((key, value): Record) -> Result<Row> {
@@ -92,7 +103,7 @@ fn row((key, value): Record) -> Result<Row> {
         issues: Sides::new(IssueId(number(0)?), IssueId(number(8)?)),
         side: if key.get(16) == Some(&0) { Side::A } else { Side::B },
         id: WorklogId(number(17)?),
-        content: content(&value)?,
+        said: said(&value)?,
     })
 }
 
@@ -110,8 +121,8 @@ impl<'s> Links<'s> {
 }
 
 impl Iterator for Links<'_> {
-    /// A link's issues, and what both show.
-    type Item = Result<(Sides<IssueId>, Sides<Listed>)>;
+    /// A link's issues, what both show, and what of it cannot be read.
+    type Item = Result<(Sides<IssueId>, Sides<Listed>, Sides<Unread>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let record = self.records.next()?;
@@ -119,17 +130,28 @@ impl Iterator for Links<'_> {
             let first = row(record?)?;
             let link = key(&first.issues, Side::A, WorklogId(0));
             let mut sides = Sides::<Listed>::default();
-            sides[first.side].insert(first.id, first.content);
+            let mut unread = Sides::<Unread>::default();
+            let issues = first.issues;
+            // One that was listed twice, because another went while pages were read: as it was told last.
+            let mut put = |row: Row| match row.said {
+                Ok(content) => {
+                    unread[row.side].remove(&row.id);
+                    sides[row.side].insert(row.id, content);
+                }
+                Err(text) => {
+                    sides[row.side].remove(&row.id);
+                    unread[row.side].insert(row.id, text);
+                }
+            };
+            put(first);
             let same = |next: &Result<Record>| match next {
                 Ok((key, _)) => key.starts_with(&link[..16]),
                 Err(_) => true,
             };
             while let Some(record) = self.records.next_if(same) {
-                let row = row(record?)?;
-                // One that was listed twice, because another went while pages were read: as it was told last.
-                sides[row.side].insert(row.id, row.content);
+                put(row(record?)?);
             }
-            Ok((first.issues, sides))
+            Ok((issues, sides, unread))
         };
         Some(read())
     }
@@ -176,7 +198,8 @@ mod tests {
         let sorted = sorter.finish().unwrap();
         let read: Vec<_> = Links::read(&sorted).unwrap().map(Result::unwrap).collect();
         assert_eq!(read.len(), 3);
-        for (at, (issues, sides)) in read.into_iter().enumerate() {
+        for (at, (issues, sides, unread)) in read.into_iter().enumerate() {
+            assert_eq!(unread, Sides::default());
             assert_eq!(issues, links[at], "by number");
             let expected = Listed::from([
                 (WorklogId(5), said("first")),

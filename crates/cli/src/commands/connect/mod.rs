@@ -27,7 +27,7 @@ use crate::{open, output};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The site's secret in the configuration decides where secrets of webhooks go: aws: and file: are written, env: is told what to hold.\nExit code 3: something is left for a person, and said."
+    after_help = "Examples:\n  tandem connect --data ./tandem-data\n  tandem connect --list --data ./tandem-data\n\nThe site's secret in the configuration decides where secrets of webhooks go: aws: and file: are written, env: is told what to hold.\nExit code 3: something is left for a person, and said."
 )]
 pub(crate) struct Arguments {
     /// Only this site; may be given several times

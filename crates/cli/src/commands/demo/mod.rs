@@ -36,6 +36,9 @@ const REST_MAX: Duration = Duration::from_secs(90);
 const POST_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem demo
+  tandem demo --seconds 60 --seed 7 --keep")]
 pub(crate) struct Arguments {
     /// Go on afterwards, with the addresses printed, until Ctrl-C
     #[arg(long)]

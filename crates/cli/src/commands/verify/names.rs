@@ -21,11 +21,16 @@ impl Names {
     /// Looks up the issues of some differences.
     pub(super) async fn of_differences(engine: &Engine, some: &[Difference]) -> Result<Self, Failure> {
         let places = some.iter().flat_map(|one| {
-            let entries = [(Side::A, &one.a), (Side::B, &one.b)];
-            entries.into_iter().filter_map(|(side, entry)| {
-                let issue = entry.as_ref()?.issue;
-                Some((one.connection.clone(), side, issue))
-            })
+            let entries = [(Side::A, &one.a), (Side::B, &one.b)]
+                .into_iter()
+                .filter_map(|(side, entry)| Some((side, entry.as_ref()?.issue)));
+            let unreadable = one
+                .unreadable
+                .iter()
+                .filter_map(|bad| Some((bad.side, bad.issue?)));
+            entries
+                .chain(unreadable)
+                .map(|(side, issue)| (one.connection.clone(), side, issue))
         });
         Self::look_up(engine, places.collect()).await
     }

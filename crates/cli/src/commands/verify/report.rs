@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use tandem_core::Side;
 use tandem_engine::Engine;
-use tandem_engine::verify::{Books, Difference, Entry, Kind, Totals};
+use tandem_engine::verify::{Books, Difference, Entry, Totals};
 
 use super::names::{AT_ONCE, Names};
 use crate::ending::Failure;
@@ -126,12 +126,13 @@ fn difference(one: &Difference, names: &Names) -> [String; 13] {
             .map(|entry| value(entry).to_string())
             .unwrap_or_default()
     };
-    let (side, entry) = match (&one.a, &one.b) {
-        (Some(entry), _) => (Side::A, Some(entry)),
-        (None, entry) => (Side::B, entry.as_ref()),
+    let place = match (&one.unreadable, &one.a, &one.b) {
+        (Some(bad), ..) => bad.issue.map(|issue| (bad.side, issue)),
+        (None, Some(entry), _) => Some((Side::A, entry.issue)),
+        (None, None, entry) => entry.as_ref().map(|entry| (Side::B, entry.issue)),
     };
-    let key = entry
-        .map(|entry| names.of(&one.connection, side, entry.issue))
+    let key = place
+        .map(|(side, issue)| names.of(&one.connection, side, issue))
         .unwrap_or_default();
     let what = match one.fields.is_empty() {
         true => one.kind.as_str().to_owned(),
@@ -140,7 +141,13 @@ fn difference(one: &Difference, names: &Names) -> [String; 13] {
     let count = |entry: &Option<Entry>| u64::from(entry.is_some()).to_string();
     let secs: fn(&Entry) -> u64 = |entry| entry.content.time_spent_secs;
     let billable: fn(&Entry) -> u64 = |entry| entry.content.billable_secs.unwrap_or(0);
-    let id: fn(&Entry) -> u64 = |entry| entry.worklog.0;
+    let id = |side: Side, entry: &Option<Entry>| {
+        let bad = one.unreadable.as_ref().filter(|bad| bad.side == side);
+        let id = bad
+            .and_then(|bad| bad.worklog)
+            .or(entry.as_ref().map(|entry| entry.worklog));
+        id.map(|id| id.to_string()).unwrap_or_default()
+    };
     [
         "difference".to_owned(),
         one.connection.clone(),
@@ -151,22 +158,11 @@ fn difference(one: &Difference, names: &Names) -> [String; 13] {
         count(&one.b),
         of(&one.b, secs),
         of(&one.b, billable),
-        of(&one.a, id),
-        of(&one.b, id),
+        id(Side::A, &one.a),
+        id(Side::B, &one.b),
         what,
-        likely_reason(one),
+        one.likely_reason(),
     ]
-}
-
-/// Why, as far as can be told: what waits says so itself.
-fn likely_reason(one: &Difference) -> String {
-    match one.reason {
-        Some(reason) => format!("{reason}: {}", reason.advice()),
-        None if one.kind == Kind::Differs => "changed since the last sweep".to_owned(),
-        None => {
-            "not carried over yet, or dated before the connection began (see `tandem backfill`)".to_owned()
-        }
-    }
 }
 
 /// A cell of CSV. One that a spreadsheet would take for a formula is made a text.

@@ -1,0 +1,212 @@
+//! What is meant by an issue, a worklog or a person: the same for all commands.
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, hour};
+
+const BRAKE: &str = "[connections.policy]\nmass_delete = { max = 1, within = \"1h\" }";
+
+/// Three worklogs on each of two issues, deleted on acme, of which the brake held all back. Ann's are the first of each.
+fn held_back() -> Bench {
+    let bench = Bench::with(BRAKE);
+    let mut ids = Vec::new();
+    for issue in ["SUP-1", "SUP-2"] {
+        for (n, author) in ["ann", "bob", "bob"].iter().enumerate() {
+            ids.push(
+                bench
+                    .acme()
+                    .log_time(issue, hour(author, &format!("{issue} {n}")))
+                    .unwrap(),
+            );
+        }
+    }
+    bench.reconcile();
+    for id in ids {
+        bench.acme().delete(id).unwrap();
+    }
+    bench.run(&["reconcile"]).ended(3);
+    assert_eq!(left(&bench), (3, 3));
+    bench
+}
+
+/// Worklogs that are left on globex.
+fn left(bench: &Bench) -> (usize, usize) {
+    (
+        bench.said("globex", "DEV-1").len(),
+        bench.said("globex", "DEV-2").len(),
+    )
+}
+
+#[test]
+fn only_the_deletes_that_are_meant_pass_the_brake() {
+    let bench = held_back();
+    bench
+        .run(&["release", "mass-delete", "--person", "zoe"])
+        .ended(2)
+        .says("no delete of that is held back");
+    let released = |filter: &[&str]| {
+        let arguments = [&["release", "mass-delete", "--json"], filter].concat();
+        bench.run(&arguments).ended(0).json()["released"].clone()
+    };
+    assert_eq!(released(&["--issue", "SUP-1", "--person", "ann"]), 1);
+    bench.run(&["reconcile"]).ended(3);
+    assert_eq!(left(&bench), (2, 3));
+    assert_eq!(released(&["--issue", "dev-1"]), 2);
+    bench.run(&["reconcile"]).ended(3);
+    assert_eq!(left(&bench), (0, 3));
+    // The brake goes on holding back what is deleted now.
+    let more = bench.acme().log_time("SUP-1", hour("ann", "more")).unwrap();
+    bench.run(&["reconcile"]).ended(3);
+    bench.acme().delete(more).unwrap();
+    bench.run(&["reconcile"]).ended(3);
+    assert_eq!(left(&bench), (1, 3));
+    assert_eq!(released(&[]), 4);
+    bench.reconcile();
+    assert_eq!(left(&bench), (0, 0));
+}
+
+#[test]
+fn several_deletes_are_undone_together_only_when_all_are_asked_for() {
+    let bench = held_back();
+    bench.run(&["release", "mass-delete"]).ended(0);
+    bench.reconcile();
+    assert_eq!(left(&bench), (0, 0));
+    let before = bench.acme().worklogs().len();
+    bench
+        .run(&["undelete", "--issue", "SUP-1"])
+        .ended(2)
+        .says("SUP-1 2")
+        .says("3 deletes are meant: name one by its id, or take --all; nothing was done");
+    assert_eq!(bench.acme().worklogs().len(), before);
+    bench
+        .run(&["undelete", "--issue", "SUP-1", "--person", "ann"])
+        .ended(0)
+        .says("back as worklog");
+    let done = bench
+        .run(&["undelete", "--issue", "SUP-1", "--all", "--json"])
+        .ended(0)
+        .json();
+    assert_eq!(done["undeleted"].as_array().unwrap().len(), 2, "{done}");
+    assert_eq!(done["failed"], json!([]));
+    bench
+        .run(&["undelete", "--issue", "SUP-1", "--all"])
+        .ended(2)
+        .says("no delete of issue SUP-1 to undo; 3 was undone already");
+    bench.reconcile();
+    assert!(bench.alike("SUP-1", "DEV-1", 3));
+    assert_eq!(left(&bench), (3, 0));
+    bench.run(&["undelete"]).ended(2);
+    bench
+        .run(&["undelete", "--worklog", "1"])
+        .ended(2)
+        .says("no delete of worklog 1");
+    // What was brought back is in the history of what it was.
+    let lines = bench
+        .run(&["history", "SUP-1", "--person", "ann", "--json"])
+        .ended(0)
+        .json();
+    let ops: Vec<&Value> = lines.as_array().unwrap().iter().map(|line| &line["op"]).collect();
+    assert!(
+        ops.contains(&&json!("delete")) && ops.contains(&&json!("undelete")),
+        "{lines}"
+    );
+}
+
+#[test]
+fn one_that_a_site_refuses_to_bring_back_holds_up_no_other() {
+    let bench = held_back();
+    bench.run(&["release", "mass-delete"]).ended(0);
+    bench.reconcile();
+    let refused = tandem_sim::Fault::LostBefore(tandem_sim::FaultOutcome::Status(400));
+    bench
+        .acme()
+        .fail_next(tandem_sim::Matcher::tempo("POST", "/4/worklogs"), refused);
+    let done = bench
+        .run(&["undelete", "--issue", "SUP-1", "--all", "--json"])
+        .ended(1)
+        .json();
+    let count = |of: &str| done[of].as_array().unwrap().len();
+    assert_eq!((count("undeleted"), count("failed")), (2, 1), "{done}");
+    bench.run(&["undelete", "--issue", "SUP-1"]).ended(0);
+    bench.reconcile();
+    assert!(bench.alike("SUP-1", "DEV-1", 3));
+}
+
+#[test]
+fn the_status_of_an_issue_a_worklog_or_a_person_is_theirs_alone() {
+    let bench = Bench::new();
+    let log = |issue: &str, author: &str| bench.acme().log_time(issue, hour(author, "x")).unwrap();
+    let zoes = log("SUP-1", "zoe");
+    log("SUP-2", "zoe");
+    log("SUP-2", "ann");
+    bench.run(&["reconcile"]).ended(3);
+    let of = |filter: &[&str], code: i32| {
+        let status = bench
+            .run(&[&["status", "--json"], filter].concat())
+            .ended(code)
+            .json();
+        (
+            status["queue"]["parked"].clone(),
+            status["connections"][0]["links"].clone(),
+        )
+    };
+    assert_eq!(of(&[], 3), (json!(2), json!(2)));
+    assert_eq!(of(&["--issue", "SUP-1"], 3), (json!(1), json!(1)));
+    assert_eq!(of(&["--worklog", &zoes.to_string()], 3), (json!(1), json!(1)));
+    assert_eq!(of(&["--person", "zoe"], 3).0, json!(2));
+    assert_eq!(of(&["--person", "ann"], 0).0, json!(0));
+    let status = bench.run(&["status", "--issue", "dev-1"]).ended(3);
+    assert!(
+        status
+            .out
+            .contains("queue of issue dev-1: 0 due, 0 running, 1 parked"),
+        "{status:?}"
+    );
+    let json = bench.run(&["status", "--issue", "SUP-1", "--json"]).json();
+    assert_eq!(json["only"]["issue"], "SUP-1");
+    assert!(bench.run(&["status", "--json"]).json().get("only").is_none());
+    for command in ["status", "queue"] {
+        bench
+            .run(&[command, "--issue", "SUP-99"])
+            .ended(2)
+            .says("no linked issue is known as `SUP-99`");
+    }
+}
+
+#[test]
+fn a_decision_is_about_one_item_and_many_may_be_left_alone_together() {
+    let bench = Bench::new();
+    let log = |issue: &str| bench.acme().log_time(issue, hour("zoe", issue)).unwrap();
+    let (one, _) = (log("SUP-1"), log("SUP-2"));
+    bench.run(&["reconcile"]).ended(3);
+    let shown = bench.run(&["resolve", "--worklog", &one.to_string()]).ended(0);
+    assert!(shown.out.contains("author-unmapped"), "{shown:?}");
+    bench
+        .run(&["resolve", "--person", "zoe"])
+        .ended(2)
+        .says("2 items of that wait, and a decision is about one");
+    bench
+        .run(&["resolve", "--person", "ann"])
+        .ended(2)
+        .says("no worklog of that");
+    bench.run(&["resolve"]).ended(2);
+    let ignored = bench
+        .run(&["ignore", "--person", "zoe", "--as", "Bob", "--json"])
+        .ended(0)
+        .json();
+    assert_eq!(ignored["ignored"].as_array().unwrap().len(), 2);
+    bench.run(&["queue"]).ended(0);
+    bench
+        .run(&["ignore", "--person", "zoe"])
+        .ended(2)
+        .says("no worklog of that");
+    let lines = bench.run(&["history", "--by-hand", "--json"]).json();
+    let lines = lines.as_array().unwrap();
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["cause"].as_str().unwrap().starts_with("Bob: ")),
+        "{lines:?}"
+    );
+}
