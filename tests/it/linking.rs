@@ -86,7 +86,9 @@ async fn an_issue_that_leaves_the_scope_is_left_alone_from_the_next_audit_on() {
 #[tokio::test(start_paused = true)]
 async fn the_table_may_name_an_issue_by_a_key_that_it_had_once() {
     let mut setup = Setup::two(1).webhooks(Webhooks::None);
-    setup.sites[0] = setup.sites[0].clone().project(tandem_sim::ProjectSpec::new("OPS"));
+    setup.sites[0] = setup.sites[0]
+        .clone()
+        .project(tandem_sim::ProjectSpec::new("OPS"));
     let table = std::mem::replace(&mut setup.config, crate::world::config("", &[]));
     let mut world = setup.build().await;
     let key = world.acme().jira_move_issue("ann", "SUP-1", "OPS").unwrap();

@@ -886,7 +886,10 @@ mod tests {
             None
         );
         assert_eq!(
-            key_in(&sites, &json("https://globex.atlassian.net.evil.example/browse/DEV-9")),
+            key_in(
+                &sites,
+                &json("https://globex.atlassian.net.evil.example/browse/DEV-9")
+            ),
             None
         );
         assert_eq!(key_in(&sites, &json("later")), None);

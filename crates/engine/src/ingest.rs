@@ -316,7 +316,10 @@ fn marks(event: &Event) -> Vec<String> {
         }
         Event::JiraDeleted { worklog, issue } => {
             let unknown = issue.map(echo::unknown_jira_deleted_mark);
-            [echo::jira_deleted_mark(*worklog)].into_iter().chain(unknown).collect()
+            [echo::jira_deleted_mark(*worklog)]
+                .into_iter()
+                .chain(unknown)
+                .collect()
         }
         Event::JiraChanged { .. } | Event::TempoTold { .. } | Event::IssueChanged { .. } => Vec::new(),
     }

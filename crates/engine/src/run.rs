@@ -157,7 +157,9 @@ impl Engine {
                 None => return Ok(None),
             }
         }
-        let Some(side) = known.outside else { return Ok(None) };
+        let Some(side) = known.outside else {
+            return Ok(None);
+        };
         let key = match side {
             Side::A => known.a_key,
             Side::B => known.b_key,

@@ -136,7 +136,8 @@ impl Store for Table {
     }
 
     async fn note_link(&self, link: &LinkRow) -> Result<(), StoreError> {
-        self.call("note_link", Kind::Write, |rows| rows.note_link(link)).await
+        self.call("note_link", Kind::Write, |rows| rows.note_link(link))
+            .await
     }
 
     async fn drop_link(&self, key: &LinkKey, sites: &Sides<SiteName>) -> Result<bool, StoreError> {

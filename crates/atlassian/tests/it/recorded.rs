@@ -37,7 +37,11 @@ fn a_page_without_attribute_values_is_read() {
     );
     let elsewhere = Url::parse("https://api.tempo.io").unwrap();
     let page = tempo::wire::page(&body, &elsewhere, 0, None).unwrap();
-    assert_eq!(page.next, Some(1), "only that there is more is taken from another host");
+    assert_eq!(
+        page.next,
+        Some(1),
+        "only that there is more is taken from another host"
+    );
 }
 
 #[test]

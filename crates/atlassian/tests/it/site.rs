@@ -510,14 +510,21 @@ async fn what_the_answer_to_a_write_leaves_out_stands_as_it_was_sent() {
     let mut empty = short.clone();
     empty["attributes"]["values"] = json!([]);
     empty["description"] = json!("");
-    let world = world([ok(short.clone()), ok(short.clone()), ok(json!([short])), ok(empty)]);
+    let world = world([
+        ok(short.clone()),
+        ok(short.clone()),
+        ok(json!([short])),
+        ok(empty),
+    ]);
     let sent = content();
+    assert_eq!(world.site.create(ISSUE, &sent, None).await.unwrap().content, sent);
     assert_eq!(
-        world.site.create(ISSUE, &sent, None).await.unwrap().content,
-        sent
-    );
-    assert_eq!(
-        world.site.update(WorklogId(7), &sent, None).await.unwrap().content,
+        world
+            .site
+            .update(WorklogId(7), &sent, None)
+            .await
+            .unwrap()
+            .content,
         sent
     );
     let many = world
@@ -526,7 +533,12 @@ async fn what_the_answer_to_a_write_leaves_out_stands_as_it_was_sent() {
         .await
         .unwrap();
     assert_eq!(many[0].content, sent);
-    let told = world.site.update(WorklogId(7), &sent, None).await.unwrap().content;
+    let told = world
+        .site
+        .update(WorklogId(7), &sent, None)
+        .await
+        .unwrap()
+        .content;
     assert!(told.description.is_empty() && told.attributes.is_empty());
 }
 
@@ -538,7 +550,10 @@ async fn what_jira_does_not_say_of_a_permission_or_a_person_is_not_taken_for_a_n
     ]);
     let asked = ["BROWSE_PROJECTS", "WORK_ON_ISSUES"];
     let held = world.site.permissions(&asked, None).await.unwrap();
-    assert_eq!(held.into_iter().collect::<Vec<_>>(), [("BROWSE_PROJECTS".to_owned(), true)]);
+    assert_eq!(
+        held.into_iter().collect::<Vec<_>>(),
+        [("BROWSE_PROJECTS".to_owned(), true)]
+    );
     assert!(world.site.myself().await.unwrap().active);
 }
 

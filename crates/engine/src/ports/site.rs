@@ -290,10 +290,8 @@ pub trait SiteClient: Send + Sync {
 
     /// Returns the Jira ids of up to 500 worklogs; those that have none are left out. `true` with them says that the site
     /// has more to tell of these: it is to be asked again for the rest.
-    async fn jira_ids(
-        &self,
-        ids: &[WorklogId],
-    ) -> Result<(Vec<(WorklogId, JiraWorklogId)>, bool), SiteError>;
+    async fn jira_ids(&self, ids: &[WorklogId])
+    -> Result<(Vec<(WorklogId, JiraWorklogId)>, bool), SiteError>;
 
     /// Returns the Tempo ids of up to 500 Jira worklogs; those that Tempo does not know (yet) are left out.
     async fn tempo_ids(&self, ids: &[JiraWorklogId]) -> Result<Vec<(JiraWorklogId, WorklogId)>, SiteError>;
