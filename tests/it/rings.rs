@@ -1,5 +1,6 @@
 //! Chains and rings of connections.
 
+use tandem_engine::ports::store::Store;
 use tandem_sim::{Fault, FaultOutcome, Matcher, ProjectSpec, SiteSpec, UserSpec};
 
 use crate::world::{Setup, Webhooks, World, hour};
