@@ -667,6 +667,29 @@ fn each_alarm_has_its_page_and_each_page_its_alarm() {
 }
 
 #[test]
+fn each_control_that_security_md_tells_of_is_in_the_templates() {
+    let root = Stack::of_two_sites();
+    let known: BTreeSet<&String> = stacks(&root)
+        .into_iter()
+        .flat_map(|stack| ["Resources", "Parameters"].map(|part| &stack.template[part]))
+        .flat_map(|part| part.as_object().unwrap().keys())
+        .collect();
+    let page = read("SECURITY.md");
+    let (_, table) = page.split_once("| control | resource |").unwrap();
+    let mut told = 0;
+    for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let resources = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let names: Vec<&str> = resources.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            assert!(known.contains(&name.to_owned()), "{name} is nowhere: {row}");
+            told += 1;
+        }
+    }
+    assert!(told > 10, "the table was not found: {told}");
+}
+
+#[test]
 fn what_a_deployment_is_configured_with_holds_no_secret() {
     let config = read("samconfig.toml");
     for line in config.lines().filter(|line| !line.starts_with('#')) {
