@@ -1,6 +1,6 @@
 //! What a look at a large table costs.
 //!
-//! A million pairs: `cargo test --release --locked -p tandem --test it -- --ignored a_million_pairs`
+//! A million pairs: `cargo test --release --locked -p tandem --test it -- --ignored a_look_at_a_million`
 
 use std::sync::{Arc, Mutex};
 
