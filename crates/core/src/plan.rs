@@ -704,7 +704,7 @@ impl<'o> Planner<'o> {
         }
         // Set aside as a newcomer, and to stay so: each look decides anew.
         if pair.base.is_none()
-            && let Some(why) = self.late_duplicate(side, &source)
+            && let Some(why) = self.late_duplicate(side, &source, &pair.id)
         {
             let mut tried = Sides::new(None, None);
             tried[side] = Some(source.content.clone());
@@ -924,7 +924,7 @@ impl<'o> Planner<'o> {
                 let id = Pair::id_for(side, worklog.id, observed.link.issue(side));
                 let mut pair = Pair::half(id, observed.link.clone(), side, worklog.id);
                 pair.seen[side] = Some(worklog.updated_at);
-                if let Some(why) = self.late_duplicate(side, worklog) {
+                if let Some(why) = self.late_duplicate(side, worklog, &pair.id) {
                     let mut tried = Sides::new(None, None);
                     tried[side] = Some(worklog.content.clone());
                     self.park(pair, side, why, tried);
@@ -935,9 +935,11 @@ impl<'o> Planner<'o> {
         }
     }
 
-    /// A create that was given up on may still show itself after its twin was made again.
-    fn late_duplicate(&self, side: Side, worklog: &Worklog) -> Option<Unrenderable> {
-        let settled = |pair: &&&Pair| pair.ids[side].is_some() || pair.state != PairState::Live;
+    /// A create that was given up on may still show itself after its twin was made again. What a pair's own creates made is
+    /// its own, though its base be gone for a while.
+    fn late_duplicate(&self, side: Side, worklog: &Worklog, own: &PairId) -> Option<Unrenderable> {
+        let settled =
+            |pair: &&&Pair| pair.id != *own && (pair.ids[side].is_some() || pair.state != PairState::Live);
         let of = self.with_abandoned.iter().filter(settled).find(|pair| {
             pair.abandoned.iter().any(|intent| {
                 intent.side == side

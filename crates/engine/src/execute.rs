@@ -628,7 +628,7 @@ impl Run<'_> {
         let Action::Delete {
             worklog,
             issue,
-            moves: false,
+            moves,
             ..
         } = &step.action
         else {
@@ -638,7 +638,8 @@ impl Run<'_> {
         let tried = row
             .and_then(|row| row.intent.as_ref())
             .is_some_and(|intent| intent.kind == IntentKind::Delete);
-        if !tried {
+        // A twin that is made anew elsewhere was seen a moment ago; Jira tells whether it still stands.
+        if !tried && !moves {
             return Ok(true);
         }
         self.engine.is_shadowed(site, *issue, *worklog, self.lane).await

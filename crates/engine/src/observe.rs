@@ -13,7 +13,7 @@ use tandem_core::field;
 use tandem_core::observed::{Copy, Observed, Proof};
 use tandem_core::rules::Person;
 use tandem_core::{
-    AccountId, IntentKind, IssueId, LinkKey, PairState, Reason, Side, Sides, SiteName, Worklog, WorklogId,
+    AccountId, IntentKind, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId,
 };
 use tracing::warn;
 
@@ -299,21 +299,15 @@ impl Engine {
                         time_spent_secs.is_none_or(|secs| secs == worklog.content.time_spent_secs)
                             && worklog.content.description.trim() == description.trim()
                     };
-                    // The two services may stamp one change some seconds apart.
-                    let recent = |worklog: &Worklog| worklog.updated_at >= *updated_at - SKEW;
                     let known = self.store.tempo_ids(site, &[*id]).await?;
                     match known.first().and_then(|(_, worklog)| listing.get(worklog)) {
-                        Some(worklog) if worklog.updated_at.as_second() >= updated_at.as_second() => true,
-                        // Jira may have changed what it does not say, such as the time of day.
-                        Some(worklog) if says(worklog) => {
-                            recent(worklog) || self.is_news(connection, site, worklog).await?
+                        Some(worklog) => {
+                            says(worklog) || worklog.updated_at.as_second() >= updated_at.as_second()
                         }
-                        Some(_) => false,
-                        // People do say the same of one day as of another.
                         None => listing.values().any(|worklog| {
                             let same_author =
                                 author.as_ref().is_none_or(|who| *who == worklog.content.author);
-                            same_author && says(worklog) && recent(worklog)
+                            same_author && says(worklog)
                         }),
                     }
                 }
@@ -323,21 +317,6 @@ impl Engine {
             }
         }
         Ok(unshown)
-    }
-
-    /// Says whether a worklog says something else than what was accounted for last.
-    async fn is_news(
-        &self,
-        connection: &Connection,
-        site: &SiteName,
-        worklog: &Worklog,
-    ) -> Result<bool, EngineError> {
-        let places = self
-            .store
-            .whereabouts(&connection.name, site, &[worklog.id])
-            .await?;
-        let said = places.first().and_then(|place| place.said.as_ref());
-        Ok(said.is_none_or(|said| *said != echo::said(&worklog.content)))
     }
 
     /// Before a create whose answer was lost is given up on, asks Jira whether it shows worklogs that Tempo's listing
