@@ -1092,10 +1092,10 @@ impl<'o> Planner<'o> {
         };
         let retry = now + patience;
         self.look_at(retry);
-        let same = pair
-            .wait
-            .as_ref()
-            .is_some_and(|wait| wait.reason == why.reason && wait.detail == why.detail);
+        // What it says counts too: two edits may share a second.
+        let same = pair.wait.as_ref().is_some_and(|wait| {
+            wait.reason == why.reason && wait.detail == why.detail && wait.tried == tried
+        });
         let unchanged = self.row(&pair.id).is_some_and(|row| {
             row.intent == pair.intent
                 && row.ids == pair.ids
