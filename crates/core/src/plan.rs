@@ -1094,7 +1094,10 @@ impl<'o> Planner<'o> {
         self.look_at(retry);
         // What it says counts too: two edits may share a second.
         let same = pair.wait.as_ref().is_some_and(|wait| {
-            wait.reason == why.reason && wait.detail == why.detail && wait.tried == tried
+            let edited =
+                |side| matches!((&wait.tried[side], &tried[side]), (Some(then), Some(now)) if then != now);
+            let edited = Side::BOTH.into_iter().any(edited);
+            wait.reason == why.reason && wait.detail == why.detail && !edited
         });
         let unchanged = self.row(&pair.id).is_some_and(|row| {
             row.intent == pair.intent
