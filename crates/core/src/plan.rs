@@ -1092,12 +1092,13 @@ impl<'o> Planner<'o> {
         };
         let retry = now + patience;
         self.look_at(retry);
-        // What it says counts too: two edits may share a second.
+        // Of what a person set aside, what it says counts too: two edits may share a second.
         let same = pair.wait.as_ref().is_some_and(|wait| {
             let edited =
                 |side| matches!((&wait.tried[side], &tried[side]), (Some(then), Some(now)) if then != now);
             let edited = Side::BOTH.into_iter().any(edited);
-            wait.reason == why.reason && wait.detail == why.detail && !edited
+            let heeded = edited && pair.ignored.is_some();
+            wait.reason == why.reason && wait.detail == why.detail && !heeded
         });
         let unchanged = self.row(&pair.id).is_some_and(|row| {
             row.intent == pair.intent
