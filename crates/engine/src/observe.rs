@@ -444,8 +444,8 @@ impl Engine {
             let suspects: Vec<_> = live
                 .filter(behind)
                 .filter_map(|pair| {
-                    let kind = pair.intent.as_ref().map(|intent| intent.kind);
-                    Some((pair.ids[side]?, pair.seen[side], kind))
+                    let here = pair.intent.as_ref().filter(|intent| intent.side == side);
+                    Some((pair.ids[side]?, pair.seen[side], here.map(|intent| intent.kind)))
                 })
                 .take(PROBES_MAX)
                 .collect();
