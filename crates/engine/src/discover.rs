@@ -233,6 +233,9 @@ impl Engine {
         lane: Lane,
         resumed: bool,
     ) -> Result<Vec<usize>, EngineError> {
+        // Others with each look, or those that are gone for good would keep the rest from being asked for.
+        let every = signed(self.options.look_again).as_secs().max(1);
+        let turn = usize::try_from(self.clock.now().as_second() / every).unwrap_or_default();
         let named = |row: &usize| connection.links.table.get(*row).map(|pair| (*row, pair));
         let rows: Vec<(usize, &(String, String))> = rows.iter().filter_map(named).collect();
         let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
@@ -251,11 +254,10 @@ impl Engine {
             }
             // An issue that moved is told under its new key, which is not the one that was asked for.
             let named = rows.iter().map(|(_, (a, b))| if side == Side::A { a } else { b });
-            let renamed: Vec<&String> = named
+            let unseen: Vec<&String> = named
                 .filter(|name| !found[side].contains_key(&name.trim().to_uppercase()))
-                .take(RENAMED_AT_ONCE)
                 .collect();
-            for name in renamed {
+            for name in in_turn(&unseen, turn) {
                 let named = issue_ref(name);
                 let issue = self
                     .call(site, lane, async |client| client.issue(&named, &[]).await)
@@ -784,6 +786,14 @@ struct Scan {
     points: BTreeMap<String, (IssueId, bool)>,
 }
 
+/// Returns the names that are asked for by themselves at such a turn.
+fn in_turn<'a>(unseen: &[&'a String], turn: usize) -> Vec<&'a String> {
+    let count = unseen.len();
+    let first = turn.wrapping_mul(RENAMED_AT_ONCE) % count.max(1);
+    let ring = unseen.iter().cycle().skip(first);
+    ring.take(RENAMED_AT_ONCE.min(count)).copied().collect()
+}
+
 /// Reads a key or an id as people write it.
 pub fn issue_ref(text: &str) -> IssueRef {
     match text.trim().parse() {
@@ -834,6 +844,8 @@ fn is_key(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn table(rows: usize) -> Vec<(String, String)> {
@@ -860,12 +872,22 @@ mod tests {
     }
 
     #[test]
+    fn each_issue_that_cannot_be_seen_is_asked_for_in_its_turn() {
+        let names: Vec<String> = (0..50).map(|n| format!("OLD-{n}")).collect();
+        let unseen: Vec<&String> = names.iter().collect();
+        let asked: BTreeSet<&String> = (7..10).flat_map(|turn| in_turn(&unseen, turn)).collect();
+        assert_eq!(asked.len(), 50);
+        assert_eq!(in_turn(&unseen[..3], 8).len(), 3);
+        assert!(in_turn(&[], 8).is_empty());
+    }
+
+    #[test]
     fn a_note_of_any_table_fits_into_a_row_and_names_each_row_that_is_left() {
         let rows: Vec<usize> = (0..100_000).step_by(2).collect();
         let mut made = Made::read(None, &table(100_000));
         made.leave(rows.iter().copied());
         assert!(made.text().len() < 100_000, "{}", made.text().len());
-        let left: std::collections::BTreeSet<usize> = made.rows(100_000).into_iter().collect();
+        let left: BTreeSet<usize> = made.rows(100_000).into_iter().collect();
         assert!(rows.iter().all(|row| left.contains(row)));
     }
 
