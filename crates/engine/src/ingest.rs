@@ -73,6 +73,8 @@ pub enum Event {
         worklog: JiraWorklogId,
         /// Its issue, when told.
         issue: Option<IssueId>,
+        /// When, if told.
+        at: Option<Timestamp>,
     },
     /// Jira told that an issue changed its key, or is gone.
     IssueChanged {
@@ -95,10 +97,8 @@ fn happened_at(event: &Event) -> Option<Timestamp> {
     match event {
         Event::TempoChanged { updated_at, .. } => Some(*updated_at),
         Event::JiraChanged { updated_at, .. } => *updated_at,
-        Event::TempoTold { .. }
-        | Event::TempoDeleted { .. }
-        | Event::JiraDeleted { .. }
-        | Event::IssueChanged { .. } => None,
+        Event::JiraDeleted { at, .. } => *at,
+        Event::TempoTold { .. } | Event::TempoDeleted { .. } | Event::IssueChanged { .. } => None,
     }
 }
 
@@ -282,7 +282,7 @@ fn subject(event: &Event) -> (Option<IssueId>, Option<WorklogId>, Option<JiraWor
         }
         Event::TempoDeleted { worklog, issue } => (*issue, Some(*worklog), None),
         Event::JiraChanged { worklog, issue, .. } => (Some(*issue), None, Some(*worklog)),
-        Event::JiraDeleted { worklog, issue } => (*issue, None, Some(*worklog)),
+        Event::JiraDeleted { worklog, issue, .. } => (*issue, None, Some(*worklog)),
         Event::IssueChanged { issue } => (Some(*issue), None, None),
     }
 }
@@ -314,7 +314,7 @@ fn marks(event: &Event) -> Vec<String> {
         } => {
             vec![echo::jira_mark(*issue, *secs, description)]
         }
-        Event::JiraDeleted { worklog, issue } => {
+        Event::JiraDeleted { worklog, issue, .. } => {
             let unknown = issue.map(echo::unknown_jira_deleted_mark);
             [echo::jira_deleted_mark(*worklog)]
                 .into_iter()

@@ -253,12 +253,14 @@ fn from_jira(event: JiraEvent) -> Option<Event> {
     match event {
         JiraEvent::Worklog {
             kind: WorklogChange::Deleted,
+            at,
             jira_id,
             issue,
             ..
         } => Some(Event::JiraDeleted {
             worklog: jira_id,
             issue,
+            at,
         }),
         JiraEvent::Worklog {
             jira_id,

@@ -15,6 +15,8 @@ pub enum JiraEvent {
     Worklog {
         /// What happened.
         kind: WorklogChange,
+        /// When, by the event's own `timestamp`.
+        at: Option<Timestamp>,
         /// Jira's id of it.
         jira_id: JiraWorklogId,
         /// Its issue.
@@ -74,6 +76,9 @@ fn worklog(payload: &Value, kind: WorklogChange) -> Option<JiraEvent> {
     let instant = |name: &str| worklog[name].as_str().and_then(parse_instant);
     Some(JiraEvent::Worklog {
         kind,
+        at: scalar_number(&payload["timestamp"])
+            .and_then(|at| i64::try_from(at).ok())
+            .and_then(|at| Timestamp::from_millisecond(at).ok()),
         jira_id: JiraWorklogId(scalar_number(&worklog["id"])?),
         issue: scalar_number(&worklog["issueId"])
             .or_else(|| scalar_number(&payload["issue"]["id"]))
@@ -201,6 +206,21 @@ mod tests {
         assert_eq!(event("Key"), moved);
         assert_eq!(event("project"), moved);
         assert_eq!(event("timespent"), JiraEvent::Other("jira:issue_updated".into()));
+    }
+
+    #[test]
+    fn an_event_tells_when_it_happened() {
+        let deleted = |timestamp: Value| json!({"timestamp": timestamp, "webhookEvent": "worklog_deleted", "worklog": {"id": 7}});
+        for (timestamp, told) in [
+            (json!(1_614_985_754_173_i64), Some(1_614_985_754_173)),
+            (json!("soon"), None),
+            (json!(u64::MAX), None),
+        ] {
+            let JiraEvent::Worklog { at, .. } = parse(deleted(timestamp)) else {
+                panic!("no worklog")
+            };
+            assert_eq!(at.map(Timestamp::as_millisecond), told);
+        }
     }
 
     #[test]
