@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use secrecy::SecretString;
 use serde_json::Value;
 use tandem_core::{AccountId, IssueId, JiraWorklogId, WorklogId};
-use tandem_engine::ports::site::{DeletedPage, SiteError, SiteErrorKind};
+use tandem_engine::ports::site::{SiteError, SiteErrorKind};
 
 use crate::jira::admin::{self as jira, AdminWebhook, JiraWorklogPage};
 use crate::send::AtlassianSite;
 use crate::tempo::admin::{self as tempo, Period, Subscription};
-use crate::{classify, jira as jira_api, tempo as tempo_api};
+use crate::{classify, tempo as tempo_api};
 
 impl AtlassianSite {
     /// Returns Tempo's global configuration as it is. Also the cheapest probe of a token.
@@ -119,16 +118,6 @@ impl AtlassianSite {
         self.send(jira::list_worklogs(issue, start_at))
             .await?
             .read(|body| jira::read_worklogs(body, start_at))
-    }
-
-    /// Reads Jira's feed of new and changed worklogs, up to 1,000, from a moment.
-    pub async fn jira_updated(
-        &self,
-        since: Timestamp,
-    ) -> Result<DeletedPage<JiraWorklogId, Timestamp>, SiteError> {
-        self.send(jira::updated(since))
-            .await?
-            .read(|body| jira_api::wire::feed(body, since))
     }
 
     /// Returns the keys of all permissions that Jira knows.

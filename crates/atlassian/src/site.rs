@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, Reason, Worklog, WorklogId};
 use tandem_engine::ports::site::{
-    AttributeDefinition, DeletedPage, IssueRef, JiraIssue, Page, RemoteLink, ServerInfo, Shadow, SiteClient,
+    AttributeDefinition, FeedPage, IssueRef, JiraIssue, Page, RemoteLink, ServerInfo, Shadow, SiteClient,
     SiteError, SiteErrorKind, SiteRules, User,
 };
 
@@ -149,19 +149,22 @@ impl SiteClient for AtlassianSite {
         &self,
         from: Timestamp,
         cursor: Option<String>,
-    ) -> Result<DeletedPage<WorklogId, String>, SiteError> {
+    ) -> Result<FeedPage<WorklogId, String>, SiteError> {
         let cursor = cursor.as_deref();
         let answered = self.send(tempo::papertrail_deleted(from, cursor)).await?;
         answered.read(|body| tempo_wire::papertrail(body, cursor))
     }
 
-    async fn jira_deleted(
-        &self,
-        since: Timestamp,
-    ) -> Result<DeletedPage<JiraWorklogId, Timestamp>, SiteError> {
+    async fn jira_deleted(&self, since: Timestamp) -> Result<FeedPage<JiraWorklogId, Timestamp>, SiteError> {
         self.send(jira::deleted(since))
             .await?
             .read(|body| jira_wire::feed(body, since))
+    }
+
+    async fn jira_changed(&self, since: Timestamp) -> Result<FeedPage<WorklogId, Timestamp>, SiteError> {
+        self.send(jira::changed(since))
+            .await?
+            .read(|body| jira_wire::changed(body, since))
     }
 
     async fn attributes(&self) -> Result<Vec<AttributeDefinition>, SiteError> {

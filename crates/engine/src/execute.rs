@@ -20,6 +20,7 @@ use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::hold::{HELD_MAX, SharedIssue};
+use crate::observe::SKEW;
 use crate::options::{Connection, Engine, Site};
 use crate::ports::site::{IssueRef, Outcome, SiteError, SiteErrorKind};
 use crate::ports::store::{
@@ -607,7 +608,8 @@ impl Run<'_> {
         };
         match sent {
             Ok(None)
-                if !was_there.load(Ordering::Relaxed) && self.may_be_there(step, site, observed).await? =>
+                if !was_there.load(Ordering::Relaxed)
+                    && self.may_be_there(step, side, site, observed).await? =>
             {
                 self.report.failures_in_row = 0;
                 self.lost_sight(step, side, row, observed).await
@@ -623,8 +625,14 @@ impl Run<'_> {
 
     /// Says whether a worklog whose delete was answered with 404 may be there all the same: for somebody who may not
     /// see it, a site answers the same. Only an earlier attempt of ours explains that it is gone, and then only
-    /// if Jira does not show it either.
-    async fn may_be_there(&self, step: &Step, site: &Site, observed: &Observed) -> Result<bool, EngineError> {
+    /// if Jira does not show it there either, to somebody who lacks no permission: it may have moved meanwhile.
+    async fn may_be_there(
+        &self,
+        step: &Step,
+        side: Side,
+        site: &Site,
+        observed: &mut Observed,
+    ) -> Result<bool, EngineError> {
         let Action::Delete {
             worklog,
             issue,
@@ -642,7 +650,20 @@ impl Run<'_> {
         if !tried && !moves {
             return Ok(true);
         }
-        self.engine.is_shadowed(site, *issue, *worklog, self.lane).await
+        if self.engine.is_shadowed(site, *issue, *worklog, self.lane).await? {
+            return Ok(true);
+        }
+        if self.engine.is_blind(site, side, observed, self.lane).await? {
+            return Ok(true);
+        }
+        match step.pair.seen[side] {
+            Some(seen) => {
+                self.engine
+                    .is_elsewhere(site, *worklog, seen - SKEW, self.lane)
+                    .await
+            }
+            None => Ok(false),
+        }
     }
 
     /// The site answered 404 for a worklog that it does not list either: it may be gone, or out of sight. The pair

@@ -29,6 +29,12 @@ use crate::ports::store::{
 /// Pages of one issue's listing that are read at most: 200,000 worklogs.
 const PAGES_MAX: usize = 40;
 
+/// Pages of Jira's feed of changed worklogs that are read at most: 10,000 changes.
+const CHANGED_PAGES_MAX: usize = 10;
+
+/// How long Jira's feeds leave out what has just happened: a minute, and what clocks differ by.
+const UNTOLD: SignedDuration = SignedDuration::from_secs(90);
+
 /// What Jira tells of may stand in Tempo's audit trail with an earlier time.
 const TRAIL_OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 
@@ -45,7 +51,7 @@ const PATIENT_ATTEMPTS: u32 = 3;
 const MARKS_AT_ONCE: usize = 10;
 
 /// How far a site's clock may be ahead of ours.
-const SKEW: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// What came of looking.
 pub(crate) enum Sight {
@@ -574,6 +580,36 @@ impl Engine {
             .any(|(_, id)| shadows.iter().any(|shadow| shadow.id == *id)))
     }
 
+    /// Says whether Jira has shown a worklog anywhere since then, as far back as a few pages go. A moved worklog gets
+    /// another shadow on an issue that nobody knows; this feed alone tells of it.
+    pub(crate) async fn is_elsewhere(
+        &self,
+        site: &Site,
+        worklog: WorklogId,
+        since: Timestamp,
+        lane: Lane,
+    ) -> Result<bool, EngineError> {
+        let mut from = since;
+        for _ in 0..CHANGED_PAGES_MAX {
+            let page = match self
+                .call(site, lane, async |client| client.jira_changed(from).await)
+                .await
+            {
+                Ok(page) => page,
+                Err(error) if error.is_refusal() => break,
+                Err(error) => return Err(error),
+            };
+            if page.rows.iter().any(|row| row.id == worklog) {
+                return Ok(true);
+            }
+            match page.next {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        Ok(false)
+    }
+
     /// Where Tandem set out to delete a twin, leaves out of the other side's listing what is known to be deleted there: a
     /// listing that lags would pass for a worklog that came back.
     async fn leave_out_the_deleted(
@@ -615,6 +651,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut probes = PROBES_MAX;
         let mut confirmations = CONFIRMATIONS_MAX;
+        let mut hidden: Sides<Vec<(WorklogId, Proof)>> = Sides::default();
         for side in Side::BOTH {
             let site = self.site_of(connection, side)?;
             let absent: Vec<(WorklogId, Option<Timestamp>)> = observed
@@ -634,7 +671,6 @@ impl Engine {
             own_moves.retain(|id| !observed.departed[side].contains(id));
             proofs.retain(|id, _| !own_moves.contains(id));
             observed.moved_away[side] = own_moves;
-            let mut hidden = Vec::new();
             // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
             let is_jiras = |proof: &Proof| proof.source.starts_with("jira");
             let told = proofs.values().filter(|proof| is_jiras(proof));
@@ -664,7 +700,7 @@ impl Engine {
                     .call(site, lane, async |client| client.worklog(id).await)
                     .await?;
                 let Some(worklog) = found else {
-                    hidden.extend(proof.map(|proof| (id, proof)));
+                    hidden[side].extend(proof.map(|proof| (id, proof)));
                     continue;
                 };
                 if worklog.issue == observed.link.issue(side) {
@@ -683,7 +719,13 @@ impl Engine {
                     observed.proofs[side].insert(id, proof);
                 }
             }
-            self.confirm(site, side, hidden, observed, lane).await?;
+        }
+        let told = hidden.clone();
+        for side in Side::BOTH {
+            let site = self.site_of(connection, side)?;
+            let told = told[side.other()].iter().map(|(id, _)| *id).collect();
+            let hidden = std::mem::take(&mut hidden[side]);
+            self.confirm(site, side, hidden, &told, observed, lane).await?;
         }
         Ok(())
     }
@@ -719,7 +761,7 @@ impl Engine {
 
     /// Says whether the service user lacks permissions. Asked after Tempo answered 404: what the last sweep knew may have
     /// ended since, and whoever lacks permissions gets 404 for everything.
-    async fn is_blind(
+    pub(crate) async fn is_blind(
         &self,
         site: &Site,
         side: Side,
@@ -734,12 +776,13 @@ impl Engine {
     }
 
     /// Takes worklogs that Jira said were deleted, and that Tempo does not show, as proven gone: if the service user may
-    /// see what there is.
+    /// see what there is. `told` is what the other side is told to have lost likewise.
     async fn confirm(
         &self,
         site: &Site,
         side: Side,
         hidden: Vec<(WorklogId, Proof)>,
+        told: &BTreeSet<WorklogId>,
         observed: &mut Observed,
         lane: Lane,
     ) -> Result<(), EngineError> {
@@ -747,6 +790,19 @@ impl Engine {
             return Ok(());
         }
         for (id, proof) in hidden {
+            // Where the twin is gone too, nothing is to be deleted any more, and the pair would be forgotten for good. Jira
+            // tells whether it stands elsewhere, but not of the last minute.
+            let pair = observed.pairs.iter().find(|pair| pair.ids[side] == Some(id));
+            let twin = pair.and_then(|pair| pair.ids[side.other()]);
+            let gone = |twin| observed.proofs[side.other()].contains_key(&twin) || told.contains(&twin);
+            if let Some(seen) = pair
+                .and_then(|pair| pair.seen[side])
+                .filter(|_| twin.is_some_and(gone))
+                && (observed.now < proof.at + UNTOLD
+                    || self.is_elsewhere(site, id, seen - SKEW, lane).await?)
+            {
+                continue;
+            }
             self.keep_confirmed(site, id, &proof).await?;
             observed.proofs[side].insert(id, proof);
         }

@@ -63,7 +63,7 @@ const READS: &[&str] = &[
     "tempo_webhook",
     "jira_webhooks",
     "jira_worklogs",
-    "jira_updated",
+    "jira_changed",
     "jira_permission_keys",
     "worklog_property",
 ];
@@ -252,7 +252,7 @@ impl Told {
                 let page = site.jira_worklogs(issue, 5000).await?;
                 assert!(page.next.is_none_or(|next| next > 5000), "it does not go on");
             }
-            "jira_updated" => drop(site.jira_updated(now).await?),
+            "jira_changed" => drop(site.jira_changed(now).await?),
             "jira_permission_keys" => drop(site.jira_permission_keys().await?),
             "worklog_property" => drop(site.worklog_property(issue, jira, "tempo").await?),
             "put_worklog_property" => site.put_worklog_property(issue, jira, "x", json!(1)).await?,

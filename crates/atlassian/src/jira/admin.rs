@@ -10,7 +10,7 @@ use tandem_engine::ports::site::Vendor;
 
 use crate::answer::{Misread, json as parse};
 use crate::call::Call;
-use crate::{instant, lenient};
+use crate::lenient;
 
 /// The events that Tandem wants from a site.
 pub const EVENTS: [&str; 5] = [
@@ -105,12 +105,6 @@ pub fn list_worklogs(issue: IssueId, start_at: u64) -> Call {
     .query("startAt", start_at)
     .query("maxResults", WORKLOG_ROWS)
     .query("expand", "properties")
-}
-
-/// Reads the feed of new and changed worklogs. Those with a visibility restriction are not in it.
-pub fn updated(since: Timestamp) -> Call {
-    Call::read(Vendor::Jira, Method::GET, "/rest/api/3/worklog/updated", &[])
-        .query("since", instant::millis(since))
 }
 
 /// Lists all permissions that Jira knows.

@@ -119,3 +119,11 @@ pub fn server_info() -> Call {
 pub fn deleted(since: Timestamp) -> Call {
     get("/rest/api/3/worklog/deleted", &[]).query("since", instant::millis(since))
 }
+
+/// Reads the feed of new and changed worklogs, with what Tempo left on them. The last minute is never in it, nor are those
+/// with a visibility restriction.
+pub fn changed(since: Timestamp) -> Call {
+    get("/rest/api/3/worklog/updated", &[])
+        .query("since", instant::millis(since))
+        .query("expand", "properties")
+}

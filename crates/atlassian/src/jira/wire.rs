@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use tandem_core::{AccountId, IssueId, JiraWorklogId};
-use tandem_engine::ports::site::{DeletedPage, DeletedRow, JiraIssue, RemoteLink, ServerInfo, User};
+use tandem_core::{AccountId, IssueId, JiraWorklogId, WorklogId};
+use tandem_engine::ports::site::{FeedPage, FeedRow, JiraIssue, RemoteLink, ServerInfo, User};
 
 use crate::answer::{Misread, json};
 use crate::lenient;
@@ -285,6 +285,8 @@ struct FeedRowWire {
     worklog_id: u64,
     #[serde(deserialize_with = "lenient::number")]
     updated_time: u64,
+    #[serde(default)]
+    properties: Value,
 }
 
 fn from_millis(millis: u64) -> Result<Timestamp, Misread> {
@@ -295,17 +297,36 @@ fn from_millis(millis: u64) -> Result<Timestamp, Misread> {
 /// Reads a page of the feed of deleted or of changed worklogs, asked for from `since`.
 ///
 /// The next page begins at `until`; the address in `nextPage` is not followed.
-pub fn feed(body: &[u8], since: Timestamp) -> Result<DeletedPage<JiraWorklogId, Timestamp>, Misread> {
+pub fn feed(body: &[u8], since: Timestamp) -> Result<FeedPage<JiraWorklogId, Timestamp>, Misread> {
+    page(body, since, |row| Some(JiraWorklogId(row.worklog_id)))
+}
+
+/// The same of the feed of changed worklogs, those that Tempo left its id on.
+pub fn changed(body: &[u8], since: Timestamp) -> Result<FeedPage<WorklogId, Timestamp>, Misread> {
+    page(body, since, |row| tempo_id(&row.properties))
+}
+
+/// Reads the id that Tempo leaves on its worklogs in Jira, among a worklog's properties.
+fn tempo_id(properties: &Value) -> Option<WorklogId> {
+    let mut properties = properties.as_array()?.iter();
+    let left = properties.find(|property| property["key"] == "tempo")?;
+    lenient::scalar_number(&left["value"]["tempo_id"]).map(WorklogId)
+}
+
+fn page<Id>(
+    body: &[u8],
+    since: Timestamp,
+    id: impl Fn(&FeedRowWire) -> Option<Id>,
+) -> Result<FeedPage<Id, Timestamp>, Misread> {
     let wire: FeedWire = json(body)?;
     let until = wire.until.map(from_millis).transpose()?;
     let rows = wire
         .values
         .into_iter()
-        .map(|row| {
-            Ok(DeletedRow {
-                id: JiraWorklogId(row.worklog_id),
-                at: from_millis(row.updated_time)?,
-            })
+        .filter_map(|row| id(&row).map(|id| (id, row.updated_time)))
+        .map(|(id, at)| {
+            let at = from_millis(at)?;
+            Ok(FeedRow { id, at })
         })
         .collect::<Result<Vec<_>, Misread>>()?;
     let is_last = wire.last_page.unwrap_or(wire.next_page.is_none());
@@ -314,5 +335,5 @@ pub fn feed(body: &[u8], since: Timestamp) -> Result<DeletedPage<JiraWorklogId, 
         (false, Some(until)) if until > since => Some(until),
         (false, _) => return Err(Misread::new("the feed has more, but `until` does not go on")),
     };
-    Ok(DeletedPage { rows, next, until })
+    Ok(FeedPage { rows, next, until })
 }

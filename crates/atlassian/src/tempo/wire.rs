@@ -7,7 +7,7 @@ use jiff::civil::{Date, Time};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, Worklog, WorklogId};
-use tandem_engine::ports::site::{AttributeDefinition, BadRow, DeletedPage, DeletedRow, Page, SiteRules};
+use tandem_engine::ports::site::{AttributeDefinition, BadRow, FeedPage, FeedRow, Page, SiteRules};
 use url::Url;
 
 use crate::answer::{Misread, json};
@@ -327,7 +327,7 @@ struct PapertrailRowWire {
 
 /// Reads a page of the audit trail. Rows that are not the deletion of a worklog are ignored: were the filter
 /// not honoured, an edit would otherwise pass for a delete. A page may be empty and still not be the last.
-pub fn papertrail(body: &[u8], cursor: Option<&str>) -> Result<DeletedPage<WorklogId, String>, Misread> {
+pub fn papertrail(body: &[u8], cursor: Option<&str>) -> Result<FeedPage<WorklogId, String>, Misread> {
     let wire: PapertrailWire = json(body)?;
     let mut rows = Vec::with_capacity(wire.results.len());
     for row in &wire.results {
@@ -339,7 +339,7 @@ pub fn papertrail(body: &[u8], cursor: Option<&str>) -> Result<DeletedPage<Workl
         };
         let at = instant::parse_instant(&row.timestamp)
             .ok_or_else(|| Misread::new("timestamp is not an instant"))?;
-        rows.push(DeletedRow {
+        rows.push(FeedRow {
             id: WorklogId(id),
             at,
         });
@@ -348,7 +348,7 @@ pub fn papertrail(body: &[u8], cursor: Option<&str>) -> Result<DeletedPage<Workl
     if next.is_some() && next.as_deref() == cursor {
         return Err(Misread::new("metadata.nextPageToken does not go on"));
     }
-    Ok(DeletedPage {
+    Ok(FeedPage {
         rows,
         next,
         until: None,

@@ -185,7 +185,7 @@ fn jira_calls() -> Vec<Call> {
         jira::request::permissions(&["BROWSE_PROJECTS"], None),
         jira::request::server_info(),
         jira::request::deleted(now),
-        jira::admin::updated(now),
+        jira::request::changed(now),
         jira::admin::list_worklogs(ISSUE, 0),
         jira::admin::all_permissions(),
         jira::admin::property(ISSUE, JiraWorklogId(7), "tandem"),

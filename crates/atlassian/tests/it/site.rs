@@ -596,6 +596,23 @@ async fn only_deleted_worklogs_are_read_from_the_papertrail() {
 }
 
 #[tokio::test]
+async fn the_feed_of_changes_tells_what_tempo_left_its_id_on() {
+    let left = json!([{"key": "other"}, {"key": "tempo", "value": {"tempo_id": 501, "more": true}}]);
+    let world = world([ok(json!({
+        "values": [
+            {"worklogId": 103, "updatedTime": 1_438_013_671_562_i64, "properties": left},
+            {"worklogId": 104, "updatedTime": 1_438_013_671_563_i64, "properties": []},
+            {"worklogId": 105, "updatedTime": 1_438_013_671_564_i64},
+        ],
+        "until": 1_438_013_693_136_i64, "lastPage": true,
+    }))]);
+    let since = Timestamp::from_millisecond(1_438_013_671_000).unwrap();
+    let page = world.site.jira_changed(since).await.unwrap();
+    let ids: Vec<_> = page.rows.iter().map(|row| row.id).collect();
+    assert_eq!((ids, page.next), (vec![WorklogId(501)], None));
+}
+
+#[tokio::test]
 async fn the_feed_of_deletes_goes_on_at_until() {
     let feed = |until: i64, last: bool| {
         json!({"values": [{"worklogId": 103, "updatedTime": 1_438_013_671_562_i64}], "until": until,
