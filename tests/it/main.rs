@@ -13,5 +13,6 @@ mod rings;
 mod scenarios;
 mod subscriptions;
 mod template;
+mod told;
 mod waiting;
 mod world;

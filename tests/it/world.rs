@@ -1,5 +1,6 @@
 //! Sites, people and Tandem in one process under tokio's paused clock.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -115,7 +116,14 @@ pub struct World {
     clock: PausedClock,
     config: String,
     secrets: Arc<Secrets>,
+    signing: Arc<Signing>,
     deliverer: Option<Deliverer>,
+}
+
+/// Jira's webhook secret as the secret store has it, and how often the store was read.
+struct Signing {
+    jira: Mutex<String>,
+    read: AtomicUsize,
 }
 
 /// What a test may set before the world begins.
@@ -212,11 +220,18 @@ impl Setup {
             }
             sim.add_site(spec);
         }
-        let secrets = Arc::new(Secrets::new(None, |name| {
+        let signing = Arc::new(Signing {
+            jira: Mutex::new(JIRA_SECRET.to_owned()),
+            read: AtomicUsize::new(0),
+        });
+        let kept = Arc::clone(&signing);
+        let secrets = Arc::new(Secrets::new(None, move |name| {
+            kept.read.fetch_add(1, Ordering::Relaxed);
             let site = name.to_lowercase();
+            let jira = kept.jira.lock().unwrap();
             Some(format!(
                 r#"{{"tempo_token":"tempo-{site}","jira_email":"tandem@{site}.example","jira_token":"jira-{site}",
-                    "jira_webhook_secrets":["{JIRA_SECRET}"],"tempo_webhook_secrets":["{TEMPO_SECRET}"]}}"#
+                    "jira_webhook_secrets":["{jira}"],"tempo_webhook_secrets":["{TEMPO_SECRET}"]}}"#
             ))
         }));
         let embedded = Embedded::in_memory(Arc::new(clock.clone())).await.unwrap();
@@ -238,6 +253,7 @@ impl Setup {
             clock,
             config: self.config,
             secrets,
+            signing,
             deliverer: None,
         };
         world.deliver();
@@ -308,6 +324,27 @@ impl World {
                 }
             }
         }));
+    }
+
+    /// Hands a request to Tandem's router as a sender would; returns the status of the answer.
+    pub async fn told(&self, path: &str, headers: &[(&str, String)], body: String) -> u16 {
+        let router = tandem_runtime::router::router(Arc::new(Arc::clone(&self.tandem)));
+        let mut request = Request::builder().method("POST").uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        router.oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    /// Replaces the secret of Jira's webhooks where secrets are stored.
+    pub fn set_jira_secret(&self, secret: &str) {
+        secret.clone_into(&mut self.signing.jira.lock().unwrap());
+    }
+
+    /// How often a secret was read from where it is stored.
+    pub fn secrets_read(&self) -> usize {
+        self.signing.read.load(Ordering::Relaxed)
     }
 
     /// Stops webhooks for good: those on their way are lost.

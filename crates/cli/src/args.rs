@@ -83,6 +83,12 @@ pub(crate) enum Command {
     /// Say who is who on the two sites
     Users(commands::users::Arguments),
     /// Check the configuration and put it into the table, as a new version
+    #[command(after_help = "Examples:
+  tandem publish --table tandem-table
+  tandem publish --table tandem-table --config customers/globex.toml
+
+The functions take the newest version within a minute. `tandem versions` shows them all, and `tandem rollback N` publishes
+an earlier one again.")]
     Publish,
     /// Show the published configurations
     Versions(commands::versions::Arguments),

@@ -74,6 +74,9 @@ fn the_commands_of_every_day_show_examples() {
         "demo",
         "connect",
         "forget",
+        "publish",
+        "versions",
+        "rollback",
         "secrets",
     ] {
         let help = run(tandem().args([command, "--help"])).ended(0);

@@ -1,0 +1,94 @@
+//! What webhooks leave out, who may send them, and what is read although none came.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::json;
+use tandem_atlassian::signature::{sign_jira, sign_tempo};
+
+use crate::world::{JIRA_SECRET, Setup, TEMPO_SECRET, Webhooks, World, hour};
+
+async fn tempo_tells(world: &World, body: &serde_json::Value) -> u16 {
+    let body = body.to_string();
+    let now = world.now().to_string();
+    let signature = sign_tempo(body.as_bytes(), &now, &SecretString::from(TEMPO_SECRET));
+    let headers = [("Tempo-Signature", signature), ("Tempo-Timestamp", now)];
+    world.told("/hooks/tempo/acme", &headers, body).await
+}
+
+async fn jira_tells(world: &World, secret: &str, identifier: &str) -> u16 {
+    let body = json!({"webhookEvent": "jira:issue_deleted", "issue": {"id": 5}}).to_string();
+    let signature = sign_jira(body.as_bytes(), &SecretString::from(secret));
+    let headers = [
+        ("X-Hub-Signature", signature),
+        ("X-Atlassian-Webhook-Identifier", identifier.to_owned()),
+    ];
+    world.told("/hooks/jira/acme", &headers, body).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_of_tempos_that_tells_nothing_but_ids_is_enough() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    let issue = world.acme().issue_id("SUP-1").unwrap();
+    let tells = |event: &str, id: u64| {
+        json!({"eventId": "e", "eventType": event,
+            "payload": {"tempoWorklogId": id, "issue": {"id": issue}}})
+    };
+    let id = world.acme().log_time("SUP-1", hour("ann", "x")).unwrap();
+    assert_eq!(tempo_tells(&world, &tells("worklog.created", id)).await, 202);
+    world.settle().await;
+    assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+
+    world
+        .acme()
+        .edit(id, |worklog| worklog.time_spent_secs = 7200)
+        .unwrap();
+    assert_eq!(tempo_tells(&world, &tells("worklog.updated", id)).await, 202);
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 7200);
+
+    world.acme().delete(id).unwrap();
+    let deleted = json!({"eventId": "e", "eventType": "worklog.deleted", "payload": {"tempoWorklogId": id}});
+    assert_eq!(tempo_tells(&world, &deleted).await, 202);
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_signed_with_a_new_secret_is_taken_while_the_old_one_is_still_remembered() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    assert!(jira_tells(&world, JIRA_SECRET, "1").await < 300);
+    world.set_jira_secret("the-secret-that-follows");
+    world.wait(6).await;
+    assert!(jira_tells(&world, "the-secret-that-follows", "2").await < 300);
+    assert_eq!(jira_tells(&world, JIRA_SECRET, "3").await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_make_nobody_read_the_secret_with_each_thing_that_they_send() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    assert!(jira_tells(&world, JIRA_SECRET, "1").await < 300);
+    let before = world.secrets_read();
+    for n in 0..100 {
+        assert_eq!(jira_tells(&world, "a-guess", &n.to_string()).await, 401);
+    }
+    assert_eq!(world.secrets_read(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_audit_trail_leaves_out_jiras_feed_tells_within_an_hour_or_so() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    world.audit().await;
+    let begun: Timestamp = world.now();
+    world.sim.reset_requests();
+    let mut read = 0;
+    while world.now() < begun + jiff::SignedDuration::from_hours(3) {
+        world.wait(300).await;
+        world.sweep().await;
+        let requests = world.sim.requests();
+        read = requests
+            .iter()
+            .filter(|request| request.site == "acme" && request.path_template.ends_with("/worklog/deleted"))
+            .count();
+    }
+    assert!((2..=4).contains(&read), "{read} times in three hours");
+}
