@@ -28,7 +28,7 @@ async fn jira_tells(world: &World, secret: &str, identifier: &str) -> u16 {
 #[tokio::test(start_paused = true)]
 async fn a_webhook_of_tempos_that_tells_nothing_but_ids_is_enough() {
     let world = Setup::two(1).webhooks(Webhooks::None).build().await;
-    let issue = world.acme().issue_id("SUP-1").unwrap();
+    let issue = world.acme().issue_id("SUP-1");
     let tells = |event: &str, id: u64| {
         json!({"eventId": "e", "eventType": event,
             "payload": {"tempoWorklogId": id, "issue": {"id": issue}}})

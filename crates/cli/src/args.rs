@@ -105,3 +105,39 @@ an earlier one again.")]
     /// Store a site's secret in AWS
     Secrets(commands::secrets::Arguments),
 }
+
+impl Command {
+    /// What to say when Ctrl-C stops it: what is left behind, and where it goes on. Nothing for those that end by themselves.
+    pub(crate) fn stopped(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve(_) | Self::Demo(_) => None,
+            Self::Plan(_)
+            | Self::Verify(_)
+            | Self::Queue(_)
+            | Self::History(_)
+            | Self::Status(_)
+            | Self::Doctor(_)
+            | Self::Versions(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Some("nothing was changed"),
+            Self::Reconcile(_) => Some(
+                "what was begun is looked at again, and the next `tandem reconcile` or `tandem serve` goes on from there",
+            ),
+            Self::Link(_) | Self::Users(_) => Some(
+                "what was taken in stays; the same command goes on with the rest, and tells of those that are there already",
+            ),
+            Self::Init(_)
+            | Self::Backfill(_)
+            | Self::Retry(_)
+            | Self::Resolve(_)
+            | Self::Ignore(_)
+            | Self::Release(_)
+            | Self::Undelete(_)
+            | Self::Publish
+            | Self::Rollback(_)
+            | Self::Connect(_)
+            | Self::Forget(_)
+            | Self::Secrets(_) => Some("what was done stays done; the same command goes on with the rest"),
+        }
+    }
+}

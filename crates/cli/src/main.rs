@@ -23,10 +23,27 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::args::Cli;
-use crate::ending::Failure;
+use crate::ending::{Ending, Failure};
 
 /// How long a process that is done waits for what still runs in the background.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Runs a command until it is done or somebody presses Ctrl-C.
+async fn stoppable(cli: Cli) -> Result<Ending, Failure> {
+    let stopped = cli.command.stopped();
+    let interrupted = async {
+        match stopped {
+            Some(_) if tokio::signal::ctrl_c().await.is_ok() => {}
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // A command that hears of it itself ends by itself, and knows more.
+        biased;
+        ended = commands::run(cli) => ended,
+        () = interrupted => Err(Failure::failed(format!("stopped; {}", stopped.unwrap_or_default()))),
+    }
+}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -35,7 +52,7 @@ fn main() -> ExitCode {
             .enable_all()
             .build()
             .map_err(|error| Failure::Failed(error.into()))?;
-        let ended = runtime.block_on(commands::run(cli));
+        let ended = runtime.block_on(stoppable(cli));
         runtime.shutdown_timeout(LAST_WAIT);
         ended
     });

@@ -63,6 +63,15 @@ pub fn read(kind: Kind, bytes: &[u8]) -> Vec<Line> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
+        let open = |field: &str| field.starts_with('"') != (field.len() > 1 && field.ends_with('"'));
+        if line.split(',').any(|field| open(field.trim())) {
+            let pair = Err(format!(
+                "a quote is opened and not closed, or the other way round; {}",
+                kind.right()
+            ));
+            lines.push(Line { number, pair });
+            continue;
+        }
         let fields: Vec<&str> = line
             .split(',')
             .map(|field| field.trim().trim_matches('"').trim())
@@ -127,11 +136,19 @@ mod tests {
     fn a_bad_line_does_not_hold_up_the_others() {
         let lines = read(
             Kind::Issues,
-            b"\xef\xbb\xbfa_key,b_key\nSUP-1,DEV-9\n\n# later\nSUP-2\nSUP-3,what\n \"SUP-4\" , DEV-4\n10001,\xff-1\n",
+            b"\xef\xbb\xbfa_key,b_key\nSUP-1,DEV-9\n\n# later\nSUP-2\nSUP-3,what\n \"SUP-4\" , DEV-4\n10001,\xff-1\n\"SUP-5,DEV-5\nSUP-6,\"\n",
         );
         assert_eq!(
             good(&lines),
-            [(2, true), (5, false), (6, false), (7, true), (8, false)]
+            [
+                (2, true),
+                (5, false),
+                (6, false),
+                (7, true),
+                (8, false),
+                (9, false),
+                (10, false)
+            ]
         );
     }
 

@@ -16,7 +16,7 @@ use tandem_engine::{Connection, Engine};
 use tandem_runtime::pairs::{Kind, Line, is_issue};
 
 use crate::args::Global;
-use crate::csv_file::Imported;
+use crate::csv_file::{Good, Imported};
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
 use crate::{csv_file, open, output, resolve, select, words};
@@ -424,6 +424,20 @@ async fn import(
     by: &str,
 ) -> Result<Ending, Failure> {
     let (mut imported, good) = Imported::begin(lines);
+    let ended = import_all(engine, connection, &good, &mut imported, by).await;
+    let made = format!("{} made", words::count(imported.new, "link"));
+    let told = imported.tell(global, file, &made, "there already");
+    ended.and(told)
+}
+
+/// Makes the links that some lines name. What was done before a failure is in `imported`, and is kept.
+async fn import_all(
+    engine: &Engine,
+    connection: &Connection,
+    good: &[Good],
+    imported: &mut Imported,
+    by: &str,
+) -> Result<(), Failure> {
     for chunk in good.chunks(ASKED_AT_ONCE) {
         let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
         for side in Side::BOTH {
@@ -445,6 +459,7 @@ async fn import(
             .outside(connection, &named.collect::<Vec<_>>(), Lane::Live)
             .await?;
         let (mut hints, mut made) = (Vec::new(), Vec::new());
+        let mut failed = None;
         for (number, names) in chunk {
             let (a_name, b_name) = names;
             let (a, b) = of_line(names);
@@ -471,14 +486,20 @@ async fn import(
                 }
                 Ok(_) => imported.already += 1,
                 Err(Ok(message)) => imported.refuse(*number, message),
-                Err(Err(failure)) => return Err(failure),
+                Err(Err(failure)) => {
+                    failed = Some(failure);
+                    break;
+                }
             }
         }
-        tell(engine, connection, &made, by).await?;
+        // First what is to follow from those that were made, whatever became of the rest.
         engine.hint_all(hints, Lane::Sweep, false).await?;
+        tell(engine, connection, &made, by).await?;
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
     }
-    let made = format!("{} made", words::count(imported.new, "link"));
-    imported.tell(global, file, &made, "there already")
+    Ok(())
 }
 
 /// Asks for many issues at once, by their keys and ids as written. A key that has changed leads to nobody here,

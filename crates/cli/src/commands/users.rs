@@ -201,6 +201,7 @@ async fn import(
     let (mut imported, good) = Imported::begin(lines);
     // A person has one account on each side: the first line that says so counts.
     let mut seen: BTreeMap<(Side, String), u64> = BTreeMap::new();
+    let mut failed: Option<EngineError> = None;
     for (number, (a, b)) in good {
         let earlier = [(Side::A, &a), (Side::B, &b)]
             .into_iter()
@@ -215,20 +216,29 @@ async fn import(
         seen.insert((Side::B, b.clone()), number);
         match engine
             .assign_person(connection, &AccountId::new(a), &AccountId::new(b))
-            .await?
+            .await
         {
-            Assigned::New => imported.new += 1,
-            Assigned::Already => imported.already += 1,
-            Assigned::Not(why) => imported.refuse(number, why),
+            Ok(Assigned::New) => imported.new += 1,
+            Ok(Assigned::Already) => imported.already += 1,
+            Ok(Assigned::Not(why)) => imported.refuse(number, why),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
         }
     }
     if imported.new > 0 {
         // What waited for them goes on.
-        engine.wake_parked().await?;
+        let woken = engine.wake_parked().await;
+        failed = failed.or(woken.err());
     }
     let people = match imported.new {
         1 => "1 person taken in".to_owned(),
         number => format!("{number} people taken in"),
     };
-    imported.tell(global, file, &people, "known so already")
+    let told = imported.tell(global, file, &people, "known so already");
+    match failed {
+        Some(error) => Err(error.into()),
+        None => told,
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::Value;
-use tandem_sim::{IssueSpec, UserSpec};
+use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, UserSpec};
 
 use crate::bench::{Bench, hour};
 
@@ -105,6 +105,37 @@ fn bad_lines_about_people_are_told_and_the_good_ones_are_kept() {
         .run_without_data(&["users", "import", &file])
         .ended(2)
         .says("--data DIR");
+}
+
+#[test]
+fn an_import_that_breaks_off_tells_what_it_made_and_goes_on_where_it_was() {
+    let bench = Bench::new();
+    bench.reconcile();
+    let mut text = String::from("a,b\nSUP-100,DEV-100,x\n");
+    for number in 100..300 {
+        for (site, project) in [("acme", "SUP"), ("globex", "DEV")] {
+            bench
+                .sim
+                .site(site)
+                .add_issue(IssueSpec::new(format!("{project}-{number}")));
+        }
+        writeln!(text, "SUP-{number},DEV-{number}").unwrap();
+    }
+    let file = write(&bench, "links.csv", &text);
+    let search = Matcher::jira("POST", "/rest/api/3/issue/bulkfetch");
+    let broken = Fault::LostBefore(FaultOutcome::Status(400));
+    bench.sim.fail_next("globex", search.skip(1).times(1), broken);
+    bench
+        .run(&["link", "import", &file])
+        .ended(1)
+        .says("links.csv:2: 3 instead of 2 columns")
+        .says("100 links made");
+    let told = bench.run(&["history", "--by-hand", "SUP-100"]).ended(0);
+    assert!(told.out.contains("SUP-100 and DEV-100 are twins now"), "{told:?}");
+    bench
+        .run(&["link", "import", &file])
+        .ended(3)
+        .says("100 links made, 100 there already, 1 bad line");
 }
 
 #[test]

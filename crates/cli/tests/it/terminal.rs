@@ -90,6 +90,42 @@ fn ctrl_c_stops_a_first_sync_which_says_where_it_goes_on_and_goes_on_there() {
 }
 
 #[test]
+fn ctrl_c_stops_any_command_which_says_what_it_leaves_behind() {
+    let bench = Bench::new();
+    bench.reconcile();
+    std::fs::write(bench.path("links.csv"), "SUP-3,DEV-3\n").unwrap();
+    let file = bench.path("links.csv");
+    let file = file.to_str().unwrap();
+    for (arguments, left) in [
+        (&["verify"][..], "nothing was changed"),
+        (&["reconcile"], "goes on from there"),
+        (&["link", "import", file], "what was taken in stays"),
+    ] {
+        for site in ["acme", "globex"] {
+            bench
+                .sim
+                .fail_next(site, Matcher::any(), Fault::Slow(Duration::from_secs(20)));
+        }
+        bench.sim.reset_requests();
+        let mut child = bench
+            .command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        crate::bench::wait("it has asked", || !bench.sim.requests().is_empty());
+        signal(&child, "-INT");
+        assert_eq!(code(&mut child), Some(1), "{arguments:?}");
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(
+            said.contains("stopped; ") && said.contains(left),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn a_pipe_gets_plain_lines() {
     let bench = Bench::new();
     with_much(&bench, 60);

@@ -147,7 +147,8 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     for work in &works {
         links.extend(engine.order_backfill(&work.estimate.links, &work.order).await?);
     }
-    let progress = progress::Progress::new(expected(&works, &links));
+    let before = engine.backfill_standing(&links).await?;
+    let progress = progress::Progress::new(expected(&works, &links), &before);
     let ran = tokio::select! {
         ran = engine.run_backfill(&links, |standing| progress.tell(standing)) => ran,
         _ = tokio::signal::ctrl_c() => {
@@ -160,7 +161,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         }
     };
     progress.stop();
-    ended(global, engine, &works, &links, &ran?).await
+    ended(global, engine, &works, &links, (&before, &ran?)).await
 }
 
 fn check(arguments: &Arguments) -> Result<(), Failure> {
@@ -285,13 +286,14 @@ async fn ended(
     engine: &Engine,
     works: &[Work<'_>],
     links: &[LinkKey],
-    standing: &[Standing],
+    (before, standing): (&[Standing], &[Standing]),
 ) -> Result<Ending, Failure> {
+    let total = |standing: &[Standing]| standing.iter().map(Standing::written).sum::<u64>();
     let mut report = Report {
         estimate: works.iter().map(show::Shown::of).collect(),
         links: links.len(),
         done: 0,
-        written: standing.iter().map(Standing::written).sum(),
+        written: total(standing).saturating_sub(total(before)),
         waiting: Default::default(),
         left: Vec::new(),
     };

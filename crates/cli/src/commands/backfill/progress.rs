@@ -1,10 +1,11 @@
 //! How far a backfill is: a bar on a terminal, lines elsewhere.
 
 use std::cell::Cell;
+use std::fmt::Write;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tandem_engine::backfill::Standing;
 
 use crate::{output, words};
@@ -15,6 +16,8 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Progress {
     /// Worklogs to write, per link.
     expected: Vec<u64>,
+    /// What had been written before this command began, per link: an interrupted one goes on counting.
+    before: Vec<u64>,
     total: u64,
     begun: Instant,
     /// `None` where there is no terminal.
@@ -24,19 +27,23 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(expected: Vec<u64>) -> Self {
+    pub(super) fn new(expected: Vec<u64>, before: &[Standing]) -> Self {
         let total = expected.iter().sum();
         let bar = (total > 0 && stderr().is_terminal()).then(|| {
-            let style = "{bar:30} {pos} of {len} worklogs  {per_sec:.1}  {eta} left";
+            let style = "{bar:30} {pos} of {len} worklogs  {rate}  {eta} left";
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            bar.set_style(
-                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
+            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let rate = |state: &ProgressState, out: &mut dyn Write| {
+                // It is for eyes alone: what cannot be written is left out.
+                let _ = write!(out, "{:.1}/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
         Self {
             expected,
+            before: before.iter().map(Standing::written).collect(),
             total,
             begun: Instant::now(),
             bar,
@@ -49,10 +56,10 @@ impl Progress {
     pub(super) fn tell(&self, standing: &[Standing]) {
         let done: u64 = standing
             .iter()
-            .zip(&self.expected)
-            .map(|(standing, expected)| match standing {
+            .zip(self.expected.iter().zip(&self.before))
+            .map(|(standing, (expected, before))| match standing {
                 Standing::Done { .. } => *expected,
-                other => other.written().min(*expected),
+                other => other.written().saturating_sub(*before).min(*expected),
             })
             .sum();
         self.done.set(done);
@@ -101,6 +108,24 @@ fn line(done: u64, total: u64, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_interrupted_command_wrote_is_not_counted_again() {
+        let due = |written| Standing::Due {
+            written,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            attempts: 0,
+            reason: None,
+            detail: None,
+        };
+        let progress = Progress::new(vec![450], &[due(2150)]);
+        progress.tell(&[due(2150)]);
+        assert_eq!(progress.place(), "0 of 450 worklogs");
+        progress.tell(&[due(2200)]);
+        assert_eq!(progress.place(), "50 of 450 worklogs");
+        progress.tell(&[Standing::Done { written: 2600 }]);
+        assert_eq!(progress.place(), "450 of 450 worklogs");
+    }
 
     #[test]
     fn a_line_tells_rate_and_time_left() {

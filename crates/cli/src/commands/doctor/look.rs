@@ -14,6 +14,9 @@ use tandem_engine::ports::store::Lane;
 use tandem_engine::{Connection, Engine, EngineError};
 use tandem_runtime::wiring::Tandem;
 
+/// What to do where a probe gave no answer.
+const AGAIN: &str = "run `tandem doctor` again; if it stays so, that site or the way to it has a problem";
+
 /// How often a slot is asked for before the probe is given up.
 const WAITS_MAX: usize = 20;
 
@@ -118,13 +121,15 @@ impl Finding {
                 format!("the service user may not look: {said}"),
                 by_hand,
             ),
-            Trouble::Failed(said) => Self::warn(
-                check,
-                site,
-                format!("could not be looked at: {said}"),
-                "run `tandem doctor` again; if it stays so, that site or the way to it has a problem",
-            ),
+            Trouble::Failed(said) => {
+                Self::warn(check, site, format!("could not be looked at: {said}"), AGAIN)
+            }
         }
+    }
+
+    /// Says whether the probe gave no answer at all: what it looks at may be right or wrong.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.fix.as_deref() == Some(AGAIN)
     }
 
     pub(super) fn of(mut self, connection: &Connection) -> Self {

@@ -137,7 +137,8 @@ pub(super) async fn credentials(tandem: &Tandem) -> Result<Wrong, Failure> {
     // What a project lacks can be given later; without an address or a token nothing can be done.
     let fatal = findings
         .iter()
-        .any(|finding| finding.state == State::Fail && finding.check != "permissions");
+        .filter(|finding| finding.check != "permissions")
+        .any(|finding| finding.state == State::Fail || finding.is_unanswered());
     findings.retain(|finding| matches!(finding.state, State::Warn | State::Fail));
     Ok(Wrong {
         text: shown(&findings),
