@@ -107,10 +107,11 @@ an earlier one again.")]
 }
 
 impl Command {
-    /// What to say when Ctrl-C stops it: what is left behind, and where it goes on. Nothing for those that end by themselves.
+    /// What to say when Ctrl-C stops it: what is left behind, and where it goes on. Nothing for those that hear of it
+    /// themselves: of two listeners, either may be the first.
     pub(crate) fn stopped(&self) -> Option<&'static str> {
         match self {
-            Self::Serve(_) | Self::Demo(_) => None,
+            Self::Serve(_) | Self::Demo(_) | Self::Backfill(_) => None,
             Self::Plan(_)
             | Self::Verify(_)
             | Self::Queue(_)
@@ -127,7 +128,6 @@ impl Command {
                 "what was taken in stays; the same command goes on with the rest, and tells of those that are there already",
             ),
             Self::Init(_)
-            | Self::Backfill(_)
             | Self::Retry(_)
             | Self::Resolve(_)
             | Self::Ignore(_)

@@ -38,8 +38,6 @@ async fn stoppable(cli: Cli) -> Result<Ending, Failure> {
         }
     };
     tokio::select! {
-        // A command that hears of it itself ends by itself, and knows more.
-        biased;
         ended = commands::run(cli) => ended,
         () = interrupted => Err(Failure::failed(format!("stopped; {}", stopped.unwrap_or_default()))),
     }

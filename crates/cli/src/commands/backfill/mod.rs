@@ -4,6 +4,7 @@ mod ask;
 mod progress;
 mod show;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr, stdin};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tandem_engine::backfill::{Estimate, Order, Standing};
 use tandem_engine::operator::ReadOnly;
 use tandem_engine::{Connection, Engine};
 
+use self::progress::Progress;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::{open, output, resolve, select, words};
@@ -97,6 +99,31 @@ struct Left {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    let progress = OnceCell::new();
+    tokio::select! {
+        ended = work(global, arguments, &progress) => ended,
+        Ok(()) = tokio::signal::ctrl_c() => stopped(progress.get()),
+    }
+}
+
+/// Says how far it came, and where it goes on.
+fn stopped(progress: Option<&Progress>) -> Result<Ending, Failure> {
+    let Some(progress) = progress else {
+        return Err(Failure::failed("stopped; nothing was written"));
+    };
+    progress.stop();
+    output::say(format!(
+        "stopped after {}; the same command goes on from there, and so does `tandem serve`",
+        progress.place()
+    ));
+    Ok(Ending::Differs)
+}
+
+async fn work(
+    global: &Global,
+    arguments: &Arguments,
+    progress: &OnceCell<Progress>,
+) -> Result<Ending, Failure> {
     check(arguments)?;
     let opened = match arguments.dry_run {
         true => open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?,
@@ -148,18 +175,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         links.extend(engine.order_backfill(&work.estimate.links, &work.order).await?);
     }
     let before = engine.backfill_standing(&links).await?;
-    let progress = progress::Progress::new(expected(&works, &links), &before);
-    let ran = tokio::select! {
-        ran = engine.run_backfill(&links, |standing| progress.tell(standing)) => ran,
-        _ = tokio::signal::ctrl_c() => {
-            progress.stop();
-            output::say(format!(
-                "stopped after {}; the same command goes on from there, and so does `tandem serve`",
-                progress.place()
-            ));
-            return Ok(Ending::Differs);
-        }
-    };
+    let progress = progress.get_or_init(|| Progress::new(expected(&works, &links), &before));
+    let ran = engine
+        .run_backfill(&links, |standing| progress.tell(standing))
+        .await;
     progress.stop();
     ended(global, engine, &works, &links, (&before, &ran?)).await
 }
