@@ -1,6 +1,8 @@
 //! Which issues are linked, by which of the ways that the configuration names, and which the scope leaves out.
 
-use tandem_engine::ports::store::DueKey;
+use tandem_core::{IssueId, LinkKey};
+use tandem_engine::ports::Store;
+use tandem_engine::ports::store::{DueKey, LinkRow, Linked};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -121,4 +123,34 @@ async fn a_remote_link_comes_before_the_table_where_the_configuration_says_so() 
     assert_eq!(world.said("globex", "DEV-1").len(), 1, "by the table");
     assert_eq!(world.said("globex", "DEV-2").len(), 1, "by its remote link");
     assert_eq!(world.said("globex", "DEV-3").len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_was_made_right_before_a_death_is_brought_together_by_the_next_audit() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    world.acme().log_time("SUP-2", hour("ann", "x")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    assert!(world.said("globex", "DEV-2").is_empty());
+    let connection = &world.tandem.engine.connections[0];
+    // As `link import` leaves it when it dies before it has hinted at what it made.
+    let row = LinkRow {
+        key: LinkKey {
+            connection: connection.name.clone(),
+            a: IssueId(world.acme().issue_id("SUP-2")),
+            b: IssueId(world.globex().issue_id("DEV-2")),
+        },
+        a_key: Some("SUP-2".into()),
+        b_key: Some("DEV-2".into()),
+        found_by: "command".into(),
+        since: world.now(),
+        outside: None,
+    };
+    let linked = world.store.put_link(&row, &connection.sites).await.unwrap();
+    assert_eq!(linked, Linked::New);
+    world.wait(3600).await;
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.said("acme", "SUP-2"), world.said("globex", "DEV-2"));
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
 }

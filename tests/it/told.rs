@@ -1,5 +1,7 @@
 //! What webhooks leave out, who may send them, and what is read although none came.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::json;
@@ -70,8 +72,10 @@ async fn strangers_make_nobody_read_the_secret_with_each_thing_that_they_send() 
     let before = world.secrets_read();
     for n in 0..100 {
         assert_eq!(jira_tells(&world, "a-guess", &n.to_string()).await, 401);
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(world.secrets_read(), before);
+    let read = world.secrets_read() - before;
+    assert!(read <= 2, "{read} times in ten seconds");
 }
 
 #[tokio::test(start_paused = true)]

@@ -134,7 +134,7 @@ impl SiteClient for AtlassianSite {
         let page = self.jira_worklogs(issue, offset).await?;
         let shadow = |row: crate::jira::admin::JiraWorklog| Shadow {
             id: row.id,
-            worklog: row.tempo_id.map(WorklogId),
+            worklog: row.tempo_id,
             time_spent_secs: row.time_spent_secs,
             updated_at: row.updated,
         };

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tandem_core::{AccountId, IssueId, JiraWorklogId};
+use tandem_core::{AccountId, IssueId, JiraWorklogId, WorklogId};
 use tandem_engine::ports::site::Vendor;
 
 use crate::answer::{Misread, json as parse};
@@ -55,7 +55,7 @@ pub struct JiraWorklog {
     /// When it last changed.
     pub updated: Option<Timestamp>,
     /// The id in the `tempo` property, where Tempo left one. A hint alone: it is not documented.
-    pub tempo_id: Option<u64>,
+    pub tempo_id: Option<WorklogId>,
 }
 
 /// A part of an issue's worklogs.
@@ -192,12 +192,6 @@ pub fn read_worklogs(body: &[u8], start_at: u64) -> Result<JiraWorklogPage, Misr
         account_type: Option<String>,
     }
     #[derive(Deserialize)]
-    struct Property {
-        key: String,
-        #[serde(default)]
-        value: Value,
-    }
-    #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Row {
         #[serde(deserialize_with = "lenient::number")]
@@ -208,8 +202,8 @@ pub fn read_worklogs(body: &[u8], start_at: u64) -> Result<JiraWorklogPage, Misr
         time_spent_seconds: Option<u64>,
         #[serde(default, deserialize_with = "lenient::opt_instant")]
         updated: Option<Timestamp>,
-        #[serde(default, deserialize_with = "lenient::or_default")]
-        properties: Vec<Property>,
+        #[serde(default)]
+        properties: Value,
     }
     #[derive(Deserialize)]
     struct Rows {
@@ -226,11 +220,7 @@ pub fn read_worklogs(body: &[u8], start_at: u64) -> Result<JiraWorklogPage, Misr
         author_is_app: row.author.account_type.map(|kind| kind == "app"),
         time_spent_secs: row.time_spent_seconds.unwrap_or_default(),
         updated: row.updated,
-        tempo_id: row
-            .properties
-            .iter()
-            .find(|property| property.key == "tempo")
-            .and_then(|property| lenient::scalar_number(property.value.get("tempo_id")?)),
+        tempo_id: super::wire::tempo_id(&row.properties),
     };
     Ok(JiraWorklogPage {
         rows: wire.worklogs.into_iter().map(row).collect(),

@@ -307,7 +307,7 @@ pub fn changed(body: &[u8], since: Timestamp) -> Result<FeedPage<WorklogId, Time
 }
 
 /// Reads the id that Tempo leaves on its worklogs in Jira, among a worklog's properties.
-fn tempo_id(properties: &Value) -> Option<WorklogId> {
+pub(super) fn tempo_id(properties: &Value) -> Option<WorklogId> {
     let mut properties = properties.as_array()?.iter();
     let left = properties.find(|property| property["key"] == "tempo")?;
     lenient::scalar_number(&left["value"]["tempo_id"]).map(WorklogId)

@@ -1,6 +1,7 @@
 //! Who is who, and which issues belong together: by hand, in bulk, and as found.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use serde_json::Value;
 use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, UserSpec};
@@ -107,20 +108,26 @@ fn bad_lines_about_people_are_told_and_the_good_ones_are_kept() {
         .says("--data DIR");
 }
 
-#[test]
-fn an_import_that_breaks_off_tells_what_it_made_and_goes_on_where_it_was() {
-    let bench = Bench::new();
-    bench.reconcile();
-    let mut text = String::from("a,b\nSUP-100,DEV-100,x\n");
-    for number in 100..300 {
+/// Makes issues on both sites, and the lines that say which of them are twins.
+fn twins(bench: &Bench, numbers: Range<u32>) -> String {
+    let mut lines = String::new();
+    for number in numbers {
         for (site, project) in [("acme", "SUP"), ("globex", "DEV")] {
             bench
                 .sim
                 .site(site)
                 .add_issue(IssueSpec::new(format!("{project}-{number}")));
         }
-        writeln!(text, "SUP-{number},DEV-{number}").unwrap();
+        writeln!(lines, "SUP-{number},DEV-{number}").unwrap();
     }
+    lines
+}
+
+#[test]
+fn an_import_that_breaks_off_tells_what_it_made_and_goes_on_where_it_was() {
+    let bench = Bench::new();
+    bench.reconcile();
+    let text = format!("a,b\nSUP-100,DEV-100,x\n{}", twins(&bench, 100..300));
     let file = write(&bench, "links.csv", &text);
     let search = Matcher::jira("POST", "/rest/api/3/issue/bulkfetch");
     let broken = Fault::LostBefore(FaultOutcome::Status(400));
@@ -142,17 +149,7 @@ fn an_import_that_breaks_off_tells_what_it_made_and_goes_on_where_it_was() {
 fn a_thousand_links_are_imported_by_the_hundred() {
     let bench = Bench::new();
     bench.reconcile();
-    let mut text = String::from("a,b\n");
-    for number in 100..1100 {
-        for (site, project) in [("acme", "SUP"), ("globex", "DEV")] {
-            bench
-                .sim
-                .site(site)
-                .add_issue(IssueSpec::new(format!("{project}-{number}")));
-        }
-        writeln!(text, "SUP-{number},DEV-{number}").unwrap();
-    }
-    writeln!(text, "SUP-100,DEV-101").unwrap();
+    let text = format!("a,b\n{}SUP-100,DEV-101\n", twins(&bench, 100..1100));
     let file = write(&bench, "links.csv", &text);
     bench.sim.reset_requests();
     let ran = bench.run(&["link", "import", &file]).ended(3);

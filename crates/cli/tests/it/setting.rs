@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use tandem_sim::{Fault, FaultOutcome, Matcher};
+
 use crate::bench::{Bench, Ran, hour, run, tandem};
 
 /// `init` for the bench's two sites, into another configuration than the bench's own.
@@ -179,6 +181,20 @@ fn credentials_are_tried_at_once_and_what_is_missing_is_named() {
     assert_eq!(written(&bench), None);
     init(&bench, &["--no-check", "--no-plan"]).ended(0);
     assert!(written(&bench).is_some());
+}
+
+#[test]
+fn a_token_that_could_not_be_tried_is_taken_for_none() {
+    let bench = Bench::new();
+    let down = Matcher::tempo("GET", "/4/globalconfiguration").times(100);
+    bench
+        .sim
+        .fail_next("acme", down, Fault::LostBefore(FaultOutcome::Status(503)));
+    init(&bench, &[])
+        .ended(1)
+        .says("could not be looked at")
+        .says("nothing was written");
+    assert_eq!(written(&bench), None);
 }
 
 #[cfg(unix)]

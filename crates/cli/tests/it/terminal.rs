@@ -221,6 +221,7 @@ fn a_terminal_gets_a_bar() {
         text.contains("of 120 worklogs") && text.contains("left"),
         "{text:?}"
     );
+    assert!(text.contains("/s") && !text.contains("38;5;"), "{text:?}");
     assert!(text.contains("\x1b["), "no bar is drawn: {text:?}");
     assert!(
         !text.contains("worklogs (100 %)"),
