@@ -22,7 +22,7 @@ use tandem_engine::verify::Verdict;
 use tandem_runtime::config::{Config, ConfigEnv};
 use tandem_runtime::wiring::{Parts, Tandem};
 use tandem_sim::{
-    Answered, Content, Deliverer, ProjectSpec, Sim, SiteHandle, SiteSpec, TokioClock, UserSpec,
+    Answered, Content, Deliverer, ProjectSpec, Sim, SiteHandle, SiteSpec, TokioClock, UserSpec, Vendor,
 };
 use tower::ServiceExt;
 
@@ -287,6 +287,19 @@ fn wire(
 }
 
 impl World {
+    /// The requests that were to change worklogs, as `METHOD TEMPLATE STATUS`, in order.
+    pub fn writes(&self) -> Vec<String> {
+        let requests = self.sim.requests().into_iter();
+        requests
+            .filter(|request| request.method != "GET" && request.vendor == Vendor::Tempo)
+            .filter(|request| {
+                let template = &request.path_template;
+                !template.ends_with("/search") && !template.contains("-to-")
+            })
+            .map(|request| format!("{} {} {}", request.method, request.path_template, request.status))
+            .collect()
+    }
+
     pub fn acme(&self) -> SiteHandle {
         self.sim.site("acme")
     }

@@ -21,6 +21,10 @@ use crate::ports::store::{Op, Root};
 /// Worklogs in one request: Tempo's limit.
 pub(crate) const BULK_MAX: usize = 50;
 
+/// Groups into which a refused request is divided. With eight, fifty worklogs go as seven, then as one: of one bad
+/// worklog that is 16 requests instead of 51, and where all are bad not many more than one each.
+const REFUSED_INTO: usize = 8;
+
 /// Rows of one transaction: DynamoDB's limit, less the fence and what holds issues.
 const OPS_MAX: usize = 100 - 1 - HELD_MAX;
 
@@ -63,7 +67,7 @@ impl Run<'_> {
         let site = self.engine.site_of(self.connection, side)?;
         if self.engine.site_state(site).await?.demands_estimate {
             // There is no place for it in this request.
-            return Ok(Fate::Singly);
+            return Ok(Fate::InGroups(1));
         }
         self.engine.pass(site, self.lane).await?;
         let now = self.now();
@@ -190,8 +194,12 @@ impl Run<'_> {
                 self.keep_all(begun, side, error, observed).await
             }
             _ if unknown => self.keep_all(begun, side, error, observed).await,
-            _ => {
-                warn!(link.key = %self.link, "{} refused {} worklogs of {} at once, so they go one by one: {error}", site.name, begun.len(), self.link);
+            kind => {
+                let reason = match kind {
+                    SiteErrorKind::Refused(reason) => Some(*reason),
+                    _ => None,
+                };
+                warn!(link.key = %self.link, "{} refused {} worklogs of {} at once, so they go in smaller groups: {error}", site.name, begun.len(), self.link);
                 // That all or none of them are made is not documented.
                 let issue = self.link.issue(side);
                 let (listed, _) = self.engine.list(self.connection, side, issue, self.lane).await?;
@@ -208,8 +216,13 @@ impl Run<'_> {
                         .keep_all(begun, side, SiteError { outcome, ..error }, observed)
                         .await;
                 }
+                let steps: Vec<&Step> = begun.iter().map(|one| one.step).collect();
                 self.take_back(begun, side, observed).await?;
-                Ok(Fate::Singly)
+                // Known from now on, so that whoever the site does not know costs one refusal and not one in each group.
+                if self.authors_were_guesses(&steps, side, reason, observed).await? {
+                    return Ok(Fate::PlanAgain);
+                }
+                Ok(Fate::InGroups(steps.len().div_ceil(REFUSED_INTO)))
             }
         }
     }

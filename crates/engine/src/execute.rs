@@ -97,8 +97,8 @@ pub(crate) struct Report {
 
 pub(crate) enum Fate {
     Done,
-    /// Not done together; it is to be tried one by one.
-    Singly,
+    /// Not done together; it is to be tried in groups of at most so many.
+    InGroups(usize),
     /// Left as it is; other steps go on.
     Skipped,
     /// What the planner rests on changed: plan again in this run.
@@ -124,17 +124,16 @@ impl Run<'_> {
             }
         }
         let mut rest = writes.as_slice();
-        // Steps from here on that go one by one although they could go together.
-        let mut singly = 0_usize;
+        // Steps from here on that go in smaller groups than they could, and how many of them go together.
+        let (mut apart, mut at_most) = (0_usize, 0_usize);
         while let Some(step) = rest.first() {
-            let together = if singly == 0 {
-                self.together(rest, observed)
-            } else {
-                1
-            };
-            singly = singly.saturating_sub(1);
+            let mut together = self.together(rest, observed);
+            if apart > 0 {
+                together = together.min(at_most).min(apart);
+            }
             if self.report.failed.contains(&step.pair.id) {
                 rest = &rest[1..];
+                apart = apart.saturating_sub(1);
                 continue;
             }
             if self.report.failures_in_row >= FAILURES_MAX {
@@ -146,13 +145,14 @@ impl Run<'_> {
                 1 => self.write(step, observed).await?,
                 _ => self.write_bulk(&rest[..together], observed).await?,
             };
-            if matches!(fate, Fate::Singly) {
-                singly = together;
+            if let Fate::InGroups(size) = fate {
+                (apart, at_most) = (together, size);
                 continue;
             }
             rest = &rest[together..];
+            apart = apart.saturating_sub(together);
             match fate {
-                Fate::Singly => {}
+                Fate::InGroups(_) => {}
                 Fate::Done => self.report.steps += together,
                 Fate::Skipped if self.report.unfinished => return Ok(()),
                 Fate::Skipped => {}
@@ -1048,19 +1048,18 @@ impl Run<'_> {
                 return Ok(Fate::PlanAgain);
             }
         }
-        if !matches!(reason, Reason::AttributeRequired | Reason::PeriodClosed) {
-            match self.author_was_a_guess(step, side, observed).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    self.put(row, root, side, observed).await?;
-                    return Ok(Fate::PlanAgain);
-                }
-                // The site does not say who they are: what it said of the write stands.
-                Err(error) if error.is_refusal() => {}
-                Err(error) => {
-                    self.put(row, root, side, observed).await?;
-                    return Err(error);
-                }
+        match self
+            .authors_were_guesses(&[step], side, Some(reason), observed)
+            .await
+        {
+            Ok(false) => {}
+            Ok(true) => {
+                self.put(row, root, side, observed).await?;
+                return Ok(Fate::PlanAgain);
+            }
+            Err(error) => {
+                self.put(row, root, side, observed).await?;
+                return Err(error);
             }
         }
         let detail = error.to_string();
@@ -1129,35 +1128,49 @@ impl Run<'_> {
         })
     }
 
-    /// After a refusal: if the author was taken over unseen, asks who they are. `true` when that changes the plan.
-    async fn author_was_a_guess(
+    /// After a refusal: asks who the authors are that were taken over unseen. `true` when that changes the plan.
+    pub(crate) async fn authors_were_guesses(
         &self,
-        step: &Step,
+        steps: &[&Step],
         side: Side,
+        reason: Option<Reason>,
         observed: &mut Observed,
     ) -> Result<bool, EngineError> {
-        let from = side.other();
-        let (source, body) = match &step.action {
-            Action::Create { source, body, .. } | Action::Update { source, body, .. } => (source, body),
-            _ => return Ok(false),
-        };
-        let rules = &self.connection.settings.rules;
-        let guessed = body.author == source.author
-            && rules.mapped(from, &source.author).is_none()
-            && !observed.lookups.people[from].contains_key(&source.author);
-        if !guessed {
+        // These have nothing to do with who it was.
+        if matches!(reason, Some(Reason::AttributeRequired | Reason::PeriodClosed)) {
             return Ok(false);
         }
-        let person = self
-            .engine
-            .look_up_person(self.connection, from, &source.author, self.lane)
-            .await?;
-        let changed = person.other.as_ref() != Some(&source.author);
-        let known = Person {
-            other: person.other,
-            display_name: person.display_name,
+        let from = side.other();
+        let rules = &self.connection.settings.rules;
+        let guess = |step: &&Step| {
+            let (source, body) = match &step.action {
+                Action::Create { source, body, .. } | Action::Update { source, body, .. } => (source, body),
+                _ => return None,
+            };
+            let guessed = body.author == source.author
+                && rules.mapped(from, &source.author).is_none()
+                && !observed.lookups.people[from].contains_key(&source.author);
+            guessed.then(|| source.author.clone())
         };
-        observed.lookups.people[from].insert(person.account, known);
+        let guesses: BTreeSet<AccountId> = steps.iter().filter_map(guess).collect();
+        let mut changed = false;
+        for account in guesses {
+            let looked_up = self
+                .engine
+                .look_up_person(self.connection, from, &account, self.lane);
+            let person = match looked_up.await {
+                Ok(person) => person,
+                // The site does not say who they are: what it said of the write stands.
+                Err(error) if error.is_refusal() => continue,
+                Err(error) => return Err(error),
+            };
+            changed |= person.other.as_ref() != Some(&account);
+            let known = Person {
+                other: person.other,
+                display_name: person.display_name,
+            };
+            observed.lookups.people[from].insert(person.account, known);
+        }
         Ok(changed)
     }
 }
