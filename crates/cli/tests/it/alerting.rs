@@ -156,3 +156,32 @@ fn serve_tells_people_after_its_sweep() {
     });
     assert_eq!(serving.stop(), Some(0));
 }
+
+#[test]
+fn what_an_audit_alone_finds_is_told_once_however_much_it_is() {
+    let chat = Chat::open();
+    let bench = alerts(&format!("webhook = \"{}\"", chat.url));
+    bench.reconcile();
+    // More than the last two hundred lines of the history.
+    for number in 0..230 {
+        let issue = format!("SUP-{}", 1 + number % 2);
+        bench
+            .acme()
+            .log_time(&issue, hour("ann", &format!("untold {number}")))
+            .unwrap();
+    }
+    bench.run(&["reconcile", "--pass", "audit"]).ended(0);
+    bench.reconcile();
+    let heard = chat.heard();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(
+        heard[0].contains("an audit found and repaired 230 differences"),
+        "{heard:?}"
+    );
+    // What a sweep finds is no drift.
+    bench.next_second();
+    bench.acme().log_time("SUP-1", hour("ann", "swept")).unwrap();
+    bench.reconcile();
+    assert!(bench.alike("SUP-1", "DEV-1", 116));
+    assert_eq!(chat.heard().len(), 1, "{:?}", chat.heard());
+}

@@ -14,8 +14,12 @@ use crate::wiring::Tandem;
 /// Days before its end at which a token is told of.
 const TOKEN_DAYS: [i64; 5] = [30, 14, 7, 3, 1];
 
-/// Lines of the history that are read for drift, at most.
-const LINES_MAX: usize = 200;
+/// Lines of the history that are read for drift at first. Where they do not reach back to the last look, more are.
+const LINES: usize = 200;
+
+/// Lines of the history that are read for drift, at most. If these do not reach back, there are at least as many
+/// differences as are told.
+const LINES_MAX: usize = 20_000;
 
 /// One thing that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +132,15 @@ async fn drift(tandem: &Tandem, seen: Option<Timestamp>) -> Result<Option<Alert>
         .iter()
         .map(|one| one.name.clone())
         .collect();
-    let lines = tandem.engine.store.history(&names, None, LINES_MAX).await?;
+    let mut limit = LINES;
+    let lines = loop {
+        let lines = tandem.engine.store.history(&names, None, limit).await?;
+        let reaches = lines.len() < limit || lines.first().is_none_or(|oldest| oldest.time <= seen);
+        if reaches || limit >= LINES_MAX {
+            break lines;
+        }
+        limit *= 10;
+    };
     let count = lines
         .iter()
         .filter(|line| line.time > seen && matches!(line.op.as_str(), "create" | "update" | "delete"))
