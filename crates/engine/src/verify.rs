@@ -111,9 +111,53 @@ pub struct Difference {
     /// Why, when the queue knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// What is known where the queue does not know why.
+    #[serde(default)]
+    pub lead: Lead,
     /// For `unreadable`: which one. What its twin says, where it has one, stands in `a` or `b`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<Unreadable>,
+}
+
+/// What the table and the days tell of a difference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lead {
+    /// Nothing: no pair is known, or it lacks its twin still.
+    #[default]
+    Unpaired,
+    /// No pair is known, and the connection begins later than the day of the worklog.
+    Early,
+    /// The twin is known, and not listed in the days that were compared.
+    Unlisted {
+        /// The twin's side.
+        side: Side,
+        /// The twin.
+        worklog: WorklogId,
+    },
+    /// These sides do not say any more what both had last agreed on. None: both say it, and the configuration reads it
+    /// differently now.
+    Changed(Vec<Side>),
+}
+
+impl Lead {
+    fn words(&self) -> String {
+        match self {
+            Lead::Unpaired => "not carried over yet".to_owned(),
+            Lead::Early => "dated before the connection began; `tandem backfill` carries it over".to_owned(),
+            Lead::Unlisted { side, worklog } => format!(
+                "its twin {worklog} on side {side} is not listed in these days: deleted, moved to another issue or day, or out of sight"
+            ),
+            Lead::Changed(sides) => match sides.as_slice() {
+                [] => {
+                    "both sides say what they last agreed on, and the configuration reads it differently now"
+                        .to_owned()
+                }
+                [side] => format!("side {side} changed since both last agreed; not carried over yet"),
+                _ => "both sides changed since they last agreed; not settled yet".to_owned(),
+            },
+        }
+    }
 }
 
 /// A worklog that is listed and cannot be read.
@@ -137,9 +181,7 @@ impl Difference {
         }
         match self.reason {
             Some(reason) => format!("{reason}: {}", reason.advice()),
-            None if self.kind == Kind::Differs => "changed since the last sweep".to_owned(),
-            None => "not carried over yet, or dated before the connection began (see `tandem backfill`)"
-                .to_owned(),
+            None => self.lead.words(),
         }
     }
 
@@ -151,6 +193,7 @@ impl Difference {
             b: None,
             fields: Vec::new(),
             reason: None,
+            lead: Lead::Unpaired,
             unreadable: Some(one),
         }
     }

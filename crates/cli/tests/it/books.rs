@@ -234,3 +234,56 @@ fn a_worklog_that_cannot_be_read_and_has_no_twin_is_in_the_books_and_waits_after
     let books = bench.run(&["verify", "--json"]).ended(3).json();
     assert_eq!(books["differences"][0]["reason"], "rejected", "{books}");
 }
+
+#[test]
+fn each_difference_comes_with_what_is_known_of_it() {
+    let bench = Bench::new();
+    let edit = |site: &tandem_sim::SiteHandle, id: u64, text: &str| {
+        site.edit(id, |content| content.description = Some(text.into()))
+            .unwrap();
+    };
+    let logged = ["edited here", "edited on both", "moved there"]
+        .map(|text| bench.acme().log_time("SUP-1", hour("ann", text)).unwrap());
+    bench.reconcile();
+    let twin = |text: &str| {
+        let all = bench.globex().worklogs_of("DEV-1").into_iter();
+        let of = |worklog: &tandem_sim::Worklog| worklog.description.as_deref() == Some(text);
+        all.into_iter().find(of).unwrap().id
+    };
+    let (both, moved) = (twin("edited on both"), twin("moved there"));
+    edit(&bench.acme(), logged[0], "here");
+    edit(&bench.acme(), logged[1], "here too");
+    edit(&bench.globex(), both, "there too");
+    bench.globex().move_to_issue(moved, "DEV-4").unwrap();
+    bench.acme().log_time("SUP-2", hour("ann", "new")).unwrap();
+    let old = tandem_sim::Content::new("ann", "2023-05-06", "09:00:00", 3600);
+    bench.acme().log_time("SUP-2", old.text("old")).unwrap();
+    let verdict = bench
+        .run(&["verify", "--from", "2023-01-01", "--json"])
+        .ended(3)
+        .json();
+    let reason = |text: &str| {
+        let all = verdict["differences"].as_array().unwrap().iter();
+        let mut of = all.filter(|one| one["a"]["description"] == text);
+        of.next().unwrap_or_else(|| panic!("{text}: {verdict}"))["likely_reason"].clone()
+    };
+    assert_eq!(
+        reason("here"),
+        "side a changed since both last agreed; not carried over yet"
+    );
+    assert_eq!(
+        reason("here too"),
+        "both sides changed since they last agreed; not settled yet"
+    );
+    assert_eq!(
+        reason("moved there"),
+        format!(
+            "its twin {moved} on side b is not listed in these days: deleted, moved to another issue or day, or out of sight"
+        )
+    );
+    assert_eq!(reason("new"), "not carried over yet");
+    assert_eq!(
+        reason("old"),
+        "dated before the connection began; `tandem backfill` carries it over"
+    );
+}

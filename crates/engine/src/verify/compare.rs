@@ -7,7 +7,7 @@ use tandem_core::rules::Lookups;
 use tandem_core::{Content, LinkKey, Pair, PairState, Reason, Side, Sides, WorklogId, merge, render, twin};
 
 use super::rows::{Listed, Unread};
-use super::{Difference, Entry, Kind, Unreadable};
+use super::{Difference, Entry, Kind, Lead, Unreadable};
 use crate::options::Connection;
 
 /// Two issues, and what is known about whose worklogs they are.
@@ -40,8 +40,9 @@ impl Place<'_> {
             let reason = pair.wait.as_ref().map(|wait| wait.reason);
             let bad = [(Side::A, id_a), (Side::B, id_b)]
                 .map(|(side, id)| unread[side].remove(&id).map(|text| (side, id, text)));
+            let lead = lead(pair, (id_a, a.as_ref()), (id_b, b.as_ref()));
             match bad.into_iter().flatten().collect::<Vec<_>>().as_slice() {
-                [] => differences.extend(self.judge(a, b, reason)),
+                [] => differences.extend(self.judge(a, b, reason, lead)),
                 // Whether the two mean the same, nobody can tell.
                 bad => differences.extend(bad.iter().map(|bad| Difference {
                     a: self.entry(Side::A, a.clone()),
@@ -71,15 +72,19 @@ impl Place<'_> {
         for (id, a) in sides.a {
             let rendered = render::whole(Side::A, &a, &self.connection.settings.rules, self.lookups).ok();
             match rendered.and_then(|rendered| free_b.take(&rendered)) {
-                Some(b) => differences.extend(self.judge(Some((id, a)), Some(b), None)),
+                Some(b) => {
+                    differences.extend(self.judge(Some((id, a)), Some(b), None, Lead::Unpaired));
+                }
                 None if kept.a.contains(&id) => {}
                 None => {
-                    differences.extend(self.judge(Some((id, a)), None, waiting.a.get(&id).copied()));
+                    let (reason, lead) = (waiting.a.get(&id).copied(), self.lead_of_one(&a));
+                    differences.extend(self.judge(Some((id, a)), None, reason, lead));
                 }
             }
         }
         for (id, b) in free_b.rest().filter(|(id, _)| !kept.b.contains(id)) {
-            differences.extend(self.judge(None, Some((id, b)), waiting.b.get(&id).copied()));
+            let (reason, lead) = (waiting.b.get(&id).copied(), self.lead_of_one(&b));
+            differences.extend(self.judge(None, Some((id, b)), reason, lead));
         }
         differences
     }
@@ -90,6 +95,7 @@ impl Place<'_> {
         a: Option<(WorklogId, Content)>,
         b: Option<(WorklogId, Content)>,
         reason: Option<Reason>,
+        lead: Lead,
     ) -> Option<Difference> {
         let (kind, fields) = match (&a, &b) {
             (Some((_, a)), Some((_, b))) => (Kind::Differs, self.differing(a, b)),
@@ -107,8 +113,17 @@ impl Place<'_> {
             b: self.entry(Side::B, b),
             fields,
             reason,
+            lead,
             unreadable: None,
         })
+    }
+
+    /// What is known of a worklog that no pair joins with another.
+    fn lead_of_one(&self, content: &Content) -> Lead {
+        match self.connection.since {
+            Some(since) if content.start_date < since => Lead::Early,
+            _ => Lead::Unpaired,
+        }
     }
 
     fn entry(&self, side: Side, one: Option<(WorklogId, Content)>) -> Option<Entry> {
@@ -138,6 +153,29 @@ impl Place<'_> {
             .into_iter()
             .map(str::to_owned)
             .collect()
+    }
+}
+
+/// What a pair knows of its two worklogs, as far as they are listed.
+fn lead(
+    pair: &Pair,
+    (id_a, a): (WorklogId, Option<&(WorklogId, Content)>),
+    (id_b, b): (WorklogId, Option<&(WorklogId, Content)>),
+) -> Lead {
+    let unlisted = |side, worklog| Lead::Unlisted { side, worklog };
+    match (a, b, &pair.base) {
+        (None, _, _) => unlisted(Side::A, id_a),
+        (_, None, _) => unlisted(Side::B, id_b),
+        (Some((_, a)), Some((_, b)), Some(base)) => {
+            let changed = [(Side::A, a), (Side::B, b)].into_iter();
+            Lead::Changed(
+                changed
+                    .filter(|(side, now)| base[*side] != **now)
+                    .map(|(side, _)| side)
+                    .collect(),
+            )
+        }
+        (Some(_), Some(_), None) => Lead::Unpaired,
     }
 }
 
