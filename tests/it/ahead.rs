@@ -63,6 +63,29 @@ fn sim_line(worklog: &Content) -> String {
     )
 }
 
+/// How many requests of each kind change worklogs: one for each step, and none besides.
+fn asked(world: &World) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for write in world.writes() {
+        let method = write.split(' ').next().unwrap().to_owned();
+        *kinds.entry(method).or_default() += 1;
+    }
+    kinds
+}
+
+fn requests(written: &[Written]) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for (op, ..) in written {
+        let method = match op.as_str() {
+            "create" => "POST",
+            "update" => "PUT",
+            _ => "DELETE",
+        };
+        *kinds.entry(method.to_owned()).or_default() += 1;
+    }
+    kinds
+}
+
 /// A delete names its worklog alone, which a person may have moved since.
 fn named(op: &str, issue: u64) -> u64 {
     if op == "delete" { 0 } else { issue }
@@ -186,6 +209,7 @@ async fn a_random_life(seed: u64, extra: &str, moves: bool) -> usize {
         assert_eq!(done(&world), [], "planning wrote");
         let expected: Vec<Written> = plans.iter().flat_map(|(_, steps)| planned(steps)).collect();
 
+        world.sim.reset_requests();
         world.tandem.engine.sweep_pass().await.unwrap();
         // Of links between which a worklog moves, the order in which they are run decides who does what.
         if moves || round % 2 == 0 {
@@ -207,6 +231,7 @@ async fn a_random_life(seed: u64, extra: &str, moves: bool) -> usize {
                 "seed {seed}, round {round}"
             );
         }
+        assert_eq!(asked(&world), requests(&expected), "seed {seed}, round {round}");
         compared += expected.len();
         if !moves {
             let mut parks: BTreeMap<String, usize> = BTreeMap::new();

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::json;
 use tandem_atlassian::signature::{sign_jira, sign_tempo};
+use tandem_core::{IssueId, LinkKey, WorklogId};
+use tandem_engine::ports::Store;
+use tandem_engine::ports::store::DueKey;
 
 use crate::world::{JIRA_SECRET, Setup, TEMPO_SECRET, Webhooks, World, hour};
 
@@ -95,4 +98,66 @@ async fn what_the_audit_trail_leaves_out_jiras_feed_tells_within_an_hour_or_so()
             .count();
     }
     assert!((2..=4).contains(&read), "{read} times in three hours");
+}
+
+async fn jira_tells_of_a_delete(world: &World, worklog: u64, issue: u64) -> u16 {
+    let body = json!({
+        "webhookEvent": "worklog_deleted", "timestamp": world.now().as_millisecond(),
+        "worklog": {"id": worklog.to_string(), "issueId": issue.to_string()},
+    })
+    .to_string();
+    let signature = sign_jira(body.as_bytes(), &SecretString::from(JIRA_SECRET));
+    let headers = [
+        ("X-Hub-Signature", signature),
+        ("X-Atlassian-Webhook-Identifier", format!("{worklog}-{issue}")),
+    ];
+    world.told("/hooks/jira/globex", &headers, body).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delete_of_a_twin_so_young_that_its_jira_id_is_unknown_is_known_for_tandems_own() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    let (a, b) = (world.acme().issue_id("SUP-1"), world.globex().issue_id("DEV-1"));
+    let link = DueKey::Link(LinkKey {
+        connection: "acme-globex".into(),
+        a: IssueId(a),
+        b: IssueId(b),
+    });
+    let engine = &world.tandem.engine;
+    world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "soon gone")).unwrap();
+    let created = json!({"eventId": "1", "eventType": "worklog.created",
+        "payload": {"tempoWorklogId": id, "issue": {"id": a}}});
+    assert_eq!(tempo_tells(&world, &created).await, 202);
+    // Only this link is looked at, so that nobody learns Jira ids meanwhile.
+    world.wait(2).await;
+    engine.look(&link).await.unwrap();
+    let there = world.globex().worklogs();
+    let twin = there.iter().find(|worklog| worklog.author == "ann").unwrap();
+    world.acme().delete(id).unwrap();
+    let deleted = json!({"eventId": "2", "eventType": "worklog.deleted", "payload": {"tempoWorklogId": id}});
+    assert_eq!(tempo_tells(&world, &deleted).await, 202);
+    world.wait(2).await;
+    engine.look(&link).await.unwrap();
+    assert_eq!(world.globex().worklogs().len(), 1);
+    let jira = twin.jira_id.unwrap();
+    let known = world
+        .store
+        .jira_ids(&"globex".into(), &[WorklogId(twin.id)])
+        .await;
+    assert_eq!(known.unwrap(), [], "its Jira id was learned");
+
+    let waits = async || {
+        let due = world.due().await;
+        due.into_iter().any(|row| row.key == link)
+    };
+    assert!(!waits().await);
+    assert!(jira_tells_of_a_delete(&world, jira, b).await < 300);
+    assert!(!waits().await, "its own delete is looked at");
+    // A minute later it is somebody else's.
+    world.wait(61).await;
+    assert!(jira_tells_of_a_delete(&world, jira + 1, b).await < 300);
+    assert!(waits().await, "a person's delete is not looked at");
 }

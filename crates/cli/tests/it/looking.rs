@@ -1,5 +1,7 @@
 //! What the commands that look show, and that they change nothing.
 
+use tandem_sim::Vendor;
+
 use crate::bench::{Bench, hour};
 
 #[test]
@@ -161,7 +163,30 @@ fn plan_says_what_reconcile_then_does_and_writes_nothing() {
     );
     assert_eq!(before, after, "planning changed something");
 
+    bench.sim.reset_requests();
     bench.run(&["reconcile"]).ended(3);
+    // One request for each step, and none besides: also for the one that the site then refuses.
+    let requests = bench.sim.requests().into_iter();
+    let writes = requests.filter(|request| {
+        let template = &request.path_template;
+        request.method != "GET"
+            && request.vendor == Vendor::Tempo
+            && !template.ends_with("/search")
+            && !template.contains("-to-")
+    });
+    let mut asked: Vec<String> = writes.map(|request| request.method).collect();
+    let mut planned: Vec<&str> = steps
+        .iter()
+        .filter_map(|step| match step["op"].as_str().unwrap() {
+            "create" => Some("POST"),
+            "update" => Some("PUT"),
+            "delete" => Some("DELETE"),
+            _ => None,
+        })
+        .collect();
+    asked.sort();
+    planned.sort_unstable();
+    assert_eq!(asked, planned);
     let rest = bench.run(&["plan"]);
     assert!(
         !rest.out.contains("create") || rest.out.contains("unknown"),
