@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use tandem_core::{ConnectionName, SiteName, WorklogId};
+use tandem_core::{ConnectionName, Reason, SiteName, WorklogId};
 use tandem_engine::operator::ItemState;
 use tandem_engine::{self as engine, Engine};
 use tandem_runtime::subscriptions::{self, Seen};
@@ -15,13 +15,17 @@ use crate::ending::{Ending, Failure};
 use crate::select::Only;
 use crate::{open, output, resolve, words};
 
+/// How long ago the last sweep of a site may be. They are mostly minutes apart.
+const UNSWEPT: SignedDuration = SignedDuration::from_hours(2);
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem status
   tandem status --issue SUP-1
 
 With a filter the queue's totals are those of the selection, and LINKS those of the issue or worklog; sites and audits are
-told as ever, since everything rests on them. Exit code 3 when something is parked or missing, or a site is in trouble.")]
+told as ever, since everything rests on them. Exit code 3 when something is parked or missing, or a site is in trouble:
+paused, without a permission, or not swept for two hours.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     only: Only,
@@ -73,22 +77,56 @@ struct Queue {
     reasons: BTreeMap<&'static str, usize>,
 }
 
+/// What is wrong with a site.
+enum Trouble<'s> {
+    Paused(&'s Paused),
+    Lacks(&'s [String]),
+    NotSwept,
+}
+
+impl Trouble<'_> {
+    fn advice(&self) -> Option<&'static str> {
+        match self {
+            Trouble::Paused(_) => Some(Reason::CredentialsRejected.advice()),
+            Trouble::Lacks(_) => Some(Reason::PermissionMissing.advice()),
+            Trouble::NotSwept => Some(
+                "the last sweep that reached it is long ago: see whether `tandem serve` or the schedule runs, and what its log says",
+            ),
+        }
+    }
+}
+
+impl Site {
+    /// The worst that is wrong. A site that was never swept is new.
+    fn trouble(&self, now: Timestamp) -> Option<Trouble<'_>> {
+        match (&self.paused, self.last_sweep) {
+            (Some(paused), _) => Some(Trouble::Paused(paused)),
+            (None, _) if !self.missing_permissions.is_empty() => {
+                Some(Trouble::Lacks(&self.missing_permissions))
+            }
+            (None, Some(swept)) if now.duration_since(swept) > UNSWEPT => Some(Trouble::NotSwept),
+            (None, _) => None,
+        }
+    }
+}
+
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
     let engine = opened.engine();
     let status = status(engine, &arguments.only).await?;
+    let now = engine.clock.now();
     if global.json {
         output::json(&status)?;
     } else {
-        output::data(shown(&status, engine.clock.now()))?;
+        output::data(shown(&status, now))?;
     }
     let paused = status.sites.iter().any(|site| {
         let untold = site
             .subscriptions
             .as_ref()
             .is_some_and(|seen| !seen.missing.is_empty() || !seen.off.is_empty());
-        site.paused.is_some() || !site.missing_permissions.is_empty() || untold
+        site.trouble(now).is_some() || untold
     });
     Ok(Ending::differs_if(
         paused || status.queue.parked + status.queue.missing > 0,
@@ -205,11 +243,12 @@ fn subscribed(seen: &Seen) -> String {
 fn shown(status: &Status, now: Timestamp) -> String {
     let age = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| words::ago(at, now));
     let sites = status.sites.iter().map(|site| {
-        let health = match &site.paused {
-            Some(paused) => format!("paused {}: {}", words::ago(paused.since, now), paused.detail),
-            None if !site.missing_permissions.is_empty() => {
-                format!("lacks {}", site.missing_permissions.join(", "))
+        let health = match site.trouble(now) {
+            Some(Trouble::Paused(paused)) => {
+                format!("paused {}: {}", words::ago(paused.since, now), paused.detail)
             }
+            Some(Trouble::Lacks(missing)) => format!("lacks {}", missing.join(", ")),
+            Some(Trouble::NotSwept) => "not looked at any more".to_owned(),
             None => "ok".to_owned(),
         };
         let proof = match site.papertrail {
@@ -263,8 +302,42 @@ fn shown(status: &Status, now: Timestamp) -> String {
         .as_ref()
         .map(|only| format!(" of {}", only.words()))
         .unwrap_or_default();
+    let advice: String = status
+        .sites
+        .iter()
+        .filter_map(|site| Some((&site.name, site.trouble(now)?.advice()?)))
+        .map(|(name, advice)| format!("\n{name}: {advice}"))
+        .collect();
     format!(
-        "{sites}\n\n{connections}\n\nqueue{of}: {} due, {} running, {} parked, {} missing{reasons}{ignored}",
+        "{sites}{advice}\n\n{connections}\n\nqueue{of}: {} due, {} running, {} parked, {} missing{reasons}{ignored}",
         queue.due, queue.running, queue.parked, queue.missing
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_that_is_swept_no_more_is_in_trouble_and_one_that_never_was_is_new() {
+        let now: Timestamp = "2026-11-28T12:00:00Z".parse().unwrap();
+        let swept = |ago: Option<SignedDuration>| Site {
+            name: "acme".into(),
+            paused: None,
+            missing_permissions: Vec::new(),
+            papertrail: None,
+            last_sweep: ago.map(|ago| now - ago),
+            subscriptions: None,
+        };
+        let hours = |hours| Some(SignedDuration::from_hours(hours));
+        assert!(swept(None).trouble(now).is_none());
+        assert!(swept(hours(2)).trouble(now).is_none());
+        assert!(matches!(swept(hours(3)).trouble(now), Some(Trouble::NotSwept)));
+        // What is known of why goes before that.
+        let lacks = Site {
+            missing_permissions: vec!["WORK_ON_ISSUES".to_owned()],
+            ..swept(hours(3))
+        };
+        assert!(matches!(lacks.trouble(now), Some(Trouble::Lacks(_))));
+    }
 }

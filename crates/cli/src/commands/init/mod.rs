@@ -157,6 +157,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             "{path} is there already; --force replaces it"
         )));
     }
+    contradictions(&answers)?;
     let text = text::render(&answers);
     let file = target.display().to_string();
     // What is wrong with the answers is told in the words of the configuration; no token has gone anywhere yet.
@@ -191,6 +192,29 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             .map_or_else(|| "today".to_owned(), |since| since.to_string())
     ));
     Ok(Ending::Done)
+}
+
+/// Refuses answers that no configuration can be made of.
+fn contradictions(answers: &Answers) -> Result<(), Failure> {
+    let Sides { a, b } = &answers.sites;
+    if a.jira == b.jira {
+        return Err(Failure::usage(format!(
+            "both sides are {}: a connection is between two sites",
+            output::plain(&a.jira)
+        )));
+    }
+    if a.name == b.name {
+        return Err(Failure::usage(format!(
+            "both sites are called {}: --a-name and --b-name give them names of their own",
+            output::plain(&a.name)
+        )));
+    }
+    if answers.links.contains(&Place::Field) && answers.fields == Sides::default() {
+        return Err(Failure::usage(
+            "--links field needs --a-field, --b-field or both: the custom field that holds the twin's key or address, such as customfield_10042",
+        ));
+    }
+    Ok(())
 }
 
 /// Asks the sites whether addresses and credentials are right, with typed secrets as they will be.
