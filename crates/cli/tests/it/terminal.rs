@@ -162,7 +162,13 @@ fn what_waits_fits_the_terminal_and_its_ids_stay_whole() {
         .as_str()
         .unwrap()
         .to_owned();
-    for (command, columns) in [("queue", 70), ("queue", 250), ("status", 70)] {
+    for (command, columns) in [
+        ("queue", 70),
+        ("queue", 250),
+        ("status", 70),
+        ("doctor", 80),
+        ("doctor", 400),
+    ] {
         let command = format!(
             "stty cols {columns} rows 30; {} {command} --config {} --data {} 2>/dev/null",
             tandem().get_program().to_string_lossy(),
@@ -186,7 +192,9 @@ fn what_waits_fits_the_terminal_and_its_ids_stay_whole() {
             assert!(text.contains(&id), "{text}");
         }
         // Columns where there is room for them.
-        assert_eq!(text.contains("STATE"), columns == 250, "{text}");
+        if command.contains("queue") {
+            assert_eq!(text.contains("STATE"), columns == 250, "{text}");
+        }
     }
 }
 
@@ -228,4 +236,59 @@ fn a_terminal_gets_a_bar() {
         "lines beside the bar: {text:?}"
     );
     assert!(bench.alike("SUP-1", "DEV-1", 60));
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn in_a_terminal_a_person_is_shown_each_likely_copy_and_says_which_are_none() {
+    let probe = Command::new("script").arg("--version").output();
+    if !probe.is_ok_and(|probe| String::from_utf8_lossy(&probe.stdout).contains("util-linux")) {
+        eprintln!("SKIPPED: there is no `script` of util-linux to make a terminal with");
+        return;
+    }
+    // What is typed, what is left of it on globex, and how it ends: both are copies, one is none, or nothing is done.
+    for (typed, there, code) in [
+        ("y\ny\ny\n", 2, 0),
+        ("y\nn\ny\n", 3, 0),
+        ("a\ny\n", 2, 0),
+        ("y\nn\nn\n", 2, 0),
+        ("y\nq\n", 2, 1),
+    ] {
+        let bench = Bench::new();
+        for day in [5, 6] {
+            let content = Content::new("ann", &format!("2024-05-{day:02}"), "10:15:00", 3600);
+            let content = content.text(format!("day {day}"));
+            bench.acme().log_time("SUP-1", content.clone()).unwrap();
+            // As another tool copies: at noon.
+            let mut copy = content;
+            copy.start_time = "12:00:00".parse().unwrap();
+            bench.globex().log_time("DEV-1", copy).unwrap();
+        }
+        let command = format!(
+            "{} backfill --since 2024-01-01 --adopt=ask --config {} --data {}",
+            tandem().get_program().to_string_lossy(),
+            bench.path("tandem.toml").display(),
+            bench.data().display(),
+        );
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &command, "/dev/null"])
+            .env("TERM", "xterm")
+            .env("TANDEM_ALLOW_LOOPBACK", "1");
+        let ran = crate::bench::fed(&mut script, typed).ended(code);
+        assert!(
+            ran.out.contains("1 of 2: ") && ran.out.contains("Is one the copy of the other?"),
+            "{ran:?}"
+        );
+        if code == 1 || typed.ends_with("n\n") {
+            assert!(ran.out.contains("nothing was written"), "{ran:?}");
+            assert_eq!(
+                bench.run(&["history", "--json"]).json(),
+                serde_json::json!([]),
+                "{typed:?}"
+            );
+        }
+        let said = bench.said("globex", "DEV-1");
+        assert_eq!(said.len(), there, "{typed:?}: {said:?}, {ran:?}");
+    }
 }

@@ -146,27 +146,31 @@ pub(super) async fn credentials(tandem: &Tandem) -> Result<Wrong, Failure> {
     })
 }
 
-/// Lays findings out for people: a line each, and the fix below it.
+/// Lays findings out for people: a row each, and the fix below what was found.
 fn shown(findings: &[Finding]) -> String {
     let place = |finding: &Finding| match &finding.connection {
         Some(connection) => format!("{} ({connection})", finding.site),
         None => finding.site.to_string(),
     };
-    let width = |of: &dyn Fn(&Finding) -> usize| findings.iter().map(of).max().unwrap_or_default();
-    let checks = width(&|finding| finding.check.len());
-    let places = width(&|finding| place(finding).chars().count());
-    let mut lines = Vec::new();
+    if findings.is_empty() {
+        return String::new();
+    }
+    let mut rows = Vec::new();
     for finding in findings {
-        lines.push(format!(
-            "{:<7}  {:<checks$}  {:<places$}  {}",
-            finding.state.as_str(),
-            finding.check,
+        rows.push(vec![
+            finding.state.as_str().to_owned(),
+            finding.check.to_string(),
             place(finding),
-            output::plain(&finding.what)
-        ));
+            finding.what.clone(),
+        ]);
         if let Some(fix) = &finding.fix {
-            lines.push(format!("         fix: {}", output::plain(fix)));
+            rows.push(vec![
+                String::new(),
+                String::new(),
+                String::new(),
+                format!("fix: {fix}"),
+            ]);
         }
     }
-    lines.join("\n")
+    output::table(&["STATE", "CHECK", "WHERE", ""], rows)
 }
