@@ -134,6 +134,11 @@ impl<'b> Guide<'b> {
         std::mem::take(&mut self.codes)
     }
 
+    /// Returns the commands so far that ended otherwise than with 0.
+    pub fn codes(&self) -> Vec<(String, i32)> {
+        self.codes.clone()
+    }
+
     /// Runs the next command.
     #[expect(clippy::print_stdout, reason = "what was done is shown where a test fails")]
     pub fn one(&mut self) -> Ran {

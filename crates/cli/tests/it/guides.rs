@@ -132,6 +132,38 @@ fn first_sync(bench: &Bench) -> Vec<(String, i32)> {
 }
 
 #[test]
+fn the_guide_can_be_practised_on_sites_that_the_demo_makes() {
+    let bench = Bench::new();
+    for file in ["tandem.toml", "acme.json", "globex.json"] {
+        std::fs::remove_file(bench.path(file)).unwrap();
+    }
+    let placeholders = [("127.0.0.1:8484", "127.0.0.1:0"), DATA];
+    let mut guide = Guide::open(&bench, "docs/first-sync.md", &placeholders);
+    let said = guide.beside("tandem demo --practice", "until Ctrl-C");
+    for (sign, placeholder) in [
+        ("acme's Jira", "https://acme.atlassian.net"),
+        ("globex's Jira", "https://globex.atlassian.net"),
+        ("Tempo of both", "https://api.tempo.io"),
+    ] {
+        let line = said.lines().find_map(|line| line.strip_prefix(sign)).unwrap();
+        guide.fill(placeholder, line.trim());
+    }
+    guide.up_to("tandem serve");
+    let books = std::fs::read_to_string(bench.path("books.html")).unwrap();
+    assert!(books.contains("Ledger check: equal"), "{books}");
+    ended(
+        guide.codes(),
+        &[
+            ("tandem plan --data DIR", 3),
+            ("tandem backfill --since 2024-01-01 --dry-run --data DIR", 3),
+        ],
+    );
+    // Who practises again, does it in another folder: nothing is written over.
+    let again = bench.run_without_data(&["demo", "--practice"]);
+    again.ended(2).says("acme.json is there already");
+}
+
+#[test]
 fn the_guide_to_a_first_sync_leads_to_equal_books() {
     let bench = Bench::new();
     with_years(&bench);

@@ -6,6 +6,7 @@
 mod books;
 mod people;
 mod post;
+mod practice;
 mod show;
 mod world;
 
@@ -38,7 +39,8 @@ const POST_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem demo
-  tandem demo --seconds 60 --seed 7 --keep")]
+  tandem demo --seconds 60 --seed 7 --keep
+  tandem demo --practice                     the sites alone, to follow docs/first-sync.md on")]
 pub(crate) struct Arguments {
     /// Go on afterwards, with the addresses printed, until Ctrl-C
     #[arg(long)]
@@ -49,6 +51,10 @@ pub(crate) struct Arguments {
     /// How long people log time, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
+    /// Only the two sites, with years of worklogs and no Tandem, to practise a first sync on; until Ctrl-C. Leaves their
+    /// secrets and a list of twins in this folder
+    #[arg(long, conflicts_with_all = ["keep", "seed", "seconds"])]
+    practice: bool,
 }
 
 /// What came of it.
@@ -89,6 +95,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         return Err(Failure::usage(
             "demo keeps its table in memory, or in an empty directory with --data DIR",
         ));
+    }
+    if arguments.practice {
+        return practice::run(global).await;
     }
     let show = Show::new(global.json);
     let world = World::build(global, arguments.seed).await?;
