@@ -1,8 +1,11 @@
 //! What cannot be written waits with its reason, holds up nobody, and goes on by itself.
 
-use tandem_sim::{AttributeKind, AttributeSpec, Permission};
+use tandem_core::IssueId;
+use tandem_engine::operator::QueueId;
+use tandem_engine::ports::Store;
+use tandem_sim::{AttributeKind, AttributeSpec, Content, IssueSpec, Permission};
 
-use crate::world::{Setup, hour};
+use crate::world::{Setup, Webhooks, hour};
 
 #[tokio::test(start_paused = true)]
 async fn an_author_unknown_on_the_other_site_waits_and_the_others_go_on() {
@@ -243,4 +246,54 @@ async fn what_was_parked_in_a_forced_look_still_has_its_time() {
     world.wait(1000).await;
     world.settle().await;
     assert_eq!(world.globex().worklogs().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issue_that_a_person_asks_for_again_is_in_the_history_with_their_name() {
+    let mut world = Setup::two(1).webhooks(Webhooks::TempoOnly).build().await;
+    world.settle().await;
+    world.acme().add_issue(IssueSpec::new("SUP-9"));
+    world
+        .acme()
+        .log_time("SUP-9", hour("ann", "no twin yet"))
+        .unwrap();
+    world.wait(5).await;
+    world.deliver();
+    let engine = &world.tandem.engine;
+    let issue = IssueId(world.acme().issue_id("SUP-9"));
+    let id = QueueId::Issue {
+        site: "acme".into(),
+        issue,
+    };
+    let queue = engine.queue().await.unwrap();
+    assert!(queue.iter().any(|item| item.id == id), "{queue:?}");
+    let retried = engine.retry_for(&[id], Some("Ann")).await.unwrap();
+    assert_eq!(retried.hinted, 1);
+    let names = ["acme-globex".into()];
+    let lines = world.store.history(&names, None, 10).await.unwrap();
+    let [line] = lines.as_slice() else {
+        panic!("{lines:?}")
+    };
+    assert_eq!((line.op.as_str(), line.issue), ("retry", Some(issue)));
+    assert_eq!(line.cause, "Ann: it is to be tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_very_many_items_that_are_tried_again_the_history_tells_the_first_thousand_and_how_many_more() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    for n in 0..1010 {
+        let content = Content::new("eve-acme", "2026-03-02", "09:00:00", 60 + n).text(format!("entry {n}"));
+        world.acme().log_time("SUP-1", content).unwrap();
+    }
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.waiting().await.len(), 1010);
+    let engine = &world.tandem.engine;
+    engine.retry_for(&[], Some("Ann")).await.unwrap();
+    let names = ["acme-globex".into()];
+    let lines = world.store.history(&names, None, 1_000_000).await.unwrap();
+    let told: Vec<_> = lines.iter().filter(|line| line.op == "retry").collect();
+    assert_eq!(told.len(), 1001);
+    let whole = told.iter().find(|line| line.link.is_none()).unwrap();
+    assert_eq!(whole.cause, "Ann: 10 more items that wait are to be tried again");
 }

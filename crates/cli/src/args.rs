@@ -83,13 +83,7 @@ pub(crate) enum Command {
     /// Say who is who on the two sites
     Users(commands::users::Arguments),
     /// Check the configuration and put it into the table, as a new version
-    #[command(after_help = "Examples:
-  tandem publish --table tandem-table
-  tandem publish --table tandem-table --config customers/globex.toml
-
-The functions take the newest version within a minute. `tandem versions` shows them all, and `tandem rollback N` publishes
-an earlier one again.")]
-    Publish,
+    Publish(commands::publish::Arguments),
     /// Show the published configurations
     Versions(commands::versions::Arguments),
     /// Publish an earlier configuration again, as a new version
@@ -121,6 +115,8 @@ impl Command {
             | Self::Versions(_)
             | Self::Completions(_)
             | Self::Man(_) => Some("nothing was changed"),
+            Self::Link(arguments) if arguments.only_looks() => Some("nothing was changed"),
+            Self::Users(arguments) if arguments.only_looks() => Some("nothing was changed"),
             Self::Reconcile(_) => Some(
                 "what was begun is looked at again, and the next `tandem reconcile` or `tandem serve` goes on from there",
             ),
@@ -133,7 +129,7 @@ impl Command {
             | Self::Ignore(_)
             | Self::Release(_)
             | Self::Undelete(_)
-            | Self::Publish
+            | Self::Publish(_)
             | Self::Rollback(_)
             | Self::Connect(_)
             | Self::Forget(_)

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use tandem_core::{IssueId, LinkKey, Side, SiteName};
+use tandem_core::{ConnectionName, IssueId, LinkKey, Side, SiteName};
 use tandem_engine::discover::issue_ref;
 use tandem_engine::ports::site::JiraIssue;
-use tandem_engine::ports::store::{Lane, LinkRow};
+use tandem_engine::ports::store::{HistoryRow, Lane, LinkRow};
 use tandem_engine::{Connection, Engine, EngineError};
 
 use crate::ending::Failure;
@@ -86,15 +86,29 @@ pub(crate) fn shown(row: &LinkRow) -> (String, String) {
     (name(&row.a_key, row.key.a), name(&row.b_key, row.key.b))
 }
 
+/// Names the issue that a line of the history is about, if it is about one.
+pub(crate) fn line_issue(rows: &[LinkRow], line: &HistoryRow) -> Option<String> {
+    let issue = line.issue?;
+    Some(issue_name(
+        rows,
+        &line.connection,
+        line.link.as_ref(),
+        line.side,
+        issue,
+    ))
+}
+
 /// Shows one side of a link, when it is known.
-pub(crate) fn issue_name(rows: &[LinkRow], link: &LinkKey, side: Side, issue: IssueId) -> String {
-    let row = rows
-        .iter()
-        .find(|row| row.key == *link && row.key.issue(side) == issue);
-    let row = row.or_else(|| {
-        rows.iter()
-            .find(|row| row.key.connection == link.connection && row.key.issue(side) == issue)
-    });
+pub(crate) fn issue_name(
+    rows: &[LinkRow],
+    connection: &ConnectionName,
+    link: Option<&LinkKey>,
+    side: Side,
+    issue: IssueId,
+) -> String {
+    let is_of = |row: &&LinkRow| row.key.connection == *connection && row.key.issue(side) == issue;
+    let row = rows.iter().filter(is_of).find(|row| Some(&row.key) == link);
+    let row = row.or_else(|| rows.iter().find(is_of));
     match row.map(shown) {
         Some((a, _)) if side == Side::A => a,
         Some((_, b)) => b,

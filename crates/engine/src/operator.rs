@@ -3,6 +3,7 @@
 //! Nothing here decides about worklogs. It reads the table, or writes down what a person decided, leaves a hint and lets
 //! the next run act on it.
 
+mod acts;
 mod ahead;
 mod decide;
 mod people;
@@ -11,10 +12,11 @@ mod read_only;
 mod release;
 mod undelete;
 
+pub use acts::{LinkAct, tell_of};
 pub use ahead::{Proposal, ProposedOp};
 pub use decide::{Decision, Resolved};
 pub(crate) use people::is_assigned;
 pub use people::{Assigned, How, Matched};
-pub use queue::{BadQueueId, ItemState, LinkAct, QueueId, QueueItem, Retried};
+pub use queue::{BadQueueId, ItemState, QueueId, QueueItem, Retried};
 pub use read_only::ReadOnly;
 pub use undelete::Undeleted;

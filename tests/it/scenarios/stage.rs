@@ -700,7 +700,11 @@ impl Stage {
             return row.connection.to_string();
         };
         let name = connection.sites[row.side].to_string();
-        let key = world.sim.site(&name).issue_key(row.issue.0).unwrap_or_default();
+        let key = world
+            .sim
+            .site(&name)
+            .issue_key(row.issue.unwrap().0)
+            .unwrap_or_default();
         let worklog = row.worklog.map(|id| format!(" #{id}")).unwrap_or_default();
         format!("{name} {key}{worklog}")
     }

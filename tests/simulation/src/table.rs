@@ -845,7 +845,7 @@ impl Rows {
             .history
             .values()
             .filter(|line| match link {
-                Some(link) => line.link == *link,
+                Some(link) => line.link.as_ref() == Some(link),
                 None => connections.contains(&line.connection),
             })
             .cloned()

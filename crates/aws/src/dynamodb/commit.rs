@@ -191,7 +191,10 @@ fn op_writes(op: &Op) -> Result<Vec<Write>, StoreError> {
         }
         Op::PutHistory(line) => {
             let item = row::with_body(&Key::history(&line.connection, &line.id), line)?;
-            let item = row::indexed(item, IndexKey::link_history(&line.link, &line.id));
+            let item = match &line.link {
+                Some(link) => row::indexed(item, IndexKey::link_history(link, &line.id)),
+                None => item,
+            };
             Write::put(row::expiring(item, line.expires))?
         }
         Op::PutLearn {

@@ -166,7 +166,8 @@ async fn plant(store: &DynamoStore) {
     lines.push(told(30, &bobs, Some(by(BOB, "bob's words")), None));
     // The same name of a pair, in another connection: nobody's business here.
     let mut other = told(31, &tombstone, Some(by(BOB, "bob's words")), None);
-    (other.connection, other.link.connection) = ("other".into(), "other".into());
+    other.connection = "other".into();
+    other.link.as_mut().unwrap().connection = "other".into();
     lines.push(other);
     for line in lines {
         put(store, Op::PutHistory(Box::new(line))).await;

@@ -211,7 +211,7 @@ pub(crate) fn line(number: i64, link: LinkKey, expires: Timestamp) -> HistoryRow
         connection: link.connection.clone(),
         op: "update".to_owned(),
         side: Side::B,
-        issue: link.b,
+        issue: Some(link.b),
         worklog: Some(WorklogId(7)),
         pair: PairId::new("a7"),
         cause: "acme changed the description".to_owned(),
@@ -221,7 +221,7 @@ pub(crate) fn line(number: i64, link: LinkKey, expires: Timestamp) -> HistoryRow
         grounds: None,
         lost: Vec::new(),
         expires,
-        link,
+        link: Some(link),
     }
 }
 

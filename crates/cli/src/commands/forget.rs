@@ -1,14 +1,19 @@
 //! `forget`: take a person's data out of the table.
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tandem_aws::{DynamoStore, Forget, Found};
-use tandem_core::AccountId;
+use tandem_core::{AccountId, ConnectionName};
+use tandem_engine::operator;
+use tandem_engine::ports::Store;
+use tandem_runtime::config::Config;
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
-use crate::{open, output};
+use crate::who::Who;
+use crate::{open, output, words};
 
 /// Atlassian's own limit.
 const ACCOUNT_CHARS_MAX: usize = 128;
@@ -30,6 +35,8 @@ pub(crate) struct Arguments {
     /// Do it, and don't just show it
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    who: Who,
 }
 
 fn account(text: &str) -> Result<AccountId, String> {
@@ -76,10 +83,39 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         }
         outcomes.push(outcome(account, &found, arguments.yes));
     }
+    if arguments.yes {
+        note(global, &store, outcomes.len(), &arguments.who.name()).await?;
+    }
     if global.json {
         output::json(&outcomes)?;
     }
     Ok(Ending::differs_if(something))
+}
+
+/// Has the history say who did it, and not whom it was about.
+async fn note(global: &Global, store: &DynamoStore, count: usize, by: &str) -> Result<(), Failure> {
+    let config = match open::config(global) {
+        Ok(config) => config,
+        Err(_) => match store.config().await? {
+            Some(newest) => open::version(global, &newest)?,
+            None => {
+                output::say(
+                    "note: no configuration names a connection, so the history does not say who did it",
+                );
+                return Ok(());
+            }
+        },
+    };
+    let Config {
+        connections, engine, ..
+    } = config;
+    let names: Vec<ConnectionName> = connections.into_iter().map(|one| one.name).collect();
+    let told = format!(
+        "{by}: the data of {} are taken out of the table",
+        words::count(count, "account")
+    );
+    let when = (Timestamp::now(), engine.history);
+    Ok(operator::tell_of(store, &names, "forget", &[told], when).await?)
 }
 
 async fn search(store: &DynamoStore, account: &AccountId, yes: bool) -> Result<Found, Failure> {

@@ -35,14 +35,16 @@ pub(crate) struct Arguments {
     /// Only so many of the newest lines
     #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
-    /// Only what people did: retry, resolve, ignore, release, undelete, link, unlink
+    /// Only what people did: retry, resolve, ignore, release, undelete, link, unlink, users, backfill, publish, rollback,
+    /// connect, forget
     #[arg(long)]
     by_hand: bool,
 }
 
 /// What people do, as the history calls it.
-const BY_HAND: [&str; 7] = [
-    "retry", "resolve", "ignore", "release", "undelete", "link", "unlink",
+const BY_HAND: [&str; 13] = [
+    "retry", "resolve", "ignore", "release", "undelete", "link", "unlink", "users", "backfill", "publish",
+    "rollback", "connect", "forget",
 ];
 
 /// Lines of the history, oldest first: of an issue, of a worklog and its twin, of a person's time. At most `limit` are
@@ -104,9 +106,10 @@ struct Line {
     time: Timestamp,
     connection: ConnectionName,
     op: String,
-    side: Side,
+    /// The side written to; `null` where a person did something to the whole connection. So is the issue.
+    side: Option<Side>,
     /// The key of the issue, or its id where the key is not known.
-    issue: String,
+    issue: Option<String>,
     worklog: Option<WorklogId>,
     cause: String,
     before: Option<Content>,
@@ -209,9 +212,14 @@ fn places(engine: &Engine, row: &HistoryRow) -> Vec<(tandem_core::SiteName, Issu
     let Some(connection) = engine.connection(&row.connection) else {
         return Vec::new();
     };
-    Side::BOTH
+    let issues: Vec<(Side, IssueId)> = match (&row.link, row.issue) {
+        (Some(link), _) => Side::BOTH.map(|side| (side, link.issue(side))).to_vec(),
+        (None, Some(issue)) => vec![(row.side, issue)],
+        (None, None) => Vec::new(),
+    };
+    issues
         .into_iter()
-        .map(|side| (connection.sites[side].clone(), row.link.issue(side)))
+        .map(|(side, issue)| (connection.sites[side].clone(), issue))
         .collect()
 }
 
@@ -224,7 +232,7 @@ fn base(row: &HistoryRow) -> Option<Sides<Content>> {
 
 fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
     Line {
-        issue: resolve::issue_name(links, &row.link, row.side, row.issue),
+        issue: resolve::line_issue(links, &row),
         seen: Sides::from_fn(|side| row.seen(side).cloned()),
         base: base(&row),
         policy: row.policy().map(str::to_owned),
@@ -233,7 +241,7 @@ fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
         time: row.time,
         connection: row.connection,
         op: row.op,
-        side: row.side,
+        side: row.issue.map(|_| row.side),
         worklog: row.worklog,
         cause: row.cause,
         before: row.before,
@@ -244,14 +252,16 @@ fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
 }
 
 fn shown(row: &HistoryRow, links: &[LinkRow]) -> String {
-    let issue = resolve::issue_name(links, &row.link, row.side, row.issue);
+    let place = match resolve::line_issue(links, row) {
+        Some(issue) => format!("{} {issue}", row.side),
+        None => row.connection.to_string(),
+    };
     let worklog = row.worklog.map(|id| format!(" {id}")).unwrap_or_default();
     let mut text = format!(
-        "{}  {:<8} {} {issue}{worklog}: {}  [{}]",
+        "{}  {:<8} {place}{worklog}: {}  [{}]",
         words::moment(row.time),
         row.op,
-        row.side,
-        row.cause,
+        output::plain(&row.cause),
         row.id
     );
     let mut add =

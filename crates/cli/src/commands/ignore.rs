@@ -72,6 +72,7 @@ async fn ignore_all(global: &Global, engine: &Engine, only: &Only, by: &str) -> 
         }
     }
     if ignored.is_empty() {
+        only.has_link(engine).await?;
         return Err(Failure::usage(
             "no worklog of that is parked or missing; `tandem queue` shows what waits",
         ));

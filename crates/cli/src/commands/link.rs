@@ -70,6 +70,13 @@ enum Action {
     },
 }
 
+impl Arguments {
+    /// Says whether nothing is changed.
+    pub(crate) fn only_looks(&self) -> bool {
+        matches!(self.action, Action::List | Action::Discover)
+    }
+}
+
 /// A link as it is shown.
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -141,7 +148,7 @@ async fn add(
     for (side, name) in [(Side::A, a_key), (Side::B, b_key)] {
         let site = &connection.sites[side];
         let Some(issue) = resolve::ask(engine, site, name).await? else {
-            return Err(Failure::failed(format!(
+            return Err(Failure::usage(format!(
                 "{site} has no issue {name}, or the service user cannot see it"
             )));
         };
@@ -154,12 +161,12 @@ async fn add(
         .outside(connection, &[key(connection, a, b)], Lane::Live)
         .await?;
     if let Some(side) = outside.into_values().next() {
-        return Err(Failure::failed(outside_text(connection, side, a, b)));
+        return Err(Failure::usage(outside_text(connection, side, a, b)));
     }
     let linked = join(engine, connection, a, b)
         .await
         .map_err(|refused| match refused {
-            Ok(text) => Failure::failed(text),
+            Ok(text) => Failure::usage(text),
             Err(failure) => failure,
         })?;
     if linked == Linked::New {
@@ -274,7 +281,7 @@ async fn remove(
         None => false,
     };
     let Some(row) = row.filter(|_| gone) else {
-        return Err(Failure::failed(format!(
+        return Err(Failure::usage(format!(
             "{a_key} and {b_key} are not twins in {}; `tandem link list` shows who is",
             connection.name
         )));

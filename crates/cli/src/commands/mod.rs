@@ -52,7 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
         Command::Undelete(arguments) => undelete::run(global, &arguments).await,
         Command::Link(arguments) => link::run(global, &arguments).await,
         Command::Users(arguments) => users::run(global, &arguments).await,
-        Command::Publish => publish::run(global).await,
+        Command::Publish(arguments) => publish::run(global, &arguments).await,
         Command::Versions(arguments) => versions::run(global, &arguments).await,
         Command::Rollback(arguments) => rollback::run(global, &arguments).await,
         Command::Connect(arguments) => connect::run(global, &arguments).await,

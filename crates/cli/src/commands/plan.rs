@@ -65,7 +65,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let steps: Vec<Step> = proposals
         .into_iter()
         .map(|proposal| {
-            let issue = resolve::issue_name(&rows, &proposal.link, proposal.side, proposal.issue);
+            let issue = {
+                let link = &proposal.link;
+                resolve::issue_name(&rows, &link.connection, Some(link), proposal.side, proposal.issue)
+            };
             Step { proposal, issue }
         })
         .collect();
@@ -107,15 +110,19 @@ async fn links(engine: &Engine, issues: &[String]) -> Result<BTreeSet<LinkKey>, 
                 output::plain(name)
             )));
         }
-        let before = links.len();
+        let mut new = BTreeSet::new();
         for (site, issue) in found {
             for (connection, side) in engine.connections_of(&site) {
-                links.extend(engine.link_ahead(connection, side, issue).await?);
+                new.extend(engine.link_ahead(connection, side, issue).await?);
             }
         }
-        if links.len() == before {
-            output::say(format!("{} has no twin", output::plain(name)));
+        if new.is_empty() {
+            return Err(Failure::usage(format!(
+                "{} has no twin, so there is nothing to plan; `tandem link add` gives it one",
+                output::plain(name)
+            )));
         }
+        links.extend(new);
     }
     Ok(links)
 }

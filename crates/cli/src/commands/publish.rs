@@ -1,10 +1,26 @@
 //! `publish`: put the configuration into the table.
 
+use clap::Args;
+use tandem_core::ConnectionName;
+
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{open, output};
 
-pub(crate) async fn run(global: &Global) -> Result<Ending, Failure> {
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tandem publish --table tandem-table
+  tandem publish --table tandem-table --config customers/globex.toml
+
+The functions take the newest version within a minute. `tandem versions` shows them all, and `tandem rollback N` publishes
+an earlier one again.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    who: Who,
+}
+
+pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     if global.table.is_none() && global.data.is_none() {
         return Err(Failure::usage(
             "publish needs --table NAME (or --data DIR): there is no table to put it into",
@@ -21,7 +37,16 @@ pub(crate) async fn run(global: &Global) -> Result<Ending, Failure> {
             output::say("this is the newest version already");
             newest.number
         }
-        _ => engine.store.put_config(&text, engine.clock.now()).await?,
+        _ => {
+            let version = engine.store.put_config(&text, engine.clock.now()).await?;
+            let names: Vec<ConnectionName> = engine.connections.iter().map(|one| one.name.clone()).collect();
+            let told = format!(
+                "{}: the configuration is published as version {version}",
+                arguments.who.name()
+            );
+            engine.tell_act(&names, "publish", &[told]).await?;
+            version
+        }
     };
     if global.json {
         output::json(&serde_json::json!({ "version": version }))?;

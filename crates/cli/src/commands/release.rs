@@ -82,6 +82,7 @@ async fn held_back(
     });
     let these: BTreeSet<QueueId> = waiting.map(|item| item.id).collect();
     if these.is_empty() {
+        only.has_link(engine).await?;
         return Err(Failure::usage(
             "no delete of that is held back by the brake; `tandem queue` shows what waits",
         ));

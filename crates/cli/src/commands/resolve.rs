@@ -127,9 +127,12 @@ async fn the_one(engine: &Engine, only: &Only) -> Result<(LinkKey, PairId), Fail
         .collect();
     match pairs.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Failure::usage(
-            "no worklog of that is parked or missing; `tandem queue` shows what waits",
-        )),
+        [] => {
+            only.has_link(engine).await?;
+            Err(Failure::usage(
+                "no worklog of that is parked or missing; `tandem queue` shows what waits",
+            ))
+        }
         several => Err(Failure::usage(format!(
             "{} items of that wait, and a decision is about one: `tandem queue` with the same filter shows their ids",
             several.len()

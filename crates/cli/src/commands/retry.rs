@@ -40,6 +40,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         ids = meant.map(|item| item.id).collect();
         // No id at all would mean everything.
         if ids.is_empty() {
+            arguments.only.has_link(opened.engine()).await?;
             return Err(Failure::usage(
                 "nothing of that is parked, missing or failed; `tandem queue` shows what waits",
             ));

@@ -5,10 +5,13 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use tandem_core::ConnectionName;
+use tandem_engine::operator;
 
 use super::versions;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{open, output};
 
 #[derive(Debug, Args)]
@@ -20,6 +23,8 @@ pub(crate) struct Arguments {
     /// The version to publish again, from `tandem versions`
     #[arg(value_name = "N")]
     number: u64,
+    #[command(flatten)]
+    who: Who,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -36,7 +41,16 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         // What was right once need not be right for this Tandem, or with the secrets there are now.
         let config = open::version(global, &earlier)?;
         open::check_version(global, &earlier, &config).await?;
-        store.put_config(&earlier.text, Timestamp::now()).await?
+        let now = Timestamp::now();
+        let number = store.put_config(&earlier.text, now).await?;
+        let names: Vec<ConnectionName> = config.connections.iter().map(|one| one.name.clone()).collect();
+        let told = format!(
+            "{}: version {} of the configuration is published again, as version {number}",
+            arguments.who.name(),
+            earlier.number
+        );
+        operator::tell_of(&*store, &names, "rollback", &[told], (now, config.engine.history)).await?;
+        number
     };
     if global.json {
         output::json(&serde_json::json!({

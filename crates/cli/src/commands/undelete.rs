@@ -215,7 +215,7 @@ async fn meant(engine: &Engine, links: &[LinkRow], only: &Only) -> Result<Vec<Hi
 }
 
 fn shown(line: &HistoryRow, links: &[LinkRow]) -> String {
-    let issue = resolve::issue_name(links, &line.link, line.side, line.issue);
+    let issue = resolve::line_issue(links, line).unwrap_or_default();
     let worklog = line.worklog.map(|id| format!(" {id}")).unwrap_or_default();
     let content = line.before.as_ref().map(words::content).unwrap_or_default();
     output::plain(&format!("{}  {issue}{worklog}: {content}", line.id))

@@ -15,6 +15,7 @@ use tandem_runtime::pairs::{Kind, Line};
 use crate::args::Global;
 use crate::csv_file::Imported;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{csv_file, open, output, resolve, select, words};
 
 /// How far back worklogs are looked at.
@@ -50,7 +51,16 @@ enum Action {
     Import {
         /// A CSV file of two columns: the account on side a, the account on side b
         file: PathBuf,
+        #[command(flatten)]
+        who: Who,
     },
+}
+
+impl Arguments {
+    /// Says whether nothing is changed.
+    pub(crate) fn only_looks(&self) -> bool {
+        !matches!(self.action, Some(Action::Import { .. }))
+    }
 }
 
 /// A person as shown.
@@ -64,20 +74,21 @@ struct Shown {
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let lines = match &arguments.action {
-        Some(Action::Import { file }) => csv_file::read(file, Kind::Accounts)?,
+        Some(Action::Import { file, .. }) => csv_file::read(file, Kind::Accounts)?,
         _ => Vec::new(),
     };
     let opened = open::open(global).await?;
     let engine = opened.engine();
     let name = arguments.connection.as_deref();
     match &arguments.action {
-        Some(Action::Import { file }) => {
+        Some(Action::Import { file, who }) => {
             if global.data.is_none() && global.table.is_none() {
                 return Err(Failure::usage(
                     "who is who is kept in the table: say which with --data DIR or --table NAME",
                 ));
             }
-            import(global, engine, select::connection(engine, name)?, file, lines).await
+            let connection = select::connection(engine, name)?;
+            import(global, engine, connection, (file, lines), &who.name()).await
         }
         Some(Action::List) | None => {
             open::remark_on_memory(global);
@@ -195,13 +206,14 @@ async fn import(
     global: &Global,
     engine: &Engine,
     connection: &Connection,
-    file: &Path,
-    lines: Vec<Line>,
+    (file, lines): (&Path, Vec<Line>),
+    by: &str,
 ) -> Result<Ending, Failure> {
     let (mut imported, good) = Imported::begin(lines);
     // A person has one account on each side: the first line that says so counts.
     let mut seen: BTreeMap<(Side, String), u64> = BTreeMap::new();
     let mut failed: Option<EngineError> = None;
+    let mut told = Vec::new();
     for (number, (a, b)) in good {
         let earlier = [(Side::A, &a), (Side::B, &b)]
             .into_iter()
@@ -214,11 +226,18 @@ async fn import(
         }
         seen.insert((Side::A, a.clone()), number);
         seen.insert((Side::B, b.clone()), number);
+        let cause = format!(
+            "{by}: {a} on {} and {b} on {} are the same person",
+            connection.sites.a, connection.sites.b
+        );
         match engine
             .assign_person(connection, &AccountId::new(a), &AccountId::new(b))
             .await
         {
-            Ok(Assigned::New) => imported.new += 1,
+            Ok(Assigned::New) => {
+                imported.new += 1;
+                told.push(cause);
+            }
             Ok(Assigned::Already) => imported.already += 1,
             Ok(Assigned::Not(why)) => imported.refuse(number, why),
             Err(error) => {
@@ -231,6 +250,10 @@ async fn import(
         // What waited for them goes on.
         let woken = engine.wake_parked().await;
         failed = failed.or(woken.err());
+        let noted = engine
+            .tell_act(std::slice::from_ref(&connection.name), "users", &told)
+            .await;
+        failed = failed.or(noted.err());
     }
     let people = match imported.new {
         1 => "1 person taken in".to_owned(),

@@ -19,15 +19,15 @@ fn links_are_made_shown_refused_and_removed() {
         .says("already");
     bench
         .run(&["link", "add", "SUP-3", "DEV-4"])
-        .ended(1)
+        .ended(2)
         .says("SUP-3 already has DEV-3");
     bench
         .run(&["link", "add", "SUP-4", "DEV-3"])
-        .ended(1)
+        .ended(2)
         .says("DEV-3 already has SUP-3");
     bench
         .run(&["link", "add", "SUP-4", "DEV-99"])
-        .ended(1)
+        .ended(2)
         .says("globex has no issue DEV-99");
     bench
         .run(&["link", "add", "SUP-4", "DEV-4", "--connection", "nobody"])
@@ -55,7 +55,7 @@ fn links_are_made_shown_refused_and_removed() {
         .says("left as they are");
     bench
         .run(&["link", "rm", "SUP-3", "DEV-3"])
-        .ended(1)
+        .ended(2)
         .says("not twins");
     bench.acme().log_time("SUP-3", hour("ann", "stays here")).unwrap();
     bench.reconcile();
@@ -246,4 +246,121 @@ fn what_is_tried_again_can_be_named_by_issue_worklog_or_person() {
         .says("nothing of that is parked");
     bench.run(&["retry", "--issue", "SUP-1", "link:x:1:2"]).ended(2);
     assert_eq!(told().len(), 4);
+}
+
+/// What people did, oldest first: what, to which issue, and the sentence.
+fn by_hand(bench: &Bench) -> Vec<(String, Option<String>, String)> {
+    let lines = bench.run(&["history", "--by-hand", "--json"]).ended(0).json();
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let lines = lines.as_array().unwrap().iter();
+    lines
+        .map(|line| {
+            (
+                text(&line["op"]).unwrap(),
+                text(&line["issue"]),
+                text(&line["cause"]).unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn what_a_person_did_to_the_whole_is_in_the_history_with_their_name() {
+    let bench = Bench::new();
+    let config = bench.path("tandem.toml");
+    bench.run(&["publish", "--as", "Ann"]).ended(0);
+    // What changed nothing leaves no line.
+    bench.run(&["publish", "--as", "Ann"]).ended(0);
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}# more\n")).unwrap();
+    bench.run(&["publish", "--as", "Bob"]).ended(0);
+    bench.run(&["rollback", "1", "--as", "Cid"]).ended(0);
+    std::fs::write(bench.path("people.csv"), "zoe,zoe-there\nbob,bob\n").unwrap();
+    let people = bench.path("people.csv").display().to_string();
+    bench.run(&["users", "import", &people, "--as", "Dan"]).ended(0);
+    bench.run(&["users", "import", &people, "--as", "Dan"]).ended(0);
+    let old = tandem_sim::Content::new("ann", "2024-05-06", "09:00:00", 3600);
+    bench.acme().log_time("SUP-1", old).unwrap();
+    let backfill = [
+        "backfill",
+        "--since",
+        "2024-01-01",
+        "--until",
+        "2024-12-31",
+        "--as",
+        "Eve",
+    ];
+    bench.run(&backfill).ended(0);
+    bench.run(&backfill).ended(0);
+    bench
+        .run(&[
+            "connect",
+            "--site",
+            "acme",
+            "--url",
+            "http://127.0.0.1:9",
+            "--as",
+            "Fay",
+        ])
+        .ended(3);
+    bench.run(&["forget", "zoe", "--as", "Gus"]).ended(3);
+    bench.run(&["forget", "zoe", "--yes", "--as", "Gus"]).ended(0);
+
+    let line = |op: &str, cause: &str| (op.to_owned(), None, cause.to_owned());
+    assert_eq!(
+        by_hand(&bench),
+        [
+            line("publish", "Ann: the configuration is published as version 1"),
+            line("publish", "Bob: the configuration is published as version 2"),
+            line(
+                "rollback",
+                "Cid: version 1 of the configuration is published again, as version 3"
+            ),
+            line(
+                "users",
+                "Dan: forgotten on acme and zoe-there on globex are the same person"
+            ),
+            line("users", "Dan: bob on acme and bob on globex are the same person"),
+            line(
+                "backfill",
+                "Eve: first sync of 1 link with worklogs from 2024-01-01 to 2024-12-31"
+            ),
+            line("connect", "Fay: webhooks of acme: Jira made, Tempo made"),
+            line("forget", "Gus: the data of 1 account are taken out of the table"),
+        ]
+    );
+    let shown = bench.run(&["history", "--by-hand"]).ended(0).out;
+    assert!(
+        shown.contains("publish  acme-globex: Ann: the configuration"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_names_an_issue_that_nobody_knows_says_so() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "there")).unwrap();
+    bench.reconcile();
+    for command in [
+        &["retry"][..],
+        &["ignore"],
+        &["resolve", "--take", "a"],
+        &["release", "mass-delete"],
+    ] {
+        let of = |key: &'static str| {
+            let mut arguments = command.to_vec();
+            arguments.extend(["--issue", key]);
+            bench.run(&arguments).ended(2)
+        };
+        of("SUP-99").says("no linked issue is known as `SUP-99`");
+        of("SUP-1").says("`tandem queue` shows what waits");
+    }
+    for (arguments, says) in [
+        (&["plan", "--issue", "SUP-4"][..], "SUP-4 has no twin"),
+        (&["link", "add", "SUP-99", "DEV-1"], "acme has no issue SUP-99"),
+        (&["link", "add", "SUP-1", "DEV-2"], "cannot be twins"),
+        (&["link", "rm", "SUP-1", "DEV-2"], "are not twins"),
+    ] {
+        bench.run(arguments).ended(2).says(says);
+    }
 }

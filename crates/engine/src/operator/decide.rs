@@ -8,9 +8,8 @@ use tandem_core::{Ignored, LinkKey, Pair, PairId, PairState, Side, WorklogId};
 
 use crate::decided::grounds_of_wait;
 use crate::error::EngineError;
-use crate::gate::signed;
 use crate::options::{Connection, Engine};
-use crate::ports::store::{Committed, DueKey, Evidence, EvidenceId, HistoryRow, Lane, Op, Whereabouts};
+use crate::ports::store::{Committed, DueKey, Evidence, EvidenceId, Lane, Op, Whereabouts};
 
 /// How often a row is read again when a run changes it under our hands.
 const ATTEMPTS_MAX: usize = 10;
@@ -167,7 +166,7 @@ impl Engine {
                 None,
             ),
         };
-        let mut line = self.act(&pair.link, &pair.id, op, side, now);
+        let mut line = self.act_on(&pair.link, &pair.id, op, side, now);
         line.id = format!("{:013}-{}-{}", now.as_millisecond(), pair.id, pair.rev);
         line.worklog = row.ids[side].or(row.ids[side.other()]);
         line.cause = format!("{by}: {what}");
@@ -182,35 +181,6 @@ impl Engine {
         ops.push(Op::PutHistory(Box::new(line)));
         ops.push(Op::PutPair(Box::new(pair)));
         ops
-    }
-
-    /// Begins a line of the history about what a person did.
-    pub(super) fn act(
-        &self,
-        link: &LinkKey,
-        pair: &PairId,
-        op: &str,
-        side: Side,
-        now: jiff::Timestamp,
-    ) -> HistoryRow {
-        HistoryRow {
-            id: format!("{:013}-{op}-{}-{}-{pair}", now.as_millisecond(), link.a, link.b),
-            time: now,
-            connection: link.connection.clone(),
-            link: link.clone(),
-            op: op.into(),
-            side,
-            issue: link.issue(side),
-            worklog: None,
-            pair: pair.clone(),
-            cause: String::new(),
-            before: None,
-            after: None,
-            lost: Vec::new(),
-            trace: None,
-            grounds: None,
-            expires: now + signed(self.options.history),
-        }
     }
 
     /// Takes back that an item is ignored. `false` when it was not.

@@ -12,10 +12,7 @@ use tandem_core::{
 
 use crate::error::EngineError;
 use crate::options::Engine;
-use crate::ports::store::{DueKey, DueRow, Lane, LinkRow, Op};
-
-/// Lines of the history that one call for many items leaves, at most.
-const LINES_MAX: usize = 1000;
+use crate::ports::store::{DueKey, DueRow, Lane, LinkRow};
 
 /// Names one item of the queue; the same for as long as it waits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,15 +176,6 @@ pub struct Retried {
     pub hinted: usize,
     /// Ids that are not in the queue.
     pub unknown: Vec<QueueId>,
-}
-
-/// What a person did with a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkAct {
-    /// Made it.
-    Made,
-    /// Took it away.
-    Removed,
 }
 
 impl Engine {
@@ -354,7 +342,8 @@ impl Engine {
                 true => item.is_stuck() && !item.ignored,
                 false => ids.contains(&item.id),
             };
-            self.tell_retried(items.iter().filter(named), by).await?;
+            let asked: Vec<&QueueItem> = items.iter().filter(named).collect();
+            self.tell_retried(&asked, by).await?;
         }
         let sites: BTreeSet<SiteName> = keys.iter().flat_map(|key| self.sites_of(key)).collect();
         self.probe_paused(if ids.is_empty() { None } else { Some(&sites) })
@@ -363,55 +352,6 @@ impl Engine {
         self.hint_all(keys.into_iter().collect(), Lane::Live, true)
             .await?;
         Ok(retried)
-    }
-
-    async fn tell_retried<'i>(
-        &self,
-        items: impl Iterator<Item = &'i QueueItem>,
-        by: &str,
-    ) -> Result<(), EngineError> {
-        let now = self.clock.now();
-        let mut ops = Vec::new();
-        for item in items.take(LINES_MAX) {
-            let (link, pair) = match &item.id {
-                QueueId::Pair { link, pair } => (link, pair.clone()),
-                QueueId::Link(link) => (link, PairId::new("-")),
-                QueueId::Issue { .. } => continue,
-            };
-            let mut line = self.act(link, &pair, "retry", item.side.unwrap_or(Side::A), now);
-            line.worklog = item.worklog;
-            line.cause = match item.reason {
-                Some(reason) => format!("{by}: {reason} is to be tried again"),
-                None => format!("{by}: it is to be tried again"),
-            };
-            ops.push(Op::PutHistory(Box::new(line)));
-        }
-        for ops in ops.chunks(50) {
-            self.store.commit(ops.to_vec()).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes down that `by` made issues twins, or let them be twins no longer.
-    ///
-    /// # Errors
-    /// When the table fails.
-    pub async fn tell_linked(&self, links: &[LinkRow], act: LinkAct, by: &str) -> Result<(), EngineError> {
-        let now = self.clock.now();
-        let line = |row: &LinkRow| {
-            let (a, b) = names(row);
-            let (op, what) = match act {
-                LinkAct::Made => ("link", "are twins now"),
-                LinkAct::Removed => ("unlink", "are twins no longer; their worklogs stay as they are"),
-            };
-            let mut line = self.act(&row.key, &PairId::new("-"), op, Side::A, now);
-            line.cause = format!("{by}: {a} and {b} {what}");
-            Op::PutHistory(Box::new(line))
-        };
-        for some in links.chunks(50) {
-            self.store.commit(some.iter().map(line).collect()).await?;
-        }
-        Ok(())
     }
 
     fn sites_of(&self, key: &DueKey) -> Vec<SiteName> {
@@ -496,7 +436,7 @@ fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
 }
 
 /// The names of a link's issues: keys, or ids where no key is known.
-fn names(link: &LinkRow) -> (String, String) {
+pub(super) fn names(link: &LinkRow) -> (String, String) {
     let name = |key: &Option<String>, id: IssueId| key.clone().unwrap_or_else(|| id.to_string());
     (name(&link.a_key, link.key.a), name(&link.b_key, link.key.b))
 }

@@ -113,7 +113,7 @@ impl Engine {
             pair.rev += 1;
             let mut ops = Vec::new();
             if let (Some(by), Some(wait)) = (by, &pair.wait) {
-                let mut line = self.act(&pair.link, &pair.id, "release", wait.side, self.clock.now());
+                let mut line = self.act_on(&pair.link, &pair.id, "release", wait.side, self.clock.now());
                 line.worklog = pair.ids[wait.side];
                 line.grounds = Some(grounds_of_wait(&pair, (None, None), &connection.settings.rules));
                 line.cause = format!("{by}: the delete is let through the brake");

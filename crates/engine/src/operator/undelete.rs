@@ -129,7 +129,9 @@ impl Engine {
         if line.op != "delete" {
             return not(&format!("a line `{}` deleted nothing", line.op));
         }
-        let link = &line.link;
+        let Some(link) = &line.link else {
+            return not("it names no issues");
+        };
         if self.store.link(link).await?.is_none() {
             return not("its issues are not linked any more");
         }
@@ -257,10 +259,10 @@ impl Engine {
             id: format!("{:013}-{}-{}", now.as_millisecond(), row.id, row.rev),
             time: now,
             connection: connection.name.clone(),
-            link: link.clone(),
+            link: Some(link.clone()),
             op: "undelete".into(),
             side,
-            issue: link.issue(side),
+            issue: Some(link.issue(side)),
             worklog: Some(worklog.id),
             pair: row.id.clone(),
             cause: format!("{by} asked for it"),

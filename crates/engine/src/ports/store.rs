@@ -433,14 +433,16 @@ pub struct HistoryRow {
     pub time: Timestamp,
     /// The connection.
     pub connection: ConnectionName,
-    /// The link.
-    pub link: LinkKey,
+    /// The link; none where a person did something to the whole connection, or to an issue without a twin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkKey>,
     /// `create`, `update`, `delete`, `adopt`, `move`, `park`, `resume`, `keep`, …
     pub op: String,
     /// The side written to.
     pub side: Side,
-    /// The issue written to.
-    pub issue: IssueId,
+    /// The issue written to; none where a person did something to the whole connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<IssueId>,
     /// The worklog written to.
     pub worklog: Option<WorklogId>,
     /// The pair.

@@ -20,6 +20,7 @@ use tandem_engine::{Connection, Engine};
 use self::progress::Progress;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{open, output, resolve, select, words};
 
 #[derive(Debug, Args)]
@@ -56,6 +57,8 @@ pub(crate) struct Arguments {
     /// Do not ask whether to begin
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    who: Who,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -172,7 +175,17 @@ async fn work(
     }
     let mut links = Vec::new();
     for work in &works {
-        links.extend(engine.order_backfill(&work.estimate.links, &work.order).await?);
+        let ordered = engine.order_backfill(&work.estimate.links, &work.order).await?;
+        if !ordered.is_empty() {
+            let told = format!(
+                "{}: {}",
+                arguments.who.name(),
+                asked_for(&work.order, ordered.len())
+            );
+            let name = std::slice::from_ref(&work.connection.name);
+            engine.tell_act(name, "backfill", &[told]).await?;
+        }
+        links.extend(ordered);
     }
     let before = engine.backfill_standing(&links).await?;
     let progress = progress.get_or_init(|| Progress::new(expected(&works, &links), &before));
@@ -181,6 +194,25 @@ async fn work(
         .await;
     progress.stop();
     ended(global, engine, &works, &links, (&before, &ran?)).await
+}
+
+/// What a person asked for, in words for the history.
+fn asked_for(order: &Order, links: usize) -> String {
+    let mut text = format!(
+        "first sync of {} with worklogs from {}",
+        words::count(links, "link"),
+        order.since
+    );
+    if let Some(until) = order.until {
+        text.push_str(&format!(" to {until}"));
+    }
+    if order.adopt {
+        text.push_str(", taking over what another tool copied");
+    }
+    if order.heal {
+        text.push_str(" and putting right what it lost");
+    }
+    text
 }
 
 fn check(arguments: &Arguments) -> Result<(), Failure> {

@@ -16,13 +16,15 @@ mod tempo;
 
 use clap::Args;
 use serde::Serialize;
-use tandem_core::SiteName;
+use tandem_core::{ConnectionName, SiteName};
+use tandem_engine::Engine;
 use tandem_runtime::config::{SiteConfig, public_url};
 use url::Url;
 
 use self::desk::Desk;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::who::Who;
 use crate::{open, output};
 
 #[derive(Debug, Args)]
@@ -48,6 +50,8 @@ pub(crate) struct Arguments {
     /// Write to stdout the secret that somebody has to enter by hand
     #[arg(long)]
     show_secret: bool,
+    #[command(flatten)]
+    who: Who,
 }
 
 /// What became of one vendor's webhooks on a site.
@@ -67,6 +71,19 @@ enum Did {
     Removed,
     /// A person has to do it.
     ByHand,
+}
+
+impl Did {
+    fn words(self) -> &'static str {
+        match self {
+            Did::Nothing => "nothing to do",
+            Did::Made => "made",
+            Did::Repaired => "repaired",
+            Did::Renewed => "made anew",
+            Did::Removed => "removed",
+            Did::ByHand => "by hand, see below",
+        }
+    }
 }
 
 /// One vendor's webhooks on a site.
@@ -126,6 +143,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         if !global.json {
             tell(&report);
         }
+        note(opened.engine(), &report, &arguments.who.name()).await?;
         done?;
         reports.push(report);
     }
@@ -188,16 +206,27 @@ fn base(global: &Global, arguments: &Arguments, configured: Option<&Url>) -> Res
     }
 }
 
+/// Has the history of the site's connections say who changed its webhooks, and how.
+async fn note(engine: &Engine, report: &Report, by: &str) -> Result<(), Failure> {
+    let changes: Vec<String> = [("Jira", &report.jira), ("Tempo", &report.tempo)]
+        .into_iter()
+        .filter(|(_, part)| !matches!(part.did, Did::Nothing | Did::ByHand))
+        .map(|(vendor, part)| format!("{vendor} {}", part.did.words()))
+        .collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<ConnectionName> = engine
+        .connections_of(&report.site)
+        .map(|(connection, _)| connection.name.clone())
+        .collect();
+    let told = format!("{by}: webhooks of {}: {}", report.site, changes.join(", "));
+    Ok(engine.tell_act(&names, "connect", &[told]).await?)
+}
+
 fn tell(report: &Report) {
     for (vendor, part) in [("Jira", &report.jira), ("Tempo", &report.tempo)] {
-        let word = match part.did {
-            Did::Nothing => "nothing to do",
-            Did::Made => "made",
-            Did::Repaired => "repaired",
-            Did::Renewed => "made anew",
-            Did::Removed => "removed",
-            Did::ByHand => "by hand, see below",
-        };
+        let word = part.did.words();
         output::say(format!("{}: {vendor}, {}: {word}", report.site, part.url));
     }
     for note in &report.notes {

@@ -186,7 +186,8 @@ fn line(sim: &Sim, tandem: &Tandem, row: &HistoryRow) -> String {
         .connection(&row.connection)
         .map(|one| one.sites[row.side].to_string())
         .unwrap_or_default();
-    let key = sim.site(&site).issue_key(row.issue.0).unwrap_or_default();
+    let key = row.issue.and_then(|issue| sim.site(&site).issue_key(issue.0));
+    let key = key.unwrap_or_default();
     let content = row.after.as_ref().or(row.before.as_ref());
     let text = content
         .map(|content| content.description.as_str())
