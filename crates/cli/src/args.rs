@@ -42,6 +42,9 @@ pub(crate) struct Global {
     /// Write data as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Whether the command only looks: it makes no table where there is none.
+    #[arg(skip)]
+    pub(crate) looks: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,11 +104,9 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What to say when Ctrl-C stops it: what is left behind, and where it goes on. Nothing for those that hear of it
-    /// themselves: of two listeners, either may be the first.
-    pub(crate) fn stopped(&self) -> Option<&'static str> {
+    /// Says whether it changes nothing of Tandem's, nor of anybody's.
+    pub(crate) fn only_looks(&self) -> bool {
         match self {
-            Self::Serve(_) | Self::Demo(_) | Self::Backfill(_) => None,
             Self::Plan(_)
             | Self::Verify(_)
             | Self::Queue(_)
@@ -114,26 +115,27 @@ impl Command {
             | Self::Doctor(_)
             | Self::Versions(_)
             | Self::Completions(_)
-            | Self::Man(_) => Some("nothing was changed"),
-            Self::Link(arguments) if arguments.only_looks() => Some("nothing was changed"),
-            Self::Users(arguments) if arguments.only_looks() => Some("nothing was changed"),
+            | Self::Man(_) => true,
+            Self::Backfill(arguments) => arguments.only_looks(),
+            Self::Link(arguments) => arguments.only_looks(),
+            Self::Users(arguments) => arguments.only_looks(),
+            _ => false,
+        }
+    }
+
+    /// What to say when Ctrl-C stops it: what is left behind, and where it goes on. Nothing for those that hear of it
+    /// themselves: of two listeners, either may be the first.
+    pub(crate) fn stopped(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve(_) | Self::Demo(_) | Self::Backfill(_) => None,
+            _ if self.only_looks() => Some("nothing was changed"),
             Self::Reconcile(_) => Some(
                 "what was begun is looked at again, and the next `tandem reconcile` or `tandem serve` goes on from there",
             ),
             Self::Link(_) | Self::Users(_) => Some(
                 "what was taken in stays; the same command goes on with the rest, and tells of those that are there already",
             ),
-            Self::Init(_)
-            | Self::Retry(_)
-            | Self::Resolve(_)
-            | Self::Ignore(_)
-            | Self::Release(_)
-            | Self::Undelete(_)
-            | Self::Publish(_)
-            | Self::Rollback(_)
-            | Self::Connect(_)
-            | Self::Forget(_)
-            | Self::Secrets(_) => Some("what was done stays done; the same command goes on with the rest"),
+            _ => Some("what was done stays done; the same command goes on with the rest"),
         }
     }
 }

@@ -149,12 +149,18 @@ pub(crate) async fn dynamo(global: &Global) -> Result<(DynamoStore, Option<Embed
             Ok((DynamoStore::new(client, name, counts), None))
         }
         (None, directory) => {
-            let embedded = Embedded::open(directory.as_deref())
-                .await
-                .map_err(|error| match error {
-                    StoreError::Unusable(_) => Failure::usage(format!("--data: {error}")),
-                    _ => error.into(),
-                })?;
+            let mut directory = directory.as_deref();
+            if let Some(empty) = directory.filter(|at| global.looks && !Embedded::is_in(at)) {
+                say(format!(
+                    "note: there is no table in {} yet; this looks at an empty one, and makes none",
+                    empty.display()
+                ));
+                directory = None;
+            }
+            let embedded = Embedded::open(directory).await.map_err(|error| match error {
+                StoreError::Unusable(_) => Failure::usage(format!("--data: {error}")),
+                _ => error.into(),
+            })?;
             Ok((embedded.store(), Some(embedded)))
         }
     }

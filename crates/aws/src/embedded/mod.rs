@@ -63,6 +63,11 @@ impl Embedded {
         Self::in_file(file).await
     }
 
+    /// Says whether a data directory has a table already.
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join(FILE).exists()
+    }
+
     async fn in_file(file: PathBuf) -> Result<Self, StoreError> {
         let database = blocking(move || open_file(&file)).await?;
         Self::created(Self {

@@ -27,12 +27,15 @@ pub(crate) mod users;
 pub(crate) mod verify;
 pub(crate) mod versions;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Global};
 use crate::ending::{Ending, Failure};
 
 /// Runs what was asked for.
 pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
-    let global = &cli.global;
+    let global = &Global {
+        looks: cli.command.only_looks(),
+        ..cli.global
+    };
     match cli.command {
         Command::Demo(arguments) => demo::run(global, &arguments).await,
         Command::Init(arguments) => init::run(global, &arguments).await,

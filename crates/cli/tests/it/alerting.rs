@@ -100,6 +100,11 @@ fn a_paused_site_and_a_token_that_runs_out_are_told_in_one_message() {
     bench.acme().expire_tempo_tokens();
     bench.run(&["reconcile"]);
     bench.run(&["reconcile"]);
+    let status = bench.run(&["status"]).ended(3).out;
+    assert!(
+        status.contains("paused") && status.contains("\nacme: "),
+        "no advice: {status}"
+    );
     let heard = chat.heard().join("\n");
     assert!(heard.contains("acme is paused since"), "{heard}");
     assert!(

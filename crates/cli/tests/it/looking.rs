@@ -213,3 +213,29 @@ fn plan_shows_a_first_run_on_an_empty_table() {
     assert!(step["worklog"].is_null() && step["before"].is_null());
     assert!(!bench.data().exists());
 }
+
+#[test]
+fn what_only_looks_makes_no_table_where_there_is_none() {
+    let bench = Bench::new();
+    for command in [
+        &["queue"][..],
+        &["history"],
+        &["status"],
+        &["verify"],
+        &["plan"],
+        &["doctor"],
+        &["versions"],
+        &["link", "list"],
+        &["link", "discover"],
+        &["users", "list"],
+        &["backfill", "--since", "2024-01-01", "--dry-run"],
+    ] {
+        let ran = bench.run(command).says("there is no table in");
+        assert!([0, 3].contains(&ran.code), "{command:?}: {ran:?}");
+        assert!(!bench.data().exists(), "{command:?} made one");
+    }
+    bench.reconcile();
+    assert!(bench.data().exists());
+    let ran = bench.run(&["queue"]).ended(0);
+    assert!(!ran.err.contains("there is no table"), "{ran:?}");
+}

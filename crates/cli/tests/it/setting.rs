@@ -133,6 +133,36 @@ fn wrong_answers_are_named_and_nothing_is_written() {
     init(&bench, &["--unknown", "nobody"])
         .ended(2)
         .says("`nobody` is not a word that `unknown` knows");
+    init(&bench, &["--links", "field"]).ended(2).says("--a-field");
+    let acme = bench.jira("acme");
+    let twice = [
+        "--a",
+        &acme,
+        "--b",
+        &acme,
+        "--a-secret",
+        "env:A",
+        "--b-secret",
+        "env:B",
+    ];
+    run(bare(&bench).args(twice))
+        .ended(2)
+        .says("a connection is between two sites");
+    let namesakes = [
+        "--a",
+        "acme",
+        "--b",
+        "globex",
+        "--b-name",
+        "acme",
+        "--a-secret",
+        "env:A",
+        "--b-secret",
+        "env:B",
+    ];
+    run(bare(&bench).args(namesakes))
+        .ended(2)
+        .says("both sites are called acme");
     let evil = [
         "--a",
         "https://evil.example",

@@ -61,6 +61,13 @@ pub(crate) struct Arguments {
     who: Who,
 }
 
+impl Arguments {
+    /// Says whether nothing is changed.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.dry_run
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Adopt {
     /// What is certainly or likely a copy
