@@ -251,6 +251,21 @@ async fn one_worklog_that_is_refused_does_not_make_fifty_requests_of_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_a_site_refuses_all_there_are_few_more_requests_than_one_each() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    fill(&world, 1, 50);
+    let (from, to) = ("2025-01-01".parse().unwrap(), "2025-12-31".parse().unwrap());
+    world.globex().close_period(from, to);
+    world.sim.reset_requests();
+    let standing = backfill(&world, &order("2025-01-01")).await;
+    assert!(all_done(&standing), "{standing:?}");
+    assert_eq!(world.reasons().await, ["period-closed"; 50]);
+    // Fifty at once, in sevens, and each alone.
+    let written = world.writes();
+    assert!(written.len() <= 59, "{}: {written:?}", written.len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn somebody_elses_bulk_action_is_waited_for() {
     let world = Setup::two(1).webhooks(Webhooks::None).build().await;
     fill(&world, 1, 30);

@@ -126,6 +126,20 @@ pub fn differing(now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> Vec<
         .collect()
 }
 
+/// Returns the sides that no longer say what both had agreed on, in fields that do not mean the same on both.
+pub fn changed(base: &Sides<Content>, now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> Vec<Side> {
+    let apart: Vec<Field> = Field::all(rules)
+        .filter(|field| !mean_the_same(*field, now, rules, lookups))
+        .collect();
+    let has_changed = |side: &Side| {
+        let said = |contents: &Sides<Content>, field: &Field| field.of(*side, &contents[*side], rules);
+        apart
+            .iter()
+            .any(|field| said(base, field).differs(&said(now, field)))
+    };
+    Side::BOTH.into_iter().filter(has_changed).collect()
+}
+
 fn settle(
     field: Field,
     values: &Sides<Value>,

@@ -85,6 +85,8 @@ pub(crate) struct Report {
     pub(crate) written: usize,
     /// Steps carried out, row-only ones included.
     pub(crate) steps: usize,
+    /// Authors of whom a site does not say who they are.
+    pub(crate) untold: BTreeSet<AccountId>,
     /// Sides with worklogs whose Jira id is to be learned.
     pub(crate) to_learn: BTreeSet<Side>,
     /// What pairs waited for when the run began, or was set aside for since.
@@ -124,16 +126,17 @@ impl Run<'_> {
             }
         }
         let mut rest = writes.as_slice();
-        // Steps from here on that go in smaller groups than they could, and how many of them go together.
-        let (mut apart, mut at_most) = (0_usize, 0_usize);
+        // Steps from here on that go in smaller groups than they could, and how many of them go together: within what was
+        // refused, what was refused again.
+        let mut groups: Vec<(usize, usize)> = Vec::new();
         while let Some(step) = rest.first() {
             let mut together = self.together(rest, observed);
-            if apart > 0 {
-                together = together.min(at_most).min(apart);
+            if let Some((left, at_most)) = groups.last() {
+                together = together.min(*at_most).min(*left);
             }
             if self.report.failed.contains(&step.pair.id) {
                 rest = &rest[1..];
-                apart = apart.saturating_sub(1);
+                passed(&mut groups, 1);
                 continue;
             }
             if self.report.failures_in_row >= FAILURES_MAX {
@@ -146,11 +149,11 @@ impl Run<'_> {
                 _ => self.write_bulk(&rest[..together], observed).await?,
             };
             if let Fate::InGroups(size) = fate {
-                (apart, at_most) = (together, size);
+                groups.push((together, size));
                 continue;
             }
             rest = &rest[together..];
-            apart = apart.saturating_sub(together);
+            passed(&mut groups, together);
             match fate {
                 Fate::InGroups(_) => {}
                 Fate::Done => self.report.steps += together,
@@ -1130,7 +1133,7 @@ impl Run<'_> {
 
     /// After a refusal: asks who the authors are that were taken over unseen. `true` when that changes the plan.
     pub(crate) async fn authors_were_guesses(
-        &self,
+        &mut self,
         steps: &[&Step],
         side: Side,
         reason: Option<Reason>,
@@ -1141,7 +1144,8 @@ impl Run<'_> {
             return Ok(false);
         }
         let from = side.other();
-        let rules = &self.connection.settings.rules;
+        let connection = self.connection;
+        let rules = &connection.settings.rules;
         let guess = |step: &&Step| {
             let (source, body) = match &step.action {
                 Action::Create { source, body, .. } | Action::Update { source, body, .. } => (source, body),
@@ -1149,7 +1153,8 @@ impl Run<'_> {
             };
             let guessed = body.author == source.author
                 && rules.mapped(from, &source.author).is_none()
-                && !observed.lookups.people[from].contains_key(&source.author);
+                && !observed.lookups.people[from].contains_key(&source.author)
+                && !self.report.untold.contains(&source.author);
             guessed.then(|| source.author.clone())
         };
         let guesses: BTreeSet<AccountId> = steps.iter().filter_map(guess).collect();
@@ -1161,7 +1166,10 @@ impl Run<'_> {
             let person = match looked_up.await {
                 Ok(person) => person,
                 // The site does not say who they are: what it said of the write stands.
-                Err(error) if error.is_refusal() => continue,
+                Err(error) if error.is_refusal() => {
+                    self.report.untold.insert(account);
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             changed |= person.other.as_ref() != Some(&account);
@@ -1196,6 +1204,14 @@ impl Engine {
             found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0),
         ))
     }
+}
+
+/// Counts steps that are through in all groups that they belong to, and leaves those that are through.
+fn passed(groups: &mut Vec<(usize, usize)>, steps: usize) {
+    for (left, _) in groups.iter_mut() {
+        *left = left.saturating_sub(steps);
+    }
+    groups.retain(|(left, _)| *left > 0);
 }
 
 /// Says whether a site demands the remaining estimate with each write.

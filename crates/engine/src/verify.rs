@@ -128,6 +128,8 @@ pub enum Lead {
     Unpaired,
     /// No pair is known, and the connection begins later than the day of the worklog.
     Early,
+    /// Both are there, and nothing yet says that both had agreed.
+    Unjoined,
     /// The twin is known, and not listed in the days that were compared.
     Unlisted {
         /// The twin's side.
@@ -145,6 +147,10 @@ impl Lead {
         match self {
             Lead::Unpaired => "not carried over yet".to_owned(),
             Lead::Early => "dated before the connection began; `tandem backfill` carries it over".to_owned(),
+            Lead::Unjoined => {
+                "on both sides and not joined yet; `tandem backfill --adopt` joins what another tool copied"
+                    .to_owned()
+            }
             Lead::Unlisted { side, worklog } => format!(
                 "its twin {worklog} on side {side} is not listed in these days: deleted, moved to another issue or day, or out of sight"
             ),

@@ -57,6 +57,25 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     }
 }
 
+impl Arguments {
+    /// What a life depends on beside its seed, as it is given here.
+    fn flags(&self) -> String {
+        let faults = |flag: &str, faults: &[Fault]| -> String {
+            faults
+                .iter()
+                .map(|fault| format!(" {flag} {}", fault.name()))
+                .collect()
+        };
+        let broken = self.broken.map(|rule| format!(" --break {}", rule.name()));
+        format!(
+            "{}{}{}",
+            faults("--only", &self.only),
+            faults("--without", &self.without),
+            broken.unwrap_or_default()
+        )
+    }
+}
+
 #[derive(Default)]
 struct Totals {
     requests: u64,
@@ -118,7 +137,7 @@ fn main() -> std::process::ExitCode {
                     }
                     if !outcome.broken.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        tell(&outcome);
+                        tell(&outcome, &arguments);
                     }
                 }
             });
@@ -163,14 +182,15 @@ fn one(seed: u64, allowed: &Allowed, arguments: &Arguments) -> Outcome {
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command")]
-fn tell(outcome: &Outcome) {
+fn tell(outcome: &Outcome, arguments: &Arguments) {
     let mut text = format!("\nseed {} broke a promise:\n", outcome.seed);
     for broken in &outcome.broken {
         text.push_str(&format!("  {} {}: {}\n", broken.at, broken.rule, broken.what));
     }
     text.push_str(&format!(
-        "  again: cargo run --release -p tandem-simulation -- --seeds {} --trace\n",
-        outcome.seed
+        "  again: cargo run --release -p tandem-simulation -- --seeds {}{} --trace\n",
+        outcome.seed,
+        arguments.flags()
     ));
     println!("{text}");
 }

@@ -641,6 +641,11 @@ impl Observer {
         root.places.remove(site);
     }
 
+    /// Says whether an issue has a twin.
+    pub fn is_linked(&self, site: &str, issue: u64) -> bool {
+        self.setting.links.contains_key(&(site.to_owned(), issue))
+    }
+
     /// Says whether people acted on what a client had made and not recorded: what should come of that worklog is
     /// nobody's to tell.
     pub fn is_unheard(&self, site: &str, worklog: u64) -> bool {

@@ -55,6 +55,10 @@ impl Process {
             };
             (SignedDuration::from_millis(skew), fuse, stall)
         });
+        let fuse = match world.late_fuse(&name) {
+            Some(late) if fuse < 0 => late,
+            _ => fuse,
+        };
         Arc::new(Self {
             name,
             world: Arc::clone(world),

@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::{Pair, PairState, Reason};
+use tandem_core::{Pair, PairState, Reason, WorklogId};
 use tandem_runtime::config::ConfigEnv;
 use tandem_runtime::current::Published;
 use tandem_runtime::lambda::pass::{self, Pass};
@@ -59,6 +59,8 @@ pub struct Plan {
     pub events: Vec<(u64, Fault)>,
     /// Which webhooks the sites send: Tempo's, Jira's.
     pub webhooks: [bool; 2],
+    /// How often the audit runs in the storm, if it does.
+    pub audit: Option<Duration>,
 }
 
 /// Whether Eve's accounts are mapped.
@@ -100,6 +102,8 @@ pub struct Outcome {
 const SWEEP: Duration = Duration::from_secs(300);
 /// How many of the lives with a purge begin with hundreds of worklogs.
 const STOCKED: f64 = 0.03;
+/// How many lives have an audit in the storm.
+const AUDITED: f64 = 0.3;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Plan {
@@ -157,8 +161,13 @@ impl Plan {
             2 => [false, false],
             _ => [true, true],
         };
+        // Drawn apart, so that a life without it is the life that it was before there was such a thing.
+        let mut audits = Chance::new(seed, "audits");
+        let audit = (allowed.has(Fault::AuditInStorm) && audits.yes(AUDITED))
+            .then(|| Duration::from_secs(audits.between(60, 900)));
         Self {
             seed,
+            audit,
             sites,
             links: chance.between(1, 3) as usize,
             acts,
@@ -295,8 +304,14 @@ impl Lambda {
         let lived = sandbox
             .process
             .live(async {
-                let tandem = sandbox.published.current().await.ok()?;
-                Some(work(tandem, &sandbox.process).await)
+                match sandbox.published.current().await {
+                    Ok(tandem) => Some(work(tandem, &sandbox.process).await),
+                    Err(error) => {
+                        self.world
+                            .suspect("a secret in an error", &format!("{error} {error:?}"));
+                        None
+                    }
+                }
             })
             .await;
         match lived {
@@ -366,7 +381,9 @@ impl Lambda {
                 pass::run(&tandem.engine, pass, deadline).await
             })
             .await;
-        self.world.log(|| format!("schedule: {pass:?} ends: {done:?}"));
+        let done = format!("{done:?}");
+        self.world.suspect("a secret in an error", &done);
+        self.world.log(|| format!("schedule: {pass:?} ends: {done}"));
     }
 }
 
@@ -381,6 +398,7 @@ async fn deliver(world: Arc<World>, lambda: Arc<Lambda>) {
                 let what = format!("{} {} {:?}", delivery.site, delivery.event, delivery.kind);
                 let (status, body) = lambda.deliver(delivery).await;
                 world.log(|| format!("webhook {what}: {status:?}"));
+                world.suspect("a secret in an answer", &String::from_utf8_lossy(&body));
                 if status == Some(202) {
                     world.hints();
                 }
@@ -418,13 +436,16 @@ async fn stream(world: Arc<World>, lambda: Arc<Lambda>) {
                 let (lambda, key) = (Arc::clone(&lambda), key.clone());
                 tokio::task::spawn_local(async move {
                     tokio::time::sleep(delay).await;
-                    lambda
+                    let woken = lambda
                         .invoke(async |tandem, process| {
                             let deadline =
                                 tandem_engine::ports::Clock::now(process) + Duration::from_secs(120);
                             wake(&tandem.engine, BTreeSet::from([key]), deadline).await
                         })
-                        .await
+                        .await;
+                    lambda
+                        .world
+                        .suspect("a secret in an error", &format!("{woken:?}"));
                 });
             }
         }
@@ -624,9 +645,22 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
         SWEEP,
         Duration::from_secs(300),
     ));
+    let audits = plan.audit.map(|every| {
+        let (world, lambda) = (Arc::clone(&world), Arc::clone(&lambda));
+        tokio::task::spawn_local(schedule(
+            world,
+            lambda,
+            Pass::Audit,
+            every,
+            Duration::from_secs(900),
+        ))
+    });
     storm(&world, plan).await;
     calm(&world);
     sweeps.abort();
+    if let Some(audits) = audits {
+        audits.abort();
+    }
 
     // Liveness: one sweep, one audit, and the time that the longest backoff takes.
     tokio::time::sleep(Duration::from_secs(130)).await;
@@ -636,6 +670,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
     tokio::time::sleep(Duration::from_secs(540)).await;
     let held = waiting(&world, Reason::MassDelete);
     if !held.is_empty() {
+        braked(&world, plan, &held);
         release(&world, &lambda).await;
         tokio::time::sleep(Duration::from_secs(400)).await;
     }
@@ -747,6 +782,70 @@ fn all_worklogs(world: &World, plan: &Plan) -> Vec<tandem_sim::Worklog> {
         .collect()
 }
 
+/// Holds what the brake holds back to what there is: more deletes than it lets through, each of a worklog whose twin is
+/// gone, or was moved to an issue without one.
+fn braked(world: &World, plan: &Plan, held: &[Pair]) {
+    for pair in held {
+        let gone = places(plan, pair).is_some_and(|places| {
+            let there = |(site, id): &(&str, Option<WorklogId>)| {
+                let found = id.and_then(|id| on_site(world, site, id));
+                found.is_some_and(|worklog| world.observer().is_linked(site, worklog.issue))
+            };
+            places.iter().filter(|place| there(place)).count() < 2
+        });
+        if plan.mass_delete > 100 || !gone {
+            let at = world.now();
+            world.observer().broken.push(Broken {
+                at,
+                rule: "the queue holds what has no cause",
+                what: format!("{} is held back by the brake", pair.id),
+            });
+        }
+    }
+}
+
+/// The worklogs of a pair, with their sites; none where its connection is not of this life.
+fn places<'p>(plan: &'p Plan, pair: &Pair) -> Option<[(&'p str, Option<WorklogId>); 2]> {
+    let connections = plan.connections().into_iter();
+    let (a, b) = connections
+        .into_iter()
+        .find(|(a, b)| format!("{a}-{b}") == pair.link.connection.as_str())?;
+    Some([(a, pair.ids.a), (b, pair.ids.b)])
+}
+
+fn on_site(world: &World, site: &str, id: WorklogId) -> Option<tandem_sim::Worklog> {
+    let worklogs = world.sim.worklogs(site).into_iter();
+    worklogs.into_iter().find(|worklog| worklog.id == id.0)
+}
+
+/// Says whether what a pair waits for stands still: Eve's time has nowhere to go, and a conflict is between two that
+/// differ.
+fn stands(world: &World, plan: &Plan, reason: Reason, places: &[(&str, Option<WorklogId>); 2]) -> bool {
+    let there: Vec<_> = places
+        .iter()
+        .filter_map(|(site, id)| Some((*site, on_site(world, site, (*id)?)?)))
+        .collect();
+    match reason {
+        Reason::AuthorUnmapped => {
+            let eves =
+                |(site, worklog): &(&str, tandem_sim::Worklog)| worklog.author == format!("eve-{site}");
+            plan.eve == Eve::Never && there.iter().any(eves)
+        }
+        Reason::Conflict => match there.as_slice() {
+            [(_, a), (_, b)] => {
+                let own = |worklog: &tandem_sim::Worklog| {
+                    let mut content = worklog.content.clone();
+                    content.attributes.remove(OWN);
+                    content
+                };
+                plan.conflict == "park" && own(a) != own(b)
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 /// Holds what is left waiting, and what is on the sites, to what people did.
 fn reckon(world: &World, plan: &Plan) {
     let now = world.now();
@@ -758,17 +857,10 @@ fn reckon(world: &World, plan: &Plan) {
             let (Some(wait), PairState::Live) = (&pair.wait, pair.state) else {
                 continue;
             };
-            let sites = plan
-                .connections()
-                .into_iter()
-                .find(|(a, b)| format!("{a}-{b}") == pair.link.connection.as_str());
-            let Some((a, b)) = sites else { continue };
-            let stands = match wait.reason {
-                Reason::AuthorUnmapped => plan.eve == Eve::Never,
-                Reason::Conflict => plan.conflict == "park",
-                _ => false,
+            let Some(places) = places(plan, pair) else {
+                continue;
             };
-            let places = [(a, pair.ids.a), (b, pair.ids.b)];
+            let stands = stands(world, plan, wait.reason, &places);
             let unheard = places
                 .iter()
                 .any(|(site, id)| id.is_some_and(|id| world.observer().is_unheard(site, id.0)));
@@ -837,7 +929,7 @@ fn leaks(world: &World) {
     for what in leaked {
         world.observer().broken.push(Broken {
             at,
-            rule: "a secret in a row",
+            rule: crate::store::ROW,
             what,
         });
     }

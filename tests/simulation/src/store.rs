@@ -23,6 +23,9 @@ use crate::table::Rows;
 /// How long a throttled call takes: the client's own repetitions.
 const THROTTLED: Duration = Duration::from_secs(3);
 
+/// The rule that a row with a secret breaks; also one that is written over later.
+pub const ROW: &str = "a secret in a row";
+
 /// The table in the hands of a process.
 pub struct Table(pub Arc<Process>);
 
@@ -168,6 +171,7 @@ impl Store for Table {
     }
 
     async fn hint(&self, hints: &[Hint], extra: &[Op], now: Timestamp) -> Result<(), StoreError> {
+        self.0.world().suspect(ROW, &format!("{hints:?} {extra:?}"));
         self.call("hint", Kind::Transaction, |rows| rows.hint(hints, extra, now))
             .await
     }
@@ -236,6 +240,7 @@ impl Store for Table {
     async fn commit(&self, mut ops: Vec<Op>) -> Result<Committed, StoreError> {
         self.break_rules(&mut ops);
         let world = Arc::clone(self.0.world());
+        world.suspect(ROW, &format!("{ops:?}"));
         self.call("commit", Kind::Transaction, |rows| {
             let committed = rows.commit(&ops);
             if matches!(committed, Ok(Committed::Yes)) {
@@ -395,6 +400,7 @@ impl Store for Table {
     }
 
     async fn put_site(&self, site: &SiteName, state: &SiteState) -> Result<(), StoreError> {
+        self.0.world().suspect(ROW, &format!("{state:?}"));
         self.call("put_site", Kind::Write, |rows| rows.put_site(site, state))
             .await
     }
@@ -411,6 +417,7 @@ impl Store for Table {
     }
 
     async fn put_person(&self, from: &SiteName, to: &SiteName, person: &PersonRow) -> Result<(), StoreError> {
+        self.0.world().suspect(ROW, &format!("{person:?}"));
         self.call("put_person", Kind::Write, |rows| {
             rows.put_person(from, to, person)
         })
@@ -431,6 +438,7 @@ impl Store for Table {
     }
 
     async fn put_note(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.0.world().suspect(ROW, text);
         self.call("put_note", Kind::Write, |rows| rows.put_note(name, text))
             .await
     }

@@ -133,6 +133,11 @@ impl Rows {
         texts.extend(self.echoes.values().map(|row| format!("{row:?}")));
         texts.extend(self.issues.values().map(|row| format!("{row:?}")));
         texts.extend(self.people.values().map(|row| format!("{row:?}")));
+        let rest = (
+            (&self.links, &self.whereabouts, &self.origins, &self.claims),
+            (&self.evidence, &self.brake, &self.cursors, &self.configs),
+        );
+        texts.push(format!("{rest:?}"));
         texts
     }
 

@@ -10,6 +10,8 @@ use crate::faults::{Allowed, Fault};
 /// Probabilities per occasion; all zero when it is calm.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {
+    /// Whether it storms at all.
+    pub storm: bool,
     /// That a life ends early.
     pub kill: f64,
     /// That a process stands still for longer than its lease.
@@ -63,6 +65,7 @@ impl Weather {
         };
         let lag = rate(Fault::ListingLag, 15_000.0);
         Self {
+            storm: true,
             kill: rate(Fault::Kill, 0.5),
             stall: rate(Fault::Stall, 0.15),
             skew_ms: rate(Fault::ClockSkew, 5_000.0) as u64,

@@ -33,6 +33,8 @@ pub struct World {
     /// The sites.
     pub sim: Sim,
     router: Router,
+    seed: u64,
+    late_kills: bool,
     rows: Mutex<Rows>,
     chance: Mutex<Chance>,
     weather: Mutex<Weather>,
@@ -47,6 +49,12 @@ pub struct World {
     points: AtomicU64,
     log: Mutex<Log>,
 }
+
+/// How many lives have processes that die late, and how many of their processes do.
+const LATE_KILLS: f64 = 0.3;
+
+/// The latest such a process dies, in awaits: about as many as a sweep or an audit with all that follows takes.
+const LATE_MAX: u64 = 900;
 
 /// More awaits than this, and a run does not come to rest: the longest honest ones take a tenth.
 const POINTS_MAX: u64 = 400_000;
@@ -91,7 +99,11 @@ impl World {
         let clock = Arc::new(TokioClock::starting_at(start));
         let sim = Sim::new(seed, Arc::clone(&clock) as Arc<dyn SimClock>);
         let router = sim.router();
+        // Drawn apart, so that a life without it is the life that it was before there was such a thing.
+        let late_kills = allowed.has(Fault::LateKill) && Chance::new(seed, "late kills").yes(LATE_KILLS);
         Self {
+            seed,
+            late_kills,
             clock,
             sim,
             router,
@@ -135,12 +147,30 @@ impl World {
         *locked(&self.weather) = weather;
     }
 
+    /// Says after how many awaits the process of this name dies, if it is one that dies late.
+    pub fn late_fuse(&self, name: &str) -> Option<i64> {
+        let mut chance = Chance::new(self.seed, &format!("late kill of {name}"));
+        (self.late_kills && chance.yes(LATE_KILLS)).then(|| chance.between(61, LATE_MAX) as i64)
+    }
+
+    /// Looks for a planted secret where none may be; `place` says where, in the words of a rule.
+    pub fn suspect(&self, place: &'static str, text: &str) {
+        if text.contains(PLANTED) {
+            let at = self.now();
+            locked(&self.observer).broken.push(crate::observer::Broken {
+                at,
+                rule: place,
+                what: text.to_owned(),
+            });
+        }
+    }
+
     /// Says whether a fault may still happen: it is allowed, and it is not calm.
     pub fn stormy(&self, fault: Fault) -> bool {
         let weather = locked(&self.weather);
         self.allowed.has(fault)
             && match fault {
-                Fault::Kill => weather.kill > 0.0,
+                Fault::Kill => weather.kill > 0.0 || (self.late_kills && weather.storm),
                 Fault::Stall => weather.stall > 0.0,
                 _ => true,
             }

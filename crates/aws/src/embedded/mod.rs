@@ -63,9 +63,9 @@ impl Embedded {
         Self::in_file(file).await
     }
 
-    /// Says whether a data directory has a table already.
+    /// Says whether a data directory has a table already. Of one that cannot be looked into, opening it says what is wrong.
     pub fn is_in(directory: &Path) -> bool {
-        directory.join(FILE).exists()
+        directory.join(FILE).try_exists().unwrap_or(true)
     }
 
     async fn in_file(file: PathBuf) -> Result<Self, StoreError> {

@@ -45,7 +45,7 @@ pub async fn tell_of(
     for connection in connections {
         for (number, cause) in causes.iter().enumerate() {
             let mut line = begun(connection, &PairId::new("-"), op, Side::A, (now, keep));
-            line.id.push_str(&format!("-{number}"));
+            line.id.push_str(&format!("-{number:06}"));
             line.cause.clone_from(cause);
             ops.push(Op::PutHistory(Box::new(line)));
         }

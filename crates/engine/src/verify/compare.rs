@@ -40,7 +40,7 @@ impl Place<'_> {
             let reason = pair.wait.as_ref().map(|wait| wait.reason);
             let bad = [(Side::A, id_a), (Side::B, id_b)]
                 .map(|(side, id)| unread[side].remove(&id).map(|text| (side, id, text)));
-            let lead = lead(pair, (id_a, a.as_ref()), (id_b, b.as_ref()));
+            let lead = self.lead_of_pair(pair, (id_a, a.as_ref()), (id_b, b.as_ref()));
             match bad.into_iter().flatten().collect::<Vec<_>>().as_slice() {
                 [] => differences.extend(self.judge(a, b, reason, lead)),
                 // Whether the two mean the same, nobody can tell.
@@ -48,6 +48,7 @@ impl Place<'_> {
                     a: self.entry(Side::A, a.clone()),
                     b: self.entry(Side::B, b.clone()),
                     reason,
+                    lead: lead.clone(),
                     ..self.unreadable(bad.clone())
                 })),
             }
@@ -73,7 +74,7 @@ impl Place<'_> {
             let rendered = render::whole(Side::A, &a, &self.connection.settings.rules, self.lookups).ok();
             match rendered.and_then(|rendered| free_b.take(&rendered)) {
                 Some(b) => {
-                    differences.extend(self.judge(Some((id, a)), Some(b), None, Lead::Unpaired));
+                    differences.extend(self.judge(Some((id, a)), Some(b), None, Lead::Unjoined));
                 }
                 None if kept.a.contains(&id) => {}
                 None => {
@@ -118,6 +119,26 @@ impl Place<'_> {
         })
     }
 
+    /// What a pair knows of its two worklogs, as far as they are listed.
+    fn lead_of_pair(
+        &self,
+        pair: &Pair,
+        (id_a, a): (WorklogId, Option<&(WorklogId, Content)>),
+        (id_b, b): (WorklogId, Option<&(WorklogId, Content)>),
+    ) -> Lead {
+        let unlisted = |side, worklog| Lead::Unlisted { side, worklog };
+        match (a, b, &pair.base) {
+            (None, _, _) => unlisted(Side::A, id_a),
+            (_, None, _) => unlisted(Side::B, id_b),
+            (Some((_, a)), Some((_, b)), Some(base)) => {
+                let now = Sides::new(a.clone(), b.clone());
+                let rules = &self.connection.settings.rules;
+                Lead::Changed(merge::changed(base, &now, rules, self.lookups))
+            }
+            (Some(_), Some(_), None) => Lead::Unjoined,
+        }
+    }
+
     /// What is known of a worklog that no pair joins with another.
     fn lead_of_one(&self, content: &Content) -> Lead {
         match self.connection.since {
@@ -153,29 +174,6 @@ impl Place<'_> {
             .into_iter()
             .map(str::to_owned)
             .collect()
-    }
-}
-
-/// What a pair knows of its two worklogs, as far as they are listed.
-fn lead(
-    pair: &Pair,
-    (id_a, a): (WorklogId, Option<&(WorklogId, Content)>),
-    (id_b, b): (WorklogId, Option<&(WorklogId, Content)>),
-) -> Lead {
-    let unlisted = |side, worklog| Lead::Unlisted { side, worklog };
-    match (a, b, &pair.base) {
-        (None, _, _) => unlisted(Side::A, id_a),
-        (_, None, _) => unlisted(Side::B, id_b),
-        (Some((_, a)), Some((_, b)), Some(base)) => {
-            let changed = [(Side::A, a), (Side::B, b)].into_iter();
-            Lead::Changed(
-                changed
-                    .filter(|(side, now)| base[*side] != **now)
-                    .map(|(side, _)| side)
-                    .collect(),
-            )
-        }
-        (Some(_), Some(_), None) => Lead::Unpaired,
     }
 }
 
