@@ -117,6 +117,8 @@ impl Command {
             | Self::Completions(_)
             | Self::Man(_) => true,
             Self::Backfill(arguments) => arguments.only_looks(),
+            Self::Connect(arguments) => arguments.only_looks(),
+            Self::Forget(arguments) => arguments.only_looks(),
             Self::Link(arguments) => arguments.only_looks(),
             Self::Users(arguments) => arguments.only_looks(),
             _ => false,

@@ -917,7 +917,10 @@ impl<'o> Planner<'o> {
                 }
             }
             for worklog in observed.listings[side].values() {
-                if self.taken[side].contains(&worklog.id) || !observed.begins(worklog.content.start_date) {
+                let early = !observed.begins(worklog.content.start_date);
+                if self.taken[side].contains(&worklog.id)
+                    || (early && !self.is_brought_back(side, worklog.id))
+                {
                     continue;
                 }
                 self.taken[side].insert(worklog.id);
@@ -933,6 +936,17 @@ impl<'o> Planner<'o> {
                 }
             }
         }
+    }
+
+    /// Says whether a person had a deleted worklog brought back as this one: it is wanted on both sides again, however early
+    /// its day. The row that says so has no worklogs of its own, and names what its create made.
+    fn is_brought_back(&self, side: Side, id: WorklogId) -> bool {
+        self.observed.pairs.iter().any(|pair| {
+            let made = pair.intent.as_ref().filter(|intent| {
+                intent.kind == IntentKind::Create && intent.side == side && intent.worklog == Some(id)
+            });
+            pair.ids == Sides::default() && made.is_some()
+        })
     }
 
     /// A create that was given up on may still show itself after its twin was made again. What a pair's own creates made is

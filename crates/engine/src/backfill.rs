@@ -139,6 +139,9 @@ const PASSES_MAX: usize = 100_000;
 /// How long it waits at most before it looks again.
 const WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long it sleeps before it sees whether it is to stop.
+const NAP: SignedDuration = SignedDuration::from_millis(500);
+
 /// Failures in a row after which a link is left to later passes.
 const ATTEMPTS_MAX: u32 = 6;
 
@@ -230,7 +233,8 @@ impl Engine {
     }
 
     /// Works at what is due until the backfills of some links are done or can go on only later. Other links' changes
-    /// are carried over meanwhile, and first. `tell` is told now and then how the backfills stand.
+    /// are carried over meanwhile, and first. `tell` is told now and then how the backfills stand. Ends early after
+    /// [`Engine::stop_soon`].
     ///
     /// # Errors
     /// When the table fails.
@@ -261,6 +265,9 @@ impl Engine {
         for _ in 0..PASSES_MAX {
             self.run_due(None).await?;
             let standing = self.backfill_standing(links).await?;
+            if self.is_stopping() {
+                return Ok(standing);
+            }
             let forgotten: Vec<DueKey> = links
                 .iter()
                 .zip(&standing)
@@ -275,7 +282,10 @@ impl Engine {
                 Some(at) => {
                     let now = self.clock.now();
                     let soon = now + SignedDuration::from_millis(50);
-                    self.sleep_until(at.clamp(soon, now + WAIT_MAX)).await;
+                    let until = at.clamp(soon, now + WAIT_MAX);
+                    while self.clock.now() < until && !self.is_stopping() {
+                        self.sleep_until(until.min(self.clock.now() + NAP)).await;
+                    }
                 }
                 None => return Ok(standing),
             }

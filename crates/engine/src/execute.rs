@@ -191,7 +191,7 @@ impl Run<'_> {
     /// Keeps the lease alive, and stops a run that has had its time.
     pub(crate) async fn stay(&mut self, observed: &Observed) -> Result<bool, EngineError> {
         let now = self.now();
-        if now > self.started + signed(self.engine.options.run_budget) {
+        if now > self.started + signed(self.engine.options.run_budget) || self.engine.is_stopping() {
             self.report.unfinished = true;
             return Ok(false);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -140,6 +141,7 @@ pub struct Engine {
     pub owner: String,
     /// Is told what happens, for whoever counts it.
     pub observer: Arc<dyn Observer>,
+    pub(crate) stopping: AtomicBool,
     pub(crate) pace: crate::gate::Pace,
     pub(crate) memory: crate::memory::Memory,
 }
@@ -162,6 +164,7 @@ impl Engine {
             clock,
             owner,
             observer: Arc::new(()),
+            stopping: AtomicBool::new(false),
             pace: Default::default(),
             memory: Default::default(),
         }
@@ -171,6 +174,16 @@ impl Engine {
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
+    }
+
+    /// Lets what is in hand end after its present request, and begins nothing more. For good: it is for a process that is
+    /// about to end.
+    pub fn stop_soon(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Returns a connection by name.

@@ -59,6 +59,7 @@ impl Engine {
             let now = self.clock.now();
             full.retain(|_, until| *until > now);
             let over = failure.is_some()
+                || self.is_stopping()
                 || deadline.is_some_and(|deadline| now >= deadline)
                 || passed.looked >= LOOKS_MAX;
             let room = |lane| match lane {

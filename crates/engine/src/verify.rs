@@ -137,6 +137,8 @@ pub enum Lead {
         /// The twin.
         worklog: WorklogId,
     },
+    /// They were paired although they differ: by a takeover of what another tool had copied, or by a person.
+    Taken,
     /// These sides do not say any more what both had last agreed on. None: both say it, and the configuration reads it
     /// differently now.
     Changed(Vec<Side>),
@@ -154,6 +156,9 @@ impl Lead {
             Lead::Unlisted { side, worklog } => format!(
                 "its twin {worklog} on side {side} is not listed in these days: deleted, moved to another issue or day, or out of sight"
             ),
+            Lead::Taken => {
+                "taken over as another tool had left it, or as a person said; `tandem backfill --adopt --heal` puts right what was lost".to_owned()
+            }
             Lead::Changed(sides) => match sides.as_slice() {
                 [] => {
                     "both sides say what they last agreed on, and the configuration reads it differently now"

@@ -52,6 +52,13 @@ fn account(text: &str) -> Result<AccountId, String> {
     }
 }
 
+impl Arguments {
+    /// Says whether nothing is changed.
+    pub(crate) fn only_looks(&self) -> bool {
+        !self.yes
+    }
+}
+
 /// What became of one account.
 #[derive(Debug, Serialize)]
 struct Outcome {
@@ -83,11 +90,14 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         }
         outcomes.push(outcome(account, &found, arguments.yes));
     }
-    if arguments.yes {
-        note(global, &store, outcomes.len(), &arguments.who.name()).await?;
-    }
     if global.json {
         output::json(&outcomes)?;
+    }
+    if arguments.yes
+        && let Err(failure) = note(global, &store, outcomes.len(), &arguments.who.name()).await
+    {
+        // It is done all the same.
+        output::say(format!("note: the history does not say who did it: {failure}"));
     }
     Ok(Ending::differs_if(something))
 }
@@ -96,14 +106,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 async fn note(global: &Global, store: &DynamoStore, count: usize, by: &str) -> Result<(), Failure> {
     let config = match open::config(global) {
         Ok(config) => config,
-        Err(_) => match store.config().await? {
+        Err(failure) => match store.config().await? {
             Some(newest) => open::version(global, &newest)?,
-            None => {
-                output::say(
-                    "note: no configuration names a connection, so the history does not say who did it",
-                );
-                return Ok(());
-            }
+            None => return Err(failure),
         },
     };
     let Config {

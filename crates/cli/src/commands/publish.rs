@@ -2,6 +2,7 @@
 
 use clap::Args;
 use tandem_core::ConnectionName;
+use tandem_runtime::config::digest;
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
@@ -38,14 +39,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             newest.number
         }
         _ => {
-            let version = engine.store.put_config(&text, engine.clock.now()).await?;
             let names: Vec<ConnectionName> = engine.connections.iter().map(|one| one.name.clone()).collect();
-            let told = format!(
-                "{}: the configuration is published as version {version}",
-                arguments.who.name()
-            );
+            let told = format!("{}: publishes {}", arguments.who.name(), digest(&text));
+            // First, so that no version is there of which nobody knows whose it is.
             engine.tell_act(&names, "publish", &[told]).await?;
-            version
+            engine.store.put_config(&text, engine.clock.now()).await?
         }
     };
     if global.json {

@@ -7,6 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tandem_core::ConnectionName;
 use tandem_engine::operator;
+use tandem_runtime::config::digest;
 
 use super::versions;
 use crate::args::Global;
@@ -42,15 +43,16 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         let config = open::version(global, &earlier)?;
         open::check_version(global, &earlier, &config).await?;
         let now = Timestamp::now();
-        let number = store.put_config(&earlier.text, now).await?;
         let names: Vec<ConnectionName> = config.connections.iter().map(|one| one.name.clone()).collect();
         let told = format!(
-            "{}: version {} of the configuration is published again, as version {number}",
+            "{}: publishes version {} again, {}",
             arguments.who.name(),
-            earlier.number
+            earlier.number,
+            digest(&earlier.text)
         );
+        // First, so that no version is there of which nobody knows whose it is.
         operator::tell_of(&*store, &names, "rollback", &[told], (now, config.engine.history)).await?;
-        number
+        store.put_config(&earlier.text, now).await?
     };
     if global.json {
         output::json(&serde_json::json!({

@@ -15,8 +15,11 @@ use crate::ending::{Ending, Failure};
 use crate::select::Only;
 use crate::{open, output, resolve, words};
 
-/// How long ago the last sweep of a site may be. They are mostly minutes apart.
+/// How long ago the last sweep of a site may be at least. They are mostly minutes apart.
 const UNSWEPT: SignedDuration = SignedDuration::from_hours(2);
+
+/// How many of its own periods the last sweep may be ago.
+const PERIODS: i32 = 3;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -25,7 +28,7 @@ const UNSWEPT: SignedDuration = SignedDuration::from_hours(2);
 
 With a filter the queue's totals are those of the selection, and LINKS those of the issue or worklog; sites and audits are
 told as ever, since everything rests on them. Exit code 3 when something is parked or missing, or a site is in trouble:
-paused, without a permission, or not swept for two hours.")]
+paused, without a permission, or not swept for two hours and three periods.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     only: Only,
@@ -49,6 +52,9 @@ struct Site {
     /// Whether Tempo's audit trail may be read; `null` while unknown.
     papertrail: Option<bool>,
     last_sweep: Option<Timestamp>,
+    /// When that is too long ago; `null` for a site that no sweep looks at.
+    #[serde(skip)]
+    sweep_due: Option<Timestamp>,
     /// What the last look at Tempo's subscriptions found; `null` before the first.
     subscriptions: Option<Seen>,
 }
@@ -99,12 +105,12 @@ impl Trouble<'_> {
 impl Site {
     /// The worst that is wrong. A site that was never swept is new.
     fn trouble(&self, now: Timestamp) -> Option<Trouble<'_>> {
-        match (&self.paused, self.last_sweep) {
+        match (&self.paused, self.sweep_due) {
             (Some(paused), _) => Some(Trouble::Paused(paused)),
             (None, _) if !self.missing_permissions.is_empty() => {
                 Some(Trouble::Lacks(&self.missing_permissions))
             }
-            (None, Some(swept)) if now.duration_since(swept) > UNSWEPT => Some(Trouble::NotSwept),
+            (None, Some(due)) if now > due => Some(Trouble::NotSwept),
             (None, _) => None,
         }
     }
@@ -114,7 +120,8 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
     let engine = opened.engine();
-    let status = status(engine, &arguments.only).await?;
+    let every = SignedDuration::try_from(opened.tandem.config.engine.sweep).unwrap_or(UNSWEPT);
+    let status = status(engine, &arguments.only, every).await?;
     let now = engine.clock.now();
     if global.json {
         output::json(&status)?;
@@ -133,12 +140,19 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     ))
 }
 
-async fn status(engine: &Engine, only: &Only) -> Result<Status, Failure> {
+async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<Status, Failure> {
     only.has_link(engine).await?;
     let mut sites = Vec::new();
     for name in engine.sites.keys() {
         let state = engine.store.site(name).await?;
+        let last_sweep = engine.store.cursor(&format!("changes:{name}")).await?;
+        let last_sweep = last_sweep.map(|cursor| cursor.at);
+        let is_swept = engine.connections_of(name).next().is_some();
         sites.push(Site {
+            sweep_due: last_sweep
+                .filter(|_| is_swept)
+                .map(|at| at + UNSWEPT.max(every * PERIODS)),
+            last_sweep,
             name: name.clone(),
             paused: state.paused.map(|pause| Paused {
                 since: pause.since,
@@ -147,11 +161,6 @@ async fn status(engine: &Engine, only: &Only) -> Result<Status, Failure> {
             }),
             missing_permissions: state.missing_permissions,
             papertrail: state.papertrail,
-            last_sweep: engine
-                .store
-                .cursor(&format!("changes:{name}"))
-                .await?
-                .map(|cursor| cursor.at),
             subscriptions: subscriptions::seen(&*engine.store, name).await?,
         });
     }
@@ -327,6 +336,7 @@ mod tests {
             missing_permissions: Vec::new(),
             papertrail: None,
             last_sweep: ago.map(|ago| now - ago),
+            sweep_due: ago.map(|ago| now - ago + UNSWEPT),
             subscriptions: None,
         };
         let hours = |hours| Some(SignedDuration::from_hours(hours));

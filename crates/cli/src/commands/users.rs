@@ -24,6 +24,9 @@ const REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Pages of worklogs per site that are read: 100,000 rows.
 const PAGES_MAX: usize = 20;
 
+/// People who are taken in before the history is told of them, at most: of so many a death leaves it untold who said it.
+const TOLD_AT_ONCE: usize = 20;
+
 /// How often a request waits for its turn.
 const WAITS_MAX: usize = 20;
 
@@ -202,6 +205,32 @@ async fn authors(
     Ok(authors)
 }
 
+/// Says which of two accounts its site does not know.
+async fn unknown(
+    engine: &Engine,
+    connection: &Connection,
+    a: &str,
+    b: &str,
+) -> Result<Option<String>, EngineError> {
+    for (side, account) in [(Side::A, a), (Side::B, b)] {
+        if !engine.knows(connection, side, &AccountId::new(account)).await? {
+            let site = &connection.sites[side];
+            return Ok(Some(format!(
+                "{site} has no active account {}",
+                output::plain(account)
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// Has the history say who said who is who.
+async fn note(engine: &Engine, connection: &Connection, told: &mut Vec<String>) -> Result<(), EngineError> {
+    let told = std::mem::take(told);
+    let name = std::slice::from_ref(&connection.name);
+    engine.tell_act(name, "users", &told).await
+}
+
 async fn import(
     global: &Global,
     engine: &Engine,
@@ -226,6 +255,17 @@ async fn import(
         }
         seen.insert((Side::A, a.clone()), number);
         seen.insert((Side::B, b.clone()), number);
+        match unknown(engine, connection, &a, &b).await {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                imported.refuse(number, message);
+                continue;
+            }
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
         let cause = format!(
             "{by}: {a} on {} and {b} on {} are the same person",
             connection.sites.a, connection.sites.b
@@ -237,22 +277,25 @@ async fn import(
             Ok(Assigned::New) => {
                 imported.new += 1;
                 told.push(cause);
+                if told.len() == TOLD_AT_ONCE {
+                    failed = note(engine, connection, &mut told).await.err();
+                }
             }
             Ok(Assigned::Already) => imported.already += 1,
             Ok(Assigned::Not(why)) => imported.refuse(number, why),
             Err(error) => {
                 failed = Some(error);
-                break;
             }
+        }
+        if failed.is_some() {
+            break;
         }
     }
     if imported.new > 0 {
         // What waited for them goes on.
         let woken = engine.wake_parked().await;
         failed = failed.or(woken.err());
-        let noted = engine
-            .tell_act(std::slice::from_ref(&connection.name), "users", &told)
-            .await;
+        let noted = note(engine, connection, &mut told).await;
         failed = failed.or(noted.err());
     }
     let people = match imported.new {

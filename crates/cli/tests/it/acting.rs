@@ -275,6 +275,9 @@ fn what_a_person_did_to_the_whole_is_in_the_history_with_their_name() {
     std::fs::write(&config, format!("{text}# more\n")).unwrap();
     bench.run(&["publish", "--as", "Bob"]).ended(0);
     bench.run(&["rollback", "1", "--as", "Cid"]).ended(0);
+    bench
+        .globex()
+        .put_user(tandem_sim::UserSpec::new("zoe-there", "Zoe There"));
     std::fs::write(bench.path("people.csv"), "zoe,zoe-there\nbob,bob\n").unwrap();
     let people = bench.path("people.csv").display().to_string();
     bench.run(&["users", "import", &people, "--as", "Dan"]).ended(0);
@@ -306,16 +309,16 @@ fn what_a_person_did_to_the_whole_is_in_the_history_with_their_name() {
     bench.run(&["forget", "zoe", "--as", "Gus"]).ended(3);
     bench.run(&["forget", "zoe", "--yes", "--as", "Gus"]).ended(0);
 
+    let versions = bench.run(&["versions", "--json"]).ended(0).json();
+    let digest = |number: usize| versions[3 - number]["digest"].as_str().unwrap().to_owned();
+    let (first, second) = (digest(1), digest(2));
     let line = |op: &str, cause: &str| (op.to_owned(), None, cause.to_owned());
     assert_eq!(
         by_hand(&bench),
         [
-            line("publish", "Ann: the configuration is published as version 1"),
-            line("publish", "Bob: the configuration is published as version 2"),
-            line(
-                "rollback",
-                "Cid: version 1 of the configuration is published again, as version 3"
-            ),
+            line("publish", &format!("Ann: publishes {first}")),
+            line("publish", &format!("Bob: publishes {second}")),
+            line("rollback", &format!("Cid: publishes version 1 again, {first}")),
             line(
                 "users",
                 "Dan: forgotten on acme and zoe-there on globex are the same person"
@@ -330,10 +333,7 @@ fn what_a_person_did_to_the_whole_is_in_the_history_with_their_name() {
         ]
     );
     let shown = bench.run(&["history", "--by-hand"]).ended(0).out;
-    assert!(
-        shown.contains("publish  acme-globex: Ann: the configuration"),
-        "{shown}"
-    );
+    assert!(shown.contains("publish  acme-globex: Ann: publishes "), "{shown}");
 }
 
 #[test]
@@ -363,4 +363,26 @@ fn what_names_an_issue_that_nobody_knows_says_so() {
     ] {
         bench.run(arguments).ended(2).says(says);
     }
+}
+
+#[test]
+fn a_worklog_of_a_first_sync_comes_back_on_both_sides_too() {
+    let bench = Bench::new();
+    // Earlier than the connection begins.
+    let old = tandem_sim::Content::new("ann", "2024-05-06", "09:00:00", 3600).text("old");
+    let id = bench.acme().log_time("SUP-1", old).unwrap();
+    bench.run(&["backfill", "--since", "2024-01-01"]).ended(0);
+    assert!(bench.alike("SUP-1", "DEV-1", 1));
+    bench.next_second();
+    bench.acme().delete(id).unwrap();
+    bench.reconcile();
+    assert!(bench.alike("SUP-1", "DEV-1", 0));
+    bench.run(&["undelete", "--issue", "SUP-1"]).ended(0);
+    bench.reconcile();
+    assert!(
+        bench.alike("SUP-1", "DEV-1", 1),
+        "{:?}",
+        bench.said("globex", "DEV-1")
+    );
+    bench.run(&["verify", "--from", "2024-01-01"]).ended(0);
 }

@@ -79,10 +79,14 @@ fn whom_nobody_finds_a_person_may_name_and_their_time_goes_on() {
 fn bad_lines_about_people_are_told_and_the_good_ones_are_kept() {
     let bench = Bench::with("[connections.authors]\nmap = [[\"bob\", \"bob\"]]\n");
     bench.reconcile();
+    bench.acme().put_user(UserSpec::new("x1", "X"));
+    for account in ["z2", "x2", "b2", "x9"] {
+        bench.globex().put_user(UserSpec::new(account, "Somebody"));
+    }
     let file = write(
         &bench,
         "people.csv",
-        "zoe,z2\nZoe Zimmer,z4\nzoe,z5\nbob,b2\nlonely\nx1,x2\nann@acme.example,x3\n",
+        "zoe,z2\nZoe Zimmer,z4\nzoe,z5\nbob,b2\nlonely\nx1,x2\nann@acme.example,x3\nghost,x9\nann,ghost\n",
     );
     let ran = bench.run(&["users", "import", &file]).ended(3);
     for words in [
@@ -92,7 +96,9 @@ fn bad_lines_about_people_are_told_and_the_good_ones_are_kept() {
         "people.csv:5: 1 instead of 2 columns",
         "people.csv:7: `ann@acme.example` is no account id",
         "2 people taken in",
-        "5 bad lines",
+        "people.csv:8: acme has no active account ghost",
+        "people.csv:9: globex has no active account ghost",
+        "7 bad lines",
     ] {
         assert!(ran.err.contains(words), "{words}: {ran:?}");
     }

@@ -229,11 +229,19 @@ fn what_only_looks_makes_no_table_where_there_is_none() {
         &["link", "discover"],
         &["users", "list"],
         &["backfill", "--since", "2024-01-01", "--dry-run"],
+        &["forget", "somebody"],
+        &["connect", "--list", "--url", "http://127.0.0.1:9"],
     ] {
         let ran = bench.run(command).says("there is no table in");
         assert!([0, 3].contains(&ran.code), "{command:?}: {ran:?}");
         assert!(!bench.data().exists(), "{command:?} made one");
     }
+    // A folder that is none is not taken for an empty one.
+    let file = bench.path("acme.json");
+    bench
+        .run_without_data(&["queue", "--data", file.to_str().unwrap()])
+        .ended(2)
+        .says("--data");
     bench.reconcile();
     assert!(bench.data().exists());
     let ran = bench.run(&["queue"]).ended(0);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use tandem_core::plan::{Action, Recorded, Step};
 use tandem_core::rules::Rules;
-use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Side, WorklogId};
+use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, WorklogId};
 
 use crate::decided::policy_of;
 use crate::error::EngineError;
@@ -180,13 +180,22 @@ fn propose(step: &Step, link: &LinkKey, rules: &Rules) -> Option<Proposal> {
             let side = wait.side;
             let worklog = pair.ids[side].or(pair.ids[side.other()]);
             let reason = format!("{}: {}", wait.reason, wait.detail);
+            let said = |side: Side| {
+                let agreed = pair.base.as_ref().map(|base| &base[side]);
+                wait.tried[side].as_ref().or(agreed).cloned()
+            };
+            // What is set aside; in a conflict also what the other side says instead.
+            let (before, after) = match wait.reason {
+                Reason::Conflict => (said(side), said(side.other())),
+                _ => (said(side).or_else(|| said(side.other())), None),
+            };
             (
                 side,
                 ProposedOp::Park,
                 worklog,
                 link.issue(side),
-                None,
-                None,
+                before,
+                after,
                 reason,
             )
         }

@@ -235,6 +235,27 @@ impl Engine {
         Ok(person)
     }
 
+    /// Asks a site whether it knows an account, and it is active. A site that does not say is taken to know it.
+    ///
+    /// # Errors
+    /// When the site cannot be asked.
+    pub async fn knows(
+        &self,
+        connection: &Connection,
+        side: Side,
+        account: &AccountId,
+    ) -> Result<bool, EngineError> {
+        let site = self.site_of(connection, side)?;
+        match self
+            .patiently(site, async |client| client.user(account).await)
+            .await
+        {
+            Ok(user) => Ok(user.is_some_and(|user| user.active)),
+            Err(error) if error.is_refusal() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes a call, and waits for its turn for as long as a person at a terminal would.
     async fn patiently<T>(
         &self,

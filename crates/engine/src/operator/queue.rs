@@ -149,7 +149,7 @@ pub struct QueueItem {
     /// Whose time it is, as far as the table knows: the accounts on both sides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<AccountId>,
-    /// The ids of the worklog and of its twin, as far as the table knows.
+    /// The ids of the worklog and of its twin, or of those of which one may be its twin, as far as the table knows.
     #[serde(skip)]
     pub twins: Vec<WorklogId>,
     /// A person said to leave it alone.
@@ -430,7 +430,11 @@ fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
         attempts: wait.attempts,
         next_attempt: wait.next_attempt,
         people: people.into_iter().collect(),
-        twins: Side::BOTH.into_iter().filter_map(|side| pair.ids[side]).collect(),
+        twins: Side::BOTH
+            .into_iter()
+            .filter_map(|side| pair.ids[side])
+            .chain(pair.rivals)
+            .collect(),
         ignored,
     })
 }

@@ -56,9 +56,16 @@ impl Place<'_> {
         // What no pair joins is joined by meaning: the books may agree without our ever having run.
         let waiting = |side: Side| -> BTreeMap<WorklogId, Reason> {
             let waits = live.iter().rev();
-            waits
-                .filter_map(|pair| Some((pair.ids[side]?, pair.wait.as_ref()?.reason)))
-                .collect()
+            let own = waits.filter_map(|pair| Some((pair.ids[side]?, pair.wait.as_ref()?.reason)));
+            // Those of which one may be the twin of what waits wait with it.
+            let rivals = live
+                .iter()
+                .filter(|pair| pair.ids[side].is_none())
+                .flat_map(|pair| {
+                    let reason = pair.wait.as_ref().map(|wait| wait.reason);
+                    pair.rivals.iter().filter_map(move |id| Some((*id, reason?)))
+                });
+            rivals.chain(own).collect()
         };
         let waiting = Sides::from_fn(waiting);
         for side in Side::BOTH {
@@ -133,7 +140,12 @@ impl Place<'_> {
             (Some((_, a)), Some((_, b)), Some(base)) => {
                 let now = Sides::new(a.clone(), b.clone());
                 let rules = &self.connection.settings.rules;
-                Lead::Changed(merge::changed(base, &now, rules, self.lookups))
+                let changed = merge::changed(base, &now, rules, self.lookups);
+                let differed = || !merge::differing(base, rules, self.lookups).is_empty();
+                match changed.is_empty() && differed() {
+                    true => Lead::Taken,
+                    false => Lead::Changed(changed),
+                }
             }
             (Some(_), Some(_), None) => Lead::Unjoined,
         }

@@ -7,7 +7,9 @@ mod show;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr, stdin};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
@@ -78,6 +80,9 @@ enum Adopt {
     No,
 }
 
+/// How long what is in hand may take to end after Ctrl-C: a request and what records it.
+const GRACE: Duration = Duration::from_secs(30);
+
 /// What is to be done in one connection.
 struct Work<'e> {
     connection: &'e Connection,
@@ -110,23 +115,26 @@ struct Left {
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let progress = OnceCell::new();
+    let early = async {
+        // Once it has begun, it hears of it itself: of two listeners, either may be the first.
+        match tokio::signal::ctrl_c().await {
+            Ok(()) if progress.get().is_none() => {}
+            _ => std::future::pending().await,
+        }
+    };
     tokio::select! {
         ended = work(global, arguments, &progress) => ended,
-        Ok(()) = tokio::signal::ctrl_c() => stopped(progress.get()),
+        () = early => Err(Failure::failed("stopped; nothing was written")),
     }
 }
 
 /// Says how far it came, and where it goes on.
-fn stopped(progress: Option<&Progress>) -> Result<Ending, Failure> {
-    let Some(progress) = progress else {
-        return Err(Failure::failed("stopped; nothing was written"));
-    };
-    progress.stop();
+fn stopped(progress: &Progress) -> Ending {
     output::say(format!(
         "stopped after {}; the same command goes on from there, and so does `tandem serve`",
         progress.place()
     ));
-    Ok(Ending::Differs)
+    Ending::Failed
 }
 
 async fn work(
@@ -196,9 +204,21 @@ async fn work(
     }
     let before = engine.backfill_standing(&links).await?;
     let progress = progress.get_or_init(|| Progress::new(expected(&works, &links), &before));
-    let ran = engine
-        .run_backfill(&links, |standing| progress.tell(standing))
-        .await;
+    let mut run = pin!(engine.run_backfill(&links, |standing| progress.tell(standing)));
+    let ran = tokio::select! {
+        ran = &mut run => ran,
+        Ok(()) = tokio::signal::ctrl_c() => {
+            // What is in hand ends and says how far it came, so that the next command can go on at once.
+            engine.stop_soon();
+            let ended = tokio::select! {
+                ran = tokio::time::timeout(GRACE, &mut run) => ran.ok(),
+                Ok(()) = tokio::signal::ctrl_c() => None,
+            };
+            progress.stop();
+            ended.transpose()?;
+            return Ok(stopped(progress));
+        }
+    };
     progress.stop();
     ended(global, engine, &works, &links, (&before, &ran?)).await
 }
@@ -215,6 +235,10 @@ fn asked_for(order: &Order, links: usize) -> String {
     }
     if order.adopt {
         text.push_str(", taking over what another tool copied");
+        if !order.apart.is_empty() {
+            let pairs: Vec<String> = order.apart.iter().map(|(a, b)| format!("{a} and {b}")).collect();
+            text.push_str(&format!(" but not as twins {}", pairs.join(", ")));
+        }
     }
     if order.heal {
         text.push_str(" and putting right what it lost");

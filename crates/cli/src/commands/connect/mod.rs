@@ -54,6 +54,13 @@ pub(crate) struct Arguments {
     who: Who,
 }
 
+impl Arguments {
+    /// Says whether nothing is changed.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.list
+    }
+}
+
 /// What became of one vendor's webhooks on a site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -143,8 +150,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         if !global.json {
             tell(&report);
         }
-        note(opened.engine(), &report, &arguments.who.name()).await?;
+        let noted = note(opened.engine(), &report, &arguments.who.name()).await;
         done?;
+        noted?;
         reports.push(report);
     }
     if arguments.list {

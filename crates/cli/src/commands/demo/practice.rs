@@ -19,6 +19,11 @@ const LINKS: &str = "SUP-1,DEV-1\nSUP-2,DEV-2\n";
 
 /// Serves the sites until Ctrl-C, with what the guide needs of them beside the configuration that is to be made.
 pub(super) async fn run(global: &Global) -> Result<Ending, Failure> {
+    if global.data.is_some() || global.table.is_some() {
+        return Err(Failure::usage(
+            "there is no Tandem in --practice yet, and so no table: say --data with the commands that follow",
+        ));
+    }
     let sim = Sim::new(1, Arc::new(tandem_sim::SystemClock));
     for (site, project) in [("acme", "SUP"), ("globex", "DEV")] {
         let spec = SiteSpec::new(site)
@@ -35,7 +40,15 @@ pub(super) async fn run(global: &Global) -> Result<Ending, Failure> {
     fill(&sim).map_err(|refused| Failure::failed(format!("{refused:?}")))?;
     let folder = global.config.parent().unwrap_or(Path::new(""));
     leave(folder)?;
-    output::data(told(&running, &jira("acme"), &jira("globex")))?;
+    let files = ["acme.json", "globex.json", "links.csv"].map(|name| folder.join(name));
+    if global.json {
+        output::json(&serde_json::json!({
+            "acme": jira("acme"), "globex": jira("globex"), "tempo": running.tempo_url,
+            "files": files,
+        }))?;
+    } else {
+        output::data(told(&running, &jira("acme"), &jira("globex")))?;
+    }
     serve::interrupted().await;
     Ok(Ending::Done)
 }
