@@ -11,7 +11,7 @@ use crate::commands;
 #[command(
     name = "tandem",
     version,
-    after_help = "Exit codes: 0 done or equal, 1 failed, 2 wrong usage or configuration, 3 done, but something differs or waits.\nTANDEM_LOG says what is logged on stderr, such as info."
+    after_help = "Examples:\n  tandem demo                           see it work, without an account\n  tandem init                           set up two sites\n  tandem plan --data ./data             what would be written\n  tandem serve --data ./data            keep both sites the same from now on\n  tandem verify --data ./data           prove that the hours agree\n\nExit codes: 0 done or equal, 1 failed, 2 wrong usage or configuration, 3 done, but something differs or waits.\nTANDEM_LOG says what is logged on stderr, such as info."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

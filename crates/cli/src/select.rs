@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use tandem_core::ConnectionName;
+use tandem_core::{AccountId, ConnectionName, Side, WorklogId};
 use tandem_engine::operator::{QueueId, QueueItem};
 use tandem_engine::{Connection, Engine};
 
@@ -59,6 +59,44 @@ impl Only {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Where nothing was found: refuses a worklog or a person that nobody knows, since that nothing of them waits would say
+    /// nothing.
+    pub(crate) async fn is_known(&self, engine: &Engine) -> Result<(), Failure> {
+        if let Some(id) = self.worklog {
+            let mut known = false;
+            for connection in &engine.connections {
+                for site in [&connection.sites.a, &connection.sites.b] {
+                    let places = engine
+                        .store
+                        .whereabouts(&connection.name, site, &[WorklogId(id)])
+                        .await?;
+                    known |= !places.is_empty();
+                }
+            }
+            if !known {
+                return Err(Failure::usage(format!(
+                    "no worklog {id} is known; its id is Tempo's, as `tandem history` shows it"
+                )));
+            }
+        }
+        if let Some(account) = &self.person {
+            for connection in &engine.connections {
+                for side in Side::BOTH {
+                    // A site that cannot be asked now does not say that there is nobody.
+                    let known = engine.knows(connection, side, &AccountId::new(account)).await;
+                    if known.unwrap_or(true) {
+                        return Ok(());
+                    }
+                }
+            }
+            return Err(Failure::usage(format!(
+                "no site has an active account {}; it is the last part of the address of the person's profile in Jira",
+                output::plain(account)
+            )));
+        }
+        Ok(())
     }
 
     /// What was asked for, in words.

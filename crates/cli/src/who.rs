@@ -24,7 +24,29 @@ impl Who {
                 .into_iter()
                 .find_map(|variable| std::env::var(variable).ok().filter(|name| !name.is_empty()))
         };
-        let name = given.or_else(of_machine).unwrap_or_else(|| "somebody".to_owned());
+        let name = given
+            .or_else(of_machine)
+            .or_else(of_system)
+            .unwrap_or_else(|| "somebody".to_owned());
         output::short(output::plain(&name).trim(), NAME_CHARS_MAX)
     }
+}
+
+/// The user as the system's list of users names whoever runs this process: schedulers and containers set no variable.
+fn of_system() -> Option<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Linux's own folder of a process belongs to its user.
+        let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let named = users.lines().find_map(|line| {
+            let mut parts = line.split(':');
+            let (name, id) = (parts.next()?, parts.nth(1)?);
+            (id == uid && !name.is_empty()).then(|| name.to_owned())
+        });
+        Some(named.unwrap_or_else(|| format!("user {uid}")))
+    }
+    #[cfg(not(unix))]
+    None
 }

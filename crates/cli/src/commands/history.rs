@@ -146,6 +146,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     rows.drain(..rows.len().saturating_sub(limit));
     // A line that a crash wrote for what had to be remembered, not done.
     rows.retain(|row| row.op != "agree");
+    if rows.is_empty() {
+        only.is_known(engine).await?;
+    }
     if rows.len() >= limit {
         output::say(format!("the newest {limit} lines; --limit shows more"));
     }

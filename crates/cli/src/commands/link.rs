@@ -40,6 +40,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make two issues twins
+    #[command(after_help = "Example:\n  tandem link add SUP-1 DEV-9 --data ./data")]
     Add {
         /// The issue on side a
         a_key: String,
@@ -49,6 +50,7 @@ enum Action {
         who: Who,
     },
     /// Let two issues be twins no longer; their worklogs stay as they are
+    #[command(after_help = "Example:\n  tandem link rm SUP-1 DEV-9 --data ./data")]
     Rm {
         /// The issue on side a
         a_key: String,
@@ -58,10 +60,15 @@ enum Action {
         who: Who,
     },
     /// Show the links
+    #[command(after_help = "Example:\n  tandem link list --json --data ./data | jq '.[] | .a_issue'")]
     List,
     /// Show which links the automatic ways would find for issues with worklogs, and make none
+    #[command(after_help = "Example:\n  tandem link discover --connection acme-globex --data ./data")]
     Discover,
     /// Make twins of each line's two issues
+    #[command(
+        after_help = "Example:\n  tandem link import links.csv --data ./data\n\nlinks.csv holds lines like SUP-1,DEV-9. Bad lines are told by their numbers, and the good ones are kept."
+    )]
     Import {
         /// A CSV file of two columns: the issue on side a, the issue on side b
         file: PathBuf,

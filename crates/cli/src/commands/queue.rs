@@ -40,6 +40,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     items.retain(|item| arguments.only.wants(item));
     if items.is_empty() {
         arguments.only.has_link(engine).await?;
+        arguments.only.is_known(engine).await?;
     }
     if arguments.connection.is_some() {
         items.retain(|item| {

@@ -73,7 +73,7 @@ struct Connection {
     last_audit: Option<Timestamp>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct Queue {
     due: usize,
     running: usize,
@@ -192,6 +192,9 @@ async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<S
         if let Some(reason) = item.reason {
             *queue.reasons.entry(reason.as_str()).or_default() += 1;
         }
+    }
+    if queue == Queue::default() {
+        only.is_known(engine).await?;
     }
     Ok(Status {
         sites,

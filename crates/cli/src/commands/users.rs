@@ -49,8 +49,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show who logged time on linked issues within 90 days, and how they are known on the other site
+    #[command(after_help = "Example:\n  tandem users list --data ./data")]
     List,
     /// Say which accounts belong to the same person
+    #[command(
+        after_help = "Example:\n  tandem users import people.csv --data ./data\n\npeople.csv holds lines like 5f0a-on-acme,60c1-on-globex."
+    )]
     Import {
         /// A CSV file of two columns: the account on side a, the account on side b
         file: PathBuf,

@@ -6,7 +6,7 @@ mod report;
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use tandem_core::{ConnectionName, Side};
 use tandem_engine::Engine;
@@ -22,6 +22,7 @@ use crate::{open, output, select, words};
 #[command(after_help = "Examples:
   tandem verify
   tandem verify --from 2026-01-01 --to 2026-03-31
+  tandem verify --by person,day                      the sums of both sides, as tables
   tandem verify --report books.html                  a dated report with a checksum, to keep
   tandem verify --json | jq '.differences[]'
 
@@ -36,12 +37,35 @@ pub(crate) struct Arguments {
     /// Only this connection
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
+    /// Show the sums of both sides too, by these; several with commas
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', conflicts_with_all = ["json", "csv"])]
+    by: Vec<By>,
     /// Write all sums and differences as CSV
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     /// Write a dated report with a checksum to keep: FILE.html or FILE.csv
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+}
+
+/// What sums are by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum By {
+    Issue,
+    Person,
+    Day,
+    Account,
+}
+
+impl By {
+    fn as_str(self) -> &'static str {
+        match self {
+            By::Issue => "issue",
+            By::Person => "person",
+            By::Day => "day",
+            By::Account => "account",
+        }
+    }
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -69,7 +93,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         let mut out = BufWriter::new(stdout());
         let written = match arguments.csv {
             true => report::csv(engine, &books, &mut out).await.map(drop),
-            false => show(engine, &books, &mut out).await,
+            false => show(engine, &books, &arguments.by, &mut out).await,
         };
         output::written(written.and_then(|()| Ok(out.flush()?)))?;
     }
@@ -77,7 +101,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 }
 
 /// Shows both sides' totals, and where they differ.
-async fn show(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<(), Failure> {
+async fn show(engine: &Engine, books: &Books, by: &[By], out: &mut impl Write) -> Result<(), Failure> {
     let totals = |name: &str, totals: &Totals| {
         vec![
             name.to_owned(),
@@ -91,6 +115,9 @@ async fn show(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<()
         vec![totals("a", &books.totals().a), totals("b", &books.totals().b)],
     );
     writeln!(out, "{table}")?;
+    for by in by {
+        sums(engine, books, *by, out).await?;
+    }
     if books.equal() {
         return Ok(writeln!(out, "equal")?);
     }
@@ -111,6 +138,38 @@ async fn show(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<()
         "\nnot equal: {}",
         words::count(count, "difference")
     )?)
+}
+
+/// Shows what both sides add up to, by one thing: some rows at a time, so that any number fits into little memory.
+async fn sums(engine: &Engine, books: &Books, by: By, out: &mut impl Write) -> Result<(), Failure> {
+    let mut groups = books
+        .groups()
+        .filter(|group| group.as_ref().map_or(true, |group| group.by == by.as_str()));
+    let header = ["", "A", "WORKED", "BILLABLE", "B", "WORKED", "BILLABLE", ""];
+    loop {
+        let some = groups
+            .by_ref()
+            .take(names::AT_ONCE)
+            .collect::<Result<Vec<_>, _>>()?;
+        if some.is_empty() {
+            return Ok(());
+        }
+        let names = Names::of_groups(engine, &some).await?;
+        let rows = some.iter().map(|group| {
+            let side = |totals: &Totals| {
+                let (worked, billable) = (words::hours(totals.seconds), words::hours(totals.billable));
+                [totals.worklogs.to_string(), worked, billable]
+            };
+            let differs = if group.a == group.b { "" } else { "differs" };
+            let key = [names.of_group(group)].into_iter();
+            let cells = key.chain(side(&group.a)).chain(side(&group.b));
+            cells.chain([differs.to_owned()]).collect()
+        });
+        let title = by.as_str().to_uppercase();
+        let mut header = header;
+        header[0] = &title;
+        writeln!(out, "\n{}", output::table(&header, rows.collect()))?;
+    }
 }
 
 fn one(engine: &Engine, difference: &Difference, names: &Names) -> String {

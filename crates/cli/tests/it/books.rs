@@ -36,6 +36,11 @@ fn sums_by_issue_person_and_day_stand_on_both_sides() {
         (&bob["a"]["seconds"], &bob["a"]["billable"]),
         (&3600.into(), &0.into())
     );
+    let tables = bench.run(&["verify", "--by", "person,day"]).ended(0).out;
+    for line in ["PERSON", "bob", "DAY", "2026-03-02"] {
+        assert!(tables.contains(line), "{tables}");
+    }
+    assert!(!tables.contains("ISSUE"), "{tables}");
     let csv = bench.run(&["verify", "--csv"]).ended(0).out;
     assert!(csv.starts_with("row,connection,key,a_worklogs"), "{csv}");
     assert!(
@@ -57,7 +62,12 @@ fn a_report_can_be_held_to_its_checksum_and_names_each_difference() {
     bench.run(&["verify", "--report", csv]).ended(3).says("books.csv");
     let text = std::fs::read_to_string(&file).unwrap();
     let (rows, sum) = text.split_once("# sha256 of the rows above: ").unwrap();
-    assert_eq!(sum.trim(), checksum(rows));
+    let (sum, made) = sum.split_once('\n').unwrap();
+    assert_eq!(sum, checksum(rows));
+    assert!(
+        made.starts_with("# Made 20") && made.contains("Days from"),
+        "{made}"
+    );
     let line = rows.lines().find(|line| line.starts_with("difference")).unwrap();
     assert!(
         line.contains(&alone.to_string()) && line.contains("only-in-a"),

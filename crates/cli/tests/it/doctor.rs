@@ -475,3 +475,29 @@ fn nothing_to_be_seen_at_all_is_a_failure() {
     tells(&ran, "globex", "secret", "fail", "NOT_SET_B");
     ran.ended(1).says("no site gave any answer");
 }
+
+#[test]
+fn what_the_configuration_names_and_is_not_there_is_told() {
+    let bench = Bench::with("[connections.authors]\nunknown = \"account:nope\"\n");
+    let path = bench.path("tandem.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace(
+        "since = \"2026-01-01\"\n",
+        "since = \"2026-01-01\"\nscope = { a = \"project = NOWHERE\", b = \"project = DEV\" }\n",
+    );
+    let text = text.replace(
+        "from = [\"table\"]",
+        "from = [\"table\", \"field\"]\nfield = { a = \"customfield_99\" }",
+    );
+    std::fs::write(&path, text).unwrap();
+    let found = bench.run(&["doctor", "--json"]).ended(3).json();
+    let state = |check: &str, site: &str| {
+        let all = found.as_array().unwrap().iter();
+        let mut of = all.filter(|one| one["check"] == check && one["site"] == site);
+        of.next().unwrap_or_else(|| panic!("{check} of {site}: {found}"))["state"].clone()
+    };
+    assert_ne!(state("scope", "acme"), "ok");
+    assert_eq!(state("scope", "globex"), "ok");
+    assert_ne!(state("link-field", "acme"), "ok");
+    assert_eq!(state("stand-in", "acme"), "fail");
+}

@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global) -> Result<Ending, Failure> {
     Ok(Ending::Done)
 }
 
-/// Two years of work, and a little of this one.
+/// Two years of work, and a little of today.
 fn fill(sim: &Sim) -> Result<(), tandem_sim::Refused> {
     for n in 0..EACH {
         let day = format!("{}-{:02}-{:02}", 2024 + n / 30, 1 + n % 12, 1 + n % 28);
@@ -67,7 +67,8 @@ fn fill(sim: &Sim) -> Result<(), tandem_sim::Refused> {
         log("globex", "DEV-9", work("ann", "on both"))?;
     }
     for (site, issue) in [("acme", "SUP-2"), ("globex", "DEV-1"), ("acme", "SUP-9")] {
-        let content = Content::new("bob", "2026-03-02", "13:30:00", 3600).text("this year");
+        let today = super::world::today(sim.now()).to_string();
+        let content = Content::new("bob", &today, "13:30:00", 3600).text("today");
         sim.site(site).log_time(issue, content)?;
     }
     Ok(())

@@ -9,6 +9,7 @@ mod people;
 mod periods;
 mod permissions;
 mod rules;
+mod settings;
 mod sight;
 mod tokens;
 mod trail;
@@ -98,6 +99,7 @@ async fn all(look: &Look<'_>) -> Result<Vec<Finding>, Failure> {
         findings.extend(people::look(look, site, &recent).await);
         findings.extend(webhooks::look(look, site).await);
         findings.extend(links::look(look, site, &table).await);
+        findings.extend(settings::look(look, site).await);
         recents.insert(site.clone(), recent);
     }
     findings.extend(rules::look(look).await);
@@ -132,12 +134,13 @@ pub(super) async fn credentials(tandem: &Tandem) -> Result<Wrong, Failure> {
         findings.extend(of_site);
         if !fatal {
             findings.extend(permissions::look(&look, site, &table).await);
+            findings.extend(settings::look(&look, site).await);
         }
     }
-    // What a project lacks can be given later; without an address or a token nothing can be done.
+    // What a project lacks can be given later, and a setting corrected in the file; without an address or a token nothing can be done.
     let fatal = findings
         .iter()
-        .filter(|finding| finding.check != "permissions")
+        .filter(|finding| finding.check != "permissions" && !settings::CHECKS.contains(&finding.check))
         .any(|finding| finding.state == State::Fail || finding.is_unanswered());
     findings.retain(|finding| matches!(finding.state, State::Warn | State::Fail));
     Ok(Wrong {

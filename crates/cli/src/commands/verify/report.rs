@@ -200,7 +200,7 @@ pub(super) async fn write(
     };
     let mut out = BufWriter::new(File::create(&unfinished).map_err(|error| told(&error))?);
     let written = match format {
-        Format::Csv => csv_report(engine, books, &mut out).await,
+        Format::Csv => csv_report(engine, books, range, &mut out).await,
         Format::Html => html(engine, books, range, &mut out).await,
     };
     let written = written
@@ -213,27 +213,41 @@ pub(super) async fn write(
     })
 }
 
-async fn csv_report(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<(), Failure> {
+async fn csv_report(
+    engine: &Engine,
+    books: &Books,
+    range: (Option<Date>, Option<Date>),
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let checksum = csv(engine, books, out).await?;
-    Ok(writeln!(out, "# sha256 of the rows above: {checksum}")?)
+    writeln!(out, "# sha256 of the rows above: {checksum}")?;
+    Ok(writeln!(out, "# {}", when(range))?)
+}
+
+/// When the report was made, and of which days it is.
+fn when((from, to): (Option<Date>, Option<Date>)) -> String {
+    let day = |day: Option<Date>, none: &str| day.map_or_else(|| none.to_owned(), |day| day.to_string());
+    format!(
+        "Made {}. Days from {} to {}.",
+        words::moment(Timestamp::now()),
+        day(from, "the beginning of each connection"),
+        day(to, "no end")
+    )
 }
 
 async fn html(
     engine: &Engine,
     books: &Books,
-    (from, to): (Option<Date>, Option<Date>),
+    range: (Option<Date>, Option<Date>),
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let day = |day: Option<Date>, none: &str| day.map_or_else(|| none.to_owned(), |day| day.to_string());
     writeln!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Ledger check</title>\n\
          <style>body{{font:14px sans-serif}}table{{border-collapse:collapse}}td,th{{border:1px solid #999;padding:2px 6px;text-align:left}}</style></head>\n\
-         <body>\n<h1>Ledger check: {}</h1>\n<p>Made {}. Days from {} to {}.</p>\n<table>",
+         <body>\n<h1>Ledger check: {}</h1>\n<p>{}</p>\n<table>",
         if books.equal() { "equal" } else { "not equal" },
-        words::moment(Timestamp::now()),
-        day(from, "the beginning of each connection"),
-        day(to, "no end"),
+        when(range),
     )?;
     let mut tag = "th";
     let checksum = rows(engine, books, |cells, _| {
