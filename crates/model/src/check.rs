@@ -83,6 +83,14 @@ pub fn small() -> Vec<(&'static str, Config)> {
                 ..two
             },
         ),
+        (
+            "two acts, a webhook doubled, a death",
+            Config {
+                repeated_hints: 1,
+                crashes: 1,
+                ..two
+            },
+        ),
         ("two acts, a minute", Config { minutes: 1, ..two }),
         ("three acts, two fields", Config { texts: true, ..three }),
         ("three acts, two worklogs", Config { logs: 2, ..three }),
@@ -121,6 +129,14 @@ pub fn large() -> Vec<(&'static str, Config)> {
             "three acts, a lost answer, a death",
             Config {
                 lost_answers: 1,
+                crashes: 1,
+                ..three
+            },
+        ),
+        (
+            "three acts, a webhook doubled, a death",
+            Config {
+                repeated_hints: 1,
                 crashes: 1,
                 ..three
             },
