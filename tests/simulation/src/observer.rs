@@ -466,7 +466,8 @@ impl Observer {
                 story("there is none like it on any other site".into()),
             );
         }
-        // A person deleted it here: it may only come back for an edit that they had not seen.
+        // A person deleted it here: it may only come back for an edit that they had not seen, or when somebody moved it
+        // elsewhere since, such as back from an issue without a twin.
         let unseen = |seen: &Values| {
             root.places.values().any(|place| {
                 place.values.iter().any(|(field, value)| {
@@ -478,10 +479,11 @@ impl Observer {
                 })
             })
         };
-        let deleted = root
-            .removals
-            .iter()
-            .any(|removal| removal.site == site && !removal.moved && !unseen(&removal.seen));
+        let deleted = root.removals.iter().any(|removal| {
+            let moved_since = |other: &Removal| other.moved && other.site != site && other.at > removal.at;
+            let of_here = removal.site == site && !removal.moved;
+            of_here && !unseen(&removal.seen) && !root.removals.iter().any(moved_since)
+        });
         if deleted && !gone_meanwhile && source {
             self.breaks(
                 change.at,
