@@ -410,9 +410,10 @@ fn report(arguments: &Arguments, seed: u64, stable: &Stable, scripted: &AtomicUs
         load(&counts.webhooks_refused),
     ));
     say(format!(
-        "raced: {} changes of people came between reading and writing, at most {} ms before the write; {revived} deletes undone by what went on at the same time",
+        "raced: {} changes of people came between reading and writing, at most {} ms before the write; {revived} deletes undone by what went on at the same time; {} findings about what was changed before Tandem had heard of its own write",
         seen.raced,
         seen.raced_window.as_millis(),
+        seen.unheard,
     ));
     say(format!(
         "secrets: none looked for was found in {} processes' output and {} scans of the table's files",

@@ -27,6 +27,9 @@ const READINGS_MAX: usize = 16;
 /// by then every lease and attempt of a killed process is over.
 const SETTLED: SignedDuration = SignedDuration::from_secs(120);
 
+/// How long after its effect a write is recorded, at most, by a process that lives and was answered.
+const RECORDED: SignedDuration = SignedDuration::from_secs(2);
+
 /// How many lines a story has at most.
 const STORY_MAX: usize = 80;
 
@@ -59,6 +62,8 @@ struct Tag {
     left: bool,
     /// A person's change came between Tandem's reading and its writing.
     raced: bool,
+    /// When Tandem wrote what a person then changed before Tandem had looked again.
+    unseen: Vec<Timestamp>,
     last_act: Option<Timestamp>,
     last_change: Option<Timestamp>,
     live: [BTreeMap<u64, Said>; 2],
@@ -138,6 +143,9 @@ pub(crate) struct Seen {
     pub(crate) raced: usize,
     /// The longest time between such a change and the write.
     pub(crate) raced_window: Duration,
+    /// Findings about worklogs that a person changed when Tandem had written them and nobody had told it so: nobody can say
+    /// what they had before their eyes.
+    pub(crate) unheard: usize,
 }
 
 #[derive(Debug)]
@@ -158,6 +166,10 @@ pub(crate) struct Observer {
     fetched: HashMap<(usize, u64), VecDeque<Timestamp>>,
     /// The last change that a person made to a worklog.
     touched: HashMap<(usize, u64), Timestamp>,
+    /// When Tandem wrote a worklog last.
+    wrote: HashMap<(usize, u64), Timestamp>,
+    /// When a process died, or the answer to a write went wrong.
+    misses: Vec<Timestamp>,
     /// When Tandem made a worklog.
     made: HashMap<(usize, u64), Timestamp>,
     events: Vec<Event>,
@@ -176,6 +188,8 @@ impl Observer {
             listed: HashMap::new(),
             fetched: HashMap::new(),
             touched: HashMap::new(),
+            wrote: HashMap::new(),
+            misses: Vec::new(),
             made: HashMap::new(),
             events: Vec::new(),
             log,
@@ -216,6 +230,33 @@ impl Observer {
             text.push_str(&format!("    {:.3} {}\n", event.at, event.text));
         }
         self.violations.push(text);
+    }
+
+    /// A process died, or the answer to a write went wrong: what was written just before may not be recorded.
+    pub(crate) fn missed(&mut self) {
+        self.misses.push(self.sim.now());
+    }
+
+    /// Says whether a person changed what Tandem had written and not heard of.
+    fn is_unheard(&self, number: u32) -> bool {
+        let unseen = self.tags.get(&number).map(|tag| &tag.unseen);
+        unseen.into_iter().flatten().any(|wrote| {
+            let soon = |miss: &&Timestamp| **miss >= *wrote && miss.duration_since(*wrote) <= RECORDED;
+            self.misses.iter().any(|miss| soon(&miss))
+        })
+    }
+
+    /// Something is wrong with a worklog, unless nobody can say what should be.
+    fn find(&mut self, number: u32, what: String) {
+        if self.is_unheard(number) {
+            self.seen.unheard += 1;
+            self.tell(
+                Some(number),
+                format!("not judged, changed before it was heard of: {what}"),
+            );
+        } else {
+            self.violate(Some(number), what);
+        }
     }
 
     /// Tandem was shown an issue's worklogs.
@@ -325,6 +366,7 @@ impl Observer {
             .as_ref()
             .map_or(worklog.issue, |before| before.issue);
         if change.client.is_some() {
+            self.wrote.insert((side, id), change.at);
             self.judge(
                 number,
                 side,
@@ -335,6 +377,12 @@ impl Observer {
                 after.as_ref(),
             );
         } else {
+            if let Some(wrote) = self.wrote.get(&(side, id)).copied() {
+                let readings = [self.listed.get(&(side, issue)), self.fetched.get(&(side, id))];
+                if !readings.into_iter().flatten().flatten().any(|read| *read > wrote) {
+                    self.tags.entry(number).or_default().unseen.push(wrote);
+                }
+            }
             self.touched.insert((side, id), change.at);
             self.learn(number, side, change.at, before.as_ref(), after.as_ref());
         }
@@ -346,8 +394,8 @@ impl Observer {
         tag.last_change = Some(change.at);
         let copies = tag.linked(side).len();
         if copies > 1 {
-            self.violate(
-                Some(number),
+            self.find(
+                number,
                 format!("{copies} copies on {} at {}", change.site, change.at),
             );
         }
@@ -491,7 +539,7 @@ impl Observer {
             }
         }
         for what in wrong {
-            self.violate(Some(number), format!("on {}: {what}", SITES[side]));
+            self.find(number, format!("on {}: {what}", SITES[side]));
         }
     }
 
@@ -499,7 +547,7 @@ impl Observer {
     pub(crate) fn unequal(&self) -> Vec<u32> {
         self.tags
             .iter()
-            .filter(|(_, tag)| !tag.is_equal())
+            .filter(|(number, tag)| !tag.is_equal() && !self.is_unheard(**number))
             .map(|(number, _)| *number)
             .collect()
     }
@@ -566,7 +614,7 @@ impl Observer {
             }
         }
         for (number, what) in wrong {
-            self.violate(Some(number), what);
+            self.find(number, what);
         }
         revived
     }

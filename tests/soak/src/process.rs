@@ -44,7 +44,9 @@ impl Victim {
             !matches!(child.try_wait(), Ok(Some(_))) && child.start_kill().is_ok()
         };
         if killed && !self.killed.swap(true, Ordering::SeqCst) {
-            hub.observer().tell(None, format!("kill -9 {} {when}", self.name));
+            let mut observer = hub.observer();
+            observer.missed();
+            observer.tell(None, format!("kill -9 {} {when}", self.name));
         }
     }
 

@@ -167,6 +167,10 @@ impl Hub {
             one(&self.counts.late);
         }
         let mut observer = self.observer();
+        let wrong = response.extensions().get::<ConnectionReset>().is_some() || half || status >= 500;
+        if write && (wrong || begun.elapsed() > LATE) {
+            observer.missed();
+        }
         if status == 200
             && !half
             && let Some(reading) = reading(&method, &path)
