@@ -21,6 +21,10 @@ use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+/// How often a log is looked at, and how often it has to look the same.
+const GLANCE: Duration = Duration::from_millis(20);
+const QUIET: u32 = 15;
+
 /// How much longer than its deadline an event is waited for.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -131,9 +135,20 @@ impl Function {
         }
     }
 
-    /// Returns what it has written so far.
+    /// Returns what it has written so far. What it wrote before it answered is in the pipe by then, but on a busy machine not
+    /// yet read: so this waits until no more comes.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let read = || self.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let begun = Instant::now();
+        let mut log = read();
+        let mut quiet = 0;
+        while quiet < QUIET && begun.elapsed() < GRACE {
+            std::thread::sleep(GLANCE);
+            let next = read();
+            quiet = if next.len() == log.len() { quiet + 1 } else { 0 };
+            log = next;
+        }
+        log
     }
 
     /// Returns when its process was started.
