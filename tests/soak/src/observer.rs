@@ -463,12 +463,14 @@ impl Observer {
         after: Option<&Said>,
     ) {
         let race = before.and_then(|_| self.is_race(side, id, issue, at));
+        // What is wrong whatever anybody knew.
+        let mut never = Vec::new();
         let mut wrong = Vec::new();
         // What depends on what Tandem could have read.
         let mut unless_raced = Vec::new();
         let tag = self.tags.entry(number).or_default();
         if tag.writes[ISSUE].is_empty() {
-            wrong.push("nobody ever logged this".to_owned());
+            never.push("nobody ever logged this".to_owned());
         }
         if before.is_some_and(|before| !before.linked()) {
             unless_raced.push("a write to an issue without a twin".to_owned());
@@ -522,11 +524,11 @@ impl Observer {
         }
         if let Some(after) = after {
             if !after.linked() {
-                wrong.push("written to an issue without a twin".to_owned());
+                never.push("written to an issue without a twin".to_owned());
             }
             for (field, value) in after.fields.iter().enumerate() {
                 if !tag.knows(field, value) {
-                    wrong.push(format!("{} {value:?} was entered by nobody", FIELDS[field]));
+                    never.push(format!("{} {value:?} was entered by nobody", FIELDS[field]));
                 }
             }
         }
@@ -537,6 +539,9 @@ impl Observer {
                     self.race(number, window, what);
                 }
             }
+        }
+        for what in never {
+            self.violate(Some(number), format!("on {}: {what}", SITES[side]));
         }
         for what in wrong {
             self.find(number, format!("on {}: {what}", SITES[side]));

@@ -149,9 +149,7 @@ async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<S
         let last_sweep = last_sweep.map(|cursor| cursor.at);
         let is_swept = engine.connections_of(name).next().is_some();
         sites.push(Site {
-            sweep_due: last_sweep
-                .filter(|_| is_swept)
-                .map(|at| at + UNSWEPT.max(every * PERIODS)),
+            sweep_due: last_sweep.filter(|_| is_swept).map(|at| due_after(at, every)),
             last_sweep,
             name: name.clone(),
             paused: state.paused.map(|pause| Paused {
@@ -202,6 +200,11 @@ async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<S
         queue,
         only: only.is_some().then(|| only.clone()),
     })
+}
+
+/// When a site that was last swept then is in trouble, swept every so often.
+fn due_after(swept: Timestamp, every: SignedDuration) -> Timestamp {
+    swept + UNSWEPT.max(every * PERIODS)
 }
 
 /// Counts a connection's links: all of them, or those of the issue or worklog that is asked for.
@@ -339,13 +342,17 @@ mod tests {
             missing_permissions: Vec::new(),
             papertrail: None,
             last_sweep: ago.map(|ago| now - ago),
-            sweep_due: ago.map(|ago| now - ago + UNSWEPT),
+            sweep_due: ago.map(|ago| due_after(now - ago, SignedDuration::from_mins(5))),
             subscriptions: None,
         };
         let hours = |hours| Some(SignedDuration::from_hours(hours));
         assert!(swept(None).trouble(now).is_none());
         assert!(swept(hours(2)).trouble(now).is_none());
         assert!(matches!(swept(hours(3)).trouble(now), Some(Trouble::NotSwept)));
+        // Where sweeps are seldom, one that is hours old is no trouble.
+        let seldom = SignedDuration::from_hours(6);
+        assert!(due_after(now - SignedDuration::from_hours(17), seldom) > now);
+        assert!(due_after(now - SignedDuration::from_hours(19), seldom) < now);
         // What is known of why goes before that.
         let lacks = Site {
             missing_permissions: vec!["WORK_ON_ISSUES".to_owned()],

@@ -26,6 +26,17 @@ fn with_much(bench: &Bench, count: u32) {
     }
 }
 
+/// Says whether this machine can make a terminal.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn has_terminals() -> bool {
+    let probe = Command::new("script").arg("--version").output();
+    let has = probe.is_ok_and(|probe| String::from_utf8_lossy(&probe.stdout).contains("util-linux"));
+    if !has {
+        eprintln!("SKIPPED: there is no `script` of util-linux to make a terminal with");
+    }
+    has
+}
+
 fn signal(child: &Child, signal: &str) {
     let id = child.id().to_string();
     assert!(
@@ -152,11 +163,8 @@ fn a_pipe_gets_plain_lines() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn what_waits_fits_the_terminal_and_its_ids_stay_whole() {
-    let probe = Command::new("script").arg("--version").output();
-    if !probe.is_ok_and(|probe| String::from_utf8_lossy(&probe.stdout).contains("util-linux")) {
-        eprintln!("SKIPPED: there is no `script` of util-linux to make a terminal with");
+    if !has_terminals() {
         return;
     }
     let bench = Bench::new();
@@ -206,11 +214,8 @@ fn what_waits_fits_the_terminal_and_its_ids_stay_whole() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn a_terminal_gets_a_bar() {
-    let probe = Command::new("script").arg("--version").output();
-    if !probe.is_ok_and(|probe| String::from_utf8_lossy(&probe.stdout).contains("util-linux")) {
-        eprintln!("SKIPPED: there is no `script` of util-linux to make a terminal with");
+    if !has_terminals() {
         return;
     }
     let bench = Bench::new();
@@ -246,11 +251,8 @@ fn a_terminal_gets_a_bar() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn in_a_terminal_a_person_is_shown_each_likely_copy_and_says_which_are_none() {
-    let probe = Command::new("script").arg("--version").output();
-    if !probe.is_ok_and(|probe| String::from_utf8_lossy(&probe.stdout).contains("util-linux")) {
-        eprintln!("SKIPPED: there is no `script` of util-linux to make a terminal with");
+    if !has_terminals() {
         return;
     }
     // What is typed, what is left of it on globex, and how it ends: both are copies, one is none, or nothing is done.
