@@ -279,15 +279,20 @@ impl<'o> Planner<'o> {
             pair.base = intent.then.clone();
             return;
         }
-        // Whoever changed a field there after it was last read had the written value before their eyes, or at least
-        // came later than it. So theirs is the newer one, whatever else was changed on the other side since.
         if self.rules.policy.conflict != ConflictPolicy::Newest {
             return;
         }
-        let (Some(base), Some(before), Some(then)) = (&mut pair.base, &intent.before, &intent.then) else {
+        let (Some(here), Some(there)) = (&found[to], &found[to.other()]) else {
             return;
         };
-        let (Some(here), Some(there)) = (&found[to], &found[to.other()]) else {
+        // An edit that is older than what was to be written was there before the write could be: it was only not
+        // read, and the write was never sent. Which of the two is newer, the merge tells.
+        if pair.seen[to.other()].is_some_and(|source| self.observed.edited_at(to, here) < source) {
+            return;
+        }
+        // Whoever changed a field there later had the written value before their eyes, or at least came later than it.
+        // So theirs is the newer one, whatever else was changed on the other side since.
+        let (Some(base), Some(before), Some(then)) = (&mut pair.base, &intent.before, &intent.then) else {
             return;
         };
         for field in Field::all(self.rules) {

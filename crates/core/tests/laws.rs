@@ -427,3 +427,79 @@ fn a_deleted_worklog_takes_its_twin_along_only_with_proof() {
     assert!(world.sides.b.is_empty());
     assert!(world.pairs.values().all(|pair| pair.state == PairState::Gone));
 }
+
+/// A world of one pair, both sides agreed on `content(3)`.
+fn agreed() -> (World, Sides<WorklogId>) {
+    let mut world = World::new();
+    world.create(Side::A, content(3));
+    world.converge();
+    let ids = world.pairs.values().map(|pair| pair.ids).next().unwrap();
+    let ids = ids.map(|_, id| id.unwrap());
+    world.tick(100);
+    (world, ids)
+}
+
+fn lasting(secs: u64) -> Content {
+    Content {
+        time_spent_secs: secs,
+        ..content(3)
+    }
+}
+
+#[test]
+fn an_edit_that_was_not_read_is_not_one_upon_a_write_that_was_never_sent() {
+    for unread in Side::BOTH {
+        let (mut world, ids) = agreed();
+        let mut observed = world.observe();
+        // Between the two readings: first the side that was read already is edited, then the other.
+        world.update(unread, ids[unread], lasting(1800));
+        world.tick(5);
+        world.update(unread.other(), ids[unread.other()], lasting(2700));
+        observed.listings[unread.other()] = world.sides[unread.other()].clone();
+        world.tick(1);
+        let planned = plan(&observed, &world.settings);
+        assert_eq!(planned.steps.len(), 1, "{planned:#?}");
+        world.execute(&planned, Fate::LostBefore);
+        world.tick(60);
+        world.converge();
+        for side in Side::BOTH {
+            assert_eq!(
+                world.said(side),
+                [&lasting(2700)],
+                "unread on {unread}, shown on {side}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_edit_upon_a_write_that_was_not_heard_of_wins_whatever_else_was_edited_since() {
+    for from in Side::BOTH {
+        let (mut world, ids) = agreed();
+        world.update(from, ids[from], lasting(2700));
+        world.tick(1);
+        let planned = world.plan();
+        world.execute(&planned, Fate::LostAfter);
+        world.tick(5);
+        world.update(from.other(), ids[from.other()], lasting(1800));
+        world.tick(5);
+        let described = Content {
+            description: "described anew".into(),
+            ..lasting(2700)
+        };
+        world.update(from, ids[from], described.clone());
+        world.tick(60);
+        world.converge();
+        let newest = Content {
+            time_spent_secs: 1800,
+            ..described
+        };
+        for side in Side::BOTH {
+            assert_eq!(
+                world.said(side),
+                [&newest],
+                "written from {from}, shown on {side}"
+            );
+        }
+    }
+}
