@@ -556,29 +556,13 @@ impl Run<'_> {
         // The slot comes before the intent, so that little time passes between intent and call.
         self.engine.pass(site, self.lane).await?;
 
-        let begun = observed
-            .pairs
-            .iter()
-            .find(|row| row.id == step.pair.id)
-            .filter(|row| row.rev > step.pair.rev);
-        let before_row = begun.cloned().unwrap_or_else(|| step.pair.clone());
-        let now = self.now();
-        let mut row = step.begun(&before_row, now, now + ATTEMPT, &self.connection.settings.rules);
-        row.rev += 1;
-        let root = self.root(step, side).await?;
-        let mut ops = self.intent_ops(step, side, &row, root.as_ref(), now).await?;
-        // A worklog that this step gives up on, such as one that an edit of its twin brings back under a new id.
-        if let Some(known) = observed.pairs.iter().find(|known| known.id == row.id) {
-            ops.extend(self.left_behind(known, &row));
-        }
-        self.set_busy(observed, std::slice::from_ref(&row));
-        self.commit(ops).await?;
-        if self.now() > now + LATE {
-            // The machine slept between intent and call. Somebody else may have given up on us by now.
-            row.intent = None;
-            self.put(row, root, side, observed).await?;
-            self.report.unfinished = true;
-            return Ok(Fate::Skipped);
+        let (row, root) = self.begin(step, side, observed).await?;
+        if row
+            .intent
+            .as_ref()
+            .is_some_and(|intent| self.now() > intent.at + LATE)
+        {
+            return self.give_up(row, root, side, observed).await;
         }
 
         let was_there = AtomicBool::new(true);
@@ -609,11 +593,70 @@ impl Run<'_> {
             }
             Action::Record(_) => Ok(None),
         };
-        match sent {
-            Ok(None)
-                if !was_there.load(Ordering::Relaxed)
-                    && self.may_be_there(step, side, site, observed).await? =>
-            {
+        let gone = !was_there.into_inner();
+        self.answered(step, side, site, row, root, sent, gone, observed)
+            .await
+    }
+
+    /// Commits the intent of a step, and returns the pair's row as it stands then.
+    async fn begin(
+        &mut self,
+        step: &Step,
+        side: Side,
+        observed: &mut Observed,
+    ) -> Result<(Pair, Option<Root>), EngineError> {
+        let begun = observed
+            .pairs
+            .iter()
+            .find(|row| row.id == step.pair.id)
+            .filter(|row| row.rev > step.pair.rev);
+        let before_row = begun.cloned().unwrap_or_else(|| step.pair.clone());
+        let now = self.now();
+        let mut row = step.begun(&before_row, now, now + ATTEMPT, &self.connection.settings.rules);
+        row.rev += 1;
+        let root = self.root(step, side).await?;
+        let mut ops = self.intent_ops(step, side, &row, root.as_ref(), now).await?;
+        // A worklog that this step gives up on, such as one that an edit of its twin brings back under a new id.
+        if let Some(known) = observed.pairs.iter().find(|known| known.id == row.id) {
+            ops.extend(self.left_behind(known, &row));
+        }
+        self.set_busy(observed, std::slice::from_ref(&row));
+        self.commit(ops).await?;
+        Ok((row, root))
+    }
+
+    /// Takes an intent back: the machine slept since, and somebody else may have given up on us by now.
+    async fn give_up(
+        &mut self,
+        mut row: Pair,
+        root: Option<Root>,
+        side: Side,
+        observed: &mut Observed,
+    ) -> Result<Fate, EngineError> {
+        row.intent = None;
+        self.put(row, root, side, observed).await?;
+        self.report.unfinished = true;
+        Ok(Fate::Skipped)
+    }
+
+    /// Commits what became of a write. `gone` says that a delete met nothing any more.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that is known of one step that was sent"
+    )]
+    async fn answered(
+        &mut self,
+        step: &Step,
+        side: Side,
+        site: &Site,
+        row: Pair,
+        root: Option<Root>,
+        answer: Result<Option<Worklog>, SiteError>,
+        gone: bool,
+        observed: &mut Observed,
+    ) -> Result<Fate, EngineError> {
+        match answer {
+            Ok(None) if gone && self.may_be_there(step, side, site, observed).await? => {
                 self.report.failures_in_row = 0;
                 self.lost_sight(step, side, row, observed).await
             }

@@ -14,9 +14,9 @@
 //!
 //! Every decision: the model calls `tandem_core`'s `plan`, `check`, `Step::begun`, `Step::done` and
 //! `Step::refused`, on its `Observed` and its `Pair`. What stands around them is written anew, small, after
-//! `tandem-engine`, with its names: `take`, the listings before the table, `stay`, the intent under the fence, the
-//! call, the commit of the answer, `keep`, `lost_sight`, `finish`; the conditions of `Op`; the due row's
-//! generations and leases; and the engine's times (a lease of 60 s, an attempt of 40 s, a call no later than 8 s after its
+//! `tandem-engine`, under its names: `hint`, `take`, `list` of both sides before the table, `plan`, `record`, `stay`,
+//! `begin` (the intent, under the fence), `sent`, `answered`, `give_up`, `keep`, `lost_sight`, `finish`; the conditions
+//! of `Op`; the due row's generations and leases; and the engine's times (a lease of 60 s, an attempt of 40 s, a call no later than 8 s after its
 //! intent, `create_grace` of 30 s).
 //!
 //! # What must hold
@@ -27,7 +27,7 @@
 //! - *no-lost-update*: no write of Tandem's puts an older value in the place of a person's newer one, and no delete takes along an
 //!   edit that whoever deleted the twin could not see;
 //! - *no-delete-unbidden*: no worklog is deleted whose twin no person deleted;
-//! - *no-return*: no worklog that a person deleted comes back, but where its twin was edited;
+//! - *no-return*: no worklog that a person deleted comes back, but where its twin was edited and they could not see that;
 //! - *no-plan-refused*: the plan checker never has to refuse;
 //! - *equal-at-rest*: when nothing goes on by itself any more, both sides are equal.
 //!

@@ -109,24 +109,22 @@ pub enum Action {
     Crash(usize),
     /// A worker takes the due row.
     Take(usize),
-    /// A worker lists side A.
-    ObserveA(usize),
-    /// A worker lists side B.
-    ObserveB(usize),
+    /// A worker lists a side.
+    List(usize, Side),
     /// A worker reads the table, plans and checks.
-    ObserveTableAndPlan(usize),
+    Plan(usize),
     /// A worker commits the plan's rows.
     Record(usize),
     /// A worker looks after its lease.
     Stay(usize),
     /// A worker commits an intent.
-    CommitIntent(usize),
+    Begin(usize),
     /// A worker sends a create, an update or a delete.
-    Write(usize, Fate),
+    Sent(usize, Fate),
     /// A worker that slept since its intent takes it back.
     GiveUp(usize),
     /// A worker commits the answer.
-    CommitAnswer(usize),
+    Answered(usize),
     /// A worker ends its look.
     Finish(usize),
 }
@@ -246,7 +244,7 @@ impl State {
             return false;
         };
         let now = self.sites.entries[*side].get(worklog);
-        run.next == Next::Call && now.is_some_and(|entry| entry.worklog.content != *before)
+        run.next == Next::Sent && now.is_some_and(|entry| entry.worklog.content != *before)
     }
 
     /// Which of two workers is the first is not told apart.
@@ -286,15 +284,15 @@ impl Protocol {
                 None if state.ready(leases) => actions.push(Action::Take(worker)),
                 None => {}
                 Some(run) => actions.push(match run.next {
-                    Next::ListA => Action::ObserveA(worker),
-                    Next::ListB => Action::ObserveB(worker),
-                    Next::Plan => Action::ObserveTableAndPlan(worker),
+                    Next::ListA => Action::List(worker, Side::A),
+                    Next::ListB => Action::List(worker, Side::B),
+                    Next::Plan => Action::Plan(worker),
                     Next::Record => Action::Record(worker),
                     Next::Stay => Action::Stay(worker),
-                    Next::Intent => Action::CommitIntent(worker),
-                    Next::Call if self.too_late(state, run) => Action::GiveUp(worker),
-                    Next::Call => Action::Write(worker, Fate::Answered),
-                    Next::Answered(_) => Action::CommitAnswer(worker),
+                    Next::Begin => Action::Begin(worker),
+                    Next::Sent if self.too_late(state, run) => Action::GiveUp(worker),
+                    Next::Sent => Action::Sent(worker, Fate::Answered),
+                    Next::Answered(_) => Action::Answered(worker),
                     Next::Finish(_) => Action::Finish(worker),
                 }),
             }
@@ -341,13 +339,13 @@ impl Protocol {
             if state.left.crashes > 0 {
                 actions.push(Action::Crash(worker));
             }
-            if run.next == Next::Call && !self.too_late(state, run) {
+            if run.next == Next::Sent && !self.too_late(state, run) {
                 if state.left.lost_answers > 0 {
-                    actions.push(Action::Write(worker, Fate::AnswerLost));
-                    actions.push(Action::Write(worker, Fate::RequestLost));
+                    actions.push(Action::Sent(worker, Fate::AnswerLost));
+                    actions.push(Action::Sent(worker, Fate::RequestLost));
                 }
                 if state.left.late_effects > 0 {
-                    actions.push(Action::Write(worker, Fate::Late));
+                    actions.push(Action::Sent(worker, Fate::Late));
                 }
             }
         }
@@ -497,7 +495,7 @@ impl Model for Protocol {
                 due.hinted = false;
                 state.workers[worker] = Some(Box::new(Run::taken(due.generation, state.now)));
             }
-            Action::Write(worker, fate) => {
+            Action::Sent(worker, fate) => {
                 match fate {
                     Fate::Answered => {}
                     Fate::AnswerLost | Fate::RequestLost => state.left.lost_answers -= 1,
@@ -505,14 +503,13 @@ impl Model for Protocol {
                 }
                 self.step(&mut state, worker, fate);
             }
-            Action::ObserveA(worker)
-            | Action::ObserveB(worker)
-            | Action::ObserveTableAndPlan(worker)
+            Action::List(worker, _)
+            | Action::Plan(worker)
             | Action::Record(worker)
             | Action::Stay(worker)
-            | Action::CommitIntent(worker)
+            | Action::Begin(worker)
             | Action::GiveUp(worker)
-            | Action::CommitAnswer(worker)
+            | Action::Answered(worker)
             | Action::Finish(worker) => self.step(&mut state, worker, Fate::Answered),
         }
         Some(state.ordered())

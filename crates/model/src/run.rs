@@ -48,9 +48,9 @@ pub enum Next {
     /// Prolongs the lease where it is time, and stops where a newer hint came to an old observation.
     Stay,
     /// Commits an intent.
-    Intent,
+    Begin,
     /// Sends the write.
-    Call,
+    Sent,
     /// Commits what the site answered; `None` when nothing was heard.
     Answered(Option<Answer>),
     /// Ends the look; `true` when a commit was lost.
@@ -195,9 +195,9 @@ impl Protocol {
             }
             Next::Record => self.record(state, worker, &mut run),
             Next::Stay => self.stay(state, worker, &mut run),
-            Next::Intent => self.intent(state, worker, &mut run),
-            Next::Call if self.too_late(state, &run) => self.give_up(state, worker, &mut run),
-            Next::Call => self.call(state, &mut run, fate),
+            Next::Begin => self.begin(state, worker, &mut run),
+            Next::Sent if self.too_late(state, &run) => self.give_up(state, worker, &mut run),
+            Next::Sent => self.sent(state, &mut run, fate),
             Next::Answered(answer) => {
                 self.answered(state, worker, &mut run, answer);
             }
@@ -315,7 +315,7 @@ impl Protocol {
                 run.next = if self.config.minutes > 0 {
                     Next::Stay
                 } else {
-                    Next::Intent
+                    Next::Begin
                 };
                 return None;
             }
@@ -380,10 +380,10 @@ impl Protocol {
             run.unfinished = true;
             return run.finish(false);
         }
-        run.next = Next::Intent;
+        run.next = Next::Begin;
     }
 
-    fn intent(&self, state: &mut State, worker: usize, run: &mut Run) {
+    fn begin(&self, state: &mut State, worker: usize, run: &mut Run) {
         let Some((step, side)) = run.current().and_then(|step| Some((step.clone(), step.side()?))) else {
             return;
         };
@@ -391,7 +391,7 @@ impl Protocol {
         let before = begun.cloned().unwrap_or_else(|| step.pair.clone());
         let now = state.now;
         let mut row = step.begun(&before, at(now), at(now + ATTEMPT), &self.settings().rules);
-        run.next = Next::Call;
+        run.next = Next::Sent;
         if self.lacks(Rule::IntentBeforeWrite) {
             run.row = Some((Told::new(row), now));
             return;
@@ -430,7 +430,7 @@ impl Protocol {
         }
     }
 
-    fn call(&self, state: &mut State, run: &mut Run, fate: Fate) {
+    fn sent(&self, state: &mut State, run: &mut Run, fate: Fate) {
         let Some((step, side)) = run.current().and_then(|step| Some((step.clone(), step.side()?))) else {
             return;
         };

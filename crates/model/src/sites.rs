@@ -49,6 +49,12 @@ impl Entered {
         [self.hours, self.text]
     }
 
+    /// The acts themselves, a bit for each: no two acts enter the same value.
+    fn bits(self) -> u16 {
+        let bit = |act: u8| 1_u16.checked_shl(u32::from(act)).unwrap_or(0);
+        bit(self.hours) | bit(self.text)
+    }
+
     /// What a worklog says on a side.
     pub fn content(self, side: Side) -> Content {
         Content {
@@ -76,6 +82,8 @@ pub struct Entry {
     pub root: u8,
     /// What people last entered on this very worklog.
     pub here: Entered,
+    /// All that this very worklog ever said.
+    pub shown: u16,
 }
 
 /// A worklog that a person deleted.
@@ -89,6 +97,8 @@ pub struct Deleted {
     pub root: u8,
     /// What it said.
     pub said: Entered,
+    /// All that it ever said: whoever deleted it could know that, and nothing else.
+    pub shown: u16,
     /// The act.
     pub act: u8,
     /// Whether Tandem had heard how it came to say that. It has not where the answer to its own write was lost:
@@ -176,6 +186,7 @@ impl Sites {
             worklog: worklog.clone(),
             root,
             here,
+            shown: Entered::of(&worklog.content).bits(),
         };
         self.entries[side].insert(id, entry);
         worklog
@@ -202,6 +213,7 @@ impl Sites {
             let mut worklog = Worklog::clone(&entry.worklog);
             worklog.content = entered.content(side);
             worklog.updated_at = at(now);
+            entry.shown |= entered.bits();
             entry.worklog = Told::new(worklog);
         }
     }
@@ -214,6 +226,7 @@ impl Sites {
                 id,
                 root: entry.root,
                 said: Entered::of(&entry.worklog.content),
+                shown: entry.shown,
                 act,
                 heard,
             });
@@ -249,6 +262,7 @@ impl Sites {
                 let mut worklog = Worklog::clone(&entry.worklog);
                 worklog.content = Content::clone(body);
                 worklog.updated_at = at(now);
+                entry.shown |= Entered::of(body).bits();
                 entry.worklog = Told::new(worklog);
                 (Answer::Worklog(entry.worklog.clone()), verdict)
             }
@@ -283,7 +297,7 @@ impl Sites {
                 return false;
             }
             if gone.side == request.side {
-                let news = newer(body, gone.said).into_iter().any(|newer| newer);
+                let news = body.bits() & !gone.shown != 0;
                 gone.heard && !news
             } else {
                 Some(gone.id) == request.twin
