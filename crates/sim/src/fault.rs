@@ -61,19 +61,35 @@ pub struct RequestFaults {
     pub slow_by: Duration,
     /// Answered with a body that breaks off.
     pub half_body: f64,
+    /// What a lost request never looks like to its caller.
+    pub never: Vec<FaultOutcome>,
+    /// Whether `Retry-After` is told with a 429; `None` for now and then.
+    pub retry_after: Option<bool>,
+}
+
+impl FaultOutcome {
+    /// All that a lost request can look like to its caller.
+    pub const ALL: [Self; 5] = [
+        Self::Status(500),
+        Self::Status(502),
+        Self::Status(503),
+        Self::Reset,
+        Self::Hang,
+    ];
 }
 
 impl RequestFaults {
     pub(crate) fn draw(&self, dice: &mut Dice) -> Option<Fault> {
         if dice.chance(self.rate_limited) {
-            let retry_after = dice.chance(0.5).then(|| dice.between(1, 5));
-            return Some(Fault::RateLimited(retry_after));
+            let told = dice.chance(0.5);
+            let told = self.retry_after.unwrap_or(told);
+            return Some(Fault::RateLimited(told.then(|| dice.between(1, 5))));
         }
         if dice.chance(self.lost_before) {
-            return Some(Fault::LostBefore(outcome(dice)));
+            return self.outcome(dice).map(Fault::LostBefore);
         }
         if dice.chance(self.lost_after) {
-            return Some(Fault::LostAfter(outcome(dice)));
+            return self.outcome(dice).map(Fault::LostAfter);
         }
         if dice.chance(self.half_body) {
             return Some(Fault::HalfBody);
@@ -81,15 +97,15 @@ impl RequestFaults {
         dice.chance(self.slow)
             .then(|| Fault::Slow(dice.span(self.slow_by)))
     }
-}
 
-fn outcome(dice: &mut Dice) -> FaultOutcome {
-    match dice.between(0, 4) {
-        0 => FaultOutcome::Status(500),
-        1 => FaultOutcome::Status(502),
-        2 => FaultOutcome::Status(503),
-        3 => FaultOutcome::Reset,
-        _ => FaultOutcome::Hang,
+    /// The one that is drawn, or the next of those that may be.
+    fn outcome(&self, dice: &mut Dice) -> Option<FaultOutcome> {
+        let drawn = dice.between(0, 4) as usize;
+        let from_drawn = FaultOutcome::ALL.iter().cycle().skip(drawn);
+        from_drawn
+            .take(FaultOutcome::ALL.len())
+            .find(|outcome| !self.never.contains(outcome))
+            .copied()
     }
 }
 

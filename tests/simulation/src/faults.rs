@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tandem_sim::FaultOutcome;
+
 macro_rules! faults {
     ($($name:ident $text:literal $what:literal,)*) => {
         /// A kind of fault.
@@ -28,9 +30,16 @@ macro_rules! faults {
 }
 
 faults! {
-    LostBefore "lost-before" "A request is lost before it takes effect: 500, 502, 503, a reset or a time-out.",
-    LostAfter "lost-after" "A request takes effect, but its answer is lost: 500, 502, 503, a reset or a time-out.",
-    RateLimited "rate-limited" "A request is answered 429, with or without Retry-After.",
+    LostBefore "lost-before" "A request is lost before it takes effect.",
+    LostAfter "lost-after" "A request takes effect, but its answer is lost.",
+    Answer500 "500" "What a lost request may be answered with.",
+    Answer502 "502" "The same.",
+    Answer503 "503" "The same.",
+    Reset "reset" "The connection of a lost request may break.",
+    TimeOut "time-out" "Nothing may be heard of a lost request.",
+    RateLimited "rate-limited" "A request is answered 429.",
+    RetryAfter "retry-after" "A 429 may come with Retry-After.",
+    NoRetryAfter "no-retry-after" "A 429 may come without Retry-After.",
     HalfAnswer "half-answer" "The answer's body breaks off.",
     SlowAnswer "slow-answer" "The answer comes late.",
     SlowRequest "slow-request" "A request takes effect some seconds after it was sent.",
@@ -63,6 +72,18 @@ faults! {
     Ring "ring" "No fault, but as hard: three sites that are all connected with one another.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
 }
+
+/// What a lost request can look like, by the fault that stands for it.
+pub const LOST_AS: [(Fault, FaultOutcome); 5] = [
+    (Fault::Answer500, FaultOutcome::Status(500)),
+    (Fault::Answer502, FaultOutcome::Status(502)),
+    (Fault::Answer503, FaultOutcome::Status(503)),
+    (Fault::Reset, FaultOutcome::Reset),
+    (Fault::TimeOut, FaultOutcome::Hang),
+];
+
+/// Whether a 429 can tell `Retry-After`, by the fault that stands for it.
+pub const LIMITED_AS: [(Fault, bool); 2] = [(Fault::RetryAfter, true), (Fault::NoRetryAfter, false)];
 
 /// A rule of Tandem's that can be broken on purpose, to see that somebody notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +160,19 @@ impl Allowed {
             faults: BTreeSet::new(),
             broken: None,
         }
+    }
+
+    /// Only these. A fault that comes in several kinds comes in all of them where none is named.
+    pub fn only(faults: &[Fault]) -> Self {
+        let mut allowed = faults.iter().copied().fold(Self::none(), Self::with);
+        let lost = LOST_AS.map(|(kind, _)| kind);
+        let limited = LIMITED_AS.map(|(kind, _)| kind);
+        for kinds in [&lost[..], &limited[..]] {
+            if !kinds.iter().any(|kind| allowed.has(*kind)) {
+                allowed.faults.extend(kinds);
+            }
+        }
+        allowed
     }
 
     /// What could happen when only seeds of then were drawn: those that once broke a promise are the same lives with it.

@@ -92,11 +92,7 @@ fn main() -> std::process::ExitCode {
     let mut allowed = if arguments.only.is_empty() {
         Allowed::all()
     } else {
-        arguments
-            .only
-            .iter()
-            .copied()
-            .fold(Allowed::none(), Allowed::with)
+        Allowed::only(&arguments.only)
     };
     for fault in &arguments.without {
         allowed = allowed.without(*fault);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tandem_sim::{Faults, ListingLag, RequestFaults, WebhookFaults};
 
 use crate::chance::Chance;
-use crate::faults::{Allowed, Fault};
+use crate::faults::{Allowed, Fault, LIMITED_AS, LOST_AS};
 
 /// Probabilities per occasion; all zero when it is calm.
 #[derive(Clone, Debug, Default)]
@@ -47,14 +47,26 @@ impl Weather {
             true => most * (1.0 + chance.between(0, 9) as f64) / 10.0,
             false => 0.0,
         };
-        let requests = RequestFaults {
+        let mut requests = RequestFaults {
             lost_before: rate(Fault::LostBefore, 0.2),
             lost_after: rate(Fault::LostAfter, 0.2),
             rate_limited: rate(Fault::RateLimited, 0.15),
             slow: rate(Fault::SlowAnswer, 0.1),
             slow_by: Duration::from_secs(20),
             half_body: rate(Fault::HalfAnswer, 0.1),
+            never: LOST_AS
+                .into_iter()
+                .filter(|(kind, _)| !allowed.has(*kind))
+                .map(|(_, outcome)| outcome)
+                .collect(),
+            retry_after: match LIMITED_AS.map(|(kind, told)| (allowed.has(kind), told)) {
+                [(true, _), (true, _)] => None,
+                [(told, _), _] => Some(told),
+            },
         };
+        if LIMITED_AS.iter().all(|(kind, _)| !allowed.has(*kind)) {
+            requests.rate_limited = 0.0;
+        }
         let webhooks = WebhookFaults {
             lost: rate(Fault::WebhookLost, 1.0),
             doubled: rate(Fault::WebhookDoubled, 0.3),

@@ -248,6 +248,7 @@ impl Weather {
             slow: self.up_to(0.3, 0.4),
             slow_by: Duration::from_millis(1_500),
             half_body: self.up_to(0.08, 0.4),
+            ..RequestFaults::default()
         }
     }
 
