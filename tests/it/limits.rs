@@ -30,15 +30,32 @@ fn tell(figure: &str) {
     println!("{figure}");
 }
 
-/// Returns memory that is resident now, and the most that ever was, in MiB; 0 where the system does not tell.
-fn resident_mib() -> (u64, u64) {
+/// How much memory this process needs from a moment on. Whoever asks runs alone in it.
+struct Memory {
+    before: u64,
+}
+
+impl Memory {
+    fn from_now() -> Self {
+        // Has the system forget how much it ever was.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        Self {
+            before: resident_mib("VmRSS:"),
+        }
+    }
+
+    /// Returns by how many MiB it grew at most.
+    fn grown(&self) -> u64 {
+        resident_mib("VmHWM:").saturating_sub(self.before)
+    }
+}
+
+/// Returns what the system tells of this process's memory, in MiB; 0 where it does not.
+fn resident_mib(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        kib.unwrap_or(0) / 1024
-    };
-    (field("VmRSS:"), field("VmHWM:"))
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
 }
 
 fn secs_since(world: &World, start: Timestamp) -> f64 {
@@ -95,8 +112,8 @@ async fn post(router: axum::Router, delivery: &Delivery) -> StatusCode {
     router.oneshot(request).await.unwrap().status()
 }
 
-/// Sends a webhook for each of so many links, all at once.
-async fn webhooks_at_once(count: usize) {
+/// Sends a webhook for each of so many links, all at once. Returns by how many MiB the process grew.
+async fn webhooks_at_once(count: usize) -> u64 {
     let mut world = Setup::two(count).webhooks(Webhooks::TempoOnly).build().await;
     world.settle().await;
     world.lose_webhooks();
@@ -111,6 +128,7 @@ async fn webhooks_at_once(count: usize) {
     assert_eq!(deliveries.len(), count);
 
     world.store.counts().reset();
+    let memory = Memory::from_now();
     let router = tandem_runtime::router::router(Arc::new(Arc::clone(&world.tandem)));
     let taken = join_all(deliveries.iter().map(|delivery| post(router.clone(), delivery))).await;
     assert!(
@@ -137,10 +155,12 @@ async fn webhooks_at_once(count: usize) {
     let floor = busiest.requests as f64 * SLOT_SECS;
     assert!(took <= 1.15 * floor + 5.0, "{took} s, floor {floor} s");
     assert_eq!(world.acme().tempo_rate().answered_429 + busiest.answered_429, 0);
+    let grown = memory.grown();
     world.assert_equal().await;
     tell(&format!(
-        "{count} webhooks at once: {table} table requests, both sides equal after {took:.0} s"
+        "{count} webhooks at once: {table} table requests, both sides equal after {took:.0} s; {grown} MiB more"
     ));
+    grown
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +171,8 @@ async fn webhooks_at_once_are_all_taken_for_two_table_requests_each() {
 #[tokio::test(start_paused = true)]
 #[ignore = "the same with more of them"]
 async fn two_hundred_webhooks_at_once_are_all_taken_for_two_table_requests_each() {
-    webhooks_at_once(200).await;
+    let grown = webhooks_at_once(200).await;
+    assert!(grown <= 32, "{grown} MiB more");
 }
 
 // --- a long queue ---
@@ -231,13 +252,13 @@ async fn passes_over_a_queue(links: usize, secs: i64) -> (usize, u64, u64) {
     let queued = world.due().await.len();
     assert_eq!(queued, links);
     world.store.counts().reset();
-    let (before, _) = resident_mib();
+    let memory = Memory::from_now();
     let deadline = world.now() + SignedDuration::from_secs(secs);
     let passed = world.tandem.engine.run_due(Some(deadline)).await.unwrap();
-    let (_, peak) = resident_mib();
+    let grown = memory.grown();
     let counts = world.store.counts().clone();
     tell(&format!(
-        "{links} due links, {secs} s: {} looks, {} table requests ({:?}), memory {before} -> at most {peak} MiB",
+        "{links} due links, {secs} s: {} looks, {} table requests ({:?}), {grown} MiB more",
         passed.looked,
         counts.total(),
         counts.by_operation()
@@ -245,7 +266,7 @@ async fn passes_over_a_queue(links: usize, secs: i64) -> (usize, u64, u64) {
     // A look that got no slot is given back. There may be about one of those for each that went through.
     let went_through = passed.looked - passed.troubled;
     assert!(passed.troubled <= 2 * went_through, "{passed:?}");
-    (went_through, counts.total(), peak.saturating_sub(before))
+    (went_through, counts.total(), grown)
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,6 +295,7 @@ async fn a_hundred_thousand_due_links_are_worked_off_at_the_allowed_rate_in_boun
 async fn a_person_does_not_wait_for_a_hundred_thousand_swept_links() {
     const LINKS: usize = 100_000;
     let world = Setup::two(LINKS).webhooks(Webhooks::TempoOnly).build().await;
+    let memory = Memory::from_now();
     meanwhile(&world, async {
         for n in [1, LINKS / 2, LINKS] {
             world.wait(20).await;
@@ -287,13 +309,17 @@ async fn a_person_does_not_wait_for_a_hundred_thousand_swept_links() {
         }
     })
     .await;
+    let grown = memory.grown();
+    tell(&format!("beside {LINKS} swept links: {grown} MiB more"));
+    assert!(grown <= 64, "{grown} MiB more");
 }
 
 // --- big links ---
 
 /// Gives some links many worklogs on A and none on B, and has a person log time on a small link while the big ones are
-/// first synced. Returns the person's longest wait, and how many twins were made in how many seconds.
-async fn beside_big_links(big: usize, worklogs: i64, lane: Lane, times: usize) -> (f64, usize, f64) {
+/// first synced. Returns the person's longest wait, how many twins were made in how many seconds, and by how many MiB the
+/// process grew.
+async fn beside_big_links(big: usize, worklogs: i64, lane: Lane, times: usize) -> (f64, usize, f64, u64) {
     let world = Setup::two(big + 1).webhooks(Webhooks::TempoOnly).build().await;
     world.settle().await;
     for n in 1..=big {
@@ -306,6 +332,7 @@ async fn beside_big_links(big: usize, worklogs: i64, lane: Lane, times: usize) -
     world.sim.drop_deliveries();
     let keys = all_links(&world, big);
     world.tandem.engine.hint_all(keys, lane, false).await.unwrap();
+    let memory = Memory::from_now();
     let start = world.now();
     let (from, to) = (format!("SUP-{}", big + 1), format!("DEV-{}", big + 1));
     let longest = meanwhile(&world, async {
@@ -320,17 +347,18 @@ async fn beside_big_links(big: usize, worklogs: i64, lane: Lane, times: usize) -
     })
     .await;
     let took = secs_since(&world, start);
+    let grown = memory.grown();
     let made = world.globex().worklogs().len() - times;
     assert_eq!(world.globex().tempo_rate().answered_429, 0);
     tell(&format!(
-        "beside {big} links of {worklogs} worklogs ({lane:?}): at most {longest:.1} s; {made} twins made in {took:.0} s"
+        "beside {big} links of {worklogs} worklogs ({lane:?}): at most {longest:.1} s; {made} twins made in {took:.0} s; {grown} MiB more"
     ));
-    (longest, made, took)
+    (longest, made, took, grown)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_small_link_does_not_wait_for_the_first_sync_of_a_big_one() {
-    let (longest, made, took) = beside_big_links(1, 200, Lane::Sweep, 2).await;
+    let (longest, made, took, _) = beside_big_links(1, 200, Lane::Sweep, 2).await;
     assert!(longest <= SWEPT_WAIT_SECS, "{longest} s");
     // And the big one gets on.
     assert!(made as f64 >= 0.7 * took / SLOT_SECS, "{made} twins in {took} s");
@@ -338,17 +366,22 @@ async fn a_small_link_does_not_wait_for_the_first_sync_of_a_big_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_small_link_does_not_wait_for_the_first_sync_of_many_big_ones() {
-    let (longest, made, took) = beside_big_links(12, 40, Lane::Sweep, 2).await;
+    let (longest, made, took, _) = beside_big_links(12, 40, Lane::Sweep, 2).await;
     assert!(longest <= SWEPT_WAIT_SECS, "{longest} s");
     assert!(made as f64 >= 0.7 * took / SLOT_SECS, "{made} twins in {took} s");
 }
 
+/// What a run may need that has the fifty thousand worklogs of its link in hand, each with its pair. It holds one link's
+/// at a time, whatever else there is.
+const LINK_OF_50_000_MIB: u64 = 512;
+
 #[tokio::test(start_paused = true)]
 #[ignore = "minutes: fifty thousand worklogs are listed again in every run"]
 async fn a_small_link_does_not_wait_for_one_of_fifty_thousand_worklogs() {
-    let (longest, made, took) = beside_big_links(1, 50_000, Lane::Sweep, 6).await;
+    let (longest, made, took, grown) = beside_big_links(1, 50_000, Lane::Sweep, 6).await;
     assert!(longest <= SWEPT_WAIT_SECS, "{longest} s");
     assert!(made as f64 >= 0.5 * took / SLOT_SECS, "{made} twins in {took} s");
+    assert!(grown <= LINK_OF_50_000_MIB, "{grown} MiB more");
 }
 
 #[tokio::test(start_paused = true)]
@@ -366,12 +399,15 @@ async fn a_link_of_fifty_thousand_worklogs_is_kept_the_same() {
     world.wait(60).await;
     world.sim.reset_requests();
     world.store.counts().reset();
+    let memory = Memory::from_now();
     let waited = wait_of_a_person_alone(&world).await;
+    let grown = memory.grown();
     tell(&format!(
-        "one more on a link of 50,000: {waited:.1} s, {} requests, {:?} table requests",
+        "one more on a link of 50,000: {waited:.1} s, {} requests, {:?} table requests; {grown} MiB more",
         world.sim.requests().len(),
         world.store.counts().by_operation()
     ));
+    assert!(grown <= LINK_OF_50_000_MIB, "{grown} MiB more");
     // Eleven pages on one side, ten on the other, the write, and learning its id; and the sweep that a process begins with.
     assert!(world.sim.requests().len() <= 25 + 6);
 }
@@ -416,8 +452,9 @@ async fn many_links(links: usize) -> World {
     world
 }
 
-/// Brings many links together, and counts what a sweep and an audit without a change cost.
-async fn what_many_links_cost(links: usize) -> (usize, u64, usize, u64) {
+/// Brings many links together, and counts what a sweep and an audit without a change cost, and by how many MiB the
+/// process grew for them.
+async fn what_many_links_cost(links: usize) -> (usize, u64, usize, u64, u64) {
     let mut world = many_links(links).await;
     // There are none. Waiting for them is all that hours of nothing would cost.
     world.lose_webhooks();
@@ -436,23 +473,24 @@ async fn what_many_links_cost(links: usize) -> (usize, u64, usize, u64) {
     };
     world.wait(300).await;
     reset(&world);
+    let memory = Memory::from_now();
     world.tandem.engine.sweep_pass().await.unwrap();
     let (sweep, sweep_table) = cost(&world);
     reset(&world);
     let audited = world.tandem.engine.audit().await.unwrap();
     assert_eq!((audited.hinted, audited.failed), (0, 0));
     let (audit, audit_table) = cost(&world);
-    let (now, peak) = resident_mib();
+    let grown = memory.grown();
     tell(&format!(
-        "{links} links: sweep {sweep} requests and {sweep_table} of the table, audit {audit} and {audit_table}; memory {now} MiB, at most {peak}"
+        "{links} links: sweep {sweep} requests and {sweep_table} of the table, audit {audit} and {audit_table}; {grown} MiB more"
     ));
-    (sweep, sweep_table, audit, audit_table)
+    (sweep, sweep_table, audit, audit_table, grown)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_costs_the_same_whatever_the_number_of_links() {
     let (few_sweep, few_table, ..) = what_many_links_cost(10).await;
-    let (sweep, sweep_table, audit, audit_table) = what_many_links_cost(60).await;
+    let (sweep, sweep_table, audit, audit_table, _) = what_many_links_cost(60).await;
     assert_eq!((few_sweep, few_table), (sweep, sweep_table));
     assert_eq!(sweep, 6);
     // A page on each side, and both feeds of deletes on each side.
@@ -500,9 +538,10 @@ async fn an_issue_that_cannot_be_seen_does_not_have_all_other_links_looked_up_ag
 #[tokio::test(start_paused = true)]
 #[ignore = "minutes: ten thousand links are made and brought together"]
 async fn ten_thousand_links_cost_a_sweep_three_requests_a_site() {
-    let (sweep, sweep_table, audit, audit_table) = what_many_links_cost(10_000).await;
+    let (sweep, sweep_table, audit, audit_table, grown) = what_many_links_cost(10_000).await;
     assert_eq!(sweep, 6);
     assert!(sweep_table <= 40, "{sweep_table}");
     assert!(audit <= 2 * 2 + 4, "{audit}");
     assert!(audit_table <= 10_000 + 60, "{audit_table}");
+    assert!(grown <= 64, "{grown} MiB more");
 }
