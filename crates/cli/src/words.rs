@@ -3,15 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::Content;
 
-/// `1h 30m`
-pub(crate) fn hours(secs: u64) -> String {
-    match (secs / 3600, secs % 3600 / 60, secs % 60) {
-        (0, minutes, 0) => format!("{minutes}m"),
-        (hours, 0, 0) => format!("{hours}h"),
-        (hours, minutes, 0) => format!("{hours}h {minutes:02}m"),
-        (hours, minutes, secs) => format!("{hours}h {minutes:02}m {secs:02}s"),
-    }
-}
+pub(crate) use tandem_core::worklog::hours;
 
 /// `3 min ago`
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
@@ -80,23 +72,5 @@ pub(crate) fn count(number: usize, what: &str) -> String {
         format!("1 {what}")
     } else {
         format!("{number} {what}s")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_told_as_people_say_them() {
-        for (secs, text) in [
-            (0, "0m"),
-            (900, "15m"),
-            (3600, "1h"),
-            (5400, "1h 30m"),
-            (3661, "1h 01m 01s"),
-        ] {
-            assert_eq!(hours(secs), text);
-        }
     }
 }

@@ -7,7 +7,7 @@ use jiff::civil::{Date, Time};
 use crate::ids::{AccountId, Side};
 use crate::render::{self, Unrenderable};
 use crate::rules::{Lookups, Rules};
-use crate::worklog::{Content, told_differently};
+use crate::worklog::{Content, hours, told_differently};
 
 /// A field that is kept the same on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,8 +52,8 @@ impl fmt::Display for Value {
             Value::Author(account) => account.fmt(f),
             Value::Date(date) => date.fmt(f),
             Value::Time(time) => time.map_or(Ok(()), |time| time.fmt(f)),
-            Value::Secs(secs) => write!(f, "{secs} s"),
-            Value::OptSecs(secs) => secs.map_or(Ok(()), |secs| write!(f, "{secs} s")),
+            Value::Secs(secs) => f.write_str(&hours(*secs)),
+            Value::OptSecs(secs) => secs.map_or(Ok(()), |secs| f.write_str(&hours(secs))),
             Value::Text(text) => text.fmt(f),
             Value::Attribute(value) => f.write_str(value.as_deref().unwrap_or("none")),
         }

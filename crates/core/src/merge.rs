@@ -243,7 +243,7 @@ mod tests {
             [Lost {
                 field: Field::TimeSpent,
                 side: Side::A,
-                value: "60 s".into()
+                value: "1m".into()
             }]
         );
     }

@@ -55,3 +55,31 @@ pub struct Worklog {
 pub fn told_differently<T: PartialEq>(left: &Option<T>, right: &Option<T>) -> bool {
     matches!((left, right), (Some(left), Some(right)) if left != right)
 }
+
+/// Says how long something took, as people say it: `1h 30m`.
+pub fn hours(secs: u64) -> String {
+    match (secs / 3600, secs % 3600 / 60, secs % 60) {
+        (0, minutes, 0) => format!("{minutes}m"),
+        (hours, 0, 0) => format!("{hours}h"),
+        (hours, minutes, 0) => format!("{hours}h {minutes:02}m"),
+        (hours, minutes, secs) => format!("{hours}h {minutes:02}m {secs:02}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_as_people_say_them() {
+        for (secs, text) in [
+            (0, "0m"),
+            (900, "15m"),
+            (3600, "1h"),
+            (5400, "1h 30m"),
+            (3661, "1h 01m 01s"),
+        ] {
+            assert_eq!(hours(secs), text);
+        }
+    }
+}
