@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 use tandem_core::{AccountId, ConnectionName, Side, WorklogId};
-use tandem_engine::operator::{QueueId, QueueItem};
+use tandem_engine::operator::{QueueId, QueueItem, Standing};
 use tandem_engine::{Connection, Engine};
 
 use crate::ending::Failure;
@@ -85,14 +85,14 @@ impl Only {
             for connection in &engine.connections {
                 for side in Side::BOTH {
                     // A site that cannot be asked now does not say that there is nobody.
-                    let known = engine.knows(connection, side, &AccountId::new(account)).await;
-                    if known.unwrap_or(true) {
+                    let standing = engine.standing(connection, side, &AccountId::new(account)).await;
+                    if standing.unwrap_or(Standing::Active) != Standing::Unknown {
                         return Ok(());
                     }
                 }
             }
             return Err(Failure::usage(format!(
-                "no site has an active account {}; it is the last part of the address of the person's profile in Jira",
+                "no site has an account {}; it is the last part of the address of the person's profile in Jira",
                 output::plain(account)
             )));
         }

@@ -60,7 +60,7 @@ impl Reason {
     pub fn advice(self) -> &'static str {
         match self {
             Reason::AuthorUnmapped => {
-                "Add the pair of accounts to [connections.authors] map, or give the person access to the other site."
+                "Add the pair of accounts to [connections.authors] map or with `tandem users import`, or give the person access to the other site."
             }
             Reason::AttributeRequired => {
                 "Map the attribute, or give it a default in [connections.attributes]."

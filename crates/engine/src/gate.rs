@@ -78,6 +78,14 @@ fn interval(site: &Site) -> Duration {
     Duration::from_secs_f64(1.05 / site.requests_per_second)
 }
 
+/// How long a site is left alone after a 429.
+fn rest_after(retry_after: Option<Duration>) -> SignedDuration {
+    let wait = retry_after
+        .unwrap_or(Duration::from_secs(1))
+        .max(Duration::from_secs(1));
+    SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)
+}
+
 impl Engine {
     /// Waits for the right to send one request to a site.
     ///
@@ -139,6 +147,31 @@ impl Engine {
             .map_err(|error| EngineError::site(&site.name, error))
     }
 
+    /// Looks at something for a person who waits, and again while a site has no room for it: whoever else uses up a
+    /// site's limit must not make a command fail that only reads. Gives up after a minute.
+    pub(crate) async fn unhurried<T>(
+        &self,
+        mut look: impl AsyncFnMut() -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let end = self.clock.now() + IN_LINE;
+        loop {
+            let looked = look().await;
+            let now = self.clock.now();
+            let until = match &looked {
+                Err(EngineError::Deferred { until, .. }) => *until,
+                Err(EngineError::Site { error, .. }) => match error.kind {
+                    SiteErrorKind::RateLimited { retry_after } => now + rest_after(retry_after),
+                    _ => return looked,
+                },
+                _ => return looked,
+            };
+            if until > end {
+                return looked;
+            }
+            self.sleep_until(until.max(now + IN_LINE_STEP)).await;
+        }
+    }
+
     /// Makes one paced call for a pass: it has no row that could be due later, and the next pass is minutes away, so
     /// it waits in line for as long as a minute.
     pub(crate) async fn call_in_turn<T, F>(
@@ -185,15 +218,7 @@ impl Engine {
         let noted = match &failure.kind {
             SiteErrorKind::RateLimited { retry_after } => {
                 warn!(site.name = %site.name, "{} answered 429; this is a bug of ours or a foreign user of the same limit", site.name);
-                let wait = retry_after
-                    .unwrap_or(Duration::from_secs(1))
-                    .max(Duration::from_secs(1));
-                self.store
-                    .hold(
-                        &site.name,
-                        now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX),
-                    )
-                    .await
+                self.store.hold(&site.name, now + rest_after(*retry_after)).await
             }
             SiteErrorKind::CredentialsRejected => self.pause(site, failure, now).await,
             _ => Ok(()),

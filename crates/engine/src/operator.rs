@@ -16,7 +16,7 @@ pub use acts::{LinkAct, tell_of};
 pub use ahead::{Proposal, ProposedOp};
 pub use decide::{Decision, Resolved};
 pub(crate) use people::is_assigned;
-pub use people::{Assigned, How, Matched};
+pub use people::{Assigned, How, Matched, Standing};
 pub use queue::{BadQueueId, ItemState, QueueId, QueueItem, Retried};
 pub use read_only::ReadOnly;
 pub use undelete::Undeleted;

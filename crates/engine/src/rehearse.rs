@@ -66,7 +66,8 @@ impl Engine {
         let mut asked: BTreeSet<(Side, WorklogId)> = BTreeSet::new();
         for _ in 0..ROUNDS_MAX {
             if has_unfetched(observed, &mut asked) {
-                self.fetch_strays(connection, observed, Lane::Sweep).await?;
+                self.unhurried(async || self.fetch_strays(connection, observed, Lane::Sweep).await)
+                    .await?;
             }
             copies::heal_in_backfill(observed, &settings.rules);
             let planned = plan(observed, settings);

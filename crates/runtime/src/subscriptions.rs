@@ -47,6 +47,9 @@ pub struct Seen {
     /// There are subscriptions for several addresses, and the configuration names none of them.
     #[serde(default)]
     pub several: bool,
+    /// None is known, and the configuration names no address for which there should be one.
+    #[serde(default)]
+    pub none: bool,
 }
 
 /// Which subscriptions are ours, and what is wrong with them.
@@ -56,6 +59,7 @@ struct Judged {
     /// Event and id.
     off: Vec<(String, String)>,
     several: bool,
+    none: bool,
 }
 
 /// Looks at the subscriptions of the sites that were not looked at for an hour. What is off is switched on again, and an
@@ -111,11 +115,13 @@ async fn look_at(tandem: &Tandem, site: &Site, client: &AtlassianSite) -> Result
         off: Vec::new(),
         not_allowed: false,
         several: false,
+        none: false,
     };
     let listed = match call(engine, site, || client.tempo_webhooks()).await {
         Err(EngineError::Site { error, .. }) if error.status == Some(403) => {
             // Whoever wants no webhooks needs no such token.
             seen.not_allowed = tandem.config.engine.public_url.is_some();
+            seen.none = !seen.not_allowed;
             return Ok(seen);
         }
         listed => listed?,
@@ -123,6 +129,7 @@ async fn look_at(tandem: &Tandem, site: &Site, client: &AtlassianSite) -> Result
     let judged = judge(&site.name, tandem.config.engine.public_url.as_ref(), &listed);
     seen.missing = judged.missing;
     seen.several = judged.several;
+    seen.none = judged.none;
     if !judged.off.is_empty() {
         // First, or whoever dies in between would leave nobody who knows of it.
         engine.want_audit(&site.name).await?;
@@ -197,6 +204,7 @@ fn judge(site: &SiteName, public_url: Option<&Url>, listed: &[Subscription]) -> 
         missing: missing.collect(),
         off: off.map(|one| (one.event.clone(), one.id.clone())).collect(),
         several: false,
+        none: !expected,
     }
 }
 
@@ -274,9 +282,13 @@ mod tests {
 
     #[test]
     fn nobody_is_told_of_webhooks_that_nobody_wants() {
-        assert_eq!(judged(None, &[]), Judged::default());
+        let none = Judged {
+            none: true,
+            ..Judged::default()
+        };
+        assert_eq!(judged(None, &[]), none);
         let elsewhere = all("https://other.example.com/hooks/tempo/globex");
-        assert_eq!(judged(None, &elsewhere), Judged::default());
+        assert_eq!(judged(None, &elsewhere), none);
         assert_eq!(
             judged(Some("https://tandem.example.com"), &elsewhere)
                 .missing

@@ -248,6 +248,9 @@ fn subscribed(seen: &Seen) -> String {
     if !seen.switched_on.is_empty() {
         return format!("were off, on again: {}", seen.switched_on.join(", "));
     }
+    if seen.none {
+        return "none: changes wait for the sweep; `tandem connect`".to_owned();
+    }
     match (seen.not_allowed, seen.several) {
         (true, _) => "the token may not see them".to_owned(),
         (_, true) => "several addresses; `public_url` says which".to_owned(),

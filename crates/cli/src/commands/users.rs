@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 use serde::Serialize;
 use tandem_core::{AccountId, ConnectionName, Side};
-use tandem_engine::operator::{Assigned, How, Matched};
+use tandem_engine::operator::{Assigned, How, Matched, Standing};
 use tandem_engine::ports::store::Lane;
 use tandem_engine::{Connection, Engine, EngineError};
 use tandem_runtime::pairs::{Kind, Line};
@@ -217,7 +217,10 @@ async fn unknown(
     b: &str,
 ) -> Result<Option<String>, EngineError> {
     for (side, account) in [(Side::A, a), (Side::B, b)] {
-        if !engine.knows(connection, side, &AccountId::new(account)).await? {
+        let standing = engine
+            .standing(connection, side, &AccountId::new(account))
+            .await?;
+        if standing != Standing::Active {
             let site = &connection.sites[side];
             return Ok(Some(format!(
                 "{site} has no active account {}",

@@ -1,6 +1,7 @@
 //! What people say about items that wait: which side counts, and what to leave alone.
 
 use serde_json::Value;
+use tandem_sim::UserSpec;
 
 use crate::bench::{Bench, Ran, hour};
 
@@ -189,9 +190,14 @@ fn queue_and_history_are_picked_by_issue_worklog_and_person() {
         bench
             .run(&[command, "--person", "nobody"])
             .ended(2)
-            .says("no site has an active account nobody");
+            .says("no site has an account nobody");
     }
     assert_eq!(lines(["--person", "ann"]), 1);
+    assert_eq!(lines(["--person", "bob"]), 0);
+    // Somebody who left still has a history.
+    for site in [bench.acme(), bench.globex()] {
+        site.put_user(UserSpec::new("bob", "Bob").inactive());
+    }
     assert_eq!(lines(["--person", "bob"]), 0);
     assert!(lines(["--worklog", &anns.to_string()]) <= 1);
 }

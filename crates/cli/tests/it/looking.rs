@@ -1,6 +1,6 @@
 //! What the commands that look show, and that they change nothing.
 
-use tandem_sim::Vendor;
+use tandem_sim::{Fault, Matcher, Vendor};
 
 use crate::bench::{Bench, hour};
 
@@ -192,6 +192,34 @@ fn plan_says_what_reconcile_then_does_and_writes_nothing() {
         !rest.out.contains("create") || rest.out.contains("unknown"),
         "{rest:?}"
     );
+}
+
+#[test]
+fn plan_waits_for_a_site_whose_limit_others_have_used_up() {
+    let bench = Bench::new();
+    let gone = bench.acme().log_time("SUP-2", hour("ann", "to go")).unwrap();
+    bench.reconcile();
+    bench.acme().delete(gone).unwrap();
+    bench.acme().log_time("SUP-1", hour("bob", "new")).unwrap();
+    bench.sim.reset_requests();
+    let plan = bench.run(&["plan", "--json"]).ended(3).json();
+    let requests = bench.sim.requests();
+    for site in ["acme", "globex"] {
+        let count = requests.iter().filter(|request| request.site == site).count();
+        assert!(count > 1, "{requests:?}");
+        for nth in 0..count {
+            let limited = Fault::RateLimited(Some(1));
+            bench
+                .sim
+                .fail_next(site, Matcher::any().skip(nth).times(1), limited);
+            let ran = bench.run(&["plan", "--json"]).ended(3);
+            assert_eq!(
+                ran.json()["steps"],
+                plan["steps"],
+                "{site}, request {nth}: {ran:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::Order;
 use crate::bulk::BULK_MAX;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
+use crate::ports::SiteClient;
 use crate::ports::store::Lane;
 
 /// Pages per side that are read at most.
@@ -184,8 +185,11 @@ impl Engine {
         let mut offset = 0;
         for _ in 0..PAGES_MAX {
             let page = self
-                .call(site, Lane::Sweep, async |client| {
-                    client.list_dates(order.since, order.until, offset).await
+                .unhurried(async || {
+                    let list = async |client: &dyn SiteClient| {
+                        client.list_dates(order.since, order.until, offset).await
+                    };
+                    self.call(site, Lane::Sweep, list).await
                 })
                 .await?;
             for worklog in page.rows {

@@ -10,6 +10,7 @@ use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, Workl
 use crate::decided::policy_of;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
+use crate::ports::SiteClient;
 use crate::ports::store::Lane;
 use crate::sweep::Feed;
 
@@ -84,7 +85,8 @@ impl Engine {
     pub async fn deletes_ahead(&self) -> Result<(), EngineError> {
         for site in self.sites.values() {
             if self.connections_of(&site.name).next().is_some() {
-                self.sweep_deletes(site, Lane::Sweep, Feed::InTurn).await?;
+                self.unhurried(async || self.sweep_deletes(site, Lane::Sweep, Feed::InTurn).await)
+                    .await?;
             }
         }
         Ok(())
@@ -96,7 +98,8 @@ impl Engine {
     /// # Errors
     /// When a site or the table fails.
     pub async fn links_ahead(&self, connection: &Connection) -> Result<BTreeSet<LinkKey>, EngineError> {
-        self.link_tables(Lane::Sweep).await?;
+        self.unhurried(async || self.link_tables(Lane::Sweep).await)
+            .await?;
         let mut links = BTreeSet::new();
         let since = self.since(connection).await?;
         for side in Side::BOTH {
@@ -105,13 +108,17 @@ impl Engine {
             let mut offset = 0;
             for _ in 0..PAGES_MAX {
                 let page = self
-                    .call(site, Lane::Sweep, async |client| {
-                        client.list_dates(since, None, offset).await
+                    .unhurried(async || {
+                        let list =
+                            async |client: &dyn SiteClient| client.list_dates(since, None, offset).await;
+                        self.call(site, Lane::Sweep, list).await
                     })
                     .await?;
                 for worklog in page.rows {
                     if seen.insert(worklog.issue) {
-                        links.extend(self.link_of(connection, side, worklog.issue, Lane::Sweep).await?);
+                        let link_of =
+                            async || self.link_of(connection, side, worklog.issue, Lane::Sweep).await;
+                        links.extend(self.unhurried(link_of).await?);
                     }
                 }
                 match page.next {
@@ -146,7 +153,8 @@ impl Engine {
         side: Side,
         issue: IssueId,
     ) -> Result<Option<LinkKey>, EngineError> {
-        match self.link_of(connection, side, issue, Lane::Sweep).await? {
+        let link_of = async || self.link_of(connection, side, issue, Lane::Sweep).await;
+        match self.unhurried(link_of).await? {
             Some(link) if self.is_outside(connection, &link).await? => Ok(None),
             link => Ok(link),
         }
@@ -162,7 +170,8 @@ impl Engine {
         connection: &Connection,
         link: &LinkKey,
     ) -> Result<Vec<Proposal>, EngineError> {
-        let mut observed = self.look_ahead(connection, link).await?;
+        let look = async || self.look_ahead(connection, link).await;
+        let mut observed = self.unhurried(look).await?;
         let mut proposals = Vec::new();
         self.rehearse(connection, &mut observed, |step| {
             proposals.extend(propose(step, link, &connection.settings.rules))

@@ -11,8 +11,16 @@ use crate::ports::SiteClient;
 use crate::ports::site::SiteError;
 use crate::ports::store::{Lane, PersonRow};
 
-/// Requests of a look-up that are waited for when the site's slots are taken.
-const WAITS_MAX: usize = 20;
+/// How an account stands on a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its person can log time.
+    Active,
+    /// It has been, and what it logged is still there.
+    Deactivated,
+    /// The site knows none.
+    Unknown,
+}
 
 /// How a person's account on the other site is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -235,23 +243,25 @@ impl Engine {
         Ok(person)
     }
 
-    /// Asks a site whether it knows an account, and it is active. A site that does not say is taken to know it.
+    /// Asks a site about an account. One that it does not speak of is taken to be active.
     ///
     /// # Errors
     /// When the site cannot be asked.
-    pub async fn knows(
+    pub async fn standing(
         &self,
         connection: &Connection,
         side: Side,
         account: &AccountId,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Standing, EngineError> {
         let site = self.site_of(connection, side)?;
         match self
             .patiently(site, async |client| client.user(account).await)
             .await
         {
-            Ok(user) => Ok(user.is_some_and(|user| user.active)),
-            Err(error) if error.is_refusal() => Ok(true),
+            Ok(None) => Ok(Standing::Unknown),
+            Ok(Some(user)) if !user.active => Ok(Standing::Deactivated),
+            Ok(Some(_)) => Ok(Standing::Active),
+            Err(error) if error.is_refusal() => Ok(Standing::Active),
             Err(error) => Err(error),
         }
     }
@@ -262,15 +272,7 @@ impl Engine {
         site: &Site,
         request: impl AsyncFn(&dyn SiteClient) -> Result<T, SiteError>,
     ) -> Result<T, EngineError> {
-        let mut waits = 0;
-        loop {
-            match self.call(site, Lane::Live, &request).await {
-                Err(EngineError::Deferred { until, .. }) if waits < WAITS_MAX => {
-                    waits += 1;
-                    self.sleep_until(until).await;
-                }
-                answer => return answer,
-            }
-        }
+        self.unhurried(async || self.call(site, Lane::Live, &request).await)
+            .await
     }
 }

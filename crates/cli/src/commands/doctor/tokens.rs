@@ -14,6 +14,9 @@ const WARNED_FROM: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The host that works for every region.
 const EVERY_REGION: &str = "https://api.tempo.io";
 
+/// The hosts that know the tokens of one region.
+const REGIONS: [&str; 2] = ["api.eu.tempo.io", "api.us.tempo.io"];
+
 pub(super) async fn look(look: &Look<'_>, site: &SiteName) -> Vec<Finding> {
     let mut findings = Vec::new();
     let secret = match look.tandem.secrets.get(site) {
@@ -43,7 +46,7 @@ pub(super) async fn look(look: &Look<'_>, site: &SiteName) -> Vec<Finding> {
         Err(Trouble::Rejected) => {
             let host = look.tandem.config.sites.get(site).map(|site| site.tempo.clone());
             let region = match host {
-                Some(host) if !host.as_str().starts_with(EVERY_REGION) => format!(
+                Some(host) if host.host_str().is_some_and(|name| REGIONS.contains(&name)) => format!(
                     "; {host} is one region's address, and a token of another region is rejected there: tempo = \"{EVERY_REGION}\" works for all"
                 ),
                 _ => String::new(),
