@@ -445,6 +445,7 @@ mod tests {
             source: invented.clone(),
             body: invented,
             apart: vec![],
+            entered: jiff::Timestamp::UNIX_EPOCH,
         };
         let refused = Err(Violation::Unexplained(B, Side::B));
         assert_eq!(checked(&observed, pair, action), refused);

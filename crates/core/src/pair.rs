@@ -121,6 +121,9 @@ pub struct Intent {
     /// The base once this has taken effect; for an update only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<Sides<Content>>,
+    /// When a person last edited what this is written from, by the other site's clock; for an update only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered: Option<Timestamp>,
     /// When it was recorded, by our clock.
     pub at: Timestamp,
     /// When the attempt is over for certain, by our clock.

@@ -166,6 +166,11 @@ impl<'o> Planner<'o> {
         }) {
             return self.look_at(self.observed.now + self.settings.look_at_missing);
         }
+        let attempted = pair
+            .intent
+            .as_ref()
+            .filter(|intent| intent.kind == IntentKind::Delete);
+        let attempted = attempted.map(|intent| intent.side);
         if let Some(intent) = pair.intent.clone() {
             match intent.kind {
                 // A twin that a move left behind is taken away for good: nothing else would have removed it.
@@ -201,7 +206,7 @@ impl<'o> Planner<'o> {
         }
         match (found.a, found.b) {
             (Some(a), Some(b)) => self.present(pair, Sides::new(a, b)),
-            (a, b) => self.absent(pair, ids, Sides::new(a, b)),
+            (a, b) => self.absent(pair, ids, Sides::new(a, b), attempted),
         }
     }
 
@@ -285,9 +290,13 @@ impl<'o> Planner<'o> {
         let (Some(here), Some(there)) = (&found[to], &found[to.other()]) else {
             return;
         };
-        // An edit that is older than what was to be written was there before the write could be: it was only not
-        // read, and the write was never sent. Which of the two is newer, the merge tells.
-        if pair.seen[to.other()].is_some_and(|source| self.observed.edited_at(to, here) < source) {
+        // An edit that is no newer than the one that was to be written, nor than the intent, was there before the write
+        // could be: it was only not read, and the write never took effect. Which of the two counts, the merge tells.
+        let edited = self.observed.edited_at(to, here).as_second();
+        let unread = intent
+            .entered
+            .is_some_and(|entered| edited <= entered.as_second());
+        if unread && edited <= intent.at.as_second() {
             return;
         }
         // Whoever changed a field there later had the written value before their eyes, or at least came later than it.
@@ -382,6 +391,7 @@ impl<'o> Planner<'o> {
                 source: now[side.other()].clone(),
                 body: merged.contents[side].clone(),
                 apart: merged.crossing[side].clone(),
+                entered: self.observed.edited_at(side.other(), &found[side.other()]),
             };
             self.push(
                 pair.clone(),
@@ -416,7 +426,14 @@ impl<'o> Planner<'o> {
 
     // --- a pair of which a listing does not show a worklog ---
 
-    fn absent(&mut self, pair: Pair, ids: Sides<WorklogId>, found: Sides<Option<Worklog>>) {
+    /// `attempted` is the side on which Tandem itself set out to delete, if it did: there, being gone is no surprise.
+    fn absent(
+        &mut self,
+        pair: Pair,
+        ids: Sides<WorklogId>,
+        found: Sides<Option<Worklog>>,
+        attempted: Option<Side>,
+    ) {
         let proofs = Sides::from_fn(|side| match found[side] {
             None => self.observed.proofs[side].get(&ids[side]).cloned(),
             Some(_) => None,
@@ -425,8 +442,19 @@ impl<'o> Planner<'o> {
             (Some(a), _) if a.moved_to.is_some() && proofs.b.is_some() => self.leave(pair, Side::A),
             (_, Some(b)) if b.moved_to.is_some() && proofs.a.is_some() => self.leave(pair, Side::B),
             (Some(_), Some(_)) => self.forget(pair, "deleted on both sides"),
-            (Some(proof), None) => self.deleted(pair, Side::A, proof, ids.b, found.b),
-            (None, Some(proof)) => self.deleted(pair, Side::B, proof, ids.a, found.a),
+            (Some(proof), None) if found.b.is_some() || attempted == Some(Side::B) => {
+                self.deleted(pair, Side::A, proof, ids.b, found.b);
+            }
+            (None, Some(proof)) if found.a.is_some() || attempted == Some(Side::A) => {
+                self.deleted(pair, Side::B, proof, ids.a, found.a);
+            }
+            // Somebody may have moved it to an issue that is nobody's to write to.
+            (Some(_), None) => {
+                self.missing(pair, Side::B, found.map(|_, worklog| worklog.map(|w| w.content)))
+            }
+            (None, Some(_)) => {
+                self.missing(pair, Side::A, found.map(|_, worklog| worklog.map(|w| w.content)))
+            }
             (None, None) if self.nothing_left(&pair, ids, &found) => {
                 self.forget(pair, "other connections took both away for a move");
             }

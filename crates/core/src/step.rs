@@ -52,6 +52,8 @@ pub enum Action {
         body: Content,
         /// Fields that this write does not settle: they cross the other way.
         apart: Vec<Field>,
+        /// When a person last edited what the other side says, by that site's clock.
+        entered: Timestamp,
     },
     /// Deletes the worklog on a side.
     Delete {
@@ -114,6 +116,7 @@ impl Step {
             before: None,
             body: body.clone(),
             then: None,
+            entered: None,
             at: now,
             until,
         };
@@ -130,9 +133,11 @@ impl Step {
                 source,
                 body,
                 apart,
+                entered,
             } => Some(Intent {
                 before: Some(before.clone()),
                 then: settled(row, *side, source, body, apart, rules),
+                entered: Some(*entered),
                 ..intent(IntentKind::Update, *side, row.strays[*side], Some(*worklog), body)
             }),
             Action::Delete {

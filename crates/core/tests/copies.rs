@@ -339,6 +339,7 @@ fn what_waits_for_a_person_waits_beside_a_create_of_unknown_outcome_too() {
         before: None,
         body: begun.content.clone(),
         then: None,
+        entered: None,
         at: observed.now,
         until: observed.now,
     });

@@ -266,6 +266,7 @@ fn ambiguous() -> (Observed, Settings) {
         before: None,
         body: said("work", 3600),
         then: None,
+        entered: None,
         at: at(0),
         until: at(40),
     });

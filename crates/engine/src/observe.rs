@@ -63,7 +63,10 @@ pub(crate) enum Sight {
 
 impl Engine {
     /// Returns the first day whose worklogs a connection begins.
-    pub(crate) async fn since(&self, connection: &Connection) -> Result<Date, EngineError> {
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn since(&self, connection: &Connection) -> Result<Date, EngineError> {
         if let Some(since) = connection.since.or_else(|| self.memory.since(&connection.name)) {
             return Ok(since);
         }
@@ -722,10 +725,10 @@ impl Engine {
         }
         let told = hidden.clone();
         for side in Side::BOTH {
-            let site = self.site_of(connection, side)?;
             let told = told[side.other()].iter().map(|(id, _)| *id).collect();
             let hidden = std::mem::take(&mut hidden[side]);
-            self.confirm(site, side, hidden, &told, observed, lane).await?;
+            self.confirm(connection, side, hidden, &told, observed, lane)
+                .await?;
         }
         Ok(())
     }
@@ -779,16 +782,22 @@ impl Engine {
     /// see what there is. `told` is what the other side is told to have lost likewise.
     async fn confirm(
         &self,
-        site: &Site,
+        connection: &Connection,
         side: Side,
         hidden: Vec<(WorklogId, Proof)>,
         told: &BTreeSet<WorklogId>,
         observed: &mut Observed,
         lane: Lane,
     ) -> Result<(), EngineError> {
+        let site = self.site_of(connection, side)?;
         if hidden.is_empty() || self.is_blind(site, side, observed, lane).await? {
             return Ok(());
         }
+        // Tempo has a permission of its own to see other people's time, which Jira does not tell of. Where a listing shows
+        // some of theirs, it is there.
+        let fallback = connection.settings.rules.fallback();
+        let mut shown = observed.listings[side].values();
+        let sees_others = shown.any(|worklog| Some(&worklog.content.author) != fallback);
         for (id, proof) in hidden {
             // Where the twin is gone too, nothing is to be deleted any more, and the pair would be forgotten for good. Jira
             // tells whether it stands elsewhere, but not of the last minute.
@@ -797,7 +806,7 @@ impl Engine {
             let gone = |twin| observed.proofs[side.other()].contains_key(&twin) || told.contains(&twin);
             if let Some(seen) = pair
                 .and_then(|pair| pair.seen[side])
-                .filter(|_| twin.is_some_and(gone))
+                .filter(|_| !sees_others || twin.is_some_and(gone))
                 && (observed.now < proof.at + UNTOLD
                     || self.is_elsewhere(site, id, seen - SKEW, lane).await?)
             {

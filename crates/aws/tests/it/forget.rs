@@ -80,6 +80,7 @@ fn intent(body: Content) -> Intent {
         source: Some(anns("ann's words")),
         before: Some(anns("ann's words")),
         then: Some(Sides::new(anns("ann's words"), fallbacks())),
+        entered: Some(at(0)),
         body,
         at: at(0),
         until: at(60),

@@ -327,6 +327,7 @@ fn intent(side: Side, issue: IssueId, body: &Content, now: Timestamp) -> Intent 
         before: None,
         body: body.clone(),
         then: None,
+        entered: None,
         at: now,
         until: now + ATTEMPT,
     }

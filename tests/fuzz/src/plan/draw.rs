@@ -287,6 +287,7 @@ fn intent(bytes: &mut Bytes<'_>, pair: &Pair) -> Intent {
         before: (kind == IntentKind::Update).then(|| content(bytes)),
         body: content(bytes),
         then: (kind == IntentKind::Update).then(|| Sides::new(content(bytes), content(bytes))),
+        entered: (kind == IntentKind::Update && bytes.once_in(2)).then(|| moment(bytes)),
         at,
         until: at + SignedDuration::from_secs(30),
     }
@@ -432,6 +433,7 @@ fn step(bytes: &mut Bytes<'_>, observed: &Observed) -> Step {
             source,
             body,
             apart: vec![],
+            entered: moment(bytes),
         },
         _ => Action::Record(Recorded::Agree),
     };
