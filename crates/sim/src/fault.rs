@@ -53,7 +53,7 @@ pub struct RequestFaults {
     pub lost_before: f64,
     /// Has its effect, but the answer is lost.
     pub lost_after: f64,
-    /// Answered 429 (half of them with `Retry-After`).
+    /// Answered 429.
     pub rate_limited: f64,
     /// Answered late.
     pub slow: f64,

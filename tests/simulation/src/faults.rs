@@ -61,6 +61,7 @@ faults! {
     AuditInStorm "audit-in-storm" "The audit runs while everything else goes wrong.",
     Kill "kill" "A process dies between two awaits.",
     LateKill "late-kill" "A process dies deep in a long look, hundreds of awaits after its start.",
+    LateTimer "late-timer" "A timer wakes its process late, and the process may stand still or die there.",
     Stall "stall" "A process stands still for longer than its lease, and goes on.",
     ClockSkew "clock-skew" "Clocks of runners differ.",
     TableThrottled "table-throttled" "The table refuses a call, or is slow.",
@@ -70,6 +71,7 @@ faults! {
     Publish "publish" "A configuration is published in mid-run.",
     Purge "purge" "A retention rule deletes worklogs, now and then by the hundred.",
     Ring "ring" "No fault, but as hard: three sites that are all connected with one another.",
+    LastingCause "lasting-cause" "What something waits for lasts longer than the storm: a permission, a period, a token.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
 }
 
@@ -84,6 +86,20 @@ pub const LOST_AS: [(Fault, FaultOutcome); 5] = [
 
 /// Whether a 429 can tell `Retry-After`, by the fault that stands for it.
 pub const LIMITED_AS: [(Fault, bool); 2] = [(Fault::RetryAfter, true), (Fault::NoRetryAfter, false)];
+
+/// Faults that are kinds of others: none of them happens without one of those.
+fn kinds() -> [(Vec<Fault>, Vec<Fault>); 2] {
+    [
+        (
+            LOST_AS.map(|(kind, _)| kind).to_vec(),
+            vec![Fault::LostBefore, Fault::LostAfter],
+        ),
+        (
+            LIMITED_AS.map(|(kind, _)| kind).to_vec(),
+            vec![Fault::RateLimited],
+        ),
+    ]
+}
 
 /// A rule of Tandem's that can be broken on purpose, to see that somebody notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,22 +178,52 @@ impl Allowed {
         }
     }
 
-    /// Only these. A fault that comes in several kinds comes in all of them where none is named.
+    /// Only these. A fault that comes in several kinds comes in all of them where none is named, and a kind that is named
+    /// stands for its fault.
     pub fn only(faults: &[Fault]) -> Self {
         let mut allowed = faults.iter().copied().fold(Self::none(), Self::with);
-        let lost = LOST_AS.map(|(kind, _)| kind);
-        let limited = LIMITED_AS.map(|(kind, _)| kind);
-        for kinds in [&lost[..], &limited[..]] {
-            if !kinds.iter().any(|kind| allowed.has(*kind)) {
-                allowed.faults.extend(kinds);
+        for (kinds, of) in kinds() {
+            let kind = kinds.iter().any(|kind| allowed.has(*kind));
+            let fault = of.iter().any(|fault| allowed.has(*fault));
+            match (kind, fault) {
+                (true, false) => allowed.faults.extend(of),
+                (false, true) => allowed.faults.extend(kinds),
+                _ => {}
             }
         }
         allowed
     }
 
+    /// The flags of the command that say the same.
+    pub fn flags(&self) -> String {
+        let off: Vec<Fault> = Fault::ALL
+            .iter()
+            .copied()
+            .filter(|fault| !self.has(*fault))
+            .collect();
+        let mut flags = match self.is_calm() {
+            true => " --calm".to_owned(),
+            false => off
+                .iter()
+                .map(|fault| format!(" --without {}", fault.name()))
+                .collect(),
+        };
+        if let Some(rule) = self.broken {
+            flags.push_str(&format!(" --break {}", rule.name()));
+        }
+        flags
+    }
+
     /// What could happen when only seeds of then were drawn: those that once broke a promise are the same lives with it.
     pub fn at_first(self) -> Self {
-        self.without(Fault::LateKill).without(Fault::AuditInStorm)
+        self.at_second()
+            .without(Fault::LateKill)
+            .without(Fault::AuditInStorm)
+    }
+
+    /// The same a while later.
+    pub fn at_second(self) -> Self {
+        self.without(Fault::LateTimer).without(Fault::LastingCause)
     }
 
     /// Adds one.
@@ -205,7 +251,9 @@ impl Allowed {
 
     /// Says whether nothing may go wrong.
     pub fn is_calm(&self) -> bool {
-        self.faults.is_empty()
+        let kinds = kinds();
+        let is_kind = |fault: &Fault| kinds.iter().any(|(kinds, _)| kinds.contains(fault));
+        self.faults.iter().all(is_kind)
     }
 }
 

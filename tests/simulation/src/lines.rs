@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::world::tells_a_secret;
+
 /// Lines kept of one run, at most.
 const KEPT_MAX: usize = 10;
 
-/// Collects the log lines in which a word stands that may stand in none.
-#[derive(Clone)]
+/// Collects the log lines that tell a secret.
+#[derive(Clone, Default)]
 pub struct Lines {
-    word: &'static str,
     kept: Arc<Mutex<Vec<String>>>,
 }
 
 impl Lines {
-    /// Looks for this word.
-    pub fn with(word: &'static str) -> Self {
-        let kept = Arc::default();
-        Self { word, kept }
+    /// Begins with none.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Runs something, and reads all that it logs in this thread, in the form in which functions log.
@@ -33,7 +33,7 @@ impl Lines {
         tracing::subscriber::with_default(subscriber, run)
     }
 
-    /// Returns the lines in which the word stands.
+    /// Returns the lines that tell one.
     pub fn kept(&self) -> Vec<String> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -51,7 +51,7 @@ impl io::Write for &Lines {
     /// One call is one line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        if text.contains(self.word) {
+        if tells_a_secret(&text) {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.len() < KEPT_MAX {
                 kept.push(text.into_owned());

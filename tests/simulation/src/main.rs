@@ -12,6 +12,7 @@ use tandem_simulation::world::Log;
 
 /// Runs Tandem's engine through lives full of faults, one per seed.
 #[derive(Parser)]
+#[command(after_help = faults())]
 struct Arguments {
     /// Seeds to run: one, or FROM..TO.
     #[arg(long, default_value = "0..1000", value_parser = seeds)]
@@ -28,6 +29,9 @@ struct Arguments {
     /// Allows only these faults; may be repeated.
     #[arg(long)]
     only: Vec<Fault>,
+    /// Nothing goes wrong.
+    #[arg(long, conflicts_with_all = ["without", "only"])]
+    calm: bool,
     /// Breaks a rule of Tandem's on purpose: the run should fail.
     #[arg(long = "break", value_name = "RULE")]
     broken: Option<Rule>,
@@ -57,23 +61,15 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     }
 }
 
-impl Arguments {
-    /// What a life depends on beside its seed, as it is given here.
-    fn flags(&self) -> String {
-        let faults = |flag: &str, faults: &[Fault]| -> String {
-            faults
-                .iter()
-                .map(|fault| format!(" {flag} {}", fault.name()))
-                .collect()
-        };
-        let broken = self.broken.map(|rule| format!(" --break {}", rule.name()));
-        format!(
-            "{}{}{}",
-            faults("--only", &self.only),
-            faults("--without", &self.without),
-            broken.unwrap_or_default()
-        )
+/// What may go wrong, by name, for the help.
+fn faults() -> String {
+    let mut text = "Faults:\n".to_owned();
+    for fault in Fault::ALL {
+        text.push_str(&format!("  {:<18} {}\n", fault.name(), fault.what()));
     }
+    text.push_str("\nRules that can be broken: ");
+    text.push_str(&Rule::ALL.map(Rule::name).join(", "));
+    text
 }
 
 #[derive(Default)]
@@ -89,7 +85,9 @@ struct Totals {
 #[expect(clippy::print_stdout, reason = "this is a command")]
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
-    let mut allowed = if arguments.only.is_empty() {
+    let mut allowed = if arguments.calm {
+        Allowed::none()
+    } else if arguments.only.is_empty() {
         Allowed::all()
     } else {
         Allowed::only(&arguments.only)
@@ -133,7 +131,7 @@ fn main() -> std::process::ExitCode {
                     }
                     if !outcome.broken.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        tell(&outcome, &arguments);
+                        tell(&outcome, &allowed);
                     }
                 }
             });
@@ -178,7 +176,7 @@ fn one(seed: u64, allowed: &Allowed, arguments: &Arguments) -> Outcome {
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command")]
-fn tell(outcome: &Outcome, arguments: &Arguments) {
+fn tell(outcome: &Outcome, allowed: &Allowed) {
     let mut text = format!("\nseed {} broke a promise:\n", outcome.seed);
     for broken in &outcome.broken {
         text.push_str(&format!("  {} {}: {}\n", broken.at, broken.rule, broken.what));
@@ -186,7 +184,7 @@ fn tell(outcome: &Outcome, arguments: &Arguments) {
     text.push_str(&format!(
         "  again: cargo run --release -p tandem-simulation -- --seeds {}{} --trace\n",
         outcome.seed,
-        arguments.flags()
+        allowed.flags()
     ));
     println!("{text}");
 }

@@ -93,6 +93,8 @@ struct Place {
 #[derive(Clone, Debug)]
 struct Removal {
     site: String,
+    id: u64,
+    issue: u64,
     at: Timestamp,
     moved: bool,
     /// What it said when it went.
@@ -109,8 +111,8 @@ struct Root {
     removals: Vec<Removal>,
     /// On an issue without a twin at some time.
     left: bool,
-    /// Went with a person's race against the client's delete: nobody can say what should be.
-    raced: bool,
+    /// Fields in which a person's edit raced the client's write or delete: nobody can say what should be.
+    raced: BTreeSet<Field>,
     /// A person acted on what a client had written and not recorded: not judged any further.
     unheard: bool,
 }
@@ -249,7 +251,11 @@ impl Observer {
                 let judged = self.broken.len();
                 self.client(&tag, &mut root, change, &reads);
                 if root.unheard {
-                    self.broken.truncate(judged);
+                    let mut nth = 0;
+                    self.broken.retain(|broken| {
+                        nth += 1;
+                        nth <= judged || WHATEVER_ANYBODY_KNEW.contains(&broken.rule)
+                    });
                 }
             }
         }
@@ -310,6 +316,8 @@ impl Observer {
                 {
                     root.removals.push(Removal {
                         site: site.to_owned(),
+                        id: old.id,
+                        issue: old.issue,
                         at: change.at,
                         moved: true,
                         seen: old.values.clone(),
@@ -346,6 +354,8 @@ impl Observer {
                 if !told {
                     root.removals.push(Removal {
                         site: site.to_owned(),
+                        id: old.id,
+                        issue: old.issue,
                         at: change.at,
                         moved: false,
                         seen: old.values,
@@ -357,17 +367,20 @@ impl Observer {
         }
     }
 
-    /// When the client last saw a worklog or its issue, at the latest.
-    fn read_at(&self, reads: &Reads, site: &str, worklog: u64, issue: u64) -> Timestamp {
-        let paths = [
-            format!("/tempo/4/worklogs/{worklog}"),
-            format!("/tempo/4/worklogs/issue/{issue}"),
-        ];
-        let newest = paths
+    /// When the client last saw a worklog, or an issue that it is or was on, at the latest. Who never looked has no race
+    /// to lose.
+    fn read_at(&self, root: &Root, reads: &Reads, site: &str, worklog: u64, issue: u64) -> Timestamp {
+        let left = root
+            .removals
             .iter()
-            .filter_map(|path| reads.at.get(&(site.to_owned(), path.clone())))
+            .filter(|left| left.site == site && left.id == worklog);
+        let issues = left.map(|left| left.issue).chain([issue]);
+        let newest = issues
+            .map(|issue| format!("/tempo/4/worklogs/issue/{issue}"))
+            .chain([format!("/tempo/4/worklogs/{worklog}")])
+            .filter_map(|path| reads.at.get(&(site.to_owned(), path)))
             .max();
-        newest.map_or(Timestamp::MIN, |at| *at - self.setting.lag)
+        newest.map_or(Timestamp::MAX, |at| *at - self.setting.lag)
     }
 
     fn client(&mut self, tag: &str, root: &mut Root, change: &LedgerChange, reads: &Reads) {
@@ -387,22 +400,18 @@ impl Observer {
                         .get(field)
                         .is_some_and(|known| known.contains_key(value));
                     if !known {
-                        self.breaks(
-                            at,
-                            "a value that nobody entered",
-                            story(format!("{field:?} becomes {value:?}")),
-                        );
+                        self.breaks(at, INVENTED, story(format!("{field:?} becomes {value:?}")));
                     }
                 }
                 let linked = |issue| self.setting.links.contains_key(&(site.to_owned(), issue));
                 let moved_meanwhile = change.before.as_ref().is_some_and(|before| {
-                    let read_at = self.read_at(reads, site, before.id, before.issue);
+                    let read_at = self.read_at(root, reads, site, before.id, before.issue);
                     old.as_ref()
                         .and_then(|old| old.touched)
                         .is_some_and(|touched| touched >= read_at)
                 });
                 if !linked(worklog.issue) && !moved_meanwhile {
-                    self.breaks(at, "a write to an unlinked issue", story(format!("{worklog:?}")));
+                    self.breaks(at, UNLINKED, story(format!("{worklog:?}")));
                 }
                 match (&change.before, old) {
                     (None, old) => self.creates(root, change, worklog, values, old.as_ref(), reads, &story),
@@ -457,7 +466,8 @@ impl Observer {
         }
         let source = !root.places.is_empty();
         let gone_meanwhile = root.removals.iter().any(|removal| {
-            removal.site != site && change.at.duration_since(removal.at) <= self.setting.lag + WINDOW
+            let read_at = self.read_at(root, reads, &removal.site, removal.id, removal.issue);
+            removal.site != site && removal.at >= read_at
         });
         if !source && !gone_meanwhile {
             self.breaks(
@@ -494,7 +504,6 @@ impl Observer {
         // It is there again: what took it away is dealt with.
         root.removals
             .retain(|removal| removal.moved || removal.site != site);
-        let _ = reads;
         root.places.insert(
             site.to_owned(),
             Place {
@@ -522,7 +531,7 @@ impl Observer {
     ) {
         self.written[1] += 1;
         let site = change.site.as_str();
-        let read_at = self.read_at(reads, site, before.id, before.issue);
+        let read_at = self.read_at(root, reads, site, before.id, before.issue);
         let raced = old.touched.is_some_and(|touched| touched >= read_at);
         let own = worklog.attributes.get(OWN).cloned();
         if own != old.own && !raced {
@@ -544,7 +553,7 @@ impl Observer {
                 .is_some_and(|present| present.older.contains(value));
             if older && raced {
                 self.raced += 1;
-                root.raced = true;
+                root.raced.insert(*field);
             } else if older {
                 self.breaks(
                     change.at,
@@ -595,8 +604,11 @@ impl Observer {
     ) {
         self.written[2] += 1;
         let site = change.site.as_str();
-        let read_at = self.read_at(reads, site, old.id, old.issue);
+        let read_at = self.read_at(root, reads, site, old.id, old.issue);
         let raced = old.touched.is_some_and(|touched| touched >= read_at);
+        if !self.is_linked(site, old.issue) && !raced {
+            self.breaks(change.at, UNLINKED, story(format!("{} goes", old.id)));
+        }
         let in_jira = |(other, place): &(&String, &Place)| {
             other.as_str() != site && self.deleted_in_jira.contains(&((*other).clone(), place.id))
         };
@@ -607,6 +619,8 @@ impl Observer {
         {
             root.removals.push(Removal {
                 site: other.clone(),
+                id: place.id,
+                issue: place.issue,
                 at: change.at,
                 moved: false,
                 seen: place.values.clone(),
@@ -629,7 +643,7 @@ impl Observer {
         }
         if raced {
             self.raced += 1;
-            root.raced = true;
+            root.raced.extend(old.values.keys());
         }
         for (field, value) in &old.values {
             let elsewhere = root
@@ -709,10 +723,10 @@ impl Observer {
             if deleted && !edit_wins {
                 found.push(("a delete is lost", format!("{tag} was deleted, and is there")));
             }
-            if root.raced {
-                continue;
-            }
             for (field, value) in &first.values {
+                if root.raced.contains(field) {
+                    continue;
+                }
                 let Some(known) = root.values.get(field) else {
                     continue;
                 };
@@ -745,5 +759,8 @@ fn let_go(known: &mut BTreeMap<String, Entered>, value: &str) {
     }
 }
 
-/// How long it may take from the client's reading to the effect of what it decided: a process may stand still between.
-const WINDOW: SignedDuration = SignedDuration::from_secs(120);
+const INVENTED: &str = "a value that nobody entered";
+const UNLINKED: &str = "a write to an unlinked issue";
+
+/// Rules that hold whatever people did to what a client had not recorded.
+const WHATEVER_ANYBODY_KNEW: [&str; 2] = [INVENTED, UNLINKED];

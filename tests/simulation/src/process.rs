@@ -28,6 +28,8 @@ pub struct Process {
     skew: SignedDuration,
     /// Points left to live; negative for ever.
     fuse: AtomicI64,
+    /// The fault that ends it then.
+    death: Fault,
     /// Points until it stands still once; negative for never.
     stall: AtomicI64,
     dead: AtomicBool,
@@ -55,15 +57,16 @@ impl Process {
             };
             (SignedDuration::from_millis(skew), fuse, stall)
         });
-        let fuse = match world.late_fuse(&name) {
-            Some(late) if fuse < 0 => late,
-            _ => fuse,
+        let (fuse, death) = match world.late_fuse(&name) {
+            Some(late) if fuse < 0 => (late, Fault::LateKill),
+            _ => (fuse, Fault::Kill),
         };
         Arc::new(Self {
             name,
             world: Arc::clone(world),
             skew,
             fuse: AtomicI64::new(fuse),
+            death,
             stall: AtomicI64::new(stall),
             dead: AtomicBool::new(false),
             died: watch::Sender::new(false),
@@ -84,7 +87,7 @@ impl Process {
     /// Lets time pass, and dies here if the seed says so.
     pub async fn point(&self, takes: Duration) {
         let left = self.fuse.fetch_sub(1, Ordering::Relaxed);
-        if left == 0 && self.world.stormy(Fault::Kill) {
+        if left == 0 && self.world.stormy(self.death) {
             self.world.log(|| format!("{} dies", self.name));
             self.dead.store(true, Ordering::Relaxed);
             self.died.send_replace(true);
@@ -142,6 +145,9 @@ impl Clock for Process {
     }
 
     async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+        match self.world.late_timer() {
+            Some(late) => self.point(duration + late).await,
+            None => tokio::time::sleep(duration).await,
+        }
     }
 }

@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::{Pair, PairState, Reason, WorklogId};
+use tandem_core::{Pair, PairState, Reason, Side, WorklogId};
 use tandem_runtime::config::ConfigEnv;
 use tandem_runtime::current::Published;
 use tandem_runtime::lambda::pass::{self, Pass};
@@ -28,7 +28,7 @@ use crate::people::{People, project};
 use crate::process::Process;
 use crate::store::Table;
 use crate::weather::Weather;
-use crate::world::{Log, PLANTED, World};
+use crate::world::{Log, PLANTED, World, tells_a_secret};
 
 /// What a run is made of, all drawn from the seed.
 #[derive(Clone, Debug)]
@@ -61,6 +61,19 @@ pub struct Plan {
     pub webhooks: [bool; 2],
     /// How often the audit runs in the storm, if it does.
     pub audit: Option<Duration>,
+    /// What lasts longer than the storm, if anything does.
+    pub lasting: Option<Lasting>,
+}
+
+/// A reason to wait that is still there when all else is calm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// A permission of the service user is gone on a site.
+    Permission(Permission),
+    /// A period is closed on a site.
+    Period,
+    /// A site's token has expired.
+    Token,
 }
 
 /// Whether Eve's accounts are mapped.
@@ -100,10 +113,18 @@ pub struct Outcome {
 }
 
 const SWEEP: Duration = Duration::from_secs(300);
+/// The longest backoff, `retry_max`, with what its spread adds.
+const BACKOFF: Duration = Duration::from_secs(130);
+/// What a webhook's settling and a run add to it.
+const SETTLED: Duration = Duration::from_secs(50);
+/// Three backoffs, one after the other, and a due pass after each: a refusal, a look at what came of it, and its result.
+const RESTED: Duration = Duration::from_secs(540);
 /// How many of the lives with a purge begin with hundreds of worklogs.
 const STOCKED: f64 = 0.03;
 /// How many lives have an audit in the storm.
 const AUDITED: f64 = 0.3;
+/// How many lives have a cause that outlasts the storm.
+const LASTING: f64 = 0.25;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Plan {
@@ -165,9 +186,20 @@ impl Plan {
         let mut audits = Chance::new(seed, "audits");
         let audit = (allowed.has(Fault::AuditInStorm) && audits.yes(AUDITED))
             .then(|| Duration::from_secs(audits.between(60, 900)));
+        let mut lasts = Chance::new(seed, "lasting cause");
+        let lasting = (!ring && allowed.has(Fault::LastingCause) && lasts.yes(LASTING)).then(|| match lasts
+            .between(0, 5)
+        {
+            0 => Lasting::Permission(Permission::EditAll),
+            1 => Lasting::Permission(Permission::ViewAll),
+            2 => Lasting::Permission(Permission::DeleteAll),
+            3 => Lasting::Token,
+            _ => Lasting::Period,
+        });
         Self {
             seed,
             audit,
+            lasting,
             sites,
             links: chance.between(1, 3) as usize,
             acts,
@@ -582,7 +614,7 @@ pub fn run(seed: u64, allowed: &Allowed, log: Log) -> Outcome {
         .build()
         .expect("a runtime without I/O can be made");
     let plan = Plan::draw(seed, allowed);
-    let lines = Lines::with(PLANTED);
+    let lines = Lines::new();
     let life = live(&plan, allowed, log);
     let mut outcome = lines.read(|| tokio::task::LocalSet::new().block_on(&runtime, life));
     outcome.broken.extend(lines.kept().into_iter().map(|what| Broken {
@@ -655,19 +687,16 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
             Duration::from_secs(900),
         ))
     });
-    storm(&world, plan).await;
+    let mut people = storm(&world, plan).await;
     calm(&world);
     sweeps.abort();
     if let Some(audits) = audits {
         audits.abort();
     }
-
-    // Liveness: one sweep, one audit, and the time that the longest backoff takes.
-    tokio::time::sleep(Duration::from_secs(130)).await;
-    lambda.pass(Pass::Sweep, Duration::from_secs(300)).await;
-    tokio::time::sleep(Duration::from_secs(180)).await;
-    lambda.pass(Pass::Audit, Duration::from_secs(900)).await;
-    tokio::time::sleep(Duration::from_secs(540)).await;
+    if let Some(lasting) = plan.lasting {
+        outlast(&world, plan, lasting, &mut people, &lambda).await;
+    }
+    come_to_rest(&lambda).await;
     let held = waiting(&world, Reason::MassDelete);
     if !held.is_empty() {
         braked(&world, plan, &held);
@@ -713,7 +742,107 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
     }
 }
 
-async fn storm(world: &World, plan: &Plan) {
+/// What the liveness promise allows: one sweep, one audit, and the time that the longest backoff takes after each.
+async fn come_to_rest(lambda: &Lambda) {
+    tokio::time::sleep(BACKOFF).await;
+    lambda.pass(Pass::Sweep, Duration::from_secs(300)).await;
+    tokio::time::sleep(BACKOFF + SETTLED).await;
+    lambda.pass(Pass::Audit, Duration::from_secs(900)).await;
+    tokio::time::sleep(RESTED).await;
+}
+
+/// People go on while something stands in Tandem's way on one site: whatever waits then, waits for that, and is said to.
+/// Then the cause is taken away.
+async fn outlast(world: &World, plan: &Plan, lasting: Lasting, people: &mut People, lambda: &Lambda) {
+    let mut chance = Chance::new(plan.seed, "lasting site");
+    let Some(site) = chance.pick(&plan.sites).cloned() else {
+        return;
+    };
+    let begun = world.now();
+    world.log(|| format!("{lasting:?} lasts on {site}"));
+    let handle = world.sim.site(&site);
+    match lasting {
+        Lasting::Permission(permission) => handle.set_permission(None, permission, false),
+        Lasting::Period => {
+            let from = Date::constant(2026, 1, 20);
+            handle.close_period(from, from + SignedDuration::from_hours(24 * 60));
+        }
+        Lasting::Token => handle.expire_tempo_tokens(),
+    }
+    for _ in 0..4 {
+        people.act(world);
+        tokio::time::sleep(Duration::from_secs(chance.between(1, 60))).await;
+    }
+    come_to_rest(lambda).await;
+    world.watch();
+    if world.observer().broken.is_empty() {
+        for what in misnamed(world, plan, lasting, &site, begun) {
+            let at = world.now();
+            world.observer().broken.push(Broken {
+                at,
+                rule: "the queue gives the wrong reason",
+                what,
+            });
+        }
+    }
+    match lasting {
+        Lasting::Permission(_) => handle.restore_permissions(),
+        Lasting::Period => handle.open_periods(),
+        Lasting::Token => world.renew_token(&site, 1000),
+    }
+    world.log(|| format!("{lasting:?} is over on {site}"));
+}
+
+/// What waits while a cause lasts on a site, and does not say so.
+fn misnamed(world: &World, plan: &Plan, lasting: Lasting, site: &str, begun: Timestamp) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let rows = world.rows();
+    for pair in rows.all_pairs() {
+        let (Some(wait), PairState::Live) = (&pair.wait, pair.state) else {
+            continue;
+        };
+        let Some(places) = places(plan, pair) else {
+            continue;
+        };
+        let (on, _) = places[usize::from(wait.side == Side::B)];
+        let by_cause = (on == site || lasting == Lasting::Token)
+            && match lasting {
+                Lasting::Permission(Permission::ViewAll) => {
+                    matches!(wait.reason, Reason::Missing | Reason::PermissionMissing)
+                }
+                Lasting::Permission(_) => wait.reason == Reason::PermissionMissing,
+                Lasting::Period => wait.reason == Reason::PeriodClosed,
+                // The site is paused: nobody can look whether what something waited for is over.
+                Lasting::Token => wait.since < begun,
+            };
+        let unheard = places
+            .iter()
+            .any(|(site, id)| id.is_some_and(|id| world.observer().is_unheard(site, id.0)));
+        let held = wait.reason == Reason::MassDelete && plan.mass_delete < 100;
+        if !by_cause && !unheard && !held && !stands(world, plan, wait.reason, &places) {
+            wrong.push(format!(
+                "{} waits on {on} for {:?} ({}) while {lasting:?} lasts on {site}",
+                pair.id, wait.reason, wait.detail
+            ));
+        }
+    }
+    for row in rows.all_due() {
+        let old = world.now().duration_since(row.since) > SignedDuration::from_secs(90);
+        let by_cause = match lasting {
+            Lasting::Token => row.reason == Some(Reason::CredentialsRejected),
+            _ => row.reason == Some(Reason::PermissionMissing),
+        };
+        if !row.quiet && old && !by_cause {
+            wrong.push(format!(
+                "{} is due for {:?} ({:?}) while {lasting:?} lasts on {site}",
+                row.key, row.reason, row.detail
+            ));
+        }
+    }
+    wrong
+}
+
+async fn storm(world: &World, plan: &Plan) -> People {
     let mut people = People::new(plan.seed, &plan.sites, plan.links);
     let mut fate = Fate {
         chance: Chance::new(plan.seed, "fate"),
@@ -744,6 +873,7 @@ async fn storm(world: &World, plan: &Plan) {
     if plan.eve == Eve::Later {
         world.rows().put_config(&plan.config(true, 99), world.now());
     }
+    people
 }
 
 fn calm(world: &World) {
@@ -923,7 +1053,7 @@ fn leaks(world: &World) {
         .rows()
         .texts()
         .into_iter()
-        .filter(|text| text.contains(PLANTED))
+        .filter(|text| tells_a_secret(text))
         .collect();
     let at = world.now();
     for what in leaked {

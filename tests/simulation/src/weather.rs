@@ -67,6 +67,9 @@ impl Weather {
         if LIMITED_AS.iter().all(|(kind, _)| !allowed.has(*kind)) {
             requests.rate_limited = 0.0;
         }
+        if LOST_AS.iter().all(|(kind, _)| !allowed.has(*kind)) {
+            (requests.lost_before, requests.lost_after) = (0.0, 0.0);
+        }
         let webhooks = WebhookFaults {
             lost: rate(Fault::WebhookLost, 1.0),
             doubled: rate(Fault::WebhookDoubled, 0.3),

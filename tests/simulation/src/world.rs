@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Request;
 use jiff::Timestamp;
@@ -27,6 +30,18 @@ pub const START: &str = "2026-03-02T08:00:00Z";
 /// Marks every secret, so that a leak is seen.
 pub const PLANTED: &str = "PLANTED";
 
+/// Says whether a text tells a secret, as it is or as Jira is sent it.
+pub fn tells_a_secret(text: &str) -> bool {
+    static ENCODED: OnceLock<Vec<String>> = OnceLock::new();
+    let encoded = ENCODED.get_or_init(|| {
+        let sites = ["acme", "globex", "initech"].into_iter();
+        sites
+            .map(|site| STANDARD.encode(format!("tandem@{site}.example:jira-{site}-{PLANTED}")))
+            .collect()
+    });
+    text.contains(PLANTED) || encoded.iter().any(|encoded| text.contains(encoded.as_str()))
+}
+
 /// The shared state of one run.
 pub struct World {
     clock: Arc<TokioClock>,
@@ -35,6 +50,7 @@ pub struct World {
     router: Router,
     seed: u64,
     late_kills: bool,
+    late_timers: Option<Mutex<Chance>>,
     rows: Mutex<Rows>,
     chance: Mutex<Chance>,
     weather: Mutex<Weather>,
@@ -55,6 +71,12 @@ const LATE_KILLS: f64 = 0.3;
 
 /// The latest such a process dies, in awaits: about as many as a sweep or an audit with all that follows takes.
 const LATE_MAX: u64 = 900;
+
+/// How many lives have timers that wake late.
+const LATE_TIMERS: f64 = 0.3;
+
+/// How late at most: longer than the pacing of calls, shorter than a lease.
+const LATE_BY: Duration = Duration::from_secs(5);
 
 /// More awaits than this, and a run does not come to rest: the longest honest ones take a tenth.
 const POINTS_MAX: u64 = 400_000;
@@ -101,9 +123,12 @@ impl World {
         let router = sim.router();
         // Drawn apart, so that a life without it is the life that it was before there was such a thing.
         let late_kills = allowed.has(Fault::LateKill) && Chance::new(seed, "late kills").yes(LATE_KILLS);
+        let mut timers = Chance::new(seed, "late timers");
+        let late_timers = allowed.has(Fault::LateTimer) && timers.yes(LATE_TIMERS);
         Self {
             seed,
             late_kills,
+            late_timers: late_timers.then(|| Mutex::new(timers)),
             clock,
             sim,
             router,
@@ -153,9 +178,20 @@ impl World {
         (self.late_kills && chance.yes(LATE_KILLS)).then(|| chance.between(61, LATE_MAX) as i64)
     }
 
+    /// Says by how much a timer wakes late; `None` where none does in this life.
+    pub fn late_timer(&self) -> Option<Duration> {
+        let mut chance = locked(self.late_timers.as_ref()?);
+        let late = self.stormy(Fault::LateTimer) && chance.yes(0.1);
+        Some(if late {
+            chance.span(LATE_BY)
+        } else {
+            Duration::ZERO
+        })
+    }
+
     /// Looks for a planted secret where none may be; `place` says where, in the words of a rule.
     pub fn suspect(&self, place: &'static str, text: &str) {
-        if text.contains(PLANTED) {
+        if tells_a_secret(text) {
             let at = self.now();
             locked(&self.observer).broken.push(crate::observer::Broken {
                 at,
@@ -170,7 +206,9 @@ impl World {
         let weather = locked(&self.weather);
         self.allowed.has(fault)
             && match fault {
-                Fault::Kill => weather.kill > 0.0 || (self.late_kills && weather.storm),
+                Fault::Kill => weather.kill > 0.0,
+                Fault::LateKill => self.late_kills && weather.storm,
+                Fault::LateTimer => weather.storm,
                 Fault::Stall => weather.stall > 0.0,
                 _ => true,
             }
@@ -358,7 +396,7 @@ impl tandem_engine::ports::Clock for TrueTime {
         self.0.now()
     }
 
-    async fn sleep(&self, duration: std::time::Duration) {
+    async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
 }
