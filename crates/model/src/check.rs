@@ -144,6 +144,15 @@ pub fn large() -> Vec<(&'static str, Config)> {
         ("three acts, two deaths", Config { crashes: 2, ..three }),
         ("four acts", Config { acts: 4, ..two }),
         (
+            "four acts, two fields, a lost answer",
+            Config {
+                acts: 4,
+                texts: true,
+                lost_answers: 1,
+                ..two
+            },
+        ),
+        (
             "two acts, a minute, a death",
             Config {
                 minutes: 1,

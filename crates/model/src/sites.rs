@@ -51,8 +51,7 @@ impl Entered {
 
     /// The acts themselves, a bit for each: no two acts enter the same value.
     fn bits(self) -> u16 {
-        let bit = |act: u8| 1_u16.checked_shl(u32::from(act)).unwrap_or(0);
-        bit(self.hours) | bit(self.text)
+        self.values().map(bit).into_iter().fold(0, |all, one| all | one)
     }
 
     /// What a worklog says on a side.
@@ -297,13 +296,27 @@ impl Sites {
                 return false;
             }
             if gone.side == request.side {
-                let news = body.bits() & !gone.shown != 0;
+                let news = self.unseen(request, body, gone.shown);
                 gone.heard && !news
             } else {
                 Some(gone.id) == request.twin
             }
         };
         self.deleted.iter().find(wrong).map(|_| Verdict::CameBack)
+    }
+
+    /// Says whether what is to be written says something that the twin says, or said when it was listed, and that whoever
+    /// deleted a worklog never had before their eyes.
+    fn unseen(&self, request: &Request, body: Entered, shown: u16) -> bool {
+        let from = request.side.other();
+        let twin = request.twin.and_then(|twin| self.entries[from].get(&twin));
+        let said = twin.map(|twin| Entered::of(&twin.worklog.content).values());
+        let values = body.values();
+        (0..values.len()).any(|field| {
+            let stands =
+                said.is_none_or(|said| said[field] == values[field] || said[field] > request.listed[from]);
+            stands && bit(values[field]) & !shown != 0
+        })
     }
 
     fn judge_delete(&self, request: &Request, id: WorklogId) -> Option<Verdict> {
@@ -344,6 +357,14 @@ impl Sites {
             shown
         });
         a == b
+    }
+}
+
+/// The bit of an act; none where nothing was entered.
+fn bit(act: u8) -> u16 {
+    match act {
+        0 => 0,
+        act => 1_u16.checked_shl(u32::from(act)).unwrap_or(0),
     }
 }
 
