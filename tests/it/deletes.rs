@@ -37,7 +37,29 @@ async fn where_the_audit_trail_is_closed_jiras_feed_proves_the_delete() {
     world.sweep().await;
     world.wait(300).await;
     world.sweep().await;
+    // Nobody's time is shown on that issue any more: Jira is asked whether the worklog stands elsewhere, once it could know.
+    world.wait(400).await;
+    world.settle().await;
     assert_eq!(world.globex().worklogs().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_others_time_is_still_shown_jiras_word_is_enough_at_once() {
+    let (world, id) = synced(Webhooks::None).await;
+    world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    for site in [world.acme(), world.globex()] {
+        site.configure(|spec| spec.papertrail = false);
+    }
+    world.wait(120).await;
+    world.sweep().await;
+    world.acme().delete(id).unwrap();
+    world.sweep().await;
+    world.wait(300).await;
+    world.sweep().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    world.assert_equal().await;
 }
 
 #[tokio::test(start_paused = true)]

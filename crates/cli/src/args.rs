@@ -45,6 +45,9 @@ pub(crate) struct Global {
     /// Whether the command only looks: it makes no table where there is none.
     #[arg(skip)]
     pub(crate) looks: bool,
+    /// Whether the command is about what a table holds already: without one there is nothing to do.
+    #[arg(skip)]
+    pub(crate) acts: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,6 +124,18 @@ impl Command {
             Self::Forget(arguments) => arguments.only_looks(),
             Self::Link(arguments) => arguments.only_looks(),
             Self::Users(arguments) => arguments.only_looks(),
+            _ => false,
+        }
+    }
+
+    /// Says whether it is about what a table holds already, and does something to it.
+    pub(crate) fn acts_on_what_is_there(&self) -> bool {
+        match self {
+            Self::Retry(_) | Self::Resolve(_) | Self::Ignore(_) | Self::Release(_) | Self::Undelete(_) => {
+                true
+            }
+            Self::Forget(arguments) => !arguments.only_looks(),
+            Self::Link(arguments) => arguments.takes_away(),
             _ => false,
         }
     }

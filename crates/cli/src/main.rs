@@ -14,6 +14,8 @@ mod output;
 mod reference;
 mod resolve;
 mod select;
+mod terminal;
+mod values;
 mod who;
 mod words;
 

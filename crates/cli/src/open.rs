@@ -148,6 +148,15 @@ pub(crate) async fn dynamo(global: &Global) -> Result<(DynamoStore, Option<Embed
             let client = aws()?.dynamodb(&counts);
             Ok((DynamoStore::new(client, name, counts), None))
         }
+        (None, None) if global.acts => Err(Failure::usage(
+            "what this is about is in the table: say which with --data DIR or --table NAME",
+        )),
+        (None, Some(directory)) if global.acts && !Embedded::is_in(directory) => {
+            Err(Failure::usage(format!(
+                "there is no table in {}: --data names the folder that `tandem serve` or `tandem reconcile` was given",
+                directory.display()
+            )))
+        }
         (None, directory) => {
             let mut directory = directory.as_deref();
             if let Some(empty) = directory.filter(|at| global.looks && !Embedded::is_in(at)) {
@@ -242,6 +251,18 @@ fn secret_line(text: &str, site: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Remarks on secrets of a configuration in a table that Lambda functions cannot read.
+pub(crate) fn remark_on_secrets(global: &Global, config: &Config) {
+    for site in config.sites.values() {
+        if global.table.is_some() && !matches!(site.secret, SecretRef::Aws(_)) {
+            say(format!(
+                "note: [sites.{}] secret = \"{}\" is of this machine; functions on AWS read it from Secrets Manager alone, as in secret = \"aws:tandem/{}\"",
+                site.name, site.secret, site.name
+            ));
+        }
+    }
 }
 
 /// Tells a person that what a command found is gone when it ends.

@@ -7,19 +7,19 @@ use tandem_engine::operator::{QueueId, QueueItem, Standing};
 use tandem_engine::{Connection, Engine};
 
 use crate::ending::Failure;
-use crate::{output, resolve};
+use crate::{output, resolve, values};
 
 /// Which items are meant.
 #[derive(Clone, Debug, Args, Serialize)]
 pub(crate) struct Only {
     /// Only of this issue, by its key or id on either side
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = values::some)]
     pub(crate) issue: Option<String>,
     /// Only about this worklog, or its twin
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = values::worklog)]
     pub(crate) worklog: Option<u64>,
     /// Only of this person's time, by account id on either site
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, value_name = "ACCOUNT", value_parser = values::some)]
     pub(crate) person: Option<String>,
 }
 

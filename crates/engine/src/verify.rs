@@ -241,6 +241,7 @@ pub struct Verdict {
 /// The ledger check's result, of any size. It is written like a [`Verdict`], with the likely reason of each difference.
 pub struct Books {
     equal: bool,
+    compared: bool,
     totals: Sides<Totals>,
     n_differences: u64,
     differences: Sorted,
@@ -251,6 +252,11 @@ impl Books {
     /// Says whether both sides agree.
     pub fn equal(&self) -> bool {
         self.equal
+    }
+
+    /// Says whether there was anything to compare: a linked issue, whether time is logged on it or not.
+    pub fn compared(&self) -> bool {
+        self.compared
     }
 
     /// Returns what each side adds up to, over linked issues.
@@ -382,6 +388,7 @@ impl Engine {
         let mut groups = Vec::new();
         let mut differences = Sorter::new(scratch);
         let mut n_differences = 0;
+        let mut compared = false;
         for connection in connections {
             let from = match from {
                 Some(from) => from,
@@ -407,6 +414,7 @@ impl Engine {
             let mut known = Known::default();
             for read in Links::read(&rows).map_err(unread)? {
                 let (issues, sides, unreadable) = read.map_err(unread)?;
+                compared = true;
                 let link = LinkKey {
                     connection: connection.name.clone(),
                     a: issues.a,
@@ -427,10 +435,14 @@ impl Engine {
                     put(&difference)?;
                 }
             }
+            if !compared {
+                compared = !self.store.links(&connection.name, None).await?.0.is_empty();
+            }
             groups.push((connection.name.clone(), sums.finish().map_err(unwritten)?));
         }
         Ok(Books {
             equal: n_differences == 0,
+            compared,
             totals,
             n_differences,
             differences: differences.finish().map_err(unwritten)?,

@@ -144,15 +144,6 @@ pub fn large() -> Vec<(&'static str, Config)> {
         ("three acts, two deaths", Config { crashes: 2, ..three }),
         ("four acts", Config { acts: 4, ..two }),
         (
-            "four acts, two fields, a lost answer",
-            Config {
-                acts: 4,
-                texts: true,
-                lost_answers: 1,
-                ..two
-            },
-        ),
-        (
             "two acts, a minute, a death",
             Config {
                 minutes: 1,
@@ -169,4 +160,17 @@ pub fn large() -> Vec<(&'static str, Config)> {
             },
         ),
     ]
+}
+
+/// Those in which a promise is known to be broken: RELIABILITY.md tells which, and why it still is.
+pub fn open() -> Vec<(&'static str, Config)> {
+    vec![(
+        "open: four acts, two fields, a lost answer",
+        Config {
+            acts: 4,
+            texts: true,
+            lost_answers: 1,
+            ..Config::default()
+        },
+    )]
 }

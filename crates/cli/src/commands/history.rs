@@ -28,7 +28,7 @@ Each line tells what was done where and why, with the worklog as it was (-) and 
 on both sides when it was decided, what both had last agreed on, and the policy, where one decided.")]
 pub(crate) struct Arguments {
     /// The same as --issue
-    #[arg(value_name = "KEY", conflicts_with = "issue")]
+    #[arg(value_name = "KEY", value_parser = crate::values::some, conflicts_with = "issue")]
     key: Option<String>,
     #[command(flatten)]
     only: Only,

@@ -31,7 +31,6 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let named = arguments.id.as_deref().map(item).transpose()?;
     let opened = open::open(global).await?;
-    open::remark_on_memory(global);
     let engine = opened.engine();
     let by = arguments.who.name();
     let Some((link, pair)) = named else {

@@ -82,6 +82,11 @@ impl Arguments {
     pub(crate) fn only_looks(&self) -> bool {
         matches!(self.action, Action::List | Action::Discover)
     }
+
+    /// Says whether it takes links away.
+    pub(crate) fn takes_away(&self) -> bool {
+        matches!(self.action, Action::Rm { .. })
+    }
 }
 
 /// A link as it is shown.

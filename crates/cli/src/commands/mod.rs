@@ -34,6 +34,7 @@ use crate::ending::{Ending, Failure};
 pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
     let global = &Global {
         looks: cli.command.only_looks(),
+        acts: cli.command.acts_on_what_is_there(),
         ..cli.global
     };
     match cli.command {

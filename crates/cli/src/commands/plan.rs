@@ -22,7 +22,7 @@ use crate::{open, output, resolve, words};
 Exit code 3 when something would be written or set aside. Nothing is written anywhere, Tandem's own table included.")]
 pub(crate) struct Arguments {
     /// Only this issue, by its key or id on either side; may be given several times
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = crate::values::some)]
     issue: Vec<String>,
 }
 

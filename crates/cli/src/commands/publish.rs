@@ -29,6 +29,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     let opened = open::open(global).await?;
     let engine = opened.engine();
+    open::remark_on_secrets(global, &opened.tandem.config);
     let text = std::fs::read_to_string(&global.config)
         .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", global.config.display())))?;
     let newest = engine.store.config().await?;

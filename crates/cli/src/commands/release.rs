@@ -42,7 +42,6 @@ enum What {
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let What::MassDelete = arguments.what;
     let opened = open::open(global).await?;
-    open::remark_on_memory(global);
     let engine = opened.engine();
     let by = arguments.who.name();
     let mut released = 0;

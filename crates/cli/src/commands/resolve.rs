@@ -84,7 +84,6 @@ pub(crate) fn item(text: &str) -> Result<(LinkKey, PairId), Failure> {
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let named = arguments.id.as_deref().map(item).transpose()?;
     let opened = open::open(global).await?;
-    open::remark_on_memory(global);
     let engine = opened.engine();
     let (link, pair) = match named {
         Some(named) => named,

@@ -31,7 +31,6 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         .map(|text| text.parse().map_err(|error| Failure::usage(format!("{error}"))))
         .collect::<Result<_, Failure>>()?;
     let opened = open::open(global).await?;
-    open::remark_on_memory(global);
     if arguments.only.is_some() {
         let waiting = opened.engine().queue().await?;
         let meant = waiting

@@ -42,6 +42,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         // What was right once need not be right for this Tandem, or with the secrets there are now.
         let config = open::version(global, &earlier)?;
         open::check_version(global, &earlier, &config).await?;
+        open::remark_on_secrets(global, &config);
         let now = Timestamp::now();
         let names: Vec<ConnectionName> = config.connections.iter().map(|one| one.name.clone()).collect();
         let told = format!(

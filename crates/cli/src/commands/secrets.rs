@@ -1,9 +1,8 @@
 //! `secrets`: store a site's secret. It comes from a file, from stdin or from a prompt; an argument would stay in the
 //! shell's history and in the list of processes.
 
-use std::io::{IsTerminal, Read, Write, stderr, stdin};
+use std::io::{IsTerminal, Read, stdin};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,6 +13,7 @@ use tandem_runtime::config::{SecretRef, SiteConfig};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
+use crate::terminal::{self, Shown, read_line};
 use crate::{open, output};
 
 /// What a secret looks like, for whoever wrote another thing.
@@ -54,12 +54,6 @@ const DAYS: [(&str, &str); 2] = [
     ("tempo_token", "tempo_expires_at"),
     ("jira_token", "jira_expires_at"),
 ];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
-    Yes,
-    No,
-}
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -295,8 +289,7 @@ fn answered(
     for (field, question, shown) in ASKED {
         let known = fields.contains_key(field);
         let kept = if known { " [Enter keeps it]" } else { "" };
-        let answer = read(&format!("{question}{kept}: "), shown)
-            .map_err(|error| Failure::failed(format!("the answer cannot be read: {error}")))?;
+        let answer = read(&format!("{question}{kept}: "), shown).map_err(terminal::unread)?;
         match answer.trim() {
             "" => {}
             "-" => drop(fields.remove(field)),
@@ -319,53 +312,6 @@ pub(super) fn moment(field: &str, answer: &str) -> String {
         Ok(day) if field.ends_with("_expires_at") && day.to_string() == answer => format!("{day}T00:00:00Z"),
         _ => answer.to_owned(),
     }
-}
-
-/// Asks a question in the terminal.
-pub(super) fn read_line(question: &str, shown: Shown) -> std::io::Result<String> {
-    let mut out = stderr().lock();
-    write!(out, "{question}")?;
-    out.flush()?;
-    let hidden = (shown == Shown::No).then(Hidden::begin);
-    let mut line = String::new();
-    stdin().read_line(&mut line)?;
-    if hidden.is_some_and(|hidden| hidden.done) {
-        writeln!(out)?;
-    }
-    Ok(line)
-}
-
-/// Keeps a terminal from showing what is typed, for as long as this lives.
-struct Hidden {
-    done: bool,
-}
-
-impl Hidden {
-    fn begin() -> Self {
-        let done = stty("-echo");
-        if !done {
-            output::say("(this terminal shows what is typed)");
-        }
-        Self { done }
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        if self.done {
-            stty("echo");
-        }
-    }
-}
-
-fn stty(setting: &str) -> bool {
-    let status = Command::new("stty")
-        .arg(setting)
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]

@@ -61,7 +61,6 @@ struct Failed {
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let opened = open::open(global).await?;
-    open::remark_on_memory(global);
     let engine = opened.engine();
     let by = arguments.who.name();
     let Some(id) = &arguments.id else {

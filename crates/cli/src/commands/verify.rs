@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use tandem_core::{ConnectionName, Side};
-use tandem_engine::Engine;
 use tandem_engine::verify::{Books, Difference, Entry, Totals};
+use tandem_engine::{Connection, Engine};
 use tandem_runtime::scratch::TempFiles;
 
 use self::names::Names;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
-use crate::{open, output, select, words};
+use crate::{open, output, select, values, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -29,10 +29,10 @@ use crate::{open, output, select, words};
 Exit code 0: equal; 3: not equal, and each difference is listed with the likely reason.")]
 pub(crate) struct Arguments {
     /// From this day on (default: the day from which each connection is kept the same)
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = values::day)]
     from: Option<Date>,
     /// Up to this day, included
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = values::day)]
     to: Option<Date>,
     /// Only this connection
     #[arg(long, value_name = "NAME")]
@@ -78,13 +78,13 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let opened = open::open(global).await?;
     let engine = opened.engine();
     let connections = select::connections(engine, arguments.connection.as_deref())?;
+    let days = days(engine, &connections, arguments).await?;
     let scratch = TempFiles::of_the_system();
     let books = engine
         .books(&connections, arguments.from, arguments.to, &scratch)
         .await?;
     if let (Some(file), Some(format)) = (&arguments.report, format) {
-        let range = (arguments.from, arguments.to);
-        report::write(engine, &books, file, format, range).await?;
+        report::write(engine, &books, file, format, &days).await?;
         output::say(format!("the report is in {}", file.display()));
     }
     if global.json {
@@ -96,8 +96,48 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             false => show(engine, &books, &arguments.by, &mut out).await,
         };
         output::written(written.and_then(|()| Ok(out.flush()?)))?;
+        output::say(&days);
     }
-    Ok(Ending::differs_if(!books.equal()))
+    if !books.compared() {
+        output::say("nothing was compared: no issues are linked; `tandem link` shows how they come to be");
+    }
+    Ok(Ending::differs_if(!books.equal() || !books.compared()))
+}
+
+/// Says of which days the books are. Refuses a range in which nothing can be.
+async fn days(
+    engine: &Engine,
+    connections: &[&Connection],
+    arguments: &Arguments,
+) -> Result<String, Failure> {
+    let mut begins = Vec::new();
+    for connection in connections {
+        let from = match arguments.from {
+            Some(from) => from,
+            None => engine.since(connection).await?,
+        };
+        if let Some(to) = arguments.to.filter(|to| *to < from) {
+            return Err(Failure::usage(format!(
+                "--to {to} is before {from}, the first day that {} keeps the same; --from says from when on to compare",
+                connection.name
+            )));
+        }
+        begins.push((connection.name.as_str(), from));
+    }
+    let to = arguments
+        .to
+        .map_or_else(|| "no end".to_owned(), |to| to.to_string());
+    let mut firsts: Vec<String> = begins.iter().map(|(_, from)| from.to_string()).collect();
+    firsts.dedup();
+    let from = match firsts.as_slice() {
+        [one] => one.clone(),
+        _ => begins
+            .iter()
+            .map(|(name, from)| format!("{from} ({name})"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    Ok(format!("Days from {from} to {to}."))
 }
 
 /// Shows both sides' totals, and where they differ.
@@ -119,7 +159,12 @@ async fn show(engine: &Engine, books: &Books, by: &[By], out: &mut impl Write) -
         sums(engine, books, *by, out).await?;
     }
     if books.equal() {
-        return Ok(writeln!(out, "equal")?);
+        let equal = if books.compared() {
+            "equal"
+        } else {
+            "nothing was compared"
+        };
+        return Ok(writeln!(out, "{equal}")?);
     }
     let mut all = books.differences();
     loop {

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::bench::{Bench, Ran, config_at, run, tandem};
+use crate::bench::{Bench, Ran, config_at, hour, run, tandem};
 
 const GOOD: &str = r#"[sites.acme]
 jira = "https://acme.atlassian.net"
@@ -215,4 +215,72 @@ fn help_is_no_failure_and_names_every_command() {
         run(tandem().args([command, "--help"])).ended(0);
     }
     assert!(run(tandem().arg("--version")).ended(0).out.starts_with("tandem "));
+}
+
+#[test]
+fn what_acts_on_a_table_is_refused_where_there_is_none() {
+    let bench = Bench::new();
+    let elsewhere = bench.path("misspelt").display().to_string();
+    for command in [
+        vec!["retry"],
+        vec!["release", "mass-delete"],
+        vec!["ignore", "--issue", "SUP-1"],
+        vec!["resolve", "--issue", "SUP-1", "--take", "a"],
+        vec!["undelete", "500001"],
+        vec!["link", "rm", "SUP-1", "DEV-1"],
+    ] {
+        let mut there = command.clone();
+        there.extend(["--data", &elsewhere]);
+        bench
+            .run_without_data(&there)
+            .ended(2)
+            .says("there is no table in");
+        assert!(!bench.path("misspelt").exists(), "{command:?} made one");
+        bench.run_without_data(&command).ended(2).says("--data DIR");
+    }
+    let first = ["backfill", "--since", "2024-01-01", "--yes"];
+    bench.run_without_data(&first).ended(2).says("--data DIR");
+    bench
+        .run_without_data(&["backfill", "--since", "2024-01-01", "--dry-run"])
+        .ended(0);
+}
+
+#[test]
+fn days_ids_and_names_that_are_none_are_told_with_what_would_be_right() {
+    let bench = Bench::new();
+    for (command, right) in [
+        (
+            vec!["backfill", "--since", "01.02.2024"],
+            "year-month-day, like 2026-01-31",
+        ),
+        (
+            vec!["verify", "--from", "2026-02-30"],
+            "year-month-day, like 2026-01-31",
+        ),
+        (vec!["queue", "--worklog", "SUP-1"], "like 500001"),
+        (vec!["queue", "--person", " "], "it is empty"),
+        (vec!["plan", "--issue", ""], "it is empty"),
+        (vec!["history", ""], "it is empty"),
+    ] {
+        bench.run(&command).ended(2).says(right);
+    }
+}
+
+#[test]
+fn copies_under_an_account_that_nobody_knows_are_not_looked_for() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    let since = ["backfill", "--since", "2024-01-01", "--yes"];
+    let with = |more: &[&'static str]| {
+        let mut command = since.to_vec();
+        command.extend(more);
+        bench.run(&command)
+    };
+    with(&["--adopt", "--copied-by", "bobb"])
+        .ended(2)
+        .says("no site has an account bobb");
+    with(&["--copied-by", "bob"]).ended(2).says("--adopt");
+    assert_eq!(bench.said("globex", "DEV-1").len(), 0);
+    with(&["--adopt", "--copied-by", "bob"]).ended(0);
+    assert_eq!(bench.said("globex", "DEV-1").len(), 1);
 }

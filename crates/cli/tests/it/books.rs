@@ -297,3 +297,34 @@ fn each_difference_comes_with_what_is_known_of_it() {
         "dated before the connection began; `tandem backfill` carries it over"
     );
 }
+
+#[test]
+fn books_of_nothing_are_not_called_equal() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    bench.reconcile();
+    let ran = bench
+        .run(&["verify"])
+        .ended(0)
+        .says("Days from 2026-01-01 to no end.");
+    assert!(ran.out.contains("equal"), "{ran:?}");
+    bench
+        .run(&["verify", "--to", "2025-12-31"])
+        .ended(2)
+        .says("--to 2025-12-31 is before 2026-01-01");
+    bench
+        .run(&["verify", "--from", "2025-01-01", "--to", "2025-12-31"])
+        .ended(0);
+    let text = std::fs::read_to_string(bench.path("tandem.toml")).unwrap();
+    let without: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("table = "))
+        .collect();
+    std::fs::write(bench.path("tandem.toml"), without.join("\n")).unwrap();
+    let empty = bench.path("other").display().to_string();
+    let ran = bench
+        .run_without_data(&["verify", "--data", &empty])
+        .ended(3)
+        .says("no issues are linked");
+    assert!(!ran.out.lines().any(|line| line == "equal"), "{ran:?}");
+}

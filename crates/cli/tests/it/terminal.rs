@@ -1,7 +1,7 @@
 //! How a first sync is told of: lines in a pipe, a bar on a terminal, and where it goes on after Ctrl-C.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -300,4 +300,70 @@ fn in_a_terminal_a_person_is_shown_each_likely_copy_and_says_which_are_none() {
         let said = bench.said("globex", "DEV-1");
         assert_eq!(said.len(), there, "{typed:?}: {said:?}, {ran:?}");
     }
+}
+
+#[test]
+fn ctrl_c_answers_a_question_and_leaves_the_terminal_as_it_was() {
+    if !has_terminals() {
+        return;
+    }
+    let bench = Bench::new();
+    with_much(&bench, 2);
+    let tandem = tandem();
+    let tandem = tandem.get_program().to_string_lossy();
+    let first = format!(
+        "{tandem} backfill --since 2024-01-01 --config {} --data {}",
+        bench.path("tandem.toml").display(),
+        bench.data().display(),
+    );
+    let set_up = format!("{tandem} init --config {}", bench.path("new.toml").display());
+    for (command, typed, question) in [
+        (first, vec![], "Begin?"),
+        (
+            set_up,
+            vec![bench.jira("acme") + "\n", "\n".into(), "\n".into()],
+            "Tempo token",
+        ),
+    ] {
+        let command = format!("{command}; echo \"ended $?\"; stty -a");
+        let mut script = Command::new("script")
+            .args(["-qc", &command, "/dev/null"])
+            .env("TERM", "xterm")
+            .env("TANDEM_ALLOW_LOOPBACK", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = script.stdin.take().unwrap();
+        let mut stdout = script.stdout.take().unwrap();
+        let mut typed = typed.into_iter();
+        let mut shown = String::new();
+        let mut interrupted = false;
+        let mut some = [0; 1024];
+        loop {
+            let count = stdout.read(&mut some).unwrap();
+            if count == 0 {
+                break;
+            }
+            shown.push_str(&String::from_utf8_lossy(&some[..count]));
+            if !interrupted && shown.contains(question) {
+                // The question is there before its answer is waited for.
+                std::thread::sleep(Duration::from_millis(500));
+                stdin.write_all(b"\x03").unwrap();
+                interrupted = true;
+            } else if !interrupted && shown.trim_end_matches(' ').ends_with(':') {
+                let line = typed
+                    .next()
+                    .unwrap_or_else(|| panic!("one question too many: {shown}"));
+                stdin.write_all(line.as_bytes()).unwrap();
+                shown.push('\n');
+            }
+        }
+        script.wait().unwrap();
+        assert!(shown.contains("stopped; nothing was written"), "{shown}");
+        assert!(shown.contains("ended 1"), "{shown}");
+        assert!(shown.contains(" echo ") && !shown.contains(" -echo "), "{shown}");
+    }
+    assert_eq!(bench.said("globex", "DEV-1").len(), 0);
+    assert!(!bench.path("new.toml").exists());
 }

@@ -55,8 +55,8 @@ impl SiteError {
         match (&self.kind, self.status) {
             // Nobody answered, so these are our own words.
             (SiteErrorKind::Unreachable { .. }, None) => self.to_string(),
-            (kind, Some(status)) => format!("{vendor} {call}: {status}, {kind:?}"),
-            (kind, None) => format!("{vendor} {call}: {kind:?}"),
+            (kind, Some(status)) => format!("{vendor} {call}: {status}, {kind}"),
+            (kind, None) => format!("{vendor} {call}: {kind}"),
         }
     }
 
@@ -95,6 +95,26 @@ pub enum SiteErrorKind {
     Malformed,
     /// The configuration or the secret does not allow the call to be made at all.
     Unusable,
+}
+
+impl std::fmt::Display for SiteErrorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (text, retry_after) = match self {
+            SiteErrorKind::Unreachable { retry_after } => ("it did not work just now", *retry_after),
+            SiteErrorKind::RateLimited { retry_after } => ("too many requests", *retry_after),
+            SiteErrorKind::Busy => ("somebody is at it right now", None),
+            SiteErrorKind::CredentialsRejected => ("the token is not accepted", None),
+            SiteErrorKind::Refused(reason) => (reason.as_str(), None),
+            SiteErrorKind::NotFound => ("it is not there", None),
+            SiteErrorKind::Malformed => ("the answer makes no sense", None),
+            SiteErrorKind::Unusable => ("the configuration or the secret does not allow it", None),
+        };
+        f.write_str(text)?;
+        match retry_after {
+            Some(after) => write!(f, ", again in {} s", after.as_secs().max(1)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Whether a failed write may have taken effect.

@@ -1,7 +1,5 @@
 //! Asking a person about copies.
 
-use std::io::{BufRead, stdin};
-
 use tandem_core::WorklogId;
 use tandem_engine::backfill::Estimate;
 use tandem_engine::{Connection, Engine};
@@ -9,6 +7,7 @@ use tandem_engine::{Connection, Engine};
 use super::show;
 use crate::ending::Failure;
 use crate::output;
+use crate::terminal::{self, Shown};
 
 /// Shows likely copies one by one. Returns those of which a person says that they are none.
 pub(super) fn apart(
@@ -44,11 +43,6 @@ pub(super) fn yes(question: &str) -> Result<bool, Failure> {
 }
 
 fn answer(question: &str) -> Result<String, Failure> {
-    output::say(question);
-    let mut line = String::new();
-    stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| Failure::Failed(error.into()))?;
+    let line = terminal::read_line(&format!("{question}\n"), Shown::Yes).map_err(terminal::unread)?;
     Ok(line.trim().to_lowercase())
 }

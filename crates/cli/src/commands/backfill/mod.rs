@@ -16,14 +16,14 @@ use jiff::civil::Date;
 use serde::Serialize;
 use tandem_core::{AccountId, LinkKey, Reason, Side, Sides};
 use tandem_engine::backfill::{Estimate, Order, Standing};
-use tandem_engine::operator::ReadOnly;
+use tandem_engine::operator::{self, ReadOnly};
 use tandem_engine::{Connection, Engine};
 
 use self::progress::Progress;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
-use crate::{open, output, resolve, select, words};
+use crate::{open, output, resolve, select, values, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -33,16 +33,16 @@ use crate::{open, output, resolve, select, words};
   tandem backfill --since 2024-01-01 --adopt=ask        the same, asking before copies that differ are taken over")]
 pub(crate) struct Arguments {
     /// From this day on
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = values::day)]
     since: Date,
     /// Up to this day, included (default: no end)
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = values::day)]
     until: Option<Date>,
     /// Only this connection
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
     /// Only this issue, by its key or id on either side; may be given several times
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = values::some)]
     issue: Vec<String>,
     /// Pair what another tool copied, rather than copy it again
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     heal: bool,
     /// The account under which the other tool logs where it does not know the author
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, value_name = "ACCOUNT", value_parser = values::some)]
     copied_by: Option<String>,
     /// Say how much it is, and write nothing
     #[arg(long, visible_alias = "estimate")]
@@ -143,12 +143,20 @@ async fn work(
     progress: &OnceCell<Progress>,
 ) -> Result<Ending, Failure> {
     check(arguments)?;
+    if !arguments.dry_run && global.data.is_none() && global.table.is_none() {
+        return Err(Failure::usage(
+            "what is brought together is remembered in the table: say which with --data DIR or --table NAME; --dry-run needs none",
+        ));
+    }
     let opened = match arguments.dry_run {
         true => open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?,
         false => open::open(global).await?,
     };
     let engine = opened.engine();
     let connections = select::connections(engine, arguments.connection.as_deref())?;
+    if let Some(account) = &arguments.copied_by {
+        is_somebody(engine, &connections, account).await?;
+    }
     engine.prepare().await?;
     let only = only(engine, &connections, &arguments.issue).await?;
     let mut works = Vec::new();
@@ -259,10 +267,33 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
             "--adopt=ask needs a terminal to ask on; look at them with --dry-run --json, then say --adopt to take over all that are likely copies, or --adopt=no",
         ));
     }
+    if arguments.copied_by.is_some() && !matches!(arguments.adopt, Some(Adopt::Yes | Adopt::Ask)) {
+        return Err(Failure::usage(
+            "--copied-by says whose copies are taken over, which --adopt or --adopt=ask does",
+        ));
+    }
     if arguments.adopt == Some(Adopt::No) && arguments.heal {
         return Err(Failure::usage("--heal has nothing to put right with --adopt=no"));
     }
     Ok(())
+}
+
+/// Refuses an account that no site knows: copies under another one would not be recognised, and be copied again.
+async fn is_somebody(engine: &Engine, connections: &[&Connection], account: &str) -> Result<(), Failure> {
+    for connection in connections {
+        for side in Side::BOTH {
+            let standing = engine
+                .standing(connection, side, &AccountId::new(account))
+                .await?;
+            if standing != operator::Standing::Unknown {
+                return Ok(());
+            }
+        }
+    }
+    Err(Failure::usage(format!(
+        "no site has an account {} under which another tool could have logged; it is the last part of the address of a profile in Jira; nothing was written",
+        output::plain(account)
+    )))
 }
 
 fn order(arguments: &Arguments) -> Order {

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use tandem_core::{Side, Sides};
 
 use super::{Answers, Arguments, Place, SiteAnswers, Typed, both};
-use crate::commands::secrets::{Shown, moment, read_line};
+use crate::commands::secrets::moment;
 use crate::ending::Failure;
+use crate::terminal::{self, Shown, read_line};
 
 /// How often a question is asked again.
 const TRIES_MAX: usize = 5;
@@ -215,8 +216,7 @@ fn name_from(jira: &str) -> String {
 }
 
 fn line(read: &mut Read<'_>, question: &str, shown: Shown) -> Result<String, Failure> {
-    let answer = read(question, shown)
-        .map_err(|error| Failure::failed(format!("the answer cannot be read: {error}")))?;
+    let answer = read(question, shown).map_err(terminal::unread)?;
     if answer.is_empty() {
         // Not even an Enter.
         return Err(Failure::usage("the answers ended; nothing was written"));

@@ -75,7 +75,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "WHAT")]
     unknown: Option<String>,
     /// Worklogs dated earlier are left alone (default: from the first run on)
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = crate::values::day)]
     since: Option<Date>,
     /// Replace what is there
     #[arg(long)]
@@ -161,8 +161,14 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let text = text::render(&answers);
     let file = target.display().to_string();
     // What is wrong with the answers is told in the words of the configuration; no token has gone anywhere yet.
-    let config = Config::parse(&text, &file, &open::environment())
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    // There is no such file yet.
+    let config = Config::parse(&text, &file, &open::environment()).map_err(|error| {
+        Failure::usage(
+            error
+                .to_string()
+                .replace(&format!("{file}:"), "in your answers, line "),
+        )
+    })?;
     if !arguments.no_check {
         check(config, &typed).await?;
     }

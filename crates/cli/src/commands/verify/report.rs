@@ -5,7 +5,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use tandem_core::Side;
 use tandem_engine::Engine;
@@ -192,7 +191,7 @@ pub(super) async fn write(
     books: &Books,
     file: &Path,
     format: Format,
-    range: (Option<Date>, Option<Date>),
+    days: &str,
 ) -> Result<(), Failure> {
     let unfinished = file.with_extension("unfinished");
     let told = |error: &dyn std::fmt::Display| {
@@ -200,8 +199,8 @@ pub(super) async fn write(
     };
     let mut out = BufWriter::new(File::create(&unfinished).map_err(|error| told(&error))?);
     let written = match format {
-        Format::Csv => csv_report(engine, books, range, &mut out).await,
-        Format::Html => html(engine, books, range, &mut out).await,
+        Format::Csv => csv_report(engine, books, days, &mut out).await,
+        Format::Html => html(engine, books, days, &mut out).await,
     };
     let written = written
         .and_then(|()| Ok(out.flush()?))
@@ -213,41 +212,29 @@ pub(super) async fn write(
     })
 }
 
-async fn csv_report(
-    engine: &Engine,
-    books: &Books,
-    range: (Option<Date>, Option<Date>),
-    out: &mut impl Write,
-) -> Result<(), Failure> {
+async fn csv_report(engine: &Engine, books: &Books, days: &str, out: &mut impl Write) -> Result<(), Failure> {
     let checksum = csv(engine, books, out).await?;
     writeln!(out, "# sha256 of the rows above: {checksum}")?;
-    Ok(writeln!(out, "# {}", when(range))?)
+    Ok(writeln!(out, "# {}", when(days))?)
 }
 
 /// When the report was made, and of which days it is.
-fn when((from, to): (Option<Date>, Option<Date>)) -> String {
-    let day = |day: Option<Date>, none: &str| day.map_or_else(|| none.to_owned(), |day| day.to_string());
-    format!(
-        "Made {}. Days from {} to {}.",
-        words::moment(Timestamp::now()),
-        day(from, "the beginning of each connection"),
-        day(to, "no end")
-    )
+fn when(days: &str) -> String {
+    format!("Made {}. {days}", words::moment(Timestamp::now()))
 }
 
-async fn html(
-    engine: &Engine,
-    books: &Books,
-    range: (Option<Date>, Option<Date>),
-    out: &mut impl Write,
-) -> Result<(), Failure> {
+async fn html(engine: &Engine, books: &Books, days: &str, out: &mut impl Write) -> Result<(), Failure> {
     writeln!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Ledger check</title>\n\
          <style>body{{font:14px sans-serif}}table{{border-collapse:collapse}}td,th{{border:1px solid #999;padding:2px 6px;text-align:left}}</style></head>\n\
          <body>\n<h1>Ledger check: {}</h1>\n<p>{}</p>\n<table>",
-        if books.equal() { "equal" } else { "not equal" },
-        when(range),
+        match (books.compared(), books.equal()) {
+            (false, _) => "nothing was compared",
+            (true, true) => "equal",
+            (true, false) => "not equal",
+        },
+        when(days),
     )?;
     let mut tag = "th";
     let checksum = rows(engine, books, |cells, _| {
