@@ -606,7 +606,9 @@ impl Observer {
         let site = change.site.as_str();
         let read_at = self.read_at(root, reads, site, old.id, old.issue);
         let raced = old.touched.is_some_and(|touched| touched >= read_at);
-        if !self.is_linked(site, old.issue) && !raced {
+        // Of a tag with two worklogs here, whose second nobody can judge, the one that is kept in mind may be the other.
+        let it = change.before.as_ref().is_some_and(|before| before.id == old.id);
+        if it && !self.is_linked(site, old.issue) && !raced {
             self.breaks(change.at, UNLINKED, story(format!("{} goes", old.id)));
         }
         let in_jira = |(other, place): &(&String, &Place)| {

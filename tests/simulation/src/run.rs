@@ -117,6 +117,8 @@ const SWEEP: Duration = Duration::from_secs(300);
 const BACKOFF: Duration = Duration::from_secs(130);
 /// What a webhook's settling and a run add to it.
 const SETTLED: Duration = Duration::from_secs(50);
+/// How long a run may be under way.
+const UNDER_WAY: SignedDuration = SignedDuration::from_secs(60);
 /// Three backoffs, one after the other, and a due pass after each: a refusal, a look at what came of it, and its result.
 const RESTED: Duration = Duration::from_secs(540);
 /// How many of the lives with a purge begin with hundreds of worklogs.
@@ -812,8 +814,9 @@ fn misnamed(world: &World, plan: &Plan, lasting: Lasting, site: &str, begun: Tim
                 }
                 Lasting::Permission(_) => wait.reason == Reason::PermissionMissing,
                 Lasting::Period => wait.reason == Reason::PeriodClosed,
-                // The site is paused: nobody can look whether what something waited for is over.
-                Lasting::Token => wait.since < begun,
+                // The site is paused: nobody can look whether what something waited for is over. A run that had read
+                // before the token ended may set something aside a little later.
+                Lasting::Token => wait.since < begun + UNDER_WAY,
             };
         let unheard = places
             .iter()
