@@ -370,16 +370,15 @@ impl Observer {
     /// When the client last saw a worklog, or an issue that it is or was on, at the latest. Who never looked has no race
     /// to lose.
     fn read_at(&self, root: &Root, reads: &Reads, site: &str, worklog: u64, issue: u64) -> Timestamp {
+        let read = |path: String| reads.at.get(&(site.to_owned(), path));
+        let of_issue = |issue: u64| read(format!("/tempo/4/worklogs/issue/{issue}"));
+        let here = of_issue(issue).max(read(format!("/tempo/4/worklogs/{worklog}")));
+        // Where it had been, in case the client only knows it from there.
         let left = root
             .removals
             .iter()
             .filter(|left| left.site == site && left.id == worklog);
-        let issues = left.map(|left| left.issue).chain([issue]);
-        let newest = issues
-            .map(|issue| format!("/tempo/4/worklogs/issue/{issue}"))
-            .chain([format!("/tempo/4/worklogs/{worklog}")])
-            .filter_map(|path| reads.at.get(&(site.to_owned(), path)))
-            .max();
+        let newest = here.or_else(|| left.filter_map(|left| of_issue(left.issue)).max());
         newest.map_or(Timestamp::MAX, |at| *at - self.setting.lag)
     }
 
