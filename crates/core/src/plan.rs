@@ -438,28 +438,28 @@ impl<'o> Planner<'o> {
             None => self.observed.proofs[side].get(&ids[side]).cloned(),
             Some(_) => None,
         });
+        // Where it is not shown, somebody may have moved it to an issue that is nobody's to write to.
+        let deletable = |side| {
+            found[side].is_some()
+                || attempted == Some(side)
+                || self.observed.unreadable[side].contains_key(&ids[side])
+        };
         match (proofs.a.clone(), proofs.b.clone()) {
             (Some(a), _) if a.moved_to.is_some() && proofs.b.is_some() => self.leave(pair, Side::A),
             (_, Some(b)) if b.moved_to.is_some() && proofs.a.is_some() => self.leave(pair, Side::B),
             (Some(_), Some(_)) => self.forget(pair, "deleted on both sides"),
-            (Some(proof), None) if found.b.is_some() || attempted == Some(Side::B) => {
+            (Some(proof), None) if deletable(Side::B) => {
                 self.deleted(pair, Side::A, proof, ids.b, found.b);
             }
-            (None, Some(proof)) if found.a.is_some() || attempted == Some(Side::A) => {
+            (None, Some(proof)) if deletable(Side::A) => {
                 self.deleted(pair, Side::B, proof, ids.a, found.a);
-            }
-            // Somebody may have moved it to an issue that is nobody's to write to.
-            (Some(_), None) => {
-                self.missing(pair, Side::B, found.map(|_, worklog| worklog.map(|w| w.content)))
-            }
-            (None, Some(_)) => {
-                self.missing(pair, Side::A, found.map(|_, worklog| worklog.map(|w| w.content)))
             }
             (None, None) if self.nothing_left(&pair, ids, &found) => {
                 self.forget(pair, "other connections took both away for a move");
             }
-            (None, None) => {
-                let side = if found.a.is_none() { Side::A } else { Side::B };
+            _ => {
+                let unexplained = |side: &Side| found[*side].is_none() && proofs[*side].is_none();
+                let side = Side::BOTH.into_iter().find(unexplained).unwrap_or(Side::A);
                 self.missing(pair, side, found.map(|_, worklog| worklog.map(|w| w.content)));
             }
         }

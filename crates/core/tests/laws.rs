@@ -12,7 +12,7 @@ use tandem_core::observed::{Observed, Proof, Settings};
 use tandem_core::plan::{Action, Plan, plan};
 use tandem_core::rules::{ConflictPolicy, DeleteVsEdit};
 use tandem_core::{
-    Content, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId, check,
+    Content, IssueId, LinkKey, Pair, PairId, PairState, Reason, Side, Sides, Worklog, WorklogId, check,
 };
 
 #[derive(Clone, Debug)]
@@ -501,5 +501,39 @@ fn an_edit_upon_a_write_that_was_not_heard_of_wins_whatever_else_was_edited_sinc
                 "written from {from}, shown on {side}"
             );
         }
+    }
+}
+
+#[test]
+fn a_twin_that_is_not_shown_is_not_deleted_unless_it_is_there_or_tandem_had_begun_to() {
+    let deletes = |plan: &Plan| {
+        plan.steps
+            .iter()
+            .any(|step| matches!(step.action, Action::Delete { .. }))
+    };
+    for gone in Side::BOTH {
+        let (mut world, ids) = agreed();
+        let twin = ids[gone.other()];
+        world.tick(1000);
+        world.delete(gone, ids[gone]);
+        // Where it is shown, the delete follows; also where all that can be read of it is its id.
+        let shown = world.observe();
+        assert!(deletes(&plan(&shown, &world.settings)), "{gone}");
+        let mut hidden = shown.clone();
+        hidden.listings[gone.other()].clear();
+        let mut odd = hidden.clone();
+        odd.unreadable[gone.other()].insert(twin, "half a row".into());
+        assert!(deletes(&plan(&odd, &world.settings)), "{gone}");
+        // It may stand on an issue that is nobody's to write to.
+        let planned = plan(&hidden, &world.settings);
+        assert!(!deletes(&planned), "{gone}: {planned:#?}");
+        let waits = planned.steps[0].pair.wait.as_ref().unwrap();
+        assert_eq!((waits.reason, waits.side), (Reason::Missing, gone.other()));
+        // A delete that was begun and not heard of is done again, though nothing is there to be seen any more.
+        let begun = plan(&shown, &world.settings);
+        assert!(world.execute(&begun, Fate::LostAfter));
+        world.deleted[gone.other()].clear();
+        world.tick(1000);
+        assert!(deletes(&world.plan()), "{gone}");
     }
 }

@@ -261,10 +261,10 @@ impl Engine {
                     client.papertrail_deleted(from, cursor.clone()).await
                 })
                 .await?;
-            let rows: Vec<(WorklogId, EvidenceId)> = page
+            let rows: Vec<(WorklogId, EvidenceId, Timestamp)> = page
                 .rows
                 .iter()
-                .map(|row| (row.id, EvidenceId::Tempo(row.id)))
+                .map(|row| (row.id, EvidenceId::Tempo(row.id), row.at))
                 .collect();
             hinted += self.hint_deleted(site, &rows, "papertrail", lane).await?;
             match page.next {
@@ -297,10 +297,14 @@ impl Engine {
                 .collect();
             // Under Jira's id: a worklog that moved has another shadow now, and what is said of the old one says
             // nothing of it.
-            let rows: Vec<(WorklogId, EvidenceId)> = page
+            let rows: Vec<(WorklogId, EvidenceId, Timestamp)> = page
                 .rows
                 .iter()
-                .filter_map(|row| known.get(&row.id).map(|id| (*id, EvidenceId::Jira(row.id))))
+                .filter_map(|row| {
+                    known
+                        .get(&row.id)
+                        .map(|id| (*id, EvidenceId::Jira(row.id), row.at))
+                })
                 .collect();
             hinted += self.hint_deleted(site, &rows, "jira-feed", lane).await?;
             // A feed that does not say how far it goes: the overlap is longer than any of them holds back.
@@ -319,7 +323,7 @@ impl Engine {
     async fn hint_deleted(
         &self,
         site: &Site,
-        rows: &[(WorklogId, EvidenceId)],
+        rows: &[(WorklogId, EvidenceId, Timestamp)],
         source: &str,
         lane: Lane,
     ) -> Result<usize, EngineError> {
@@ -327,7 +331,7 @@ impl Engine {
             return Ok(0);
         }
         let now = self.clock.now();
-        let ids: Vec<WorklogId> = rows.iter().map(|(id, _)| *id).collect();
+        let ids: Vec<WorklogId> = rows.iter().map(|(id, ..)| *id).collect();
         let mut links = BTreeSet::new();
         let mut proven: BTreeSet<WorklogId> = BTreeSet::new();
         let mut braked: BTreeMap<ConnectionName, Vec<(SiteName, WorklogId)>> = BTreeMap::new();
@@ -345,13 +349,14 @@ impl Engine {
         }
         let ops: Vec<Op> = rows
             .iter()
-            .filter(|(id, _)| proven.contains(id))
-            .map(|(_, id)| {
+            .filter(|(id, ..)| proven.contains(id))
+            .map(|(_, id, at)| {
                 Op::PutEvidence(Evidence {
                     site: site.name.clone(),
                     id: id.clone(),
                     source: source.into(),
-                    at: now,
+                    // When it happened, as far as a feed may be believed to tell of what is to come.
+                    at: (*at).min(now),
                     moved_to: None,
                 })
             })
@@ -360,7 +365,7 @@ impl Engine {
             self.store.hint(&[], ops, now).await?;
         }
         // Jira's word may tell of moves: those are counted when they are confirmed.
-        let told = rows.iter().all(|(_, id)| matches!(id, EvidenceId::Tempo(_)));
+        let told = rows.iter().all(|(_, id, _)| matches!(id, EvidenceId::Tempo(_)));
         for (connection, deletes) in braked.iter().filter(|_| told) {
             if let Some(connection) = self.connection(connection) {
                 self.over_brake(connection, deletes).await?;
