@@ -45,9 +45,21 @@ pub(crate) struct Global {
     /// Whether the command only looks: it makes no table where there is none.
     #[arg(skip)]
     pub(crate) looks: bool,
-    /// Whether the command is about what a table holds already: without one there is nothing to do.
+    /// Which table the command needs.
     #[arg(skip)]
-    pub(crate) acts: bool,
+    pub(crate) needs: Needs,
+}
+
+/// Which table a command needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Any; one in memory will do.
+    #[default]
+    Any,
+    /// One that lasts, with why: what comes of the command is kept there.
+    Lasting(&'static str),
+    /// One that is there already, with why: the command is about what it holds.
+    There(&'static str),
 }
 
 #[derive(Debug, Subcommand)]
@@ -128,15 +140,28 @@ impl Command {
         }
     }
 
-    /// Says whether it is about what a table holds already, and does something to it.
-    pub(crate) fn acts_on_what_is_there(&self) -> bool {
+    /// Says which table it needs.
+    pub(crate) fn needs(&self) -> Needs {
         match self {
-            Self::Retry(_) | Self::Resolve(_) | Self::Ignore(_) | Self::Release(_) | Self::Undelete(_) => {
-                true
+            Self::Retry(_) | Self::Resolve(_) | Self::Ignore(_) | Self::Release(_) => {
+                Needs::There("what waits is in the table")
             }
-            Self::Forget(arguments) => !arguments.only_looks(),
-            Self::Link(arguments) => arguments.takes_away(),
-            _ => false,
+            Self::Undelete(_) => Needs::There("what was deleted is in the table"),
+            Self::Forget(arguments) if arguments.only_looks() => {
+                Needs::Lasting("a table in memory holds nobody")
+            }
+            Self::Forget(_) => Needs::There("a table in memory holds nobody"),
+            Self::Link(arguments) => arguments.needs(),
+            Self::Users(arguments) if !arguments.only_looks() => {
+                Needs::Lasting("who is who is kept in the table")
+            }
+            Self::Backfill(arguments) if !arguments.only_looks() => {
+                Needs::Lasting("what is brought together is kept in the table; --dry-run needs none")
+            }
+            Self::Publish(_) | Self::Versions(_) | Self::Rollback(_) => {
+                Needs::Lasting("what is published is kept in the table")
+            }
+            _ => Needs::Any,
         }
     }
 

@@ -17,7 +17,7 @@ use tandem_runtime::config::{AlertTarget, Config, ConfigEnv, ConfigError, Secret
 use tandem_runtime::metrics::Metrics;
 use tandem_runtime::wiring::{self, Parts, Tandem};
 
-use crate::args::Global;
+use crate::args::{Global, Needs};
 use crate::ending::Failure;
 use crate::output::say;
 
@@ -133,6 +133,21 @@ async fn wire(
     })
 }
 
+/// Refuses a table that is not the one that a command needs, before anything is begun.
+pub(crate) fn check_table(global: &Global) -> Result<(), Failure> {
+    match (global.needs, &global.data, &global.table) {
+        (Needs::Any, ..) | (_, _, Some(_)) | (Needs::Lasting(_), Some(_), _) => Ok(()),
+        (Needs::Lasting(why) | Needs::There(why), None, None) => Err(Failure::usage(format!(
+            "{why}: say which with --data DIR or --table NAME"
+        ))),
+        (Needs::There(_), Some(directory), _) if Embedded::is_in(directory) => Ok(()),
+        (Needs::There(_), Some(directory), _) => Err(Failure::usage(format!(
+            "there is no table in {}: --data names the folder that `tandem serve` or `tandem reconcile` was given",
+            directory.display()
+        ))),
+    }
+}
+
 /// Opens the table.
 pub(crate) async fn table(global: &Global) -> Result<(Arc<dyn Store>, Option<Embedded>), Failure> {
     let (store, embedded) = dynamo(global).await?;
@@ -147,15 +162,6 @@ pub(crate) async fn dynamo(global: &Global) -> Result<(DynamoStore, Option<Embed
             let counts = TableCounts::default();
             let client = aws()?.dynamodb(&counts);
             Ok((DynamoStore::new(client, name, counts), None))
-        }
-        (None, None) if global.acts => Err(Failure::usage(
-            "what this is about is in the table: say which with --data DIR or --table NAME",
-        )),
-        (None, Some(directory)) if global.acts && !Embedded::is_in(directory) => {
-            Err(Failure::usage(format!(
-                "there is no table in {}: --data names the folder that `tandem serve` or `tandem reconcile` was given",
-                directory.display()
-            )))
         }
         (None, directory) => {
             let mut directory = directory.as_deref();

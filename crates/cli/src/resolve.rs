@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tandem_core::{ConnectionName, IssueId, LinkKey, Side, SiteName};
 use tandem_engine::discover::issue_ref;
+use tandem_engine::ports::SiteClient;
 use tandem_engine::ports::site::JiraIssue;
 use tandem_engine::ports::store::{HistoryRow, Lane, LinkRow};
 use tandem_engine::{Connection, Engine, EngineError};
@@ -69,8 +70,9 @@ pub(crate) async fn ask(engine: &Engine, site: &SiteName, name: &str) -> Result<
         .get(site)
         .ok_or_else(|| Failure::failed(format!("site {site} is not configured")))?;
     let asked = issue_ref(name);
+    let ask = async |client: &dyn SiteClient| client.issue(&asked, &[]).await;
     match engine
-        .call(site, Lane::Live, async |client| client.issue(&asked, &[]).await)
+        .unhurried(async || engine.call(site, Lane::Live, ask).await)
         .await
     {
         Ok(issue) => Ok(issue),

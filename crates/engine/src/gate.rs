@@ -36,7 +36,7 @@ const TURN: SignedDuration = SignedDuration::from_millis(10);
 /// arrive closer together by this much, and the site counts arrivals.
 const JITTER: SignedDuration = SignedDuration::from_millis(50);
 
-/// How long a pass waits in line for one call.
+/// How long a pass waits in line for one call, and a person for a site that has no room.
 const IN_LINE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long it waits at least before it asks again.
@@ -148,12 +148,15 @@ impl Engine {
     }
 
     /// Looks at something for a person who waits, and again while a site has no room for it: whoever else uses up a
-    /// site's limit must not make a command fail that only reads. Gives up after a minute.
-    pub(crate) async fn unhurried<T>(
+    /// site's limit must not make a command fail that only reads. Gives up a minute after the first refusal.
+    ///
+    /// # Errors
+    /// As the look does.
+    pub async fn unhurried<T>(
         &self,
         mut look: impl AsyncFnMut() -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        let end = self.clock.now() + IN_LINE;
+        let mut end = None;
         loop {
             let looked = look().await;
             let now = self.clock.now();
@@ -165,7 +168,7 @@ impl Engine {
                 },
                 _ => return looked,
             };
-            if until > end {
+            if until > *end.get_or_insert(now + IN_LINE) {
                 return looked;
             }
             self.sleep_until(until.max(now + IN_LINE_STEP)).await;

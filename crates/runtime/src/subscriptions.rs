@@ -82,7 +82,7 @@ pub async fn look(tandem: &Tandem) -> Result<(), EngineError> {
         }
         match look_at(tandem, site, client).await {
             Ok(seen) => {
-                tell(name, &seen);
+                tell(name, &seen, tandem.config.engine.public_url.is_some());
                 if let Ok(text) = serde_json::to_string(&seen) {
                     engine.store.put_note(&note(name), &text).await?;
                 }
@@ -119,9 +119,7 @@ async fn look_at(tandem: &Tandem, site: &Site, client: &AtlassianSite) -> Result
     };
     let listed = match call(engine, site, || client.tempo_webhooks()).await {
         Err(EngineError::Site { error, .. }) if error.status == Some(403) => {
-            // Whoever wants no webhooks needs no such token.
-            seen.not_allowed = tandem.config.engine.public_url.is_some();
-            seen.none = !seen.not_allowed;
+            seen.not_allowed = true;
             return Ok(seen);
         }
         listed => listed?,
@@ -208,7 +206,7 @@ fn judge(site: &SiteName, public_url: Option<&Url>, listed: &[Subscription]) -> 
     }
 }
 
-fn tell(site: &SiteName, seen: &Seen) {
+fn tell(site: &SiteName, seen: &Seen, wanted: bool) {
     if !seen.switched_on.is_empty() {
         warn!(
             site.name = %site,
@@ -223,7 +221,8 @@ fn tell(site: &SiteName, seen: &Seen) {
             seen.missing.join(", ")
         );
     }
-    if seen.not_allowed {
+    // Whoever wants no webhooks needs no such token.
+    if seen.not_allowed && wanted {
         warn!(site.name = %site, "Tempo's token of {site} may not see subscriptions: nobody notices when one is switched off");
     }
     if seen.several {

@@ -15,6 +15,7 @@ pub mod network;
 pub mod observer;
 pub mod people;
 pub mod process;
+pub mod reckon;
 pub mod run;
 pub mod store;
 pub mod table;

@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::{Pair, PairState, Reason, Side, WorklogId};
+use tandem_core::{Pair, PairState, Reason};
 use tandem_runtime::config::ConfigEnv;
 use tandem_runtime::current::Published;
 use tandem_runtime::lambda::pass::{self, Pass};
@@ -26,9 +26,10 @@ use crate::network::Network;
 use crate::observer::{Broken, OWN, SHARED, Setting};
 use crate::people::{People, project};
 use crate::process::Process;
+use crate::reckon::{braked, heard, leaks, misnamed, reckon};
 use crate::store::Table;
 use crate::weather::Weather;
-use crate::world::{Log, PLANTED, World, tells_a_secret};
+use crate::world::{Log, PLANTED, World};
 
 /// What a run is made of, all drawn from the seed.
 #[derive(Clone, Debug)]
@@ -117,8 +118,6 @@ const SWEEP: Duration = Duration::from_secs(300);
 const BACKOFF: Duration = Duration::from_secs(130);
 /// What a webhook's settling and a run add to it.
 const SETTLED: Duration = Duration::from_secs(50);
-/// How long a run may be under way.
-const UNDER_WAY: SignedDuration = SignedDuration::from_secs(60);
 /// Three backoffs, one after the other, and a due pass after each: a refusal, a look at what came of it, and its result.
 const RESTED: Duration = Duration::from_secs(540);
 /// How many of the lives with a purge begin with hundreds of worklogs.
@@ -217,7 +216,7 @@ impl Plan {
         }
     }
 
-    fn connections(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn connections(&self) -> Vec<(&str, &str)> {
         match self.sites.as_slice() {
             [a, b] => vec![(a, b)],
             [a, b, c] => vec![(a, b), (b, c), (c, a)],
@@ -699,7 +698,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
         outlast(&world, plan, lasting, &mut people, &lambda).await;
     }
     come_to_rest(&lambda).await;
-    let held = waiting(&world, Reason::MassDelete);
+    let held = held_back(&world);
     if !held.is_empty() {
         braked(&world, plan, &held);
         release(&world, &lambda).await;
@@ -795,56 +794,6 @@ async fn outlast(world: &World, plan: &Plan, lasting: Lasting, people: &mut Peop
     world.log(|| format!("{lasting:?} is over on {site}"));
 }
 
-/// What waits while a cause lasts on a site, and does not say so.
-fn misnamed(world: &World, plan: &Plan, lasting: Lasting, site: &str, begun: Timestamp) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let rows = world.rows();
-    for pair in rows.all_pairs() {
-        let (Some(wait), PairState::Live) = (&pair.wait, pair.state) else {
-            continue;
-        };
-        let Some(places) = places(plan, pair) else {
-            continue;
-        };
-        let (on, _) = places[usize::from(wait.side == Side::B)];
-        let by_cause = (on == site || lasting == Lasting::Token)
-            && match lasting {
-                Lasting::Permission(Permission::ViewAll) => {
-                    matches!(wait.reason, Reason::Missing | Reason::PermissionMissing)
-                }
-                Lasting::Permission(_) => wait.reason == Reason::PermissionMissing,
-                Lasting::Period => wait.reason == Reason::PeriodClosed,
-                // The site is paused: nobody can look whether what something waited for is over. A run that had read
-                // before the token ended may set something aside a little later.
-                Lasting::Token => wait.since < begun + UNDER_WAY,
-            };
-        let unheard = places
-            .iter()
-            .any(|(site, id)| id.is_some_and(|id| world.observer().is_unheard(site, id.0)));
-        let held = wait.reason == Reason::MassDelete && plan.mass_delete < 100;
-        if !by_cause && !unheard && !held && !stands(world, plan, wait.reason, &places) {
-            wrong.push(format!(
-                "{} waits on {on} for {:?} ({}) while {lasting:?} lasts on {site}",
-                pair.id, wait.reason, wait.detail
-            ));
-        }
-    }
-    for row in rows.all_due() {
-        let old = world.now().duration_since(row.since) > SignedDuration::from_secs(90);
-        let by_cause = match lasting {
-            Lasting::Token => row.reason == Some(Reason::CredentialsRejected),
-            _ => row.reason == Some(Reason::PermissionMissing),
-        };
-        if !row.quiet && old && !by_cause {
-            wrong.push(format!(
-                "{} is due for {:?} ({:?}) while {lasting:?} lasts on {site}",
-                row.key, row.reason, row.detail
-            ));
-        }
-    }
-    wrong
-}
-
 async fn storm(world: &World, plan: &Plan) -> People {
     let mut people = People::new(plan.seed, &plan.sites, plan.links);
     let mut fate = Fate {
@@ -886,12 +835,16 @@ fn calm(world: &World) {
     world.sim.calm();
 }
 
-fn waiting(world: &World, reason: Reason) -> Vec<Pair> {
+fn held_back(world: &World) -> Vec<Pair> {
     world
         .rows()
         .all_pairs()
         .filter(|pair| pair.state == PairState::Live)
-        .filter(|pair| pair.wait.as_ref().is_some_and(|wait| wait.reason == reason))
+        .filter(|pair| {
+            pair.wait
+                .as_ref()
+                .is_some_and(|wait| wait.reason == Reason::MassDelete)
+        })
         .cloned()
         .collect()
 }
@@ -913,157 +866,4 @@ fn all_worklogs(world: &World, plan: &Plan) -> Vec<tandem_sim::Worklog> {
         .iter()
         .flat_map(|site| world.sim.worklogs(site))
         .collect()
-}
-
-/// Holds what the brake holds back to what there is: more deletes than it lets through, each of a worklog whose twin is
-/// gone, or was moved to an issue without one.
-fn braked(world: &World, plan: &Plan, held: &[Pair]) {
-    for pair in held {
-        let gone = places(plan, pair).is_some_and(|places| {
-            let there = |(site, id): &(&str, Option<WorklogId>)| {
-                let found = id.and_then(|id| on_site(world, site, id));
-                found.is_some_and(|worklog| world.observer().is_linked(site, worklog.issue))
-            };
-            places.iter().filter(|place| there(place)).count() < 2
-        });
-        if plan.mass_delete > 100 || !gone {
-            let at = world.now();
-            world.observer().broken.push(Broken {
-                at,
-                rule: "the queue holds what has no cause",
-                what: format!("{} is held back by the brake", pair.id),
-            });
-        }
-    }
-}
-
-/// The worklogs of a pair, with their sites; none where its connection is not of this life.
-fn places<'p>(plan: &'p Plan, pair: &Pair) -> Option<[(&'p str, Option<WorklogId>); 2]> {
-    let connections = plan.connections().into_iter();
-    let (a, b) = connections
-        .into_iter()
-        .find(|(a, b)| format!("{a}-{b}") == pair.link.connection.as_str())?;
-    Some([(a, pair.ids.a), (b, pair.ids.b)])
-}
-
-fn on_site(world: &World, site: &str, id: WorklogId) -> Option<tandem_sim::Worklog> {
-    let worklogs = world.sim.worklogs(site).into_iter();
-    worklogs.into_iter().find(|worklog| worklog.id == id.0)
-}
-
-/// Says whether what a pair waits for stands still: Eve's time has nowhere to go, and a conflict is between two that
-/// differ.
-fn stands(world: &World, plan: &Plan, reason: Reason, places: &[(&str, Option<WorklogId>); 2]) -> bool {
-    let there: Vec<_> = places
-        .iter()
-        .filter_map(|(site, id)| Some((*site, on_site(world, site, (*id)?)?)))
-        .collect();
-    match reason {
-        Reason::AuthorUnmapped => {
-            let eves =
-                |(site, worklog): &(&str, tandem_sim::Worklog)| worklog.author == format!("eve-{site}");
-            plan.eve == Eve::Never && there.iter().any(eves)
-        }
-        Reason::Conflict => match there.as_slice() {
-            [(_, a), (_, b)] => {
-                let own = |worklog: &tandem_sim::Worklog| {
-                    let mut content = worklog.content.clone();
-                    content.attributes.remove(OWN);
-                    content
-                };
-                plan.conflict == "park" && own(a) != own(b)
-            }
-            _ => false,
-        },
-        _ => false,
-    }
-}
-
-/// Holds what is left waiting, and what is on the sites, to what people did.
-fn reckon(world: &World, plan: &Plan) {
-    let now = world.now();
-    let mut excused = BTreeSet::new();
-    let mut wrong = Vec::new();
-    {
-        let rows = world.rows();
-        for pair in rows.all_pairs() {
-            let (Some(wait), PairState::Live) = (&pair.wait, pair.state) else {
-                continue;
-            };
-            let Some(places) = places(plan, pair) else {
-                continue;
-            };
-            let stands = stands(world, plan, wait.reason, &places);
-            let unheard = places
-                .iter()
-                .any(|(site, id)| id.is_some_and(|id| world.observer().is_unheard(site, id.0)));
-            if !stands && !unheard {
-                wrong.push(format!(
-                    "{} waits for {:?}: {}",
-                    pair.id, wait.reason, wait.detail
-                ));
-            }
-            for (site, id) in places {
-                if let Some(id) = id {
-                    excused.insert((site.to_owned(), id.0));
-                }
-            }
-        }
-        for row in rows.all_due() {
-            // A late webhook may have come just now: that is work, not something left lying.
-            let old = now.duration_since(row.since) > SignedDuration::from_secs(90);
-            if !row.quiet && old {
-                wrong.push(format!(
-                    "{} is still due: {:?} {:?}",
-                    row.key, row.reason, row.detail
-                ));
-            }
-        }
-    }
-    let mut observer = world.observer();
-    for what in wrong {
-        observer.broken.push(Broken {
-            at: now,
-            rule: "the queue holds what has no cause",
-            what,
-        });
-    }
-    observer.settled(now, &plan.sites, plan.delete_vs_edit == "edit", |site, id| {
-        excused.contains(&(site.to_owned(), id))
-    });
-}
-
-/// Where nothing goes wrong, nothing but people's changes makes Tandem look: each is told by Tempo and by Jira, a
-/// move to Jira as a delete and a create.
-fn heard(world: &World) {
-    let acts = world.observer().acts as u64;
-    if world.is_calm() && world.hinted() > 3 * acts {
-        let at = world.now();
-        world.observer().broken.push(Broken {
-            at,
-            rule: "an echo costs a look",
-            what: format!(
-                "{} webhooks led to a look, for {acts} changes by people",
-                world.hinted()
-            ),
-        });
-    }
-}
-
-/// Looks for secrets where none may be.
-fn leaks(world: &World) {
-    let leaked: Vec<String> = world
-        .rows()
-        .texts()
-        .into_iter()
-        .filter(|text| tells_a_secret(text))
-        .collect();
-    let at = world.now();
-    for what in leaked {
-        world.observer().broken.push(Broken {
-            at,
-            rule: crate::store::ROW,
-            what,
-        });
-    }
 }

@@ -133,9 +133,15 @@ fn a_secret_in_a_log_line_is_seen() {
     lines.read(|| {
         tracing::info!(site.name = "acme", "Swept {}", "acme");
         tracing::debug!(token = "tempo-PLANTED-1", "Asked Tempo");
+        // `tandem@acme.example:jira-acme-PLANTED`, as Jira is sent it.
+        let sent = "Basic dGFuZGVtQGFjbWUuZXhhbXBsZTpqaXJhLWFjbWUtUExBTlRFRA==";
+        tracing::debug!(sent, "Asked Jira");
     });
     let kept = lines.kept();
-    assert!(kept.len() == 1 && kept[0].contains("Asked Tempo"), "{kept:?}");
+    assert!(
+        kept.len() == 2 && kept[0].contains("Asked Tempo") && kept[1].contains("Asked Jira"),
+        "{kept:?}"
+    );
 }
 
 #[test]

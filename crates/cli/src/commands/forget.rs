@@ -74,11 +74,6 @@ struct Outcome {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
-    if global.table.is_none() && global.data.is_none() {
-        return Err(Failure::usage(
-            "forget needs --table NAME (or --data DIR): a table in memory holds nobody",
-        ));
-    }
     let (store, _embedded) = open::dynamo(global).await?;
     let mut outcomes = Vec::new();
     let mut something = false;

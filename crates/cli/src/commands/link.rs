@@ -15,7 +15,7 @@ use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
 use tandem_engine::{Connection, Engine};
 use tandem_runtime::pairs::{Kind, Line, is_issue};
 
-use crate::args::Global;
+use crate::args::{Global, Needs};
 use crate::csv_file::{Good, Imported};
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
@@ -83,9 +83,13 @@ impl Arguments {
         matches!(self.action, Action::List | Action::Discover)
     }
 
-    /// Says whether it takes links away.
-    pub(crate) fn takes_away(&self) -> bool {
-        matches!(self.action, Action::Rm { .. })
+    /// Says which table it needs.
+    pub(crate) fn needs(&self) -> Needs {
+        match self.action {
+            Action::List | Action::Discover => Needs::Any,
+            Action::Rm { .. } => Needs::There("links are kept in the table"),
+            Action::Add { .. } | Action::Import { .. } => Needs::Lasting("links are kept in the table"),
+        }
     }
 }
 
@@ -124,11 +128,6 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     let opened = open::open(global).await?;
     let engine = opened.engine();
-    if !matches!(arguments.action, Action::List) && global.data.is_none() && global.table.is_none() {
-        return Err(Failure::usage(
-            "a link is kept in the table: say which with --data DIR or --table NAME",
-        ));
-    }
     let name = arguments.connection.as_deref();
     match &arguments.action {
         Action::Add { a_key, b_key, who } => {

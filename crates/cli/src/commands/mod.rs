@@ -29,14 +29,16 @@ pub(crate) mod versions;
 
 use crate::args::{Cli, Command, Global};
 use crate::ending::{Ending, Failure};
+use crate::open;
 
 /// Runs what was asked for.
 pub(crate) async fn run(cli: Cli) -> Result<Ending, Failure> {
     let global = &Global {
         looks: cli.command.only_looks(),
-        acts: cli.command.acts_on_what_is_there(),
+        needs: cli.command.needs(),
         ..cli.global
     };
+    open::check_table(global)?;
     match cli.command {
         Command::Demo(arguments) => demo::run(global, &arguments).await,
         Command::Init(arguments) => init::run(global, &arguments).await,

@@ -19,7 +19,8 @@ use crate::{open, output, resolve, words};
   tandem plan --issue SUP-1 --issue SUP-2
   tandem plan --json | jq '.steps[] | select(.op == \"delete\")'
 
-Exit code 3 when something would be written or set aside. Nothing is written anywhere, Tandem's own table included.")]
+Exit code 3 when something would be written or set aside. Nothing is written on either site, and in Tandem's own table
+nothing but how many requests were made.")]
 pub(crate) struct Arguments {
     /// Only this issue, by its key or id on either side; may be given several times
     #[arg(long, value_name = "KEY", value_parser = crate::values::some)]

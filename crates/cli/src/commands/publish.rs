@@ -22,11 +22,6 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
-    if global.table.is_none() && global.data.is_none() {
-        return Err(Failure::usage(
-            "publish needs --table NAME (or --data DIR): there is no table to put it into",
-        ));
-    }
     let opened = open::open(global).await?;
     let engine = opened.engine();
     open::remark_on_secrets(global, &opened.tandem.config);

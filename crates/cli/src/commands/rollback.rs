@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
-    let store = versions::table(global, "rollback").await?;
+    let store = versions::table(global).await?;
     let (earlier, newest) = versions::find(&*store, arguments.number).await?;
     let number = if newest.text == earlier.text {
         // As with `publish`: the same again would only make everything that is parked be tried once more.

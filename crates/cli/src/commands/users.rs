@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use tandem_core::{AccountId, ConnectionName, Side};
 use tandem_engine::operator::{Assigned, How, Matched, Standing};
+use tandem_engine::ports::SiteClient;
 use tandem_engine::ports::store::Lane;
 use tandem_engine::{Connection, Engine, EngineError};
 use tandem_runtime::pairs::{Kind, Line};
@@ -26,9 +27,6 @@ const PAGES_MAX: usize = 20;
 
 /// People who are taken in before the history is told of them, at most: of so many a death leaves it untold who said it.
 const TOLD_AT_ONCE: usize = 20;
-
-/// How often a request waits for its turn.
-const WAITS_MAX: usize = 20;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -89,11 +87,6 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let name = arguments.connection.as_deref();
     match &arguments.action {
         Some(Action::Import { file, who }) => {
-            if global.data.is_none() && global.table.is_none() {
-                return Err(Failure::usage(
-                    "who is who is kept in the table: say which with --data DIR or --table NAME",
-                ));
-            }
             let connection = select::connection(engine, name)?;
             import(global, engine, connection, (file, lines), &who.name()).await
         }
@@ -175,23 +168,14 @@ async fn authors(
     let since = connection.since.map_or(since, |first| first.max(since));
     let mut authors = BTreeSet::new();
     let mut offset = 0;
-    let mut waits = 0;
     let mut pages = 0;
     while pages < PAGES_MAX {
-        let asked = engine
-            .call(site, Lane::Live, async |client| {
-                client.list_dates(since, None, offset).await
+        let page = engine
+            .unhurried(async || {
+                let list = async |client: &dyn SiteClient| client.list_dates(since, None, offset).await;
+                engine.call(site, Lane::Live, list).await
             })
-            .await;
-        let page = match asked {
-            Err(EngineError::Deferred { until, .. }) if waits < WAITS_MAX => {
-                waits += 1;
-                let wait = until.duration_since(engine.clock.now());
-                engine.clock.sleep(wait.try_into().unwrap_or_default()).await;
-                continue;
-            }
-            asked => asked?,
-        };
+            .await?;
         pages += 1;
         let fits = page
             .rows

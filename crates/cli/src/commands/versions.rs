@@ -45,7 +45,7 @@ struct Version {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
-    let store = table(global, "versions").await?;
+    let store = table(global).await?;
     if let Some(number) = arguments.show {
         let (found, _) = find(&*store, number).await?;
         if global.json {
@@ -74,12 +74,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 }
 
 /// Opens the table. Needs no configuration: the one at hand may be what is wrong.
-pub(super) async fn table(global: &Global, command: &str) -> Result<Arc<dyn Store>, Failure> {
-    if global.table.is_none() && global.data.is_none() {
-        return Err(Failure::usage(format!(
-            "{command} needs --table NAME (or --data DIR): nothing is published in a table that is in memory"
-        )));
-    }
+pub(super) async fn table(global: &Global) -> Result<Arc<dyn Store>, Failure> {
     Ok(open::table(global).await?.0)
 }
 

@@ -159,7 +159,8 @@ impl Engine {
         let mut unlinked = Sides::<Counted>::default();
         for side in Side::BOTH {
             for (issue, worklogs) in self.list_range(connection, side, order).await? {
-                match self.link_of(connection, side, issue, Lane::Backfill).await? {
+                let link_of = async || self.link_of(connection, side, issue, Lane::Backfill).await;
+                match self.unhurried(link_of).await? {
                     Some(link) if only.is_none_or(|only| only.contains(&link)) => {
                         by_link.entry(link).or_default()[side] = worklogs;
                     }

@@ -143,11 +143,6 @@ async fn work(
     progress: &OnceCell<Progress>,
 ) -> Result<Ending, Failure> {
     check(arguments)?;
-    if !arguments.dry_run && global.data.is_none() && global.table.is_none() {
-        return Err(Failure::usage(
-            "what is brought together is remembered in the table: say which with --data DIR or --table NAME; --dry-run needs none",
-        ));
-    }
     let opened = match arguments.dry_run {
         true => open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?,
         false => open::open(global).await?,
