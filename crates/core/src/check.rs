@@ -224,10 +224,8 @@ impl<'c> Checker<'c> {
             return Err(Violation::ForeignWorklog(worklog, side));
         }
         let other = side.other();
-        // What was agreed is what the row says, or field by field what an update of unknown outcome has made of it.
         let base = &step.pair.base;
-        let then = row.intent.as_ref().and_then(|intent| intent.then.as_ref());
-        let is_agreed = *base == row.base || base.as_ref() == then || self.is_between(base, &row.base, then);
+        let is_agreed = *base == row.base || self.is_agreed(base.as_ref(), row);
         let is_seen = row.ids[other].is_some_and(|twin| {
             self.shows(other, twin)
                 && self.is_said(step, other, twin, source)
@@ -252,19 +250,24 @@ impl<'c> Checker<'c> {
         Ok(())
     }
 
-    /// Says whether each field of a base is as one of two others has it.
-    fn is_between(
-        &self,
-        base: &Option<Sides<Content>>,
-        row: &Option<Sides<Content>>,
-        then: Option<&Sides<Content>>,
-    ) -> bool {
-        let (Some(base), Some(row), Some(then)) = (base, row, then) else {
+    /// Says whether a base is, field by field, what the row says, or what an update of unknown outcome makes of it: the
+    /// update is agreed on, or what it found is, so that the other side's value still counts.
+    fn is_agreed(&self, base: Option<&Sides<Content>>, row: &Pair) -> bool {
+        let (Some(base), Some(intent)) = (base, &row.intent) else {
             return false;
         };
+        let refused = |mut agreed: Sides<Content>| {
+            agreed[intent.side] = intent.before.clone()?;
+            Some(agreed)
+        };
+        let known = [
+            row.base.clone(),
+            intent.then.clone(),
+            row.base.clone().and_then(refused),
+        ];
         let rules = &self.settings.rules;
         Field::all(rules).all(|field| {
-            [row, then].into_iter().any(|known| {
+            known.iter().flatten().any(|known| {
                 let same = |side| {
                     let of = |content| field.of(side, content, rules);
                     !of(&base[side]).differs(&of(&known[side]))

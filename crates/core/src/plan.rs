@@ -299,20 +299,26 @@ impl<'o> Planner<'o> {
         if unread && edited <= intent.at.as_second() {
             return;
         }
-        // Whoever changed a field there later had the written value before their eyes, or at least came later than it.
-        // So theirs is the newer one, whatever else was changed on the other side since.
         let (Some(base), Some(before), Some(then)) = (&mut pair.base, &intent.before, &intent.then) else {
             return;
         };
         for field in Field::all(self.rules) {
             let of = |side, content| field.of(side, content, self.rules);
             let written = of(to, &intent.body).differs(&of(to, before));
-            let overwritten = of(to, &here.content).differs(&of(to, before));
             let as_read = !of(to.other(), &there.content).differs(&of(to.other(), &then[to.other()]));
-            if written && overwritten && as_read {
+            if !written || !as_read {
+                continue;
+            }
+            if of(to, &here.content).differs(&of(to, before)) {
+                // Whoever changed a field there later had the written value before their eyes, or at least came later
+                // than it. So theirs is the newer one, whatever else was changed on the other side since.
                 for side in Side::BOTH {
                     field.copy(side, &then[side], &mut base[side], self.rules);
                 }
+            } else {
+                // Nobody touched it since it was decided that the other side's value counts. It still does, though an
+                // edit of another field makes this worklog the newer one.
+                field.copy(to, before, &mut base[to], self.rules);
             }
         }
     }

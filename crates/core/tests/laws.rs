@@ -505,6 +505,34 @@ fn an_edit_upon_a_write_that_was_not_heard_of_wins_whatever_else_was_edited_sinc
 }
 
 #[test]
+fn what_was_decided_stays_decided_though_its_write_was_lost_and_another_field_was_edited_since() {
+    for newer in Side::BOTH {
+        let (mut world, ids) = agreed();
+        let older = newer.other();
+        world.update(older, ids[older], lasting(1800));
+        world.tick(5);
+        world.update(newer, ids[newer], lasting(2700));
+        world.tick(5);
+        let planned = world.plan();
+        world.execute(&planned, Fate::LostBefore);
+        world.tick(5);
+        let mut described = lasting(1800);
+        described.description = "described anew".into();
+        world.update(older, ids[older], described.clone());
+        world.tick(60);
+        world.converge();
+        described.time_spent_secs = 2700;
+        for side in Side::BOTH {
+            assert_eq!(
+                world.said(side),
+                [&described],
+                "newer on {newer}, shown on {side}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_twin_that_is_not_shown_is_not_deleted_unless_it_is_there_or_tandem_had_begun_to() {
     let deletes = |plan: &Plan| {
         plan.steps

@@ -80,6 +80,7 @@ struct Totals {
     deaths: u64,
     raced: usize,
     unheard: usize,
+    held_up: usize,
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command")]
@@ -125,6 +126,7 @@ fn main() -> std::process::ExitCode {
                         totals.deaths += outcome.deaths;
                         totals.raced += outcome.raced;
                         totals.unheard += outcome.unheard;
+                        totals.held_up += outcome.held_up;
                         for (total, written) in totals.written.iter_mut().zip(outcome.written) {
                             *total += written;
                         }
@@ -143,13 +145,14 @@ fn main() -> std::process::ExitCode {
     if let Ok(totals) = totals.lock() {
         println!(
             "{run} seeds, {failed} failed; {} changes by people, {:?} creates, updates, deletes by Tandem, {} requests, {} deaths, \
-             {} raced edits, {} acts on what was not recorded; {:.0} seeds a minute",
+             {} raced edits, {} acts on what was not recorded, {} creates held up; {:.0} seeds a minute",
             totals.acts,
             totals.written,
             totals.requests,
             totals.deaths,
             totals.raced,
             totals.unheard,
+            totals.held_up,
             run as f64 * 60.0 / secs
         );
     }

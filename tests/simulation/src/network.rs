@@ -37,7 +37,9 @@ impl Transport for Network {
         if let Ok(agent) = HeaderValue::from_str(&sent_as) {
             request.headers_mut().insert(header::USER_AGENT, agent);
         }
-        process.point(Duration::ZERO).await;
+        if process.point(Duration::ZERO).await {
+            world.observer().held_up(&sent_as);
+        }
         // From here on it is on its way, whatever becomes of the process.
         let on_its_way = tokio::spawn(carry(world, Arc::clone(process), request, out));
         let answer = match tokio::time::timeout(deadline, on_its_way).await {

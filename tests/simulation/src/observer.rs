@@ -64,6 +64,8 @@ pub struct Reads {
     pub process: String,
     /// Path to the moment of its last reading, by site.
     pub at: BTreeMap<(String, String), Timestamp>,
+    /// Whether it left only long after it was sent: its process stood still in that very moment, past every check.
+    pub held_up: bool,
 }
 
 /// A value that somebody entered.
@@ -113,8 +115,11 @@ struct Root {
     left: bool,
     /// Fields in which a person's edit raced the client's write or delete: nobody can say what should be.
     raced: BTreeSet<Field>,
-    /// A person acted on what a client had written and not recorded: not judged any further.
+    /// A person acted on what a client had written and not recorded, or a create left later than any may: not judged
+    /// any further.
     unheard: bool,
+    /// What such a create made beside another twin, by site.
+    beside: BTreeSet<(String, u64)>,
 }
 
 /// What the observer is told about the world before it begins.
@@ -146,6 +151,8 @@ pub struct Observer {
     pub raced: usize,
     /// Acts on what was written and not recorded.
     pub unheard: usize,
+    /// Creates that left later than any may.
+    pub held_up: usize,
 }
 
 /// The attribute that is mapped between the sites.
@@ -172,6 +179,13 @@ impl Observer {
     /// Notes a request that may change something, under the name it is sent by.
     pub fn sends(&mut self, agent: String, reads: Reads) {
         self.sent.insert(agent, reads);
+    }
+
+    /// Notes that such a request left only long after it was sent.
+    pub fn held_up(&mut self, agent: &str) {
+        if let Some(reads) = self.sent.get_mut(agent) {
+            reads.held_up = true;
+        }
     }
 
     /// Notes that a person deletes a worklog in Jira's own screen.
@@ -249,6 +263,10 @@ impl Observer {
             Some(agent) => {
                 let reads = self.sent.get(agent).cloned().unwrap_or_default();
                 let judged = self.broken.len();
+                if reads.held_up && change.before.is_none() {
+                    self.held_up += 1;
+                    root.unheard = true;
+                }
                 self.client(&tag, &mut root, change, &reads);
                 if root.unheard {
                     let mut nth = 0;
@@ -448,6 +466,7 @@ impl Observer {
                 "a second twin",
                 story(format!("{} is made beside {}", worklog.id, old.id)),
             );
+            root.beside.insert((site.to_owned(), worklog.id));
             return;
         }
         if let Some(old) = old {
@@ -663,12 +682,13 @@ impl Observer {
         self.setting.links.contains_key(&(site.to_owned(), issue))
     }
 
-    /// Says whether people acted on what a client had made and not recorded: what should come of that worklog is
-    /// nobody's to tell.
+    /// Says whether people acted on what a client had made and not recorded, or a create left later than any may: what
+    /// should come of that worklog is nobody's to tell.
     pub fn is_unheard(&self, site: &str, worklog: u64) -> bool {
-        self.roots
-            .values()
-            .any(|root| root.unheard && root.places.get(site).is_some_and(|place| place.id == worklog))
+        self.roots.values().filter(|root| root.unheard).any(|root| {
+            root.places.get(site).is_some_and(|place| place.id == worklog)
+                || root.beside.contains(&(site.to_owned(), worklog))
+        })
     }
 
     /// Says what is wrong once everything has had its time. `excused` says whether an item in the queue explains

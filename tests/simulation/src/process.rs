@@ -84,8 +84,8 @@ impl Process {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Lets time pass, and dies here if the seed says so.
-    pub async fn point(&self, takes: Duration) {
+    /// Lets time pass, and dies here if the seed says so. Says whether it stood still.
+    pub async fn point(&self, takes: Duration) -> bool {
         let left = self.fuse.fetch_sub(1, Ordering::Relaxed);
         if left == 0 && self.world.stormy(self.death) {
             self.world.log(|| format!("{} dies", self.name));
@@ -110,6 +110,7 @@ impl Process {
             (true, false) => tokio::task::yield_now().await,
             (false, false) => tokio::time::sleep(takes).await,
         }
+        stalled
     }
 
     /// Runs something in this life. `None` when the process dies in it.
@@ -146,7 +147,9 @@ impl Clock for Process {
 
     async fn sleep(&self, duration: Duration) {
         match self.world.late_timer() {
-            Some(late) => self.point(duration + late).await,
+            Some(late) => {
+                self.point(duration + late).await;
+            }
             None => tokio::time::sleep(duration).await,
         }
     }

@@ -107,6 +107,8 @@ pub struct Outcome {
     pub raced: usize,
     /// Acts on what was written and not recorded.
     pub unheard: usize,
+    /// Creates that left later than any may.
+    pub held_up: usize,
     /// Awaits of all processes.
     pub points: u64,
     /// The log.
@@ -738,6 +740,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
         deaths,
         raced: observer.raced,
         unheard: observer.unheard,
+        held_up: observer.held_up,
         points: world.points(),
         log: world.take_log(),
     }

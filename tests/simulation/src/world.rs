@@ -221,6 +221,7 @@ impl World {
         let reads = Reads {
             process: process.name.clone(),
             at: process.all_reads(),
+            held_up: false,
         };
         locked(&self.observer).sends(agent.clone(), reads);
         agent
