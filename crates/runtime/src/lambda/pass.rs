@@ -1,7 +1,8 @@
 //! What the schedules ask for: due, sweep, audit.
 //!
-//! Nothing keeps two passes from running at once, and nothing has to: each row is one runner's by its lease, and
-//! cursors only move forward.
+//! Two passes may run at once and do no harm: each row is one runner's by its lease, and cursors only move forward. But
+//! each takes up new rows for about three minutes, or ten where it sweeps, so that a backlog keeps a few of them busy and not as
+//! many as fit into the longest invocation.
 
 use futures::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +16,12 @@ use super::{ANSWER, sleep_until};
 
 /// How long before its deadline an invocation begins nothing new, at least.
 const LEAVE: SignedDuration = SignedDuration::from_secs(15);
+
+/// How long a `due`, which comes every minute, takes up new rows.
+const DUE_TAKES: SignedDuration = SignedDuration::from_secs(170);
+
+/// How long a sweep, which comes every five minutes, does.
+const SWEEP_TAKES: SignedDuration = SignedDuration::from_secs(590);
 
 /// A scheduled pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,10 +103,8 @@ pub async fn afterwards(engine: &Engine, pass: Pass, deadline: Timestamp) -> Res
 }
 
 async fn pass_until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
-    // A run that has begun goes on for as long as its budget; where there is time for that, it is left to it.
     let budget = SignedDuration::try_from(engine.options.run_budget).unwrap_or(SignedDuration::MAX);
-    let half = deadline.duration_since(engine.clock.now()) / 2;
-    let leave_at = deadline - LEAVE.max(budget.saturating_add(LEAVE).min(half));
+    let leave_at = leave_at(pass, engine.clock.now(), deadline, budget);
     let (swept, passed) = match pass {
         Pass::Due => {
             // A secret that somebody has replaced shows within a minute.
@@ -121,4 +126,39 @@ async fn pass_until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<
         troubled: passed.troubled,
         cut_short: false,
     })
+}
+
+/// Says until when a pass that begins now takes up new rows.
+fn leave_at(pass: Pass, now: Timestamp, deadline: Timestamp, budget: SignedDuration) -> Timestamp {
+    // A run that has begun goes on for as long as its budget; where there is time for that, it is left to it.
+    let half = deadline.duration_since(now) / 2;
+    let leave_at = deadline - LEAVE.max(budget.saturating_add(LEAVE).min(half));
+    match pass {
+        Pass::Due => leave_at.min(now + DUE_TAKES),
+        Pass::Sweep => leave_at.min(now + SWEEP_TAKES),
+        Pass::Audit => leave_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_takes_up_nothing_new_once_the_next_but_two_is_near_or_a_run_would_outlast_it() {
+        let now: Timestamp = "2027-01-01T12:00:00Z".parse().unwrap();
+        let takes = |pass, timeout, budget| {
+            let secs = SignedDuration::from_secs;
+            let until = leave_at(pass, now, now + secs(timeout), secs(budget));
+            until.duration_since(now).as_secs()
+        };
+        // Lambda's longest invocation, with runs of up to fifty seconds.
+        assert_eq!(takes(Pass::Due, 900, 50), 170);
+        assert_eq!(takes(Pass::Sweep, 900, 50), 590);
+        assert_eq!(takes(Pass::Audit, 900, 50), 835);
+        // Shorter ones: there is time for a run, or half of all is left to one.
+        assert_eq!(takes(Pass::Due, 120, 40), 65);
+        assert_eq!(takes(Pass::Due, 60, 50), 30);
+        assert_eq!(takes(Pass::Sweep, 60, 50), 30);
+    }
 }
