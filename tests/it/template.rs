@@ -554,7 +554,7 @@ fn ours(value: &Value, found: &mut Vec<(String, BTreeMap<String, String>)>) {
 #[test]
 fn alarms_and_dashboard_read_metrics_as_they_are_told() {
     let metrics = metrics();
-    assert_eq!(metrics.len(), 13, "{metrics:?}");
+    assert_eq!(metrics.len(), 16, "{metrics:?}");
     let root = Stack::of_two_sites();
     let stack = &root.nested["Observability"];
     let mut found = Vec::new();
@@ -594,6 +594,9 @@ fn alarms_and_dashboard_read_metrics_as_they_are_told() {
     let in_sync: BTreeSet<&str> = in_sync.iter().map(|(name, _)| name.as_str()).collect();
     let expected = [
         "LagSeconds",
+        "Waiting",
+        "HeldDeletes",
+        "PausedSites",
         "SweepAgeSeconds",
         "AuditAgeSeconds",
         "DriftFound",

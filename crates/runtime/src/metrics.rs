@@ -45,6 +45,12 @@ pub enum Metric {
     SweepAgeSeconds,
     /// Age of the last audit, in seconds.
     AuditAgeSeconds,
+    /// What waits for a person or a change, of the queue.
+    Waiting,
+    /// Those of them that the brake on mass deletes holds back.
+    HeldDeletes,
+    /// Sites that are paused because they reject their token.
+    PausedSites,
     /// Whole days until a token of a site runs out.
     TokenDaysLeft,
 }

@@ -50,6 +50,7 @@ async fn reconcile(
                 subscriptions::look(&tandem).await?;
             }
             let report = pass::run(&tandem.engine, pass, deadline).await?;
+            gauges::read_after(&tandem, pass).await;
             if pass == Pass::Sweep {
                 people.tell(published, &tandem).await;
             }

@@ -160,6 +160,36 @@ async fn each_metric_of_the_contract_is_written_and_no_other() {
 }
 
 #[tokio::test]
+async fn what_waits_is_told_by_each_sweep_for_as_long_as_it_stands() {
+    let world = World::new().await;
+    let mut seen = 0;
+    let mut sweep = async || {
+        world.pass("sweep").await;
+        let lines = embedded(&world.reconcile.log());
+        let new = sums(&lines[seen..]);
+        seen = lines.len();
+        ["Waiting", "HeldDeletes", "PausedSites"].map(|name| new[&(name.to_owned(), None)])
+    };
+    assert_eq!(sweep().await, [0, 0, 0]);
+    let april = ["2024-04-01", "2024-04-30"].map(|day| day.parse().unwrap());
+    world.globex().close_period(april[0], april[1]);
+    let mut content = hour("in a closed period");
+    content.start_date = "2024-04-02".parse().unwrap();
+    let id = world.acme().log_time("SUP-1", content).unwrap();
+    world.settle().await;
+    assert_eq!(sweep().await, [1, 0, 0]);
+    // Nothing is set aside anew, and it waits all the same.
+    assert_eq!(sweep().await, [1, 0, 0]);
+    world.acme().delete(id).unwrap();
+    world.settle().await;
+    assert_eq!(sweep().await, [0, 0, 0]);
+    // The one sweep finds that the token is over, and the next one that it still is.
+    world.globex().expire_tempo_tokens();
+    assert_eq!(sweep().await, [0, 0, 1]);
+    assert_eq!(sweep().await, [0, 0, 1]);
+}
+
+#[tokio::test]
 async fn one_id_leads_from_a_webhook_to_the_write_and_into_the_history() {
     let world = World::new().await;
     world.pass("sweep").await;
