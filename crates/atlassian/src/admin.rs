@@ -21,6 +21,14 @@ impl AtlassianSite {
             .read(crate::answer::json)
     }
 
+    /// Returns the address of the Jira whose time Tempo's token gives access to, as any worklog tells it: a token is one
+    /// site's, and nothing but its worklogs says which. `None` where it shows no worklog.
+    pub async fn tempo_jira_address(&self) -> Result<Option<String>, SiteError> {
+        self.send(tempo::any_worklog())
+            .await?
+            .read(tempo::read_jira_address)
+    }
+
     /// Returns the attribute values of up to 500 worklogs. Unknown ids are left out.
     pub async fn attribute_values(
         &self,

@@ -83,6 +83,11 @@ pub fn refresh_subscription(id: &str) -> Call {
     )
 }
 
+/// Asks for any one worklog.
+pub fn any_worklog() -> Call {
+    Call::read(Vendor::Tempo, Method::GET, "/4/worklogs", &[]).query("limit", 1)
+}
+
 /// Lists the timesheet periods that touch a span of days.
 pub fn periods(from: Date, to: Date) -> Call {
     Call::read(Vendor::Tempo, Method::GET, "/4/periods", &[])
@@ -172,6 +177,30 @@ pub fn read_timesheet(body: &[u8]) -> Result<String, Misread> {
         status: Status,
     }
     Ok(parse::<Timesheet>(body)?.status.key)
+}
+
+/// Reads the address of the Jira on whose issue a listed worklog stands; `None` where none is listed, or does not say.
+pub fn read_jira_address(body: &[u8]) -> Result<Option<String>, Misread> {
+    #[derive(Default, Deserialize)]
+    struct Issue {
+        #[serde(default, rename = "self", deserialize_with = "lenient::or_default")]
+        address: String,
+    }
+    #[derive(Deserialize)]
+    struct Row {
+        #[serde(default, deserialize_with = "lenient::or_default")]
+        issue: Issue,
+    }
+    #[derive(Deserialize)]
+    struct Rows {
+        #[serde(default, deserialize_with = "lenient::or_default")]
+        results: Vec<Row>,
+    }
+    let rows = parse::<Rows>(body)?.results;
+    Ok(rows
+        .iter()
+        .find_map(|row| row.issue.address.split_once("/rest/api/"))
+        .map(|(base, _)| base.to_owned()))
 }
 
 /// Reads a list of periods.

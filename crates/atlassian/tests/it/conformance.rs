@@ -161,6 +161,7 @@ fn tempo_calls() -> Vec<Call> {
         tempo::admin::subscription("s"),
         tempo::admin::delete_subscription("s"),
         tempo::admin::refresh_subscription("s"),
+        tempo::admin::any_worklog(),
         tempo::admin::periods(day, day),
         tempo::admin::attribute_values(&[WorklogId(7)]),
     ]

@@ -263,6 +263,7 @@ fn reads_anything(body: &[u8]) {
     let _ = tempo::wire::attribute_values(&body);
     let _ = tempo::admin::read_subscriptions(&body);
     let _ = tempo::admin::read_periods(&body);
+    let _ = tempo::admin::read_jira_address(&body);
     let _ = jira::wire::issue(&body, &[]);
     let _ = jira::wire::issues(&body, &[]);
     let _ = jira::wire::search(&body, &[], None);

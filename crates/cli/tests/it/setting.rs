@@ -214,6 +214,48 @@ fn credentials_are_tried_at_once_and_what_is_missing_is_named() {
 }
 
 #[test]
+fn a_tempo_token_of_the_other_site_is_noticed_before_anything_is_read_with_it() {
+    let bench = Bench::new();
+    for (site, issue) in [("acme", "SUP-1"), ("globex", "DEV-1")] {
+        let theirs = if site == "acme" {
+            bench.acme()
+        } else {
+            bench.globex()
+        };
+        theirs.log_time(issue, hour("ann", "somebody's hour")).unwrap();
+    }
+    let shown = |ran: &Ran, text: &str| assert!(ran.out.contains(text), "{text}: {ran:?}");
+    shown(&bench.run(&["doctor"]), "Tempo's token is this site's");
+    let keep =
+        ["acme", "globex"].map(|site| std::fs::read_to_string(bench.path(&format!("{site}.json"))).unwrap());
+    let write = |site: &str, token: &str| {
+        let number = usize::from(site == "globex");
+        let text = keep[number].replace(&format!("tempo-{site}"), token);
+        std::fs::write(bench.path(&format!("{site}.json")), text).unwrap();
+    };
+    // Each has the other's.
+    write("acme", "tempo-globex");
+    write("globex", "tempo-acme");
+    let ran = bench.run(&["doctor"]).ended(3);
+    shown(&ran, "its Tempo token leads to the worklogs of globex");
+    shown(&ran, "its Tempo token leads to the worklogs of acme");
+    init(&bench, &[])
+        .ended(1)
+        .says("its Tempo token leads to the worklogs of")
+        .says("nothing was written");
+    // Both have the same.
+    write("acme", "tempo-acme");
+    let ran = bench.run(&["doctor"]).ended(3);
+    shown(
+        &ran,
+        "acme has the very same Tempo token; one of the two is the other's",
+    );
+    let ran = init(&bench, &[]).ended(1).says("nothing was written");
+    assert!(!ran.err.contains("tempo-acme"), "a token on the screen: {ran:?}");
+    assert_eq!(written(&bench), None);
+}
+
+#[test]
 fn a_token_that_could_not_be_tried_is_taken_for_none() {
     let bench = Bench::new();
     let down = Matcher::tempo("GET", "/4/globalconfiguration").times(100);

@@ -14,6 +14,7 @@ mod sight;
 mod tokens;
 mod trail;
 mod webhooks;
+mod whose;
 
 use std::collections::BTreeMap;
 
@@ -102,6 +103,7 @@ async fn all(look: &Look<'_>) -> Result<Vec<Finding>, Failure> {
         findings.extend(settings::look(look, site).await);
         recents.insert(site.clone(), recent);
     }
+    findings.extend(whose::look(look).await);
     findings.extend(rules::look(look).await);
     findings.extend(periods::look(look, &mut recents, &table).await);
     Ok(findings)
@@ -137,6 +139,7 @@ pub(super) async fn credentials(tandem: &Tandem) -> Result<Wrong, Failure> {
             findings.extend(settings::look(&look, site).await);
         }
     }
+    findings.extend(whose::look(&look).await);
     // What a project lacks can be given later, and a setting corrected in the file; without an address or a token nothing can be done.
     let fatal = findings
         .iter()
