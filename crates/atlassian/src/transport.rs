@@ -137,12 +137,23 @@ fn failure(error: reqwest::Error) -> TransportError {
     }
 }
 
-/// Says what went wrong in fixed words: an error's own text may carry the address with its query.
+/// Says what went wrong in fixed words: an error's own text may carry the address with its query. Of the address, the
+/// host is told where it was not reached.
 fn words(error: &reqwest::Error) -> String {
+    let host = || {
+        let url = error.url();
+        let port = url
+            .and_then(reqwest::Url::port)
+            .map_or_else(String::new, |port| format!(":{port}"));
+        let host = url.and_then(|url| url.host_str()).unwrap_or("the site");
+        format!("{host}{port}")
+    };
     let text = match error {
-        _ if error.is_dns() => "the host's name cannot be resolved",
-        _ if error.is_connect() && error.is_timeout() => "no connection in time",
-        _ if error.is_connect() => "no connection",
+        _ if error.is_dns() => return format!("the name {} cannot be resolved", host()),
+        _ if error.is_connect() && error.is_timeout() => {
+            return format!("no connection to {} in time", host());
+        }
+        _ if error.is_connect() => return format!("no connection to {}", host()),
         _ if error.is_timeout() => "no answer in time",
         _ if error.is_builder() => "the request is not valid",
         _ if error.is_decode() => "the answer cannot be decoded",

@@ -20,6 +20,9 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// What stands above the options that each command has.
+const SHARED: &str = "Options of every command";
+
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
@@ -30,17 +33,24 @@ pub(crate) struct Global {
         value_name = "FILE",
         env = "TANDEM_CONFIG",
         default_value = "./tandem.toml",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = SHARED
     )]
     pub(crate) config: PathBuf,
     /// Keep the table in this directory (without --data and --table: in memory, for this one command)
-    #[arg(long, global = true, value_name = "DIR", conflicts_with = "table")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        conflicts_with = "table",
+        help_heading = SHARED
+    )]
     pub(crate) data: Option<PathBuf>,
     /// Use this table in DynamoDB, with the standard AWS variables
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = SHARED)]
     pub(crate) table: Option<String>,
     /// Write data as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = SHARED)]
     pub(crate) json: bool,
     /// Whether the command only looks: it makes no table where there is none.
     #[arg(skip)]

@@ -1,6 +1,7 @@
 //! Importing pairs from a CSV file: the good lines are kept, the bad ones told with their numbers.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tandem_runtime::pairs::{self, Kind, Line};
@@ -14,6 +15,33 @@ pub(crate) fn read(path: &Path, kind: Kind) -> Result<Vec<Line>, Failure> {
     let bytes = std::fs::read(path)
         .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
     Ok(pairs::read(kind, &bytes))
+}
+
+/// How often a long import says how far it is.
+const TELLS_EVERY: Duration = Duration::from_secs(5);
+
+/// How far an import is, told on stderr from time to time: sites allow few requests, and a file may name thousands.
+pub(crate) struct Progress {
+    total: usize,
+    told: Instant,
+}
+
+impl Progress {
+    /// Begins with so many lines to go.
+    pub(crate) fn begin(total: usize) -> Self {
+        Self {
+            total,
+            told: Instant::now(),
+        }
+    }
+
+    /// Says that so many are done, unless that was said just now.
+    pub(crate) fn tell(&mut self, done: usize) {
+        if done < self.total && self.told.elapsed() >= TELLS_EVERY {
+            self.told = Instant::now();
+            output::say(format!("{done} of {}", words::count(self.total, "line")));
+        }
+    }
 }
 
 /// A line that says what it should: its number, and side a's issue or account, then side b's.

@@ -60,7 +60,8 @@ pub(crate) fn unbroken(header: &[&str], rows: Vec<Vec<String>>) -> String {
     fitting(header, rows, None)
 }
 
-fn fitting(header: &[&str], rows: Vec<Vec<String>>, columns: Option<u16>) -> String {
+/// The same, in so many columns.
+pub(crate) fn fitting(header: &[&str], rows: Vec<Vec<String>>, columns: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header.to_vec());
     for row in rows {

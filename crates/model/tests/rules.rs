@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use tandem_model::check::{check, check_for, small};
-use tandem_model::protocol::{CREATE_ONCE, EQUAL_AT_REST, NO_LOST_UPDATE};
+use tandem_model::protocol::{CREATE_ONCE, EQUAL_AT_REST, NO_LOST_UPDATE, NO_RETURN};
 use tandem_model::{Config, Rule};
 
 #[test]
@@ -33,6 +33,15 @@ fn without_an_intent_a_death_makes_a_second_twin() {
         ..Config::default()
     };
     breaks(Rule::IntentBeforeWrite, config, CREATE_ONCE);
+}
+
+#[test]
+fn without_an_intent_a_write_that_was_slow_brings_a_deleted_worklog_back() {
+    let config = Config {
+        minutes: 1,
+        ..Config::default()
+    };
+    breaks(Rule::IntentBeforeWrite, config, NO_RETURN);
 }
 
 #[test]

@@ -67,7 +67,9 @@ async fn nothing_listening_is_not_sent() {
         .await
         .unwrap_err();
     assert!(matches!(error, TransportError::NotSent(_)), "{error:?}");
-    assert!(!error.to_string().contains("secret"));
+    let said = error.to_string();
+    assert!(said.contains(&format!("no connection to {free}")), "{said}");
+    assert!(!said.contains("secret"));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tandem_engine::{Connection, Engine};
 use tandem_runtime::pairs::{Kind, Line, is_issue};
 
 use crate::args::{Global, Needs};
-use crate::csv_file::{Good, Imported};
+use crate::csv_file::{Good, Imported, Progress};
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
 use crate::{csv_file, open, output, resolve, select, words};
@@ -456,7 +456,11 @@ async fn import_all(
     imported: &mut Imported,
     by: &str,
 ) -> Result<(), Failure> {
+    let mut progress = Progress::begin(good.len());
+    let mut done = 0;
     for chunk in good.chunks(ASKED_AT_ONCE) {
+        progress.tell(done);
+        done += chunk.len();
         let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
         for side in Side::BOTH {
             let asked: Vec<IssueRef> = chunk

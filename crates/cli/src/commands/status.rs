@@ -267,6 +267,7 @@ fn shown(status: &Status, now: Timestamp) -> String {
             }
             Some(Trouble::Lacks(missing)) => format!("lacks {}", missing.join(", ")),
             Some(Trouble::NotSwept) => "not looked at any more".to_owned(),
+            None if site.last_sweep.is_none() => "not looked at yet".to_owned(),
             None => "ok".to_owned(),
         };
         let proof = match site.papertrail {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tandem_sim::{Content, IssueSpec, Running, Sim, SiteSpec, UserSpec};
 
 use crate::args::Global;
+use crate::commands::init::store::create;
 use crate::commands::serve;
 use crate::ending::{Ending, Failure};
 use crate::output;
@@ -87,19 +88,19 @@ fn leave(folder: &Path) -> Result<(), Failure> {
         .to_string()
     };
     let files = [
-        ("acme.json", secret("acme")),
-        ("globex.json", secret("globex")),
-        ("links.csv", LINKS.to_owned()),
+        ("acme.json", secret("acme"), 0o600),
+        ("globex.json", secret("globex"), 0o600),
+        ("links.csv", LINKS.to_owned(), 0o644),
     ];
-    if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).exists()) {
+    if let Some((name, ..)) = files.iter().find(|(name, ..)| folder.join(name).exists()) {
         return Err(Failure::usage(format!(
             "{} is there already; go to an empty folder to practise in",
             folder.join(name).display()
         )));
     }
-    for (name, text) in files {
+    for (name, text, mode) in files {
         let path = folder.join(name);
-        std::fs::File::create_new(&path)
+        create(&path, mode)
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", path.display())))?;
     }

@@ -152,31 +152,80 @@ pub(super) async fn credentials(tandem: &Tandem) -> Result<Wrong, Failure> {
     })
 }
 
+/// The columns that are left for what was found, at least; in a narrower terminal it goes below what was looked at.
+const FOUND_MIN: usize = 40;
+
 /// Lays findings out for people: a row each, and the fix below what was found.
 fn shown(findings: &[Finding]) -> String {
+    laid_out(findings, output::columns())
+}
+
+fn laid_out(findings: &[Finding], columns: Option<u16>) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
     let place = |finding: &Finding| match &finding.connection {
         Some(connection) => format!("{} ({connection})", finding.site),
         None => finding.site.to_string(),
     };
-    if findings.is_empty() {
-        return String::new();
-    }
+    let before = findings
+        .iter()
+        .map(|finding| finding.check.len() + place(finding).len())
+        .max()
+        .unwrap_or(0);
+    let is_narrow =
+        columns.is_some_and(|columns| usize::from(columns) < before + "unknown".len() + FOUND_MIN);
     let mut rows = Vec::new();
     for finding in findings {
-        rows.push(vec![
-            finding.state.as_str().to_owned(),
-            finding.check.to_string(),
-            place(finding),
-            finding.what.clone(),
-        ]);
-        if let Some(fix) = &finding.fix {
+        let state = finding.state.as_str().to_owned();
+        let fix = finding.fix.as_ref().map(|fix| format!("fix: {fix}"));
+        let blank = String::new;
+        if is_narrow {
+            rows.push(vec![state, format!("{}, {}", finding.check, place(finding))]);
+            rows.push(vec![blank(), finding.what.clone()]);
+            rows.extend(fix.map(|fix| vec![blank(), fix]));
+        } else {
             rows.push(vec![
-                String::new(),
-                String::new(),
-                String::new(),
-                format!("fix: {fix}"),
+                state,
+                finding.check.to_string(),
+                place(finding),
+                finding.what.clone(),
             ]);
+            rows.extend(fix.map(|fix| vec![blank(), blank(), blank(), fix]));
         }
     }
-    output::table(&["STATE", "CHECK", "WHERE", ""], rows)
+    match is_narrow {
+        true => output::fitting(&["STATE", "CHECK, WHERE"], rows, columns),
+        false => output::fitting(&["STATE", "CHECK", "WHERE", ""], rows, columns),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_narrow_terminal_what_was_looked_at_stays_whole() {
+        let site = SiteName::new("acme");
+        let findings = [
+            Finding::ok("tempo-token", &site, "Tempo accepts the token"),
+            Finding::warn(
+                "jira-token-expiry",
+                &site,
+                "when Jira's token ends is not recorded, so that nobody is warned (after a year at most)",
+                "write jira_expires_at, such as \"2027-01-31T00:00:00Z\", into the site's secret",
+            ),
+        ];
+        for columns in [60, 40] {
+            let text = laid_out(&findings, Some(columns));
+            assert!(output::fits(&text, Some(columns)), "{columns}:\n{text}");
+            assert!(
+                text.contains("warn   jira-token-expiry, acme\n"),
+                "{columns}:\n{text}"
+            );
+        }
+        let wide = laid_out(&findings, Some(200));
+        assert_eq!(wide, laid_out(&findings, None));
+        assert_eq!(wide.lines().count(), 4, "{wide}");
+    }
 }

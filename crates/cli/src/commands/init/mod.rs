@@ -4,7 +4,7 @@
 //! to no other host than it allows, then addresses and credentials by asking the sites.
 
 mod ask;
-mod store;
+pub(super) mod store;
 mod text;
 
 use std::collections::BTreeMap;

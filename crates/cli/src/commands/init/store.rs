@@ -47,7 +47,8 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}", std::process::id()))
 }
 
-fn create(path: &Path, mode: u32) -> std::io::Result<File> {
+/// Makes a file that is not there yet.
+pub(crate) fn create(path: &Path, mode: u32) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
