@@ -13,7 +13,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes. A page of 5,000 worklogs stays well below.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Why there is no answer. The texts name no address and no header.
+/// Why there is no answer. The texts name no header and no address, but for the host that was not reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// Nothing reached the site for certain: no name, no route, refused, no TLS.
@@ -149,7 +149,9 @@ fn words(error: &reqwest::Error) -> String {
         format!("{host}{port}")
     };
     let text = match error {
-        _ if error.is_dns() => return format!("the name {} cannot be resolved", host()),
+        _ if error.is_dns() => {
+            return format!("the name of {} cannot be resolved", host());
+        }
         _ if error.is_connect() && error.is_timeout() => {
             return format!("no connection to {} in time", host());
         }

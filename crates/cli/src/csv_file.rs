@@ -37,7 +37,7 @@ impl Progress {
 
     /// Says that so many are done, unless that was said just now.
     pub(crate) fn tell(&mut self, done: usize) {
-        if done < self.total && self.told.elapsed() >= TELLS_EVERY {
+        if self.told.elapsed() >= TELLS_EVERY {
             self.told = Instant::now();
             output::say(format!("{done} of {}", words::count(self.total, "line")));
         }

@@ -315,9 +315,10 @@ impl<'o> Planner<'o> {
                 for side in Side::BOTH {
                     field.copy(side, &then[side], &mut base[side], self.rules);
                 }
-            } else {
-                // Nobody touched it since it was decided that the other side's value counts. It still does, though an
-                // edit of another field makes this worklog the newer one.
+            } else if changed(to, before, &here.content, self.rules) {
+                // Somebody edited another field since it was decided that the other side's value counts, and that makes this
+                // worklog the newer one. The value still counts. Where no field differs, though the worklog is newer, what
+                // was written may have been there and been set back: then its time says who is right.
                 field.copy(to, before, &mut base[to], self.rules);
             }
         }

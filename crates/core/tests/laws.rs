@@ -533,6 +533,31 @@ fn what_was_decided_stays_decided_though_its_write_was_lost_and_another_field_wa
 }
 
 #[test]
+fn what_is_set_back_after_a_write_that_was_not_heard_of_stays_set_back() {
+    for newer in Side::BOTH {
+        let (mut world, ids) = agreed();
+        let older = newer.other();
+        world.update(older, ids[older], lasting(1800));
+        world.tick(5);
+        world.update(newer, ids[newer], lasting(2700));
+        world.tick(5);
+        let planned = world.plan();
+        world.execute(&planned, Fate::LostAfter);
+        world.tick(5);
+        world.update(older, ids[older], lasting(1800));
+        world.tick(60);
+        world.converge();
+        for side in Side::BOTH {
+            assert_eq!(
+                world.said(side),
+                [&lasting(1800)],
+                "newer on {newer}, shown on {side}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_twin_that_is_not_shown_is_not_deleted_unless_it_is_there_or_tandem_had_begun_to() {
     let deletes = |plan: &Plan| {
         plan.steps

@@ -50,7 +50,9 @@ async fn reconcile(
                 subscriptions::look(&tandem).await?;
             }
             let report = pass::run(&tandem.engine, pass, deadline).await?;
-            gauges::read_after(&tandem, pass).await;
+            gauges::read_after(&tandem, pass, deadline).await;
+            // With the time at which it is so, whatever else takes until the deadline.
+            lambda::write_metrics(published);
             if pass == Pass::Sweep {
                 people.tell(published, &tandem).await;
             }

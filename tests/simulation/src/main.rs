@@ -80,7 +80,7 @@ struct Totals {
     deaths: u64,
     raced: usize,
     unheard: usize,
-    held_up: usize,
+    late_creates: usize,
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command")]
@@ -126,7 +126,7 @@ fn main() -> std::process::ExitCode {
                         totals.deaths += outcome.deaths;
                         totals.raced += outcome.raced;
                         totals.unheard += outcome.unheard;
-                        totals.held_up += outcome.held_up;
+                        totals.late_creates += outcome.late_creates;
                         for (total, written) in totals.written.iter_mut().zip(outcome.written) {
                             *total += written;
                         }
@@ -152,7 +152,7 @@ fn main() -> std::process::ExitCode {
             totals.deaths,
             totals.raced,
             totals.unheard,
-            totals.held_up,
+            totals.late_creates,
             run as f64 * 60.0 / secs
         );
     }

@@ -38,7 +38,7 @@ impl Transport for Network {
             request.headers_mut().insert(header::USER_AGENT, agent);
         }
         if process.point(Duration::ZERO).await {
-            world.observer().held_up(&sent_as);
+            world.observer().leaves_late(&sent_as);
         }
         // From here on it is on its way, whatever becomes of the process.
         let on_its_way = tokio::spawn(carry(world, Arc::clone(process), request, out));

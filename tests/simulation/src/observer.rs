@@ -111,8 +111,6 @@ struct Root {
     values: BTreeMap<Field, BTreeMap<String, Entered>>,
     places: BTreeMap<String, Place>,
     removals: Vec<Removal>,
-    /// On an issue without a twin at some time.
-    left: bool,
     /// Fields in which a person's edit raced the client's write or delete: nobody can say what should be.
     raced: BTreeSet<Field>,
     /// A person acted on what a client had written and not recorded, or a create left later than any may: not judged
@@ -152,7 +150,7 @@ pub struct Observer {
     /// Acts on what was written and not recorded.
     pub unheard: usize,
     /// Creates that left later than any may.
-    pub held_up: usize,
+    pub late_creates: usize,
 }
 
 /// The attribute that is mapped between the sites.
@@ -182,7 +180,7 @@ impl Observer {
     }
 
     /// Notes that such a request left only long after it was sent.
-    pub fn held_up(&mut self, agent: &str) {
+    pub fn leaves_late(&mut self, agent: &str) {
         if let Some(reads) = self.sent.get_mut(agent) {
             reads.held_up = true;
         }
@@ -264,7 +262,7 @@ impl Observer {
                 let reads = self.sent.get(agent).cloned().unwrap_or_default();
                 let judged = self.broken.len();
                 if reads.held_up && change.before.is_none() {
-                    self.held_up += 1;
+                    self.late_creates += 1;
                     root.unheard = true;
                 }
                 self.client(&tag, &mut root, change, &reads);
@@ -304,7 +302,6 @@ impl Observer {
         }
         match (old, after) {
             (old, Some((worklog, values))) => {
-                root.left |= !self.setting.links.contains_key(&(site.to_owned(), worklog.issue));
                 let before = old.as_ref().map(|old| &old.values);
                 for (field, value) in &values {
                     let seen = before.and_then(|before| before.get(field));
@@ -691,6 +688,28 @@ impl Observer {
         })
     }
 
+    /// Returns what is not the same on all sites, or is on one alone, each as its tag and its site, id and issue wherever it
+    /// stands. What nobody can judge is left out, and what stands where it has no twin.
+    pub fn apart(&self, sites: usize) -> Vec<(String, Vec<(String, u64, u64)>)> {
+        let is_out = |(site, place): (&String, &Place)| !self.is_linked(site, place.issue);
+        self.roots
+            .iter()
+            .filter(|(_, root)| !root.unheard && !root.places.iter().any(is_out))
+            .filter(|(_, root)| {
+                let mut all = root.places.values();
+                let Some(first) = all.next() else { return false };
+                root.places.len() != sites || all.any(|other| other.values != first.values)
+            })
+            .map(|(tag, root)| {
+                let places = root
+                    .places
+                    .iter()
+                    .map(|(site, place)| (site.clone(), place.id, place.issue));
+                (tag.clone(), places.collect())
+            })
+            .collect()
+    }
+
     /// Says what is wrong once everything has had its time. `excused` says whether an item in the queue explains
     /// that a worklog, by site and id, does not agree.
     pub fn settled(
@@ -702,10 +721,18 @@ impl Observer {
     ) {
         let mut found = Vec::new();
         for (tag, root) in &self.roots {
-            if root.left || root.unheard {
+            if root.unheard || root.places.iter().any(|(site, place)| excused(site, place.id)) {
                 continue;
             }
-            if root.places.iter().any(|(site, place)| excused(site, place.id)) {
+            // To the other side, what stands on an issue without a twin is a deleted worklog, which an edit may keep there.
+            let is_out = |(site, place): (&String, &Place)| !self.is_linked(site, place.issue);
+            if root.places.iter().any(is_out) {
+                if root.places.len() > 1 && !edit_wins {
+                    found.push((
+                        "both sides are not equal",
+                        format!("{tag} is where it has no twin, and on {:?}", root.places.keys()),
+                    ));
+                }
                 continue;
             }
             let here: Vec<&String> = root.places.keys().collect();

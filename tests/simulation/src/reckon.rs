@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{Pair, PairState, Reason, Side, Wait, WorklogId};
-use tandem_engine::ports::store::DueRow;
+use tandem_engine::ports::store::{DueKey, DueRow};
 use tandem_sim::Permission;
 
 use crate::observer::{Broken, OWN};
@@ -114,6 +114,46 @@ pub(crate) fn misnamed(
         }
     }
     wrong
+}
+
+/// What differs while a cause lasts, and nothing in the queue names it. Where a token has ended or other people's time is
+/// hidden, nobody can know of it.
+pub(crate) fn unnamed(world: &World, plan: &Plan, lasting: Lasting) -> Vec<String> {
+    if matches!(lasting, Lasting::Token | Lasting::Permission(Permission::ViewAll)) {
+        return Vec::new();
+    }
+    let rows = world.rows();
+    let named: BTreeSet<u64> = rows
+        .all_pairs()
+        // With an intent, it is being tried again.
+        .filter(|pair| pair.wait.is_some() || pair.intent.is_some())
+        .flat_map(|pair| [pair.ids.a, pair.ids.b])
+        .flatten()
+        .map(|id| id.0)
+        .collect();
+    let due: BTreeSet<u64> = rows
+        .all_due()
+        .into_iter()
+        .filter(|row| !row.quiet)
+        .flat_map(|row| match row.key {
+            DueKey::Link(link) => vec![link.a.0, link.b.0],
+            DueKey::Issue { issue, .. } => vec![issue.0],
+            DueKey::Learn { .. } => vec![],
+        })
+        .collect();
+    drop(rows);
+    let apart = world.observer().apart(plan.sites.len());
+    apart
+        .into_iter()
+        .filter(|(_, places)| {
+            !places
+                .iter()
+                .any(|(_, id, issue)| named.contains(id) || due.contains(issue))
+        })
+        .map(|(tag, places)| {
+            format!("{tag} differs, on {places:?}, while {lasting:?} lasts, and nothing says so")
+        })
+        .collect()
 }
 
 /// Holds what the brake holds back to what there is: more deletes than it lets through, each of a worklog whose twin is

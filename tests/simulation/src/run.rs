@@ -16,7 +16,9 @@ use tandem_runtime::lambda::pass::{self, Pass};
 use tandem_runtime::lambda::wake::wake;
 use tandem_runtime::router::router;
 use tandem_runtime::wiring::Tandem;
-use tandem_sim::{AttributeKind, AttributeSpec, Delivery, Permission, ProjectSpec, SiteSpec, UserSpec};
+use tandem_sim::{
+    AttributeKind, AttributeSpec, Delivery, DeliveryKind, Permission, ProjectSpec, SiteSpec, UserSpec,
+};
 use tower::ServiceExt;
 
 use crate::chance::Chance;
@@ -26,7 +28,7 @@ use crate::network::Network;
 use crate::observer::{Broken, OWN, SHARED, Setting};
 use crate::people::{People, project};
 use crate::process::Process;
-use crate::reckon::{braked, heard, leaks, misnamed, reckon};
+use crate::reckon::{braked, heard, leaks, misnamed, reckon, unnamed};
 use crate::store::Table;
 use crate::weather::Weather;
 use crate::world::{Log, PLANTED, World};
@@ -108,7 +110,7 @@ pub struct Outcome {
     /// Acts on what was written and not recorded.
     pub unheard: usize,
     /// Creates that left later than any may.
-    pub held_up: usize,
+    pub late_creates: usize,
     /// Awaits of all processes.
     pub points: u64,
     /// The log.
@@ -431,11 +433,20 @@ async fn deliver(world: Arc<World>, lambda: Arc<Lambda>) {
             tokio::task::spawn_local(async move {
                 let id = delivery.id;
                 let what = format!("{} {} {:?}", delivery.site, delivery.event, delivery.kind);
+                let is_forged = delivery.kind == DeliveryKind::Forged;
                 let (status, body) = lambda.deliver(delivery).await;
                 world.log(|| format!("webhook {what}: {status:?}"));
                 world.suspect("a secret in an answer", &String::from_utf8_lossy(&body));
                 if status == Some(202) {
                     world.hints();
+                }
+                if is_forged && status.is_some_and(|status| status < 400) {
+                    let at = world.now();
+                    world.observer().broken.push(Broken {
+                        at,
+                        rule: "a forged webhook is taken",
+                        what: what.clone(),
+                    });
                 }
                 world.sim.delivered_with_body(id, status, &body);
             });
@@ -724,6 +735,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
                 what: "late webhooks changed something after all was said".into(),
             });
         }
+        reckon(&world, plan);
     }
     tasks.0.push(sweeps);
     drop(tasks);
@@ -740,7 +752,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
         deaths,
         raced: observer.raced,
         unheard: observer.unheard,
-        held_up: observer.held_up,
+        late_creates: observer.late_creates,
         points: world.points(),
         log: world.take_log(),
     }
@@ -785,6 +797,14 @@ async fn outlast(world: &World, plan: &Plan, lasting: Lasting, people: &mut Peop
             world.observer().broken.push(Broken {
                 at,
                 rule: "the queue gives the wrong reason",
+                what,
+            });
+        }
+        for what in unnamed(world, plan, lasting) {
+            let at = world.now();
+            world.observer().broken.push(Broken {
+                at,
+                rule: "something waits and is not in the queue",
                 what,
             });
         }

@@ -134,11 +134,13 @@ impl Store for Table {
     }
 
     async fn put_link(&self, link: &LinkRow, sites: &Sides<SiteName>) -> Result<Linked, StoreError> {
+        self.0.world().suspect(ROW, &format!("{link:?}"));
         self.call("put_link", Kind::Transaction, |rows| rows.put_link(link, sites))
             .await
     }
 
     async fn note_link(&self, link: &LinkRow) -> Result<(), StoreError> {
+        self.0.world().suspect(ROW, &format!("{link:?}"));
         self.call("note_link", Kind::Write, |rows| rows.note_link(link))
             .await
     }
@@ -223,6 +225,7 @@ impl Store for Table {
         finish: &Finish,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.0.world().suspect(ROW, &format!("{finish:?}"));
         self.call("finish", Kind::Write, |rows| {
             rows.finish(taken, owner, finish, now)
         })
@@ -429,6 +432,7 @@ impl Store for Table {
     }
 
     async fn put_cursor(&self, name: &str, cursor: &Cursor) -> Result<(), StoreError> {
+        self.0.world().suspect(ROW, &format!("{cursor:?}"));
         self.call("put_cursor", Kind::Write, |rows| rows.put_cursor(name, cursor))
             .await
     }

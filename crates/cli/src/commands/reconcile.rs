@@ -116,7 +116,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     if report.failed > 0 {
         output::say(format!(
-            "error: {} of the sites or connections could not be read, as the warnings say; `tandem doctor` looks at each and says what to do",
+            "error: {} of the sites or connections could not be read, as warnings say (TANDEM_LOG=warn); `tandem doctor` looks at each and says what to do",
             report.failed,
         ));
         return Ok(Ending::Failed);

@@ -14,7 +14,7 @@ use tandem_engine::{Connection, Engine, EngineError};
 use tandem_runtime::pairs::{Kind, Line};
 
 use crate::args::Global;
-use crate::csv_file::Imported;
+use crate::csv_file::{Imported, Progress};
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
 use crate::{csv_file, open, output, resolve, select, words};
@@ -234,7 +234,9 @@ async fn import(
     let mut seen: BTreeMap<(Side, String), u64> = BTreeMap::new();
     let mut failed: Option<EngineError> = None;
     let mut told = Vec::new();
-    for (number, (a, b)) in good {
+    let mut progress = Progress::begin(good.len());
+    for (done, (number, (a, b))) in good.into_iter().enumerate() {
+        progress.tell(done);
         let earlier = [(Side::A, &a), (Side::B, &b)]
             .into_iter()
             .find_map(|(side, account)| seen.get(&(side, account.clone())).map(|line| (account, *line)));

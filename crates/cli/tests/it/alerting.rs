@@ -122,7 +122,7 @@ fn a_chat_that_is_down_fails_nothing_and_hears_of_it_later() {
     bench.acme().log_time("SUP-1", hour("zoe", "waits")).unwrap();
     let ran = bench.run(&["reconcile"]).ended(3).says("Could not send an alert");
     assert!(
-        !ran.err.contains("hush"),
+        !ran.err.contains("hush") && !ran.err.contains("127.0.0.1:9"),
         "the address is as good as a password: {ran:?}"
     );
     let chat = Chat::open();

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use secrecy::ExposeSecret;
 use tandem_atlassian::Transport;
+use tandem_atlassian::transport::TransportError;
 use tandem_aws::Topic;
 use tandem_aws::secrets::Stage;
 use tandem_core::SiteName;
@@ -107,7 +108,8 @@ async fn webhook(
     match transport.send(request, DEADLINE).await {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(format!("the webhook answered {}", answer.status().as_u16())),
-        Err(error) => Err(error.to_string()),
+        Err(TransportError::NotSent(_)) => Err("the webhook cannot be reached".to_owned()),
+        Err(_) => Err("the webhook gave no usable answer".to_owned()),
     }
 }
 

@@ -1,17 +1,20 @@
 //! What is measured rather than counted: how far behind, what waits, and how long tokens last.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-
-use jiff::Timestamp;
+use futures::future::select;
+use jiff::{SignedDuration, Timestamp};
 use tandem_aws::secrets::Token;
-use tandem_core::{LinkKey, Reason};
-use tandem_engine::{Engine, EngineError};
+use tandem_core::Reason;
+use tandem_engine::EngineError;
+use tandem_engine::operator::ItemState;
 use tracing::warn;
 
 use super::pass::Pass;
+use super::{ANSWER, sleep_until};
 use crate::metrics::Metric;
 use crate::wiring::Tandem;
+
+/// How long a process without passes of its own waits for what is measured after one.
+const READ_ALL: SignedDuration = SignedDuration::from_secs(30);
 
 /// Measures what belongs to a pass, before it begins: afterwards, what it was late for would be gone.
 ///
@@ -28,90 +31,43 @@ pub async fn read(tandem: &Tandem, pass: Pass) {
     }
 }
 
-/// Measures what a pass leaves behind: what waits once it has done what it could.
-pub async fn read_after(tandem: &Tandem, pass: Pass) {
-    if pass != Pass::Sweep {
-        return;
-    }
-    if let Err(problem) = waits(tandem).await {
-        warn!("Could not tell what waits: {problem}");
-    }
+/// Measures what a pass leaves behind, while there is time for that: what is paused, and after a sweep what waits once it
+/// has done what it could.
+pub async fn read_after(tandem: &Tandem, pass: Pass, deadline: Timestamp) {
+    let work = std::pin::pin!(async {
+        if let Err(problem) = waits(tandem, pass).await {
+            warn!("Could not tell what waits: {problem}");
+        }
+    });
+    let stop = std::pin::pin!(sleep_until(&tandem.engine, deadline - ANSWER));
+    select(work, stop).await;
 }
 
 /// Measures everything: for a process that has no passes of its own.
 pub async fn read_all(tandem: &Tandem) {
     read(tandem, Pass::Due).await;
     read(tandem, Pass::Sweep).await;
-    read_after(tandem, Pass::Sweep).await;
+    let soon = tandem.engine.clock.now() + READ_ALL;
+    read_after(tandem, Pass::Sweep, soon).await;
 }
 
-/// How many rows are looked at for what waits. Where there are more, somebody has long been told.
-const WAITS_MAX: usize = 1000;
-
-async fn waits(tandem: &Tandem) -> Result<(), EngineError> {
+async fn waits(tandem: &Tandem, pass: Pass) -> Result<(), EngineError> {
     let (engine, metrics) = (&tandem.engine, &tandem.metrics);
+    let set = |metric, count| metrics.set(metric, &[], i64::try_from(count).unwrap_or(i64::MAX));
     let mut paused = 0;
     for name in engine.sites.keys() {
-        paused += i64::from(engine.store.site(name).await?.paused.is_some());
+        paused += usize::from(engine.store.site(name).await?.paused.is_some());
     }
-    metrics.set(Metric::PausedSites, &[], paused);
-    let reasons = waiting(engine).await?;
-    let count = |wanted: &dyn Fn(Reason) -> bool| {
-        let found = reasons.iter().filter(|reason| wanted(**reason)).count();
-        i64::try_from(found).unwrap_or(i64::MAX)
-    };
-    metrics.set(Metric::Waiting, &[], count(&|_| true));
-    metrics.set(
-        Metric::HeldDeletes,
-        &[],
-        count(&|reason| reason == Reason::MassDelete),
-    );
+    set(Metric::PausedSites, paused);
+    if pass != Pass::Sweep {
+        return Ok(());
+    }
+    let mut items = engine.queue().await?;
+    items.retain(|item| matches!(item.state, ItemState::Parked | ItemState::Missing));
+    set(Metric::Waiting, items.len());
+    items.retain(|item| item.reason == Some(Reason::MassDelete));
+    set(Metric::HeldDeletes, items.len());
     Ok(())
-}
-
-/// Returns what is parked or missing and nobody said to ignore, each by its reason: the worklogs, then the links that
-/// cannot be looked at.
-async fn waiting(engine: &Engine) -> Result<Vec<Reason>, EngineError> {
-    let mut reasons = Vec::new();
-    let mut seen = 0;
-    // What was linked once stays for the history; nothing of it waits.
-    let mut linked: BTreeMap<LinkKey, bool> = BTreeMap::new();
-    for connection in &engine.connections {
-        let mut cursor = None;
-        while seen < WAITS_MAX {
-            let (pairs, next) = engine.store.waiting(&connection.name, cursor).await?;
-            seen += pairs.len();
-            for pair in pairs {
-                let Some(wait) = pair.wait.as_ref().filter(|_| !pair.is_ignored()) else {
-                    continue;
-                };
-                let is_linked = match linked.entry(pair.link.clone()) {
-                    Entry::Occupied(known) => *known.get(),
-                    Entry::Vacant(new) => *new.insert(engine.store.link(&pair.link).await?.is_some()),
-                };
-                reasons.extend(is_linked.then_some(wait.reason));
-            }
-            match next {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
-        }
-    }
-    let mut cursor = None;
-    while seen < WAITS_MAX {
-        let (rows, next) = engine.store.due(cursor).await?;
-        seen += rows.len();
-        reasons.extend(
-            rows.into_iter()
-                .filter(|row| !row.quiet)
-                .filter_map(|row| row.reason),
-        );
-        match next {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
-    Ok(reasons)
 }
 
 async fn ages(tandem: &Tandem) -> Result<(), EngineError> {

@@ -168,13 +168,11 @@ fn laid_out(findings: &[Finding], columns: Option<u16>) -> String {
         Some(connection) => format!("{} ({connection})", finding.site),
         None => finding.site.to_string(),
     };
-    let before = findings
-        .iter()
-        .map(|finding| finding.check.len() + place(finding).len())
-        .max()
-        .unwrap_or(0);
-    let is_narrow =
-        columns.is_some_and(|columns| usize::from(columns) < before + "unknown".len() + FOUND_MIN);
+    let widest = |of: &dyn Fn(&Finding) -> usize| findings.iter().map(of).max().unwrap_or(0);
+    let before = widest(&|finding| finding.check.len()) + widest(&|finding| place(finding).len());
+    // The state, and two blanks between columns.
+    let needed = "unknown".len() + before + 3 * 2 + FOUND_MIN;
+    let is_narrow = columns.is_some_and(|columns| usize::from(columns) < needed);
     let mut rows = Vec::new();
     for finding in findings {
         let state = finding.state.as_str().to_owned();
