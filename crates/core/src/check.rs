@@ -453,4 +453,48 @@ mod tests {
         let refused = Err(Violation::Unexplained(B, Side::B));
         assert_eq!(checked(&observed, pair, action), refused);
     }
+
+    #[test]
+    fn what_was_agreed_is_what_the_row_says_or_what_its_open_update_may_have_made_of_it() {
+        let (mut observed, mut pair) = twins();
+        let saying = |text: &str| Content {
+            description: text.into(),
+            ..content()
+        };
+        let (older, newer) = (saying("older"), saying("newer"));
+        for (side, id, says) in [(Side::A, A, &older), (Side::B, B, &newer)] {
+            if let Some(worklog) = observed.listings[side].get_mut(&id) {
+                worklog.content = says.clone();
+            }
+        }
+        let action = Action::Update {
+            side: Side::A,
+            worklog: A,
+            before: older.clone(),
+            source: newer.clone(),
+            body: newer.clone(),
+            apart: vec![],
+            entered: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let step = Step {
+            pair: pair.clone(),
+            action: action.clone(),
+            cause: String::new(),
+            lost: vec![],
+        };
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let begun = step.begun(&pair, now, now, &Settings::default().rules);
+        // The update was not taken: B's value still counts against what A said then.
+        pair.base = Some(Sides::new(older.clone(), content()));
+        let refused = Err(Violation::Unexplained(A, Side::A));
+        assert_eq!(
+            checked(&observed, pair.clone(), action.clone()),
+            refused,
+            "no intent says so"
+        );
+        observed.pairs = vec![begun];
+        assert_eq!(checked(&observed, pair.clone(), action.clone()), Ok(()));
+        pair.base = Some(Sides::new(saying("invented"), content()));
+        assert_eq!(checked(&observed, pair, action), refused);
+    }
 }

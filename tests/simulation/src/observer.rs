@@ -131,6 +131,15 @@ pub struct Setting {
     pub lag: SignedDuration,
 }
 
+/// A worklog that is not the same on all sites.
+#[derive(Clone, Debug)]
+pub struct Apart {
+    /// Its tag.
+    pub tag: String,
+    /// Site, id and issue wherever it stands.
+    pub places: Vec<(String, u64, u64)>,
+}
+
 /// The observer.
 #[derive(Clone, Debug, Default)]
 pub struct Observer {
@@ -688,9 +697,8 @@ impl Observer {
         })
     }
 
-    /// Returns what is not the same on all sites, or is on one alone, each as its tag and its site, id and issue wherever it
-    /// stands. What nobody can judge is left out, and what stands where it has no twin.
-    pub fn apart(&self, sites: usize) -> Vec<(String, Vec<(String, u64, u64)>)> {
+    /// Returns what is not the same on all sites, or is on one alone. What nobody can judge is left out, and what stands where it has no twin.
+    pub fn apart(&self, sites: usize) -> Vec<Apart> {
         let is_out = |(site, place): (&String, &Place)| !self.is_linked(site, place.issue);
         self.roots
             .iter()
@@ -705,7 +713,10 @@ impl Observer {
                     .places
                     .iter()
                     .map(|(site, place)| (site.clone(), place.id, place.issue));
-                (tag.clone(), places.collect())
+                Apart {
+                    tag: tag.clone(),
+                    places: places.collect(),
+                }
             })
             .collect()
     }

@@ -7,7 +7,7 @@ use tandem_core::{Pair, PairState, Reason, Side, Wait, WorklogId};
 use tandem_engine::ports::store::{DueKey, DueRow};
 use tandem_sim::Permission;
 
-use crate::observer::{Broken, OWN};
+use crate::observer::{Apart, Broken, OWN};
 use crate::run::{Eve, Lasting, Plan};
 use crate::world::{World, tells_a_secret};
 
@@ -145,12 +145,11 @@ pub(crate) fn unnamed(world: &World, plan: &Plan, lasting: Lasting) -> Vec<Strin
     let apart = world.observer().apart(plan.sites.len());
     apart
         .into_iter()
-        .filter(|(_, places)| {
-            !places
-                .iter()
-                .any(|(_, id, issue)| named.contains(id) || due.contains(issue))
+        .filter(|apart| {
+            let mut places = apart.places.iter();
+            !places.any(|(_, id, issue)| named.contains(id) || due.contains(issue))
         })
-        .map(|(tag, places)| {
+        .map(|Apart { tag, places }| {
             format!("{tag} differs, on {places:?}, while {lasting:?} lasts, and nothing says so")
         })
         .collect()

@@ -172,6 +172,11 @@ impl World {
     }
 
     pub async fn publish(&self) {
+        self.publish_with("").await;
+    }
+
+    /// The same, with more lines of the connection.
+    pub async fn publish_with(&self, more: &str) {
         let text = format!(
             r#"
 [engine]
@@ -192,7 +197,7 @@ name = "acme-globex"
 a = "acme"
 b = "globex"
 since = "2024-01-01"
-
+{more}
 [connections.links]
 table = [["SUP-1", "DEV-1"]]
 "#,
