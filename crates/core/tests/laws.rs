@@ -446,6 +446,26 @@ fn lasting(secs: u64) -> Content {
     }
 }
 
+/// The same, edited on both sides since: the older value on one, the newer one on the side that is named.
+fn contested(newer: Side) -> (World, Sides<WorklogId>) {
+    let (mut world, ids) = agreed();
+    world.update(newer.other(), ids[newer.other()], lasting(OLDER));
+    world.tick(5);
+    world.update(newer, ids[newer], lasting(NEWER));
+    world.tick(5);
+    (world, ids)
+}
+
+const OLDER: u64 = 1800;
+const NEWER: u64 = 2700;
+
+#[track_caller]
+fn both_say(world: &World, content: &Content, story: &str) {
+    for side in Side::BOTH {
+        assert_eq!(world.said(side), [content], "{story}, shown on {side}");
+    }
+}
+
 #[test]
 fn an_edit_that_was_not_read_is_not_one_upon_a_write_that_was_never_sent() {
     for unread in Side::BOTH {
@@ -462,13 +482,7 @@ fn an_edit_that_was_not_read_is_not_one_upon_a_write_that_was_never_sent() {
         world.execute(&planned, Fate::LostBefore);
         world.tick(60);
         world.converge();
-        for side in Side::BOTH {
-            assert_eq!(
-                world.said(side),
-                [&lasting(2700)],
-                "unread on {unread}, shown on {side}"
-            );
-        }
+        both_say(&world, &lasting(2700), &format!("unread on {unread}"));
     }
 }
 
@@ -494,66 +508,45 @@ fn an_edit_upon_a_write_that_was_not_heard_of_wins_whatever_else_was_edited_sinc
             time_spent_secs: 1800,
             ..described
         };
-        for side in Side::BOTH {
-            assert_eq!(
-                world.said(side),
-                [&newest],
-                "written from {from}, shown on {side}"
-            );
-        }
+        both_say(&world, &newest, &format!("written from {from}"));
     }
 }
 
 #[test]
 fn what_was_decided_stays_decided_though_its_write_was_lost_and_another_field_was_edited_since() {
-    for newer in Side::BOTH {
-        let (mut world, ids) = agreed();
+    for (newer, losses) in [(Side::A, 1), (Side::B, 1), (Side::A, 3), (Side::B, 3)] {
+        let (mut world, ids) = contested(newer);
         let older = newer.other();
-        world.update(older, ids[older], lasting(1800));
-        world.tick(5);
-        world.update(newer, ids[newer], lasting(2700));
-        world.tick(5);
-        let planned = world.plan();
-        world.execute(&planned, Fate::LostBefore);
-        world.tick(5);
-        let mut described = lasting(1800);
-        described.description = "described anew".into();
-        world.update(older, ids[older], described.clone());
-        world.tick(60);
-        world.converge();
-        described.time_spent_secs = 2700;
-        for side in Side::BOTH {
-            assert_eq!(
-                world.said(side),
-                [&described],
-                "newer on {newer}, shown on {side}"
-            );
+        let mut described = lasting(OLDER);
+        // Each time the next run finds what the last one had begun, and another edit beside it.
+        for nth in 0..losses {
+            let mut planned = world.plan();
+            // The run dies with this one.
+            planned.steps.retain(|step| step.side() == Some(older));
+            assert_eq!(planned.steps.len(), 1, "{newer}, {nth}: {planned:#?}");
+            world.execute(&planned, Fate::LostBefore);
+            world.tick(5);
+            described.description = format!("described for the {nth} time");
+            world.update(older, ids[older], described.clone());
+            world.tick(60);
         }
+        world.converge();
+        described.time_spent_secs = NEWER;
+        both_say(&world, &described, &format!("newer on {newer}, {losses} lost"));
     }
 }
 
 #[test]
 fn what_is_set_back_after_a_write_that_was_not_heard_of_stays_set_back() {
     for newer in Side::BOTH {
-        let (mut world, ids) = agreed();
-        let older = newer.other();
-        world.update(older, ids[older], lasting(1800));
-        world.tick(5);
-        world.update(newer, ids[newer], lasting(2700));
-        world.tick(5);
+        let (mut world, ids) = contested(newer);
         let planned = world.plan();
         world.execute(&planned, Fate::LostAfter);
         world.tick(5);
-        world.update(older, ids[older], lasting(1800));
+        world.update(newer.other(), ids[newer.other()], lasting(OLDER));
         world.tick(60);
         world.converge();
-        for side in Side::BOTH {
-            assert_eq!(
-                world.said(side),
-                [&lasting(1800)],
-                "newer on {newer}, shown on {side}"
-            );
-        }
+        both_say(&world, &lasting(OLDER), &format!("newer on {newer}"));
     }
 }
 

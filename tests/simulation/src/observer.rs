@@ -697,7 +697,8 @@ impl Observer {
         })
     }
 
-    /// Returns what is not the same on all sites, or is on one alone. What nobody can judge is left out, and what stands where it has no twin.
+    /// Returns what is not the same on all sites, or is on one alone. What nobody can judge is left out, and what stands
+    /// where it has no twin.
     pub fn apart(&self, sites: usize) -> Vec<Apart> {
         let is_out = |(site, place): (&String, &Place)| !self.is_linked(site, place.issue);
         self.roots

@@ -55,6 +55,9 @@ struct Site {
     /// When that is too long ago; `null` for a site that no sweep looks at.
     #[serde(skip)]
     sweep_due: Option<Timestamp>,
+    /// Whether any connection is with it.
+    #[serde(skip)]
+    is_connected: bool,
     /// What the last look at Tempo's subscriptions found; `null` before the first.
     subscriptions: Option<Seen>,
 }
@@ -147,9 +150,10 @@ async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<S
         let state = engine.store.site(name).await?;
         let last_sweep = engine.store.cursor(&format!("changes:{name}")).await?;
         let last_sweep = last_sweep.map(|cursor| cursor.at);
-        let is_swept = engine.connections_of(name).next().is_some();
+        let is_connected = engine.connections_of(name).next().is_some();
         sites.push(Site {
-            sweep_due: last_sweep.filter(|_| is_swept).map(|at| due_after(at, every)),
+            sweep_due: last_sweep.filter(|_| is_connected).map(|at| due_after(at, every)),
+            is_connected,
             last_sweep,
             name: name.clone(),
             paused: state.paused.map(|pause| Paused {
@@ -267,6 +271,7 @@ fn shown(status: &Status, now: Timestamp) -> String {
             }
             Some(Trouble::Lacks(missing)) => format!("lacks {}", missing.join(", ")),
             Some(Trouble::NotSwept) => "not looked at any more".to_owned(),
+            None if !site.is_connected => "in no connection".to_owned(),
             None if site.last_sweep.is_none() => "not looked at yet".to_owned(),
             None => "ok".to_owned(),
         };
@@ -348,6 +353,7 @@ mod tests {
             last_sweep: ago.map(|ago| now - ago),
             sweep_due: ago.map(|ago| due_after(now - ago, SignedDuration::from_mins(5))),
             subscriptions: None,
+            is_connected: true,
         };
         let hours = |hours| Some(SignedDuration::from_hours(hours));
         assert!(swept(None).trouble(now).is_none());

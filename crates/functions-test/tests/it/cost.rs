@@ -17,7 +17,7 @@ mod assumed {
     /// Calls of `worker` for one change. Each hint is a record, and a second one finds nothing left to do.
     pub const WORKERS: f64 = 5.0;
     /// Read and write units of a `due` pass that finds nothing, and of a sweep that finds nothing: it also looks at up to
-    /// 200 lines of the history for what people are to be told.
+    /// 200 lines of the history for what people are to be told, and twice at what waits.
     pub const DUE: (f64, f64) = (11.0, 0.0);
     pub const SWEEP: (f64, f64) = (60.0, 15.0);
     /// Read units of an audit, for a worklog.

@@ -1,8 +1,8 @@
 //! What the schedules ask for: due, sweep, audit.
 //!
 //! Two passes may run at once and do no harm: each row is one runner's by its lease, and cursors only move forward. But
-//! each takes up new rows for about three minutes, or ten where it sweeps, so that a backlog keeps a few of them busy and not as
-//! many as fit into the longest invocation.
+//! each takes up new rows for about three minutes, or ten where it sweeps, so that a backlog keeps a few of them busy
+//! and not as many as fit into the longest invocation.
 
 use futures::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pass_takes_up_nothing_new_once_the_next_but_two_is_near_or_a_run_would_outlast_it() {
+    fn a_pass_takes_up_nothing_new_once_others_have_come_or_a_run_would_outlast_it() {
         let now: Timestamp = "2027-01-01T12:00:00Z".parse().unwrap();
         let takes = |pass, timeout, budget| {
             let secs = SignedDuration::from_secs;
