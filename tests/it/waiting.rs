@@ -97,6 +97,41 @@ async fn a_closed_period_waits_until_it_is_opened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_site_does_not_take_stays_decided_whatever_else_is_edited_meanwhile() {
+    // Refused, and accepted without taking the billable hours.
+    for permission in [Permission::EditAll, Permission::SetBillable] {
+        let world = Setup::two(1).build().await;
+        let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+        world.settle().await;
+        let twin = world.globex().worklogs()[0].id;
+        world.globex().set_permission(None, permission, false);
+        let billing = |secs| move |content: &mut Content| content.billable_secs = secs;
+        world.globex().edit(twin, billing(1800)).unwrap();
+        world.wait(5).await;
+        world.acme().edit(id, billing(2700)).unwrap();
+        world.settle().await;
+        assert_eq!(world.reasons().await, ["permission-missing"], "{permission:?}");
+        // This makes the worklog with the older of the two values the one that was edited last.
+        let describe = |content: &mut Content| content.description = Some("described".into());
+        world.globex().edit(twin, describe).unwrap();
+        world.settle().await;
+        world.globex().restore_permissions();
+        world.wait(4000).await;
+        world.sweep().await;
+        world.settle().await;
+        for (site, issue) in [("acme", "SUP-1"), ("globex", "DEV-1")] {
+            let (_, _, _, _, billable, text) = world.said(site, issue).remove(0);
+            assert_eq!(
+                (billable, text.as_str()),
+                (2700, "described"),
+                "{permission:?}, {site}"
+            );
+        }
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_required_attribute_without_a_source_waits_until_it_has_a_default() {
     let mut setup = Setup::two(1);
     let kind = AttributeSpec::new("_Activity_", "Activity", AttributeKind::InputField).required();

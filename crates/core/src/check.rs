@@ -234,7 +234,20 @@ impl<'c> Checker<'c> {
         let moved = base
             .as_ref()
             .is_none_or(|base| changed(other, &base[other], source, &self.settings.rules));
-        if !is_agreed || !is_seen || !moved || before == body {
+        // Or what this side said when an update was decided on that had no effect.
+        let moved_since = step.pair.decision().is_some_and(|decided| {
+            let was = match decided.side == other {
+                true => &decided.before,
+                false => &decided.source,
+            };
+            let is_known = [&row.decided, &row.intent.clone().map(Box::new)]
+                .into_iter()
+                .flatten()
+                .any(|known| known.at == decided.at && known.before == decided.before);
+            let rules = &self.settings.rules;
+            is_known && was.as_ref().is_some_and(|was| changed(other, was, source, rules))
+        });
+        if !is_agreed || !is_seen || !(moved || moved_since) || before == body {
             return Err(Violation::Unexplained(worklog, side));
         }
         let entered = |value: fn(&Content) -> u64| {
@@ -250,24 +263,15 @@ impl<'c> Checker<'c> {
         Ok(())
     }
 
-    /// Says whether a base is, field by field, what the row says, or what an update of unknown outcome makes of it: the
-    /// update is agreed on, or what it found is, so that the other side's value still counts.
+    /// Says whether a base is, field by field, what the row says, or what an update of unknown outcome makes of it.
     fn is_agreed(&self, base: Option<&Sides<Content>>, row: &Pair) -> bool {
         let (Some(base), Some(intent)) = (base, &row.intent) else {
             return false;
         };
-        let refused = |mut agreed: Sides<Content>| {
-            agreed[intent.side] = intent.before.clone()?;
-            Some(agreed)
-        };
-        let known = [
-            row.base.clone(),
-            intent.then.clone(),
-            row.base.clone().and_then(refused),
-        ];
+        let known = [row.base.as_ref(), intent.then.as_ref()];
         let rules = &self.settings.rules;
         Field::all(rules).all(|field| {
-            known.iter().flatten().any(|known| {
+            known.into_iter().flatten().any(|known| {
                 let same = |side| {
                     let of = |content| field.of(side, content, rules);
                     !of(&base[side]).differs(&of(&known[side]))
@@ -454,28 +458,34 @@ mod tests {
         assert_eq!(checked(&observed, pair, action), refused);
     }
 
-    #[test]
-    fn what_was_agreed_is_what_the_row_says_or_what_its_open_update_may_have_made_of_it() {
-        let (mut observed, mut pair) = twins();
-        let saying = |text: &str| Content {
+    fn saying(text: &str) -> Content {
+        Content {
             description: text.into(),
             ..content()
-        };
-        let (older, newer) = (saying("older"), saying("newer"));
-        for (side, id, says) in [(Side::A, A, &older), (Side::B, B, &newer)] {
+        }
+    }
+
+    /// A pair whose sides say different things, and the update of A with what B says.
+    fn apart(on_a: &str, on_b: &str) -> (Observed, Pair, Action) {
+        let (mut observed, pair) = twins();
+        for (side, id, says) in [(Side::A, A, on_a), (Side::B, B, on_b)] {
             if let Some(worklog) = observed.listings[side].get_mut(&id) {
-                worklog.content = says.clone();
+                worklog.content = saying(says);
             }
         }
         let action = Action::Update {
             side: Side::A,
             worklog: A,
-            before: older.clone(),
-            source: newer.clone(),
-            body: newer.clone(),
+            before: saying(on_a),
+            source: saying(on_b),
+            body: saying(on_b),
             apart: vec![],
             entered: jiff::Timestamp::UNIX_EPOCH,
         };
+        (observed, pair, action)
+    }
+
+    fn begun(pair: &Pair, action: &Action) -> Pair {
         let step = Step {
             pair: pair.clone(),
             action: action.clone(),
@@ -483,18 +493,41 @@ mod tests {
             lost: vec![],
         };
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let begun = step.begun(&pair, now, now, &Settings::default().rules);
-        // The update was not taken: B's value still counts against what A said then.
-        pair.base = Some(Sides::new(older.clone(), content()));
-        let refused = Err(Violation::Unexplained(A, Side::A));
+        step.begun(pair, now, now, &Settings::default().rules)
+    }
+
+    const UNEXPLAINED: Result<(), Violation> = Err(Violation::Unexplained(A, Side::A));
+
+    #[test]
+    fn what_was_agreed_is_what_the_row_says_or_what_its_open_update_makes_of_it() {
+        let (_, pair, first) = apart("older", "newer");
+        // It took effect unheard, and B was edited once more.
+        let (mut observed, _, action) = apart("newer", "newest");
+        let mut told = pair.clone();
+        told.base = Some(Sides::new(saying("newer"), saying("newer")));
+        let checked = |observed: &Observed, pair: &Pair| checked(observed, pair.clone(), action.clone());
+        assert_eq!(checked(&observed, &told), UNEXPLAINED, "no intent says so");
+        observed.pairs = vec![begun(&pair, &first)];
+        assert_eq!(checked(&observed, &told), Ok(()));
+        told.base = Some(Sides::new(saying("invented"), saying("newer")));
+        assert_eq!(checked(&observed, &told), UNEXPLAINED);
+    }
+
+    #[test]
+    fn what_was_set_back_is_a_change_since_an_update_that_had_no_effect_and_only_since_one_that_was_decided()
+    {
+        let (_, pair, first) = apart("older", "newer");
+        let agreed = content().description;
+        let (mut observed, _, action) = apart("older", &agreed);
+        let mut refused = begun(&pair, &first);
+        refused.had_no_effect();
         assert_eq!(
-            checked(&observed, pair.clone(), action.clone()),
-            refused,
-            "no intent says so"
+            checked(&observed, refused.clone(), action.clone()),
+            UNEXPLAINED,
+            "no row says so"
         );
-        observed.pairs = vec![begun];
-        assert_eq!(checked(&observed, pair.clone(), action.clone()), Ok(()));
-        pair.base = Some(Sides::new(saying("invented"), content()));
-        assert_eq!(checked(&observed, pair, action), refused);
+        observed.pairs = vec![refused.clone()];
+        assert_eq!(checked(&observed, refused, action.clone()), Ok(()));
+        assert_eq!(checked(&observed, pair, action), UNEXPLAINED);
     }
 }

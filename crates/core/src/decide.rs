@@ -137,6 +137,7 @@ fn values_of(pair: &Pair, side: Side, seen: &Sides<Content>, rules: &Rules) -> D
     }
     let mut next = pair.clone();
     next.base = Some(base);
+    next.decided = None;
     next.wait = None;
     Decided {
         pair: next,

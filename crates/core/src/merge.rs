@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::field::{Field, Value};
 use crate::ids::{Side, Sides};
+use crate::pair::Intent;
 use crate::reason::Reason;
 use crate::render::Unrenderable;
 use crate::rules::{ConflictPolicy, Lookups, Rules};
@@ -53,7 +54,7 @@ impl Merged {
 /// Without a base (two worklogs that were found to be twins), a value that only one side has crosses over, and
 /// different values are a conflict.
 ///
-/// `edited` tells when a person last changed each side.
+/// `edited` tells when a person last changed each side; `decided` is an update that was to settle this, and had no effect.
 ///
 /// # Errors
 /// A value that has to cross but cannot be said on the other side, or a conflict that the policy parks.
@@ -61,9 +62,12 @@ pub fn merge(
     base: Option<&Sides<Content>>,
     now: &Sides<Content>,
     edited: &Sides<Timestamp>,
+    decided: Option<&Intent>,
     rules: &Rules,
     lookups: &Lookups,
 ) -> Result<Merged, Unrenderable> {
+    // Another policy asks neither who was first nor what was decided before.
+    let decided = decided.filter(|_| rules.policy.conflict == ConflictPolicy::Newest);
     let mut merged = Merged {
         contents: now.clone(),
         crossing: Sides::default(),
@@ -76,22 +80,34 @@ pub fn merge(
             Some(base) => field.of(side, &base[side], rules).differs(&values[side]),
             None => values[side].is_told(),
         });
+        // Either value counts then, also one that was set back to what both sides had agreed on.
+        let decided = decided.filter(|decided| decided.is_about(field, rules));
         let from = match (changed.a, changed.b) {
+            _ if decided.is_some() => None,
             (false, false) => continue,
-            (true, false) => Side::A,
-            (false, true) => Side::B,
-            (true, true) => {
-                if mean_the_same(field, now, rules, lookups) {
-                    merged.agreed.push(field);
-                    continue;
-                }
-                let winner = settle(field, &values, edited, rules)?;
+            (true, false) => Some(Side::A),
+            (false, true) => Some(Side::B),
+            (true, true) => None,
+        };
+        let from = match from {
+            Some(side) => side,
+            None if mean_the_same(field, now, rules, lookups) => {
+                merged.agreed.push(field);
+                continue;
+            }
+            None => {
+                let winner = match decided.and_then(|one| one.winner(field, &values, edited, rules)) {
+                    Some(side) => side,
+                    None => settle(field, &values, edited, rules)?,
+                };
                 let loser = winner.other();
-                merged.lost.push(Lost {
-                    field,
-                    side: loser,
-                    value: values[loser].to_string(),
-                });
+                if changed[loser] {
+                    merged.lost.push(Lost {
+                        field,
+                        side: loser,
+                        value: values[loser].to_string(),
+                    });
+                }
                 winner
             }
         };
@@ -202,6 +218,7 @@ mod tests {
             Some(&Sides::new(base.clone(), base.clone())),
             &Sides::new(a.clone(), b.clone()),
             &Sides::new(at(10), at(20)),
+            None,
             rules,
             &Lookups::default(),
         )

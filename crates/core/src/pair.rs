@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::field::{Field, Value};
 use crate::ids::{IssueId, LinkKey, PairId, Side, Sides, WorklogId};
 use crate::reason::Reason;
+use crate::rules::Rules;
 use crate::worklog::Content;
 
 /// Two twins with their base, or one worklog whose twin is still to be made.
@@ -27,6 +29,9 @@ pub struct Pair {
     /// A write whose outcome is not yet recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// The last update that was decided on and had no effect, as long as it is not made good. See [`Intent::winner`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Box<Intent>>,
     /// Earlier creates that were given up on, newest last, so that a late twin of theirs is recognised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abandoned: Vec<Intent>,
@@ -110,7 +115,7 @@ pub struct Intent {
     pub issue: IssueId,
     /// The worklog written to; `None` for a create.
     pub worklog: Option<WorklogId>,
-    /// What the other side said when this was decided; for a create only.
+    /// What the other side said when this was decided; not for a delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Content>,
     /// What the worklog said before; for an update only.
@@ -162,6 +167,7 @@ impl Pair {
             base: None,
             seen: Sides::default(),
             intent: None,
+            decided: None,
             abandoned: Vec::new(),
             rivals: Vec::new(),
             wait: None,
@@ -185,6 +191,37 @@ impl Pair {
         })
     }
 
+    /// Takes the intent back: its write had no effect, and never will. What an update was to bring stays decided.
+    pub fn had_no_effect(&mut self) {
+        let is_known = |one: &Intent| one.before.is_some() && one.source.is_some();
+        let update = self
+            .intent
+            .take()
+            .filter(|one| one.kind == IntentKind::Update && is_known(one));
+        if let Some(intent) = update {
+            self.decided = Some(Box::new(Intent { then: None, ..intent }));
+        }
+    }
+
+    /// Returns what was decided on the worklogs that the pair has now and had no effect.
+    pub(crate) fn decision(&self) -> Option<&Intent> {
+        let decided = self.decided.as_deref()?;
+        (decided.worklog.is_some() && decided.worklog == self.ids[decided.side]).then_some(decided)
+    }
+
+    /// Forgets what was decided on all fields but those that still have to cross.
+    pub(crate) fn settle(&mut self, apart: &[Field], rules: &Rules) {
+        let Some(decided) = &mut self.decided else { return };
+        if let Some(before) = &decided.before {
+            for field in Field::all(rules).filter(|field| !apart.contains(field)) {
+                field.copy(decided.side, before, &mut decided.body, rules);
+            }
+        }
+        if !Field::all(rules).any(|field| decided.is_about(field, rules)) {
+            self.decided = None;
+        }
+    }
+
     /// Returns the name of the pair that begins with this worklog.
     ///
     /// Two runners that see the same new worklog on the same issue come to the same name, so the table lets only
@@ -192,5 +229,46 @@ impl Pair {
     /// is seen on, only the first may say that it belongs there.
     pub fn id_for(side: Side, worklog: WorklogId, issue: IssueId) -> PairId {
         PairId::new(format!("{side}{worklog}-{issue}"))
+    }
+}
+
+impl Intent {
+    /// Says whether a field was to be written.
+    pub(crate) fn is_about(&self, field: Field, rules: &Rules) -> bool {
+        let of = |content| field.of(self.side, content, rules);
+        self.before
+            .as_ref()
+            .is_some_and(|before| of(before).differs(&of(&self.body)))
+    }
+
+    /// Returns the side whose value of a field counts after an update of it had no effect, by what both sides say now and
+    /// when each was edited last: the one that was decided for, unless the other one's value was changed since. `None`
+    /// where only time can tell.
+    ///
+    /// The sides' times alone do not tell it: somebody may have edited another field of the worklog that was to be
+    /// written, and that makes it the newer one.
+    pub(crate) fn winner(
+        &self,
+        field: Field,
+        values: &Sides<Value>,
+        edited: &Sides<Timestamp>,
+        rules: &Rules,
+    ) -> Option<Side> {
+        let (to, from) = (self.side, self.side.other());
+        let changed = |side: Side, was: &Content| field.of(side, was, rules).differs(&values[side]);
+        match (
+            changed(to, self.before.as_ref()?),
+            changed(from, self.source.as_ref()?),
+        ) {
+            (false, _) => Some(from),
+            // An edit that is no newer than the one that was to be written, nor than the intent, was there before: it was
+            // only not read.
+            (true, false) => {
+                let edited = edited[to].as_second();
+                let unread = self.entered.is_some_and(|entered| edited <= entered.as_second());
+                (!unread || edited > self.at.as_second()).then_some(to)
+            }
+            (true, true) => None,
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::observed::{Copy, Observed, Proof, Settings};
 use crate::pair::{Intent, IntentKind, Pair, PairState, Wait};
 use crate::reason::Reason;
 use crate::render::{self, Unrenderable};
-use crate::rules::{ConflictPolicy, DeletePolicy, DeleteVsEdit, Rules};
+use crate::rules::{DeletePolicy, DeleteVsEdit, Rules};
 pub use crate::step::{Action, Recorded, Step};
 use crate::step::{created, kept_by_the_site, not_taken, told};
 use crate::twin;
@@ -276,51 +276,24 @@ impl<'o> Planner<'o> {
     }
 
     /// Takes an update of unknown outcome into the base if it took effect, so that it is not mistaken for a
-    /// person's change.
+    /// person's change. If it did not, what it was to bring stays decided.
     fn fold(&self, pair: &mut Pair, intent: &Intent, found: &Sides<Option<Worklog>>) {
-        pair.intent = None;
         let to = intent.side;
         if self.took_effect(intent, found[to].as_ref()) {
+            pair.intent = None;
             pair.base = intent.then.clone();
             return;
         }
-        if self.rules.policy.conflict != ConflictPolicy::Newest {
-            return;
-        }
-        let (Some(here), Some(there)) = (&found[to], &found[to.other()]) else {
-            return;
-        };
-        // An edit that is no newer than the one that was to be written, nor than the intent, was there before the write
-        // could be: it was only not read, and the write never took effect. Which of the two counts, the merge tells.
-        let edited = self.observed.edited_at(to, here).as_second();
-        let unread = intent
-            .entered
-            .is_some_and(|entered| edited <= entered.as_second());
-        if unread && edited <= intent.at.as_second() {
-            return;
-        }
-        let (Some(base), Some(before), Some(then)) = (&mut pair.base, &intent.before, &intent.then) else {
-            return;
-        };
-        for field in Field::all(self.rules) {
-            let of = |side, content| field.of(side, content, self.rules);
-            let written = of(to, &intent.body).differs(&of(to, before));
-            let as_read = !of(to.other(), &there.content).differs(&of(to.other(), &then[to.other()]));
-            if !written || !as_read {
-                continue;
-            }
-            if of(to, &here.content).differs(&of(to, before)) {
-                // Whoever changed a field there later had the written value before their eyes, or at least came later
-                // than it. So theirs is the newer one, whatever else was changed on the other side since.
-                for side in Side::BOTH {
-                    field.copy(side, &then[side], &mut base[side], self.rules);
-                }
-            } else if changed(to, before, &here.content, self.rules) {
-                // Somebody edited another field since it was decided that the other side's value counts, and that makes this
-                // worklog the newer one. The value still counts. Where no field differs, though the worklog is newer, what
-                // was written may have been there and been set back: then its time says who is right.
-                field.copy(to, before, &mut base[to], self.rules);
-            }
+        // Where nothing differs, though the worklog is newer, what was written may have been there and been set back: then
+        // its time says who is right.
+        let set_back = found[to].as_ref().is_some_and(|here| {
+            let before = intent.before.as_ref();
+            let newer = pair.seen[to].is_none_or(|seen| here.updated_at.as_second() > seen.as_second());
+            newer && before.is_some_and(|before| !changed(to, before, &here.content, self.rules))
+        });
+        pair.had_no_effect();
+        if set_back {
+            pair.decided = None;
         }
     }
 
@@ -341,6 +314,7 @@ impl<'o> Planner<'o> {
             pair.base.as_ref(),
             &now,
             &edited,
+            pair.decision(),
             self.rules,
             &self.observed.lookups,
         ) {
@@ -349,6 +323,7 @@ impl<'o> Planner<'o> {
         };
         if merged.is_quiet() {
             let all_agreed = |_| true;
+            pair.decided = None;
             pair.base = merge::agree(pair.base.as_ref(), &now, all_agreed, self.rules);
             if pair.strays.a.or(pair.strays.b).is_some()
                 && let Some(until) = self.waits(&pair, &now)

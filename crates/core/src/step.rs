@@ -135,6 +135,7 @@ impl Step {
                 apart,
                 entered,
             } => Some(Intent {
+                source: Some(source.clone()),
                 before: Some(before.clone()),
                 then: settled(row, *side, source, body, apart, rules),
                 entered: Some(*entered),
@@ -183,6 +184,7 @@ impl Step {
                 let kept = not_taken(*side, body, &written, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
                 pair.base = Some(created(*side, source, &written, &kept, rules));
+                pair.decided = None;
             }
             Action::Update {
                 side,
@@ -196,6 +198,15 @@ impl Step {
                 let written = told(&answer.content, body);
                 let kept = not_taken(*side, body, &written, rules);
                 let apart: Vec<Field> = apart.iter().chain(&kept).copied().collect();
+                if !kept.is_empty() {
+                    // What the site has of its own is what stands against the source from now on.
+                    pair.intent.clone_from(&row.intent);
+                    if let Some(intent) = &mut pair.intent {
+                        intent.before = Some(written.clone());
+                    }
+                    pair.had_no_effect();
+                }
+                pair.settle(&apart, rules);
                 pair.base = settled(row, *side, source, &written, &apart, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
             }
@@ -235,6 +246,7 @@ impl Step {
         retry: Timestamp,
     ) -> Pair {
         let mut pair = row.clone();
+        pair.had_no_effect();
         let earlier = row.wait.clone();
         let mut tried = Sides::new(None, None);
         let side = match &self.action {
@@ -255,7 +267,6 @@ impl Step {
                 *side
             }
         };
-        pair.intent = None;
         pair.wait = Some(Wait {
             reason,
             side,

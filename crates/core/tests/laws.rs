@@ -30,6 +30,10 @@ enum Fate {
     LostBefore,
     LostAfter,
     DiesBeforeRecord,
+    /// The site says no, and changes nothing.
+    Refused,
+    /// The site accepts it, but keeps its own time spent and billable hours.
+    KeptHours,
 }
 
 #[derive(Clone, Debug)]
@@ -157,12 +161,31 @@ impl World {
                 fate = Fate::Fine;
                 continue;
             }
+            let retry = self.now + SignedDuration::from_secs(60);
+            if fate == Fate::Refused {
+                fate = Fate::Fine;
+                let (reason, detail) = (Reason::PeriodClosed, "it is closed".to_owned());
+                self.put(step.refused(&row, reason, detail, self.now, retry));
+                continue;
+            }
             let answer = match &step.action {
                 Action::Record(_) => None,
                 Action::Create { side, body, .. } => Some(self.create(*side, body.clone())),
                 Action::Update {
-                    side, worklog, body, ..
-                } => self.update(*side, *worklog, body.clone()),
+                    side,
+                    worklog,
+                    body,
+                    before,
+                    ..
+                } => {
+                    let mut body = body.clone();
+                    if fate == Fate::KeptHours {
+                        fate = Fate::Fine;
+                        body.time_spent_secs = before.time_spent_secs;
+                        body.billable_secs = before.billable_secs;
+                    }
+                    self.update(*side, *worklog, body)
+                }
                 Action::Delete { side, worklog, .. } => {
                     self.delete(*side, *worklog);
                     None
@@ -176,7 +199,6 @@ impl World {
                 Fate::DiesBeforeRecord => return false,
                 _ => {}
             }
-            let retry = self.now + self.settings.park_retry;
             let done = step.done(&row, answer.as_ref(), self.now, retry, &self.settings.rules);
             self.put(done);
         }
@@ -258,7 +280,13 @@ impl World {
                     wait.side = wait.side.other();
                     wait.tried = wait.tried.clone().swap();
                 }
-                for intent in pair.intent.iter_mut().chain(pair.abandoned.iter_mut()) {
+                let decided = pair.decided.as_deref_mut();
+                for intent in pair
+                    .intent
+                    .iter_mut()
+                    .chain(pair.abandoned.iter_mut())
+                    .chain(decided)
+                {
                     intent.side = intent.side.other();
                 }
                 pair
@@ -278,6 +306,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Fate::LostBefore),
         1 => Just(Fate::LostAfter),
         1 => Just(Fate::DiesBeforeRecord),
+        1 => Just(Fate::Refused),
+        1 => Just(Fate::KeptHours),
     ];
     prop_oneof![
         3 => (side(), any::<u8>()).prop_map(|(side, variant)| Act::Log(side, variant)),
@@ -458,6 +488,7 @@ fn contested(newer: Side) -> (World, Sides<WorklogId>) {
 
 const OLDER: u64 = 1800;
 const NEWER: u64 = 2700;
+const NEWEST: u64 = 4500;
 
 #[track_caller]
 fn both_say(world: &World, content: &Content, story: &str) {
@@ -512,27 +543,159 @@ fn an_edit_upon_a_write_that_was_not_heard_of_wins_whatever_else_was_edited_sinc
     }
 }
 
+/// Does what is planned for one side, and dies.
+#[track_caller]
+fn attempt(world: &mut World, side: Side, fate: Fate) {
+    let mut planned = world.plan();
+    planned.steps.retain(|step| step.side() == Some(side));
+    assert_eq!(planned.steps.len(), 1, "{side}, {fate:?}: {planned:#?}");
+    world.execute(&planned, fate);
+    world.tick(5);
+}
+
+/// What may keep a write from having an effect.
+const IN_VAIN: [Fate; 3] = [Fate::LostBefore, Fate::Refused, Fate::KeptHours];
+
 #[test]
-fn what_was_decided_stays_decided_though_its_write_was_lost_and_another_field_was_edited_since() {
-    for (newer, losses) in [(Side::A, 1), (Side::B, 1), (Side::A, 3), (Side::B, 3)] {
-        let (mut world, ids) = contested(newer);
-        let older = newer.other();
-        let mut described = lasting(OLDER);
-        // Each time the next run finds what the last one had begun, and another edit beside it.
-        for nth in 0..losses {
-            let mut planned = world.plan();
-            // The run dies with this one.
-            planned.steps.retain(|step| step.side() == Some(older));
-            assert_eq!(planned.steps.len(), 1, "{newer}, {nth}: {planned:#?}");
-            world.execute(&planned, Fate::LostBefore);
-            world.tick(5);
-            described.description = format!("described for the {nth} time");
-            world.update(older, ids[older], described.clone());
-            world.tick(60);
+fn what_was_decided_stays_decided_though_its_write_was_in_vain_and_another_field_was_edited_since() {
+    for (newer, times) in [(Side::A, 1), (Side::B, 1), (Side::A, 3), (Side::B, 3)] {
+        for fate in IN_VAIN {
+            let (mut world, ids) = contested(newer);
+            let older = newer.other();
+            let mut described = lasting(OLDER);
+            // Each time the next run finds what the last one had begun, and another edit beside it.
+            for nth in 0..times {
+                attempt(&mut world, older, fate);
+                described.description = format!("described for the {nth} time");
+                world.update(older, ids[older], described.clone());
+                world.tick(60);
+            }
+            world.converge();
+            described.time_spent_secs = NEWER;
+            both_say(
+                &world,
+                &described,
+                &format!("newer on {newer}, {fate:?} {times} times"),
+            );
         }
-        world.converge();
-        described.time_spent_secs = NEWER;
-        both_say(&world, &described, &format!("newer on {newer}, {losses} lost"));
+    }
+}
+
+#[test]
+fn whoever_sets_a_field_back_after_a_write_that_was_in_vain_is_the_newest() {
+    for newer in Side::BOTH {
+        for fate in IN_VAIN {
+            let set_back = [
+                // To what both sides had once agreed on, to the other side's value, and again to one's own.
+                (newer, content(3)),
+                (newer, lasting(OLDER)),
+                (newer.other(), content(3)),
+            ];
+            for (side, last) in set_back {
+                let (mut world, ids) = contested(newer);
+                attempt(&mut world, newer.other(), fate);
+                let described = Content {
+                    description: "described".into(),
+                    ..lasting(OLDER)
+                };
+                world.update(newer.other(), ids[newer.other()], described);
+                world.tick(60);
+                // The next run is in vain too: it has taken note of the description.
+                attempt(&mut world, newer.other(), fate);
+                let last = Content {
+                    description: if side == newer {
+                        last.description
+                    } else {
+                        "described".into()
+                    },
+                    ..last
+                };
+                world.update(side, ids[side], last.clone());
+                world.tick(60);
+                world.converge();
+                let wanted = Content {
+                    description: "described".into(),
+                    ..last
+                };
+                both_say(
+                    &world,
+                    &wanted,
+                    &format!("newer on {newer}, {fate:?}, back on {side}"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_set_again_counts_though_the_other_side_was_edited_in_another_field_since() {
+    for newer in Side::BOTH {
+        for fate in IN_VAIN {
+            let (mut world, ids) = contested(newer);
+            attempt(&mut world, newer.other(), fate);
+            world.update(newer.other(), ids[newer.other()], lasting(NEWEST));
+            world.tick(5);
+            let described = |secs| Content {
+                description: "described".into(),
+                ..lasting(secs)
+            };
+            world.update(newer, ids[newer], described(NEWER));
+            world.tick(60);
+            world.converge();
+            both_say(&world, &described(NEWEST), &format!("newer on {newer}, {fate:?}"));
+        }
+    }
+}
+
+#[test]
+fn what_is_made_good_is_decided_no_more() {
+    for newer in Side::BOTH {
+        for fate in IN_VAIN {
+            let (mut world, ids) = contested(newer);
+            attempt(&mut world, newer.other(), fate);
+            world.tick(60);
+            attempt(&mut world, newer.other(), Fate::Fine);
+            // Before anybody has looked again.
+            world.update(newer, ids[newer], lasting(NEWEST));
+            world.tick(5);
+            let described = |secs| Content {
+                description: "described".into(),
+                ..lasting(secs)
+            };
+            world.update(newer.other(), ids[newer.other()], described(NEWER));
+            world.tick(60);
+            world.converge();
+            both_say(&world, &described(NEWEST), &format!("newer on {newer}, {fate:?}"));
+        }
+    }
+}
+
+#[test]
+fn what_was_decided_of_two_that_were_taken_for_twins_stays_decided() {
+    let billing = |secs, text: &str| Content {
+        billable_secs: Some(secs),
+        description: text.into(),
+        ..content(3)
+    };
+    for newer in Side::BOTH {
+        for fate in [Fate::LostBefore, Fate::Refused, Fate::KeptHours] {
+            let mut world = World::new();
+            let older = world.create(newer.other(), billing(300, "text"));
+            world.tick(5);
+            world.create(newer, billing(600, "text"));
+            world.tick(5);
+            let adopting = world.plan();
+            world.execute(&adopting, Fate::Fine);
+            attempt(&mut world, newer.other(), fate);
+            world.update(newer.other(), older.id, billing(300, "described"));
+            world.tick(60);
+            world.converge();
+            both_say(
+                &world,
+                &billing(600, "described"),
+                &format!("newer on {newer}, {fate:?}"),
+            );
+        }
     }
 }
 

@@ -633,7 +633,7 @@ impl Run<'_> {
         side: Side,
         observed: &mut Observed,
     ) -> Result<Fate, EngineError> {
-        row.intent = None;
+        row.had_no_effect();
         self.put(row, root, side, observed).await?;
         self.report.unfinished = true;
         Ok(Fate::Skipped)
@@ -1059,7 +1059,7 @@ impl Run<'_> {
                 intent.until = now;
             }
         } else {
-            row.intent = None;
+            row.had_no_effect();
         }
         let retry = now + signed(self.engine.options.park_retry);
         let (reason, stop) = match &error.kind {

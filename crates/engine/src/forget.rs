@@ -77,6 +77,7 @@ pub fn pair(pair: &mut Pair) {
     pair.base = None;
     pair.wait = None;
     pair.abandoned.clear();
+    pair.decided = None;
     if pair.state == PairState::Live {
         // Should its issues be linked again, this one would be carried on with.
         pair.intent = None;

@@ -423,7 +423,7 @@ impl Protocol {
     fn give_up(&self, state: &mut State, worker: usize, run: &mut Run) {
         let Some((row, _)) = run.row.take() else { return };
         let mut row = Pair::clone(&row);
-        row.intent = None;
+        row.had_no_effect();
         run.unfinished = true;
         if self.put(state, worker, run, row) {
             run.finish(false);
@@ -483,7 +483,7 @@ impl Protocol {
                 self.keep(state, worker, run, row)
             }
             Some(Answer::NotFound) if !matches!(step.action, Action::Delete { .. }) => {
-                row.intent = None;
+                row.had_no_effect();
                 self.keep(state, worker, run, row)
             }
             Some(Answer::NotFound) if is_unseen(&step, side, run) => {
