@@ -72,6 +72,7 @@ faults! {
     Purge "purge" "A retention rule deletes worklogs, now and then by the hundred.",
     Ring "ring" "No fault, but as hard: three sites that are all connected with one another.",
     LastingCause "lasting-cause" "What something waits for lasts longer than the storm: a permission, a period, a token.",
+    RareEdit "rare-edit" "No fault: people also hand a worklog to a colleague, make it non-billable, and clear its attributes.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
 }
 
@@ -223,7 +224,14 @@ impl Allowed {
 
     /// The same a while later.
     pub fn at_second(self) -> Self {
-        self.without(Fault::LateTimer).without(Fault::LastingCause)
+        self.at_third()
+            .without(Fault::LateTimer)
+            .without(Fault::LastingCause)
+    }
+
+    /// And once more.
+    pub fn at_third(self) -> Self {
+        self.without(Fault::RareEdit)
     }
 
     /// Adds one.

@@ -1,6 +1,6 @@
 //! The observer: knows what people did and what the sites hold, and nothing of the engine's records.
 //!
-//! People write a tag into each worklog's text and enter no value twice, so that everything on a site can be traced
+//! People write a tag into each worklog's text and enter no value in it twice, so that everything on a site can be traced
 //! to who entered it, and when, and what they saw when they did. From that alone follows what a client may do:
 //!
 //! - make a worklog only where there is none of that tag, from values that people entered;
@@ -15,8 +15,9 @@
 //!
 //! And one that no client can know: when the answer to a write is lost, or the process dies before it has recorded
 //! it, and a person changes, moves or deletes that very worklog before anybody looked again, then what they had
-//! before their eyes is nobody's to tell: a copy moved elsewhere in that moment, say, is a worklog of its own from then
-//! on. Tags to which that happened are counted, and judged no further.
+//! before their eyes is nobody's to tell. Tags to which that happened are counted. If it was an update, it is no longer
+//! judged whose value or delete is the newer one. If it was a create, nothing is but that its values were entered and
+//! that it stands where it may: a copy moved elsewhere in that moment, say, is a worklog of its own from then on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,19 @@ pub enum Field {
     Description,
     /// The attribute that both sides share.
     Shared,
+}
+
+impl Field {
+    /// Those that an update can carry over. An issue is left by a delete and a create.
+    pub const EDITED: [Self; 7] = [
+        Self::Author,
+        Self::StartDate,
+        Self::StartTime,
+        Self::TimeSpent,
+        Self::Billable,
+        Self::Description,
+        Self::Shared,
+    ];
 }
 
 type Values = BTreeMap<Field, String>;
@@ -87,8 +101,31 @@ struct Place {
     own: Option<String>,
     /// When a person last changed it here.
     touched: Option<Timestamp>,
-    /// Whether a client wrote it and has not recorded that yet.
-    unrecorded: bool,
+    /// What a client wrote of it and has not recorded yet.
+    unrecorded: Unheard,
+}
+
+/// A client's write that was not recorded when people acted upon it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Unheard {
+    /// There was none.
+    #[default]
+    Nothing,
+    /// What they had before their eyes is nobody's to tell.
+    Update,
+    /// Nor is which worklog is the copy.
+    Create,
+}
+
+impl Unheard {
+    /// Says whether a rule is judged all the same.
+    fn judges(self, rule: &str) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Update => !OF_WHAT_THEY_KNEW.contains(&rule),
+            Self::Create => WHATEVER_ANYBODY_KNEW.contains(&rule),
+        }
+    }
 }
 
 /// A person's act that takes a worklog away from where it was.
@@ -113,9 +150,9 @@ struct Root {
     removals: Vec<Removal>,
     /// Fields in which a person's edit raced the client's write or delete: nobody can say what should be.
     raced: BTreeSet<Field>,
-    /// A person acted on what a client had written and not recorded, or a create left later than any may: not judged
-    /// any further.
-    unheard: bool,
+    /// What a client had written and not recorded when a person acted on it. A create that left later than any may
+    /// counts as well.
+    unheard: Unheard,
     /// What such a create made beside another twin, by site.
     beside: BTreeSet<(String, u64)>,
 }
@@ -152,6 +189,10 @@ pub struct Observer {
     pub broken: Vec<Broken>,
     /// Creates, updates and deletes of the client.
     pub written: [usize; 3],
+    /// Values that the client carried over to a worklog that was there, by field.
+    pub carried: BTreeMap<Field, usize>,
+    /// How many of those were none: no attribute, no billable time.
+    pub emptied: BTreeMap<Field, usize>,
     /// Changes by people.
     pub acts: usize,
     /// Edits that nobody could have saved.
@@ -204,7 +245,7 @@ impl Observer {
     pub fn records(&mut self, worklog: u64) {
         let places = self.roots.values_mut().flat_map(|root| root.places.values_mut());
         for place in places.filter(|place| place.id == worklog) {
-            place.unrecorded = false;
+            place.unrecorded = Unheard::Nothing;
         }
     }
 
@@ -272,16 +313,14 @@ impl Observer {
                 let judged = self.broken.len();
                 if reads.held_up && change.before.is_none() {
                     self.late_creates += 1;
-                    root.unheard = true;
+                    root.unheard = Unheard::Create;
                 }
                 self.client(&tag, &mut root, change, &reads);
-                if root.unheard {
-                    let mut nth = 0;
-                    self.broken.retain(|broken| {
-                        nth += 1;
-                        nth <= judged || WHATEVER_ANYBODY_KNEW.contains(&broken.rule)
-                    });
-                }
+                let mut nth = 0;
+                self.broken.retain(|broken| {
+                    nth += 1;
+                    nth <= judged || root.unheard.judges(broken.rule)
+                });
             }
         }
         self.roots.insert(tag, root);
@@ -305,10 +344,9 @@ impl Observer {
             return;
         }
         let old = root.places.remove(site);
-        if old.as_ref().is_some_and(|old| old.unrecorded) {
-            self.unheard += 1;
-            root.unheard = true;
-        }
+        let unrecorded = old.as_ref().map(|old| old.unrecorded).unwrap_or_default();
+        self.unheard += usize::from(unrecorded != Unheard::Nothing);
+        root.unheard = root.unheard.max(unrecorded);
         match (old, after) {
             (old, Some((worklog, values))) => {
                 let before = old.as_ref().map(|old| &old.values);
@@ -356,7 +394,7 @@ impl Observer {
                         values,
                         own: worklog.attributes.get(OWN).cloned(),
                         touched: Some(change.at),
-                        unrecorded: false,
+                        unrecorded: Unheard::Nothing,
                     },
                 );
             }
@@ -536,7 +574,7 @@ impl Observer {
                 values,
                 own: worklog.attributes.get(OWN).cloned(),
                 touched: None,
-                unrecorded: true,
+                unrecorded: Unheard::Create,
             },
         );
     }
@@ -569,6 +607,10 @@ impl Observer {
             let Some(present) = old.values.get(field).filter(|present| *present != value) else {
                 continue;
             };
+            *self.carried.entry(*field).or_default() += 1;
+            if value.is_empty() || value == "0" {
+                *self.emptied.entry(*field).or_default() += 1;
+            }
             let Some(known) = root.values.get_mut(field) else {
                 continue;
             };
@@ -613,7 +655,7 @@ impl Observer {
                 values,
                 own,
                 touched: None,
-                unrecorded: true,
+                unrecorded: old.unrecorded.max(Unheard::Update),
             },
         );
     }
@@ -683,6 +725,12 @@ impl Observer {
         root.places.remove(site);
     }
 
+    /// Says whether somebody entered a value in a field of a worklog, ever and on any site.
+    pub fn was_entered(&self, tag: &str, field: Field, value: &str) -> bool {
+        let values = self.roots.get(tag).and_then(|root| root.values.get(&field));
+        values.is_some_and(|values| values.contains_key(value))
+    }
+
     /// Says whether an issue has a twin.
     pub fn is_linked(&self, site: &str, issue: u64) -> bool {
         self.setting.links.contains_key(&(site.to_owned(), issue))
@@ -691,7 +739,8 @@ impl Observer {
     /// Says whether people acted on what a client had made and not recorded, or a create left later than any may: what
     /// should come of that worklog is nobody's to tell.
     pub fn is_unheard(&self, site: &str, worklog: u64) -> bool {
-        self.roots.values().filter(|root| root.unheard).any(|root| {
+        let unheard = |root: &&Root| root.unheard == Unheard::Create;
+        self.roots.values().filter(unheard).any(|root| {
             root.places.get(site).is_some_and(|place| place.id == worklog)
                 || root.beside.contains(&(site.to_owned(), worklog))
         })
@@ -703,7 +752,7 @@ impl Observer {
         let is_out = |(site, place): (&String, &Place)| !self.is_linked(site, place.issue);
         self.roots
             .iter()
-            .filter(|(_, root)| !root.unheard && !root.places.iter().any(is_out))
+            .filter(|(_, root)| root.unheard != Unheard::Create && !root.places.iter().any(is_out))
             .filter(|(_, root)| {
                 let mut all = root.places.values();
                 let Some(first) = all.next() else { return false };
@@ -733,7 +782,9 @@ impl Observer {
     ) {
         let mut found = Vec::new();
         for (tag, root) in &self.roots {
-            if root.unheard || root.places.iter().any(|(site, place)| excused(site, place.id)) {
+            if root.unheard == Unheard::Create
+                || root.places.iter().any(|(site, place)| excused(site, place.id))
+            {
                 continue;
             }
             // To the other side, what stands on an issue without a twin is a deleted worklog, which an edit may keep there.
@@ -741,6 +792,7 @@ impl Observer {
             if root.places.iter().any(is_out) {
                 if root.places.len() > 1 && !edit_wins {
                     found.push((
+                        root.unheard,
                         "both sides are not equal",
                         format!("{tag} is where it has no twin, and on {:?}", root.places.keys()),
                     ));
@@ -752,6 +804,7 @@ impl Observer {
                 let asked = root.removals.iter().any(|removal| !removal.moved);
                 if !asked {
                     found.push((
+                        root.unheard,
                         "a worklog is lost",
                         format!("{tag} is nowhere, and nobody deleted it"),
                     ));
@@ -760,6 +813,7 @@ impl Observer {
             }
             if here.len() != sites.len() {
                 found.push((
+                    root.unheard,
                     "both sides are not equal",
                     format!("{tag} is on {here:?} only: {:?}", root.removals),
                 ));
@@ -770,6 +824,7 @@ impl Observer {
             for other in all {
                 if other.values != first.values {
                     found.push((
+                        root.unheard,
                         "both sides are not equal",
                         format!("{tag}: {:?} and {:?}", first.values, other.values),
                     ));
@@ -781,7 +836,11 @@ impl Observer {
                 .iter()
                 .any(|removal| !removal.moved && removal.followed.len() + 1 < sites.len());
             if deleted && !edit_wins {
-                found.push(("a delete is lost", format!("{tag} was deleted, and is there")));
+                found.push((
+                    root.unheard,
+                    "a delete is lost",
+                    format!("{tag} was deleted, and is there"),
+                ));
             }
             for (field, value) in &first.values {
                 if root.raced.contains(field) {
@@ -795,14 +854,17 @@ impl Observer {
                     .find(|(_, entered)| !entered.let_go && entered.older.contains(value));
                 if let Some((newer, _)) = newer {
                     found.push((
+                        root.unheard,
                         "a change is lost",
                         format!("{tag}: {field:?} is {value:?}, but {newer:?} replaced it"),
                     ));
                 }
             }
         }
-        for (rule, what) in found {
-            self.breaks(now, rule, what);
+        for (unheard, rule, what) in found {
+            if unheard.judges(rule) {
+                self.breaks(now, rule, what);
+            }
         }
     }
 }
@@ -821,6 +883,14 @@ fn let_go(known: &mut BTreeMap<String, Entered>, value: &str) {
 
 const INVENTED: &str = "a value that nobody entered";
 const UNLINKED: &str = "a write to an unlinked issue";
+
+/// Rules about who knew what when.
+const OF_WHAT_THEY_KNEW: [&str; 4] = [
+    "an older value over a newer one",
+    "a change is lost",
+    "a deleted worklog comes back",
+    "a delete is lost",
+];
 
 /// Rules that hold whatever people did to what a client had not recorded.
 const WHATEVER_ANYBODY_KNEW: [&str; 2] = [INVENTED, UNLINKED];

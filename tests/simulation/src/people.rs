@@ -1,16 +1,25 @@
-//! People at work on all sites: everything they enter is new, and carries a tag that says which worklog it is.
+//! People at work on all sites: everything they enter is new to its worklog, and carries a tag that says which that is.
 
 use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp};
 use tandem_sim::{Content, Refused, SiteHandle, Worklog};
 
 use crate::chance::Chance;
-use crate::observer::{OWN, SHARED, tag};
+use crate::observer::{Field, OWN, SHARED, tag};
 use crate::world::World;
+
+/// Everybody, by the name that they go by on all sites. The last ones log no time of their own.
+pub const EVERYBODY: [&str; 6] = ["ann", "bob", "eve", "kim", "lee", "mia"];
+
+/// How many edits are of what people seldom edit.
+const RARE: f64 = 0.25;
 
 /// The people of a run.
 pub struct People {
     chance: Chance,
+    /// Draws what is seldom edited, where anything is. Apart, so that a life without it is the life that it was before
+    /// there was such a thing.
+    rare: Option<Chance>,
     /// Counts what was entered, so that nothing is entered twice.
     entered: i64,
     tags: u64,
@@ -21,9 +30,10 @@ pub struct People {
 
 impl People {
     /// Gathers them: `links` is the number of linked issues per site; one more has no twin.
-    pub fn new(seed: u64, sites: &[String], links: usize) -> Self {
+    pub fn new(seed: u64, sites: &[String], links: usize, rare: bool) -> Self {
         Self {
             chance: Chance::new(seed, "people"),
+            rare: rare.then(|| Chance::new(seed, "rare edits")),
             entered: 0,
             tags: 0,
             sites: sites.to_vec(),
@@ -92,7 +102,7 @@ impl People {
         let what = self.chance.between(0, 99);
         match (what, some) {
             (0..35, _) | (_, None) => self.create(&handle),
-            (35..62, Some(worklog)) => self.edit(&handle, &worklog),
+            (35..62, Some(worklog)) => self.edit(world, &handle, &worklog),
             (62..70, Some(worklog)) => self.refused(handle.delete(worklog.id)),
             (70..75, Some(worklog)) => {
                 let issue = self.issue(&site);
@@ -177,12 +187,41 @@ impl People {
         }
     }
 
-    fn edit(&mut self, handle: &SiteHandle, worklog: &Worklog) {
+    /// Hands a worklog to a colleague, makes it non-billable, or clears an attribute. Each of these only where its
+    /// worklog never had that value: what comes back cannot be told from what was never changed.
+    fn change_seldom(&mut self, world: &World, handle: &SiteHandle, content: &mut Content, tag: &str) {
+        let Some(rare) = &mut self.rare else { return };
+        if !rare.yes(RARE) {
+            return;
+        }
+        world.watch();
+        let observer = world.observer();
+        let is_new = |field, value: &str| !observer.was_entered(tag, field, value);
+        match rare.between(0, 3) {
+            0 => {
+                let others = EVERYBODY.iter().filter(|person| is_new(Field::Author, person));
+                if let Some(person) = rare.pick(&others.collect::<Vec<_>>()) {
+                    content.author = Self::account(person, handle.name());
+                }
+            }
+            1 if is_new(Field::Billable, "0") => content.billable_secs = 0,
+            2 if is_new(Field::Shared, "") => {
+                content.attributes.remove(SHARED);
+            }
+            3 => {
+                content.attributes.remove(OWN);
+            }
+            _ => {}
+        }
+    }
+
+    fn edit(&mut self, world: &World, handle: &SiteHandle, worklog: &Worklog) {
         let Some(tag) = tag(worklog.description.as_deref()) else {
             return;
         };
         let mut content = worklog.content.clone();
         self.change(&mut content, tag);
+        self.change_seldom(world, handle, &mut content, tag);
         self.refused(handle.edit(worklog.id, |old| *old = content));
     }
 
@@ -198,7 +237,7 @@ impl People {
                 .into_iter()
                 .find(|twin| tag(twin.description.as_deref()) == Some(wanted));
             if let Some(twin) = twin {
-                self.edit(&handle, &twin);
+                self.edit(world, &handle, &twin);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One run: a storm of faults with people acting throughout, then calm, then the reckoning.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use crate::chance::Chance;
 use crate::faults::{Allowed, Fault};
 use crate::lines::Lines;
 use crate::network::Network;
-use crate::observer::{Broken, OWN, SHARED, Setting};
-use crate::people::{People, project};
+use crate::observer::{Broken, Field, OWN, SHARED, Setting};
+use crate::people::{EVERYBODY, People, project};
 use crate::process::Process;
 use crate::reckon::{braked, heard, leaks, misnamed, reckon, unnamed};
 use crate::store::Table;
@@ -111,6 +111,10 @@ pub struct Outcome {
     pub unheard: usize,
     /// Creates that left later than any may.
     pub late_creates: usize,
+    /// Values carried over to a worklog that was there, by field.
+    pub carried: BTreeMap<Field, usize>,
+    /// How many of those were none: no attribute, no billable time.
+    pub emptied: BTreeMap<Field, usize>,
     /// Awaits of all processes.
     pub points: u64,
     /// The log.
@@ -272,6 +276,9 @@ impl Plan {
             .user(UserSpec::new("ann", "Ann Archer"))
             .user(UserSpec::new("bob", "Bob Baker"))
             .user(UserSpec::new(format!("eve-{name}"), "Eve Moor"))
+            .user(UserSpec::new("kim", "Kim Novak"))
+            .user(UserSpec::new("lee", "Lee Stone"))
+            .user(UserSpec::new("mia", "Mia Wood"))
             .project(ProjectSpec::new(key))
             .project(ProjectSpec::new(format!("NEW{key}")))
             .attribute(AttributeSpec::new(SHARED, "Shared", AttributeKind::InputField))
@@ -653,7 +660,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
             let issue = handle.issue_id(&format!("{}-{link}", project(name)));
             setting.links.insert((name.clone(), issue), link);
         }
-        for person in ["ann", "bob", "eve"] {
+        for person in EVERYBODY {
             let account = People::account(person, name);
             setting.people.insert((name.clone(), account), person.to_owned());
         }
@@ -753,6 +760,8 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
         raced: observer.raced,
         unheard: observer.unheard,
         late_creates: observer.late_creates,
+        carried: observer.carried,
+        emptied: observer.emptied,
         points: world.points(),
         log: world.take_log(),
     }
@@ -818,7 +827,7 @@ async fn outlast(world: &World, plan: &Plan, lasting: Lasting, people: &mut Peop
 }
 
 async fn storm(world: &World, plan: &Plan) -> People {
-    let mut people = People::new(plan.seed, &plan.sites, plan.links);
+    let mut people = People::new(plan.seed, &plan.sites, plan.links, world.allows(Fault::RareEdit));
     let mut fate = Fate {
         chance: Chance::new(plan.seed, "fate"),
         undo: Vec::new(),

@@ -201,6 +201,11 @@ impl World {
         }
     }
 
+    /// Says whether a fault may happen at all.
+    pub fn allows(&self, fault: Fault) -> bool {
+        self.allowed.has(fault)
+    }
+
     /// Says whether a fault may still happen: it is allowed, and it is not calm.
     pub fn stormy(&self, fault: Fault) -> bool {
         let weather = locked(&self.weather);
