@@ -92,6 +92,7 @@ pub fn small() -> Vec<(&'static str, Config)> {
             },
         ),
         ("two acts, a minute", Config { minutes: 1, ..two }),
+        ("three acts, a death", Config { crashes: 1, ..three }),
         ("three acts, two fields", Config { texts: true, ..three }),
         ("three acts, two worklogs", Config { logs: 2, ..three }),
         (
@@ -109,7 +110,6 @@ pub fn large() -> Vec<(&'static str, Config)> {
     let two = Config::default();
     let three = Config { acts: 3, ..two };
     vec![
-        ("three acts, a death", Config { crashes: 1, ..three }),
         (
             "three acts, a lost answer",
             Config {
