@@ -7,13 +7,13 @@ use std::hint::black_box;
 
 use gungraun::prelude::*;
 use tandem_atlassian::signature::{verify_jira, verify_tempo};
-use tandem_atlassian::webhook::{TempoEvent, parse_tempo};
+use tandem_atlassian::webhook::{JiraEvent, TempoEvent, parse_jira, parse_tempo};
 use tandem_bench::subjects::{
-    EchoedWebhook, Planned, Webhook, echoed_webhook, jira_webhook, link_in_step, link_with_one_change,
-    tempo_webhook,
+    EchoedWebhook, Planned, Webhook, echoed_jira_webhook, echoed_webhook, jira_webhook, link_in_step,
+    link_with_one_change, tempo_webhook,
 };
 use tandem_core::plan::{Plan, plan};
-use tandem_engine::echo::{is_tempo_echo, tempo_mark};
+use tandem_engine::echo::{is_jira_echo, is_tempo_echo, jira_mark, tempo_mark};
 
 #[library_benchmark]
 #[bench::of_tempo(tempo_webhook())]
@@ -77,6 +77,27 @@ fn recognise_an_echo(webhook: EchoedWebhook) -> (bool, EchoedWebhook) {
     (echoed, webhook)
 }
 
+#[library_benchmark]
+#[bench::own_write(echoed_jira_webhook())]
+fn recognise_an_echo_of_jira(webhook: EchoedWebhook) -> (bool, EchoedWebhook) {
+    let echoed = match parse_jira(black_box(&webhook.body)) {
+        Ok(JiraEvent::Worklog {
+            issue: Some(issue),
+            author,
+            author_is_app,
+            time_spent_secs: Some(time_spent_secs),
+            comment,
+            ..
+        }) => {
+            let mark = jira_mark(issue, time_spent_secs, &comment);
+            mark == webhook.echo.mark && is_jira_echo(&webhook.echo, author.as_ref(), author_is_app)
+        }
+        _ => false,
+    };
+    assert!(echoed);
+    (echoed, webhook)
+}
+
 library_benchmark_group!(
     name = instructions,
     benchmarks = [
@@ -84,7 +105,8 @@ library_benchmark_group!(
         verify_webhook_of_jira,
         plan_50_worklogs_with_one_change,
         plan_5000_worklogs_without_a_change,
-        recognise_an_echo
+        recognise_an_echo,
+        recognise_an_echo_of_jira
     ]
 );
 

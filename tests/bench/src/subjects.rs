@@ -6,7 +6,7 @@ use serde_json::json;
 use tandem_atlassian::signature::{sign_jira, sign_tempo};
 use tandem_core::observed::{Observed, Settings};
 use tandem_core::{Side, Worklog};
-use tandem_engine::echo::tempo_mark;
+use tandem_engine::echo::{jira_mark, tempo_mark};
 use tandem_engine::ports::store::Echo;
 
 use crate::scale::{CONNECTION, PER_LINK, SITES, Scale, pair, worklog};
@@ -126,6 +126,45 @@ pub fn echoed_webhook() -> EchoedWebhook {
     EchoedWebhook {
         body: tempo_body(&worklog),
         echo,
+    }
+}
+
+/// Returns the same write as it comes back from Jira: as Tempo's app.
+pub fn echoed_jira_webhook() -> EchoedWebhook {
+    let worklog = worklog(Side::B, 7);
+    let content = &worklog.content;
+    let app = json!({
+        "self": "https://globex.atlassian.net/rest/api/2/user?accountId=557058%3A295406f3",
+        "accountId": "557058:295406f3-a1fc-4733-b906-dd15d021bd79",
+        "displayName": "Timesheets by Tempo - Jira Time Tracking",
+        "active": true,
+        "timeZone": "Europe/Berlin",
+        "accountType": "app",
+    });
+    let body = json!({
+        "timestamp": worklog.updated_at.as_millisecond(),
+        "webhookEvent": "worklog_created",
+        "worklog": {
+            "self": format!("https://globex.atlassian.net/rest/api/2/issue/{}/worklog/10007", worklog.issue),
+            "author": app,
+            "updateAuthor": app,
+            "comment": content.description,
+            "created": "2026-03-02T08:00:00.000+0000",
+            "updated": "2026-03-02T08:00:00.000+0000",
+            "started": "2026-03-02T08:00:00.000+0000",
+            "timeSpent": "1h",
+            "timeSpentSeconds": content.time_spent_secs,
+            "id": "10007",
+            "issueId": worklog.issue.to_string(),
+        },
+    });
+    EchoedWebhook {
+        body: body.to_string().into_bytes(),
+        echo: Echo {
+            mark: jira_mark(worklog.issue, content.time_spent_secs, &content.description),
+            updated_at: None,
+            ..echoed_webhook().echo
+        },
     }
 }
 
