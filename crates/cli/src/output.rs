@@ -80,11 +80,12 @@ pub(crate) fn fitting(header: &[&str], rows: Vec<Vec<String>>, columns: Option<u
     }
 }
 
-/// The columns of the terminal that data goes to; `None` where it goes elsewhere.
+/// The columns of the terminal that data goes to, or those that `COLUMNS` says it has; `None` where it goes elsewhere.
 pub(crate) fn columns() -> Option<u16> {
     let terminal = Term::stdout();
     let (_, columns) = terminal.size_checked().filter(|_| terminal.is_term())?;
-    (columns > 0).then_some(columns)
+    let said = std::env::var("COLUMNS").ok().and_then(|said| said.parse().ok());
+    said.or(Some(columns)).filter(|columns| *columns > 0)
 }
 
 /// Says whether no line is longer than the terminal is wide.

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tandem_aws::Embedded;
 use tandem_sim::{Content, Deliverer, Running, Sim, SiteHandle, SiteSpec, UserSpec};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+use crate::amazon::Amazon;
 
 /// How long anything may take to happen.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -21,6 +24,7 @@ const JIRA_SECRET: &str = "jira-secret-of-the-test";
 pub struct Bench {
     pub sim: Sim,
     pub directory: TempDir,
+    amazon: Option<Amazon>,
     _running: Running,
     _deliverer: Deliverer,
     runtime: Runtime,
@@ -143,6 +147,7 @@ impl Bench {
         let bench = Self {
             sim,
             directory,
+            amazon: None,
             _running: running,
             _deliverer: deliverer,
             runtime,
@@ -197,10 +202,23 @@ impl Bench {
         self.sim.site("globex")
     }
 
+    /// The same on a table as AWS has them.
+    pub fn on_a_table(extra: &str) -> Self {
+        let mut bench = Self::with(extra);
+        let embedded = bench.runtime.block_on(Embedded::open(None)).unwrap();
+        bench.amazon = Some(Amazon::serve(&bench.runtime, embedded));
+        bench
+    }
+
     /// The binary with this bench's configuration and table.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.without_data(arguments);
-        command.arg("--data").arg(self.data());
+        match &self.amazon {
+            Some(amazon) => amazon.used_by(&mut command),
+            None => {
+                command.arg("--data").arg(self.data());
+            }
+        }
         command
     }
 

@@ -2,13 +2,6 @@
 //!
 //! A million pairs: `cargo test --release --locked -p tandem --test it -- --ignored a_look_at_a_million`
 
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
 use serde_json::{Value, json};
 use tandem_aws::{DynamoStore, Embedded};
 use tandem_core::{
@@ -18,6 +11,7 @@ use tandem_engine::ports::Store;
 use tandem_engine::ports::store::{Committed, DueKey, Hint, Lane, LinkRow, Linked, Op};
 use tokio::runtime::Runtime;
 
+use crate::amazon::Amazon;
 use crate::bench::{Bench, run};
 
 /// Pairs of a link.
@@ -25,9 +19,8 @@ const PER_LINK: u64 = 50;
 
 /// A table behind an address, and the read units that were asked of it, as DynamoDB charges them.
 struct Metered {
-    url: String,
+    amazon: Amazon,
     store: DynamoStore,
-    units: Arc<Mutex<f64>>,
     runtime: Runtime,
 }
 
@@ -37,61 +30,22 @@ impl Metered {
         let runtime = Runtime::new().unwrap();
         let embedded = runtime.block_on(Embedded::open(None)).unwrap();
         let store = embedded.store();
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let units = Arc::new(Mutex::new(0.0));
-        let router = Router::new()
-            .route("/", post(answer))
-            .with_state((embedded, Arc::clone(&units)));
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        let amazon = Amazon::serve(&runtime, embedded);
         runtime.block_on(fill(&store, pairs));
         Self {
-            url,
+            amazon,
             store,
-            units,
             runtime,
         }
     }
 
     /// Runs a command on the table. Returns what it told and how many units it read.
     fn read_by(&self, bench: &Bench, command: &[&str]) -> (Value, f64) {
-        *self.units.lock().unwrap() = 0.0;
-        let ran = run(bench
-            .without_data(command)
-            .args(["--table", "tandem", "--json"])
-            .env("AWS_REGION", "eu-central-1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_ENDPOINT_URL", &self.url));
-        (ran.ended(3).json(), *self.units.lock().unwrap())
+        self.amazon.take_units();
+        let mut command = bench.without_data(command);
+        self.amazon.used_by(command.arg("--json"));
+        (run(&mut command).ended(3).json(), self.amazon.take_units())
     }
-}
-
-async fn answer(
-    State((embedded, units)): State<(Embedded, Arc<Mutex<f64>>)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> (StatusCode, String) {
-    let target = headers["x-amz-target"].to_str().unwrap();
-    let mut body: Value = serde_json::from_slice(&body).unwrap();
-    body["ReturnConsumedCapacity"] = json!("TOTAL");
-    let operation = target.rsplit_once('.').unwrap().1;
-    let (status, text) = embedded
-        .answer(operation, body.to_string().as_bytes())
-        .await
-        .unwrap();
-    let told: Value = serde_json::from_str(&text).unwrap();
-    let consumed = match &told["ConsumedCapacity"] {
-        Value::Array(of_tables) => of_tables.clone(),
-        of_table => vec![of_table.clone()],
-    };
-    if ["GetItem", "BatchGetItem", "Query", "Scan"].contains(&operation) {
-        let of_tables = consumed.iter().map(|one| one["CapacityUnits"].as_f64());
-        *units.lock().unwrap() += of_tables.sum::<Option<f64>>().unwrap();
-    }
-    (StatusCode::from_u16(status).unwrap(), text)
 }
 
 fn link(number: u64) -> LinkKey {

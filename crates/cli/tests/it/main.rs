@@ -3,6 +3,7 @@
 
 mod acting;
 mod alerting;
+mod amazon;
 mod backfill;
 mod bad_input;
 mod bench;
@@ -23,6 +24,7 @@ mod serving;
 mod setting;
 mod showing;
 mod storing;
+mod tabled;
 mod telling;
 mod terminal;
 mod vault;

@@ -72,7 +72,9 @@ fn a_new_configuration_is_checked_written_and_shows_a_first_sync() {
             "remote-link",
         ],
     )
-    .ended(0)
+    // Nobody has that account yet.
+    .ended(3)
+    .says("there is no active account 712020:x")
     .says("token ends is not recorded")
     .says("new.toml is written");
     assert!(
@@ -211,6 +213,20 @@ fn credentials_are_tried_at_once_and_what_is_missing_is_named() {
     assert_eq!(written(&bench), None);
     init(&bench, &["--no-check", "--no-plan"]).ended(0);
     assert!(written(&bench).is_some());
+}
+
+#[test]
+fn what_can_be_put_right_later_is_written_and_ends_with_three() {
+    let bench = Bench::new();
+    bench
+        .globex()
+        .set_permission(None, tandem_sim::Permission::LogForOthers, false);
+    init(&bench, &["--no-plan"])
+        .ended(3)
+        .says("lacks Log Work for Others");
+    assert!(written(&bench).is_some());
+    bench.globex().restore_permissions();
+    init(&bench, &["--no-plan", "--force"]).ended(0);
 }
 
 #[test]

@@ -177,15 +177,18 @@ fn what_waits_fits_the_terminal_and_its_ids_stay_whole() {
         .as_str()
         .unwrap()
         .to_owned();
-    for (command, columns) in [
-        ("queue", 70),
-        ("queue", 250),
-        ("status", 70),
-        ("doctor", 80),
-        ("doctor", 400),
+    for (command, columns, said) in [
+        ("queue", 70, None),
+        ("queue", 250, None),
+        ("queue", 70, Some(250)),
+        ("status", 70, None),
+        ("doctor", 80, None),
+        ("doctor", 400, None),
     ] {
+        // Who says `COLUMNS` means it.
+        let sized = said.map_or(String::new(), |columns| format!("COLUMNS={columns} "));
         let command = format!(
-            "stty cols {columns} rows 30; {} {command} --config {} --data {} 2>/dev/null",
+            "stty cols {columns} rows 30; {sized}{} {command} --config {} --data {} 2>/dev/null",
             tandem().get_program().to_string_lossy(),
             bench.path("tandem.toml").display(),
             bench.data().display(),
@@ -198,6 +201,7 @@ fn what_waits_fits_the_terminal_and_its_ids_stay_whole() {
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let columns = said.unwrap_or(columns);
         assert!(text.lines().count() > 1, "{text:?}");
         for line in text.lines() {
             let width = line.trim_end().chars().count();

@@ -115,6 +115,8 @@ pub(super) struct Wrong {
     pub(super) text: String,
     /// Whether a site cannot be used at all.
     pub(super) fatal: bool,
+    /// Whether something needs a person.
+    pub(super) failed: bool,
 }
 
 impl Wrong {
@@ -145,8 +147,10 @@ pub(super) async fn credentials(tandem: &Tandem) -> Result<Wrong, Failure> {
         .iter()
         .filter(|finding| finding.check != "permissions" && !settings::CHECKS.contains(&finding.check))
         .any(|finding| finding.state == State::Fail || finding.is_unanswered());
+    let failed = findings.iter().any(|finding| finding.state == State::Fail);
     findings.retain(|finding| matches!(finding.state, State::Warn | State::Fail));
     Ok(Wrong {
+        failed,
         text: shown(&findings),
         fatal,
     })

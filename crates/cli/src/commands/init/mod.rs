@@ -169,9 +169,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
                 .replace(&format!("{file}:"), "in your answers, line "),
         )
     })?;
-    if !arguments.no_check {
-        check(config, &typed).await?;
-    }
+    let ending = match arguments.no_check {
+        true => Ending::Done,
+        false => check(config, &typed).await?,
+    };
     for secret in &typed {
         store::secret(&secret.path, &secret.json, arguments.force)?;
         output::say(format!(
@@ -197,7 +198,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             .since
             .map_or_else(|| "today".to_owned(), |since| since.to_string())
     ));
-    Ok(Ending::Done)
+    Ok(ending)
 }
 
 /// Refuses answers that no configuration can be made of.
@@ -223,8 +224,9 @@ fn contradictions(answers: &Answers) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks the sites whether addresses and credentials are right, with typed secrets as they will be.
-async fn check(mut config: Config, typed: &[Typed]) -> Result<(), Failure> {
+/// Asks the sites whether addresses and credentials are right, with typed secrets as they will be. [`Ending::Differs`] when
+/// something is to be put right that does not keep the configuration from being written.
+async fn check(mut config: Config, typed: &[Typed]) -> Result<Ending, Failure> {
     // Typed secrets are nowhere yet: they are handed over under names that no variable of the environment can have.
     let mut handed: BTreeMap<String, String> = BTreeMap::new();
     for (number, secret) in typed.iter().enumerate() {
@@ -265,7 +267,7 @@ async fn check(mut config: Config, typed: &[Typed]) -> Result<(), Failure> {
     let wrong = doctor::credentials(&tandem).await?;
     if wrong.is_empty() {
         output::say("both sites answer and accept the credentials");
-        return Ok(());
+        return Ok(Ending::Done);
     }
     output::say(&wrong.text);
     if wrong.fatal {
@@ -273,7 +275,7 @@ async fn check(mut config: Config, typed: &[Typed]) -> Result<(), Failure> {
             "nothing was written: correct the above and call `tandem init` again, or write it unchecked with --no-check",
         ));
     }
-    Ok(())
+    Ok(Ending::differs_if(wrong.failed))
 }
 
 /// Shows what a first sync would do.
