@@ -38,8 +38,10 @@ use crate::world::{Log, PLANTED, World};
 pub struct Plan {
     /// The seed.
     pub seed: u64,
-    /// The sites: two, or three in a ring.
+    /// The sites: two, or three in a chain or a ring.
     pub sites: Vec<String>,
+    /// Whether three sites are all connected with one another.
+    pub ring: bool,
     /// Linked issues per pair of sites.
     pub links: usize,
     /// Acts of people during the storm.
@@ -134,6 +136,8 @@ const STOCKED: f64 = 0.03;
 const AUDITED: f64 = 0.3;
 /// How many lives have a cause that outlasts the storm.
 const LASTING: f64 = 0.25;
+/// How many lives have three sites in a chain.
+const CHAINED: f64 = 0.15;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Plan {
@@ -141,9 +145,11 @@ impl Plan {
     pub fn draw(seed: u64, allowed: &Allowed) -> Self {
         let mut chance = Chance::new(seed, "plan");
         let ring = chance.yes(0.15) && allowed.has(Fault::Ring);
+        // Drawn apart, so that a life without it is the life that it was before there was such a thing.
+        let chain = !ring && allowed.has(Fault::Chain) && Chance::new(seed, "chain").yes(CHAINED);
         let sites: Vec<String> = ["acme", "globex", "initech"]
             .iter()
-            .take(if ring { 3 } else { 2 })
+            .take(if ring || chain { 3 } else { 2 })
             .map(|site| (*site).to_owned())
             .collect();
         let acts = chance.between(4, 24);
@@ -191,7 +197,6 @@ impl Plan {
             2 => [false, false],
             _ => [true, true],
         };
-        // Drawn apart, so that a life without it is the life that it was before there was such a thing.
         let mut audits = Chance::new(seed, "audits");
         let audit = (allowed.has(Fault::AuditInStorm) && audits.yes(AUDITED))
             .then(|| Duration::from_secs(audits.between(60, 900)));
@@ -210,6 +215,7 @@ impl Plan {
             audit,
             lasting,
             sites,
+            ring,
             links: chance.between(1, 3) as usize,
             acts,
             pause: *chance.pick(&[2, 10, 40, 90]).unwrap_or(&10),
@@ -227,7 +233,8 @@ impl Plan {
     pub(crate) fn connections(&self) -> Vec<(&str, &str)> {
         match self.sites.as_slice() {
             [a, b] => vec![(a, b)],
-            [a, b, c] => vec![(a, b), (b, c), (c, a)],
+            [a, b, c] if self.ring => vec![(a, b), (b, c), (c, a)],
+            [a, b, c] => vec![(a, b), (b, c)],
             _ => Vec::new(),
         }
     }
