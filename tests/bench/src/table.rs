@@ -77,7 +77,9 @@ impl MadeUp {
         let after = request["ExclusiveStartKey"]["sk"]["S"].as_str();
         if partition == keys::links(&ConnectionName::new(CONNECTION)) {
             let first = after.map_or(Some(0), |after| Some(self.link_of(after)? + 1))?;
-            return Some(self.answer(first..self.scale.links(), |number| {
+            let limit = request["Limit"].as_u64().unwrap_or(u64::MAX);
+            let end = self.scale.links().min(first.saturating_add(limit));
+            let mut answer = self.answer(first..end, |number| {
                 let row = LinkRow {
                     key: self.scale.link(number),
                     a_key: Some(format!("SUP-{number}")),
@@ -87,7 +89,13 @@ impl MadeUp {
                     outside: None,
                 };
                 (Key::link(&row.key), serde_json::to_string(&row))
-            }));
+            });
+            // Where the limit ends a page, there is another one to ask for.
+            if end < self.scale.links() && answer["LastEvaluatedKey"].is_null() {
+                let last = Key::link(&self.scale.link(end.saturating_sub(1)));
+                answer["LastEvaluatedKey"] = json!({ "pk": { "S": last.pk }, "sk": { "S": last.sk } });
+            }
+            return Some(answer);
         }
         let issues = partition.strip_prefix(&format!("PAIRS#{CONNECTION}#"))?;
         let link = self.scale.link(self.link_of(issues)?);

@@ -17,6 +17,9 @@ use super::read::{Page, Range};
 use super::row::{self, Item, number, text, time};
 use super::write::{Transacted, Write};
 
+/// Links that are read at once: a full page of DynamoDB's, of a megabyte, takes twenty in memory.
+const PAGE_LINKS: usize = 500;
+
 impl DynamoStore {
     pub(super) async fn issue_rows(
         &self,
@@ -139,7 +142,8 @@ impl DynamoStore {
         connection: &ConnectionName,
         cursor: Option<String>,
     ) -> Result<Page<LinkRow>, StoreError> {
-        let (items, next) = self.page(&Range::table(keys::links(connection)), cursor).await?;
+        let range = Range::table(keys::links(connection)).page_size(PAGE_LINKS);
+        let (items, next) = self.page(&range, cursor).await?;
         Ok((items.iter().map(link_row).collect::<Result<_, _>>()?, next))
     }
 

@@ -177,6 +177,27 @@ async fn links_are_counted_as_they_come_and_go_and_read_once_at_most() {
 }
 
 #[tokio::test]
+async fn links_are_read_five_hundred_at_a_time_and_each_once() {
+    let store = store().await;
+    for n in 0..1_001 {
+        let row = link_row(link(n, 10_000 + n));
+        assert_eq!(store.put_link(&row, &sites()).await.unwrap(), Linked::New);
+    }
+    let (mut cursor, mut pages, mut read) = (None, Vec::new(), std::collections::BTreeSet::new());
+    loop {
+        let (links, next) = store.links(&connection(), cursor).await.unwrap();
+        pages.push(links.len());
+        read.extend(links.into_iter().map(|link| link.key.a));
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [500, 500, 1]);
+    assert_eq!(read, (0..1_001).map(IssueId).collect());
+}
+
+#[tokio::test]
 async fn links_made_at_once_are_all_counted() {
     let store = store().await;
     let rows: Vec<_> = (0..8).map(|n| link_row(link(n, 100 + n))).collect();
