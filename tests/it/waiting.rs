@@ -98,7 +98,7 @@ async fn a_closed_period_waits_until_it_is_opened() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_site_does_not_take_stays_decided_whatever_else_is_edited_meanwhile() {
-    // Refused, and accepted without taking the billable hours.
+    // Refused for the edit, and for the billable hours in it.
     for permission in [Permission::EditAll, Permission::SetBillable] {
         let world = Setup::two(1).build().await;
         let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();

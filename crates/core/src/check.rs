@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::field::{Field, changed};
 use crate::ids::{IssueId, PairId, Side, Sides, WorklogId};
 use crate::observed::{Observed, Settings};
-use crate::pair::{Pair, PairState};
+use crate::pair::{IntentKind, Pair, PairState};
 use crate::plan::{Action, Plan, Step};
 use crate::twin;
 use crate::worklog::Content;
@@ -234,18 +234,27 @@ impl<'c> Checker<'c> {
         let moved = base
             .as_ref()
             .is_none_or(|base| changed(other, &base[other], source, &self.settings.rules));
-        // Or what this side said when an update was decided on that had no effect.
-        let moved_since = step.pair.decision().is_some_and(|decided| {
-            let was = match decided.side == other {
-                true => &decided.before,
-                false => &decided.source,
+        // Or an update that was decided on and had no effect is tried again, or that side changed since.
+        let rules = &self.settings.rules;
+        let open = row
+            .intent
+            .iter()
+            .filter(|intent| intent.kind == IntentKind::Update);
+        let decided = row.decisions();
+        let decided = [decided.a, decided.b].into_iter().flatten();
+        let moved_since = open.chain(decided).any(|decided| {
+            let again = |field: Field| {
+                let of = |content| field.of(side, content, rules);
+                decided.is_about(field, rules) && of(before).differs(&of(body))
             };
-            let is_known = [&row.decided, &row.intent.clone().map(Box::new)]
-                .into_iter()
-                .flatten()
-                .any(|known| known.at == decided.at && known.before == decided.before);
-            let rules = &self.settings.rules;
-            is_known && was.as_ref().is_some_and(|was| changed(other, was, source, rules))
+            match (decided.side == side, &decided.before) {
+                (true, _) => Field::all(rules).any(again),
+                (false, Some(said)) => Field::all(rules).any(|field| {
+                    let of = |content| field.of(other, content, rules);
+                    decided.is_about(field, rules) && of(said).differs(&of(source))
+                }),
+                (false, None) => false,
+            }
         });
         if !is_agreed || !is_seen || !(moved || moved_since) || before == body {
             return Err(Violation::Unexplained(worklog, side));
@@ -527,7 +536,11 @@ mod tests {
             "no row says so"
         );
         observed.pairs = vec![refused.clone()];
-        assert_eq!(checked(&observed, refused, action.clone()), Ok(()));
-        assert_eq!(checked(&observed, pair, action), UNEXPLAINED);
+        assert_eq!(checked(&observed, refused.clone(), action.clone()), Ok(()));
+        // And once more, where that is in vain too.
+        let mut again = begun(&refused, &action);
+        again.had_no_effect();
+        observed.pairs = vec![again.clone()];
+        assert_eq!(checked(&observed, again, action), Ok(()));
     }
 }

@@ -6,7 +6,7 @@
 use crate::field::Field;
 use crate::ids::{Side, Sides, WorklogId};
 use crate::merge::Lost;
-use crate::pair::{IntentKind, Pair, PairState};
+use crate::pair::{IntentKind, Pair, PairState, Unmet};
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::worklog::Content;
@@ -137,7 +137,7 @@ fn values_of(pair: &Pair, side: Side, seen: &Sides<Content>, rules: &Rules) -> D
     }
     let mut next = pair.clone();
     next.base = Some(base);
-    next.decided = None;
+    next.decided = Unmet::default();
     next.wait = None;
     Decided {
         pair: next,
@@ -151,6 +151,7 @@ fn values_of(pair: &Pair, side: Side, seen: &Sides<Content>, rules: &Rules) -> D
 fn deleted(pair: &Pair, gone: Side, side: Side, seen: &Content, rules: &Rules) -> Decided {
     let there = gone.other();
     let mut next = pair.clone();
+    next.decided = Unmet::default();
     next.wait = None;
     let what = if side == there {
         next.ids[gone] = None;

@@ -29,6 +29,6 @@ mod testing;
 pub use ids::{
     AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, PairId, Side, Sides, SiteName, WorklogId,
 };
-pub use pair::{Ignored, Intent, IntentKind, Pair, PairState, Wait};
+pub use pair::{Ignored, Intent, IntentKind, Pair, PairState, Unmet, Wait};
 pub use reason::Reason;
 pub use worklog::{Content, Worklog};

@@ -54,7 +54,8 @@ impl Merged {
 /// Without a base (two worklogs that were found to be twins), a value that only one side has crosses over, and
 /// different values are a conflict.
 ///
-/// `edited` tells when a person last changed each side; `decided` is an update that was to settle this, and had no effect.
+/// `edited` tells when a person last changed each side; `decided` are updates of each that were to settle this, and had no
+/// effect.
 ///
 /// # Errors
 /// A value that has to cross but cannot be said on the other side, or a conflict that the policy parks.
@@ -62,12 +63,19 @@ pub fn merge(
     base: Option<&Sides<Content>>,
     now: &Sides<Content>,
     edited: &Sides<Timestamp>,
-    decided: Option<&Intent>,
+    decided: &Sides<Option<&Intent>>,
     rules: &Rules,
     lookups: &Lookups,
 ) -> Result<Merged, Unrenderable> {
     // Another policy asks neither who was first nor what was decided before.
-    let decided = decided.filter(|_| rules.policy.conflict == ConflictPolicy::Newest);
+    let decided = |field| match rules.policy.conflict {
+        ConflictPolicy::Newest => [decided.a, decided.b]
+            .into_iter()
+            .flatten()
+            .filter(|decided| decided.is_about(field, rules))
+            .max_by_key(|decided| decided.at),
+        ConflictPolicy::Side(_) | ConflictPolicy::Park => None,
+    };
     let mut merged = Merged {
         contents: now.clone(),
         crossing: Sides::default(),
@@ -81,7 +89,7 @@ pub fn merge(
             None => values[side].is_told(),
         });
         // Either value counts then, also one that was set back to what both sides had agreed on.
-        let decided = decided.filter(|decided| decided.is_about(field, rules));
+        let decided = decided(field);
         let from = match (changed.a, changed.b) {
             _ if decided.is_some() => None,
             (false, false) => continue,
@@ -218,7 +226,7 @@ mod tests {
             Some(&Sides::new(base.clone(), base.clone())),
             &Sides::new(a.clone(), b.clone()),
             &Sides::new(at(10), at(20)),
-            None,
+            &Sides::default(),
             rules,
             &Lookups::default(),
         )

@@ -29,9 +29,10 @@ pub struct Pair {
     /// A write whose outcome is not yet recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// The last update that was decided on and had no effect, as long as it is not made good. See [`Intent::winner`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided: Option<Box<Intent>>,
+    /// By side, the last update of it that was decided on and had no effect, as long as it is not made good. See
+    /// [`Intent::winner`].
+    #[serde(default, skip_serializing_if = "Unmet::is_empty")]
+    pub decided: Unmet,
     /// Earlier creates that were given up on, newest last, so that a late twin of theirs is recognised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abandoned: Vec<Intent>,
@@ -115,7 +116,7 @@ pub struct Intent {
     pub issue: IssueId,
     /// The worklog written to; `None` for a create.
     pub worklog: Option<WorklogId>,
-    /// What the other side said when this was decided; not for a delete.
+    /// What the other side said when this was decided; for a create, and for an update that had no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Content>,
     /// What the worklog said before; for an update only.
@@ -167,7 +168,7 @@ impl Pair {
             base: None,
             seen: Sides::default(),
             intent: None,
-            decided: None,
+            decided: Unmet::default(),
             abandoned: Vec::new(),
             rivals: Vec::new(),
             wait: None,
@@ -193,33 +194,17 @@ impl Pair {
 
     /// Takes the intent back: its write had no effect, and never will. What an update was to bring stays decided.
     pub fn had_no_effect(&mut self) {
-        let is_known = |one: &Intent| one.before.is_some() && one.source.is_some();
-        let update = self
-            .intent
-            .take()
-            .filter(|one| one.kind == IntentKind::Update && is_known(one));
-        if let Some(intent) = update {
-            self.decided = Some(Box::new(Intent { then: None, ..intent }));
+        if let Some(intent) = self.intent.take() {
+            self.decided.add(intent);
         }
     }
 
-    /// Returns what was decided on the worklogs that the pair has now and had no effect.
-    pub(crate) fn decision(&self) -> Option<&Intent> {
-        let decided = self.decided.as_deref()?;
-        (decided.worklog.is_some() && decided.worklog == self.ids[decided.side]).then_some(decided)
-    }
-
-    /// Forgets what was decided on all fields but those that still have to cross.
-    pub(crate) fn settle(&mut self, apart: &[Field], rules: &Rules) {
-        let Some(decided) = &mut self.decided else { return };
-        if let Some(before) = &decided.before {
-            for field in Field::all(rules).filter(|field| !apart.contains(field)) {
-                field.copy(decided.side, before, &mut decided.body, rules);
-            }
-        }
-        if !Field::all(rules).any(|field| decided.is_about(field, rules)) {
-            self.decided = None;
-        }
+    /// Returns what was decided of the worklogs that the pair has now, by the side that was to be written.
+    pub(crate) fn decisions(&self) -> Sides<Option<&Intent>> {
+        Sides::from_fn(|side| {
+            let decided = self.decided.0[side].as_deref()?;
+            (decided.worklog.is_some() && decided.worklog == self.ids[side]).then_some(decided)
+        })
     }
 
     /// Returns the name of the pair that begins with this worklog.
@@ -229,6 +214,73 @@ impl Pair {
     /// is seen on, only the first may say that it belongs there.
     pub fn id_for(side: Side, worklog: WorklogId, issue: IssueId) -> PairId {
         PairId::new(format!("{side}{worklog}-{issue}"))
+    }
+}
+
+/// Updates that were decided on and had no effect, by the side that was to be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet(Sides<Option<Box<Intent>>>);
+
+impl Unmet {
+    /// Says whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.a.is_none() && self.0.b.is_none()
+    }
+
+    /// Returns them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Intent> {
+        [&mut self.0.a, &mut self.0.b]
+            .into_iter()
+            .flatten()
+            .map(|intent| &mut **intent)
+    }
+
+    /// The same with the sides exchanged, but for what the updates themselves say.
+    pub fn swap(self) -> Self {
+        Self(self.0.swap())
+    }
+
+    /// Keeps an update. It says all that its side is still to be brought, so that an earlier one of it is over.
+    pub(crate) fn add(&mut self, mut intent: Intent) {
+        let side = intent.side;
+        let source = intent.then.take().map(|then| match side {
+            Side::A => then.b,
+            Side::B => then.a,
+        });
+        let (IntentKind::Update, Some(before), Some(mut source)) = (intent.kind, &mut intent.before, source)
+        else {
+            return;
+        };
+        if before.description == intent.body.description {
+            // Texts are long, and this one is not what it is about.
+            for content in [before, &mut source, &mut intent.body] {
+                content.description.clear();
+            }
+        }
+        intent.source = Some(source);
+        self.0[side] = Some(Box::new(intent));
+    }
+
+    /// Forgets those of a side.
+    pub(crate) fn forget(&mut self, side: Side) {
+        self.0[side] = None;
+    }
+
+    /// Forgets what was decided on all fields but those that are kept.
+    pub(crate) fn settle(&mut self, kept: impl Fn(Field) -> bool, rules: &Rules) {
+        for side in Side::BOTH {
+            let Some(decided) = &mut self.0[side] else {
+                continue;
+            };
+            if let Some(before) = &decided.before {
+                for field in Field::all(rules).filter(|field| !kept(*field)) {
+                    field.copy(side, before, &mut decided.body, rules);
+                }
+            }
+            if !Field::all(rules).any(|field| decided.is_about(field, rules)) {
+                self.0[side] = None;
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::field::{Field, changed};
 use crate::ids::{AccountId, PairId, Side, Sides, WorklogId};
 use crate::merge::{self, Lost, Merged};
 use crate::observed::{Copy, Observed, Proof, Settings};
-use crate::pair::{Intent, IntentKind, Pair, PairState, Wait};
+use crate::pair::{Intent, IntentKind, Pair, PairState, Unmet, Wait};
 use crate::reason::Reason;
 use crate::render::{self, Unrenderable};
 use crate::rules::{DeletePolicy, DeleteVsEdit, Rules};
@@ -282,6 +282,8 @@ impl<'o> Planner<'o> {
         if self.took_effect(intent, found[to].as_ref()) {
             pair.intent = None;
             pair.base = intent.then.clone();
+            pair.decided
+                .settle(|field| !intent.is_about(field, self.rules), self.rules);
             return;
         }
         // Where nothing differs, though the worklog is newer, what was written may have been there and been set back: then
@@ -293,7 +295,7 @@ impl<'o> Planner<'o> {
         });
         pair.had_no_effect();
         if set_back {
-            pair.decided = None;
+            pair.decided.forget(to);
         }
     }
 
@@ -314,7 +316,7 @@ impl<'o> Planner<'o> {
             pair.base.as_ref(),
             &now,
             &edited,
-            pair.decision(),
+            &pair.decisions(),
             self.rules,
             &self.observed.lookups,
         ) {
@@ -323,7 +325,7 @@ impl<'o> Planner<'o> {
         };
         if merged.is_quiet() {
             let all_agreed = |_| true;
-            pair.decided = None;
+            pair.decided = Unmet::default();
             pair.base = merge::agree(pair.base.as_ref(), &now, all_agreed, self.rules);
             if pair.strays.a.or(pair.strays.b).is_some()
                 && let Some(until) = self.waits(&pair, &now)
@@ -1161,7 +1163,11 @@ impl<'o> Planner<'o> {
         self.plan.look_again = Some(self.plan.look_again.map_or(at, |earlier| earlier.min(at)));
     }
 
-    fn push(&mut self, pair: Pair, action: Action, cause: String, lost: Vec<Lost>) {
+    fn push(&mut self, mut pair: Pair, action: Action, cause: String, lost: Vec<Lost>) {
+        // What was decided on other worklogs than those that it has now says nothing of these.
+        if self.row(&pair.id).is_some_and(|row| row.ids != pair.ids) {
+            pair.decided = Unmet::default();
+        }
         if self.plan.steps.len() < STEPS_MAX {
             self.plan.steps.push(Step {
                 pair,

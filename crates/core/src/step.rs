@@ -6,7 +6,7 @@ use crate::field::Field;
 use crate::ids::{IssueId, Side, Sides, WorklogId};
 use crate::merge::{self, Lost};
 use crate::observed::Proof;
-use crate::pair::{Intent, IntentKind, Pair, PairState, Wait};
+use crate::pair::{Intent, IntentKind, Pair, PairState, Unmet, Wait};
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::worklog::{Content, Worklog};
@@ -135,7 +135,6 @@ impl Step {
                 apart,
                 entered,
             } => Some(Intent {
-                source: Some(source.clone()),
                 before: Some(before.clone()),
                 then: settled(row, *side, source, body, apart, rules),
                 entered: Some(*entered),
@@ -184,7 +183,7 @@ impl Step {
                 let kept = not_taken(*side, body, &written, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
                 pair.base = Some(created(*side, source, &written, &kept, rules));
-                pair.decided = None;
+                pair.decided = Unmet::default();
             }
             Action::Update {
                 side,
@@ -198,15 +197,18 @@ impl Step {
                 let written = told(&answer.content, body);
                 let kept = not_taken(*side, body, &written, rules);
                 let apart: Vec<Field> = apart.iter().chain(&kept).copied().collect();
-                if !kept.is_empty() {
-                    // What the site has of its own is what stands against the source from now on.
-                    pair.intent.clone_from(&row.intent);
-                    if let Some(intent) = &mut pair.intent {
-                        intent.before = Some(written.clone());
+                if let Some(mut intent) = row.intent.clone() {
+                    // What the site kept of its own is what stands against the source from now on. What it has in other
+                    // fields is a change of that side.
+                    let about = |field: &Field| kept.contains(field) && intent.is_about(*field, rules);
+                    let others: Vec<Field> = Field::all(rules).filter(|field| !about(field)).collect();
+                    intent.before = Some(written.clone());
+                    for field in others {
+                        field.copy(*side, &written, &mut intent.body, rules);
                     }
-                    pair.had_no_effect();
+                    pair.decided.add(intent);
                 }
-                pair.settle(&apart, rules);
+                pair.decided.settle(|field| apart.contains(&field), rules);
                 pair.base = settled(row, *side, source, &written, &apart, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
             }

@@ -34,6 +34,8 @@ enum Fate {
     Refused,
     /// The site accepts it, but keeps its own time spent and billable hours.
     KeptHours,
+    /// The site accepts it, and makes the billable hours a minute.
+    OwnBillable,
 }
 
 #[derive(Clone, Debug)]
@@ -184,6 +186,10 @@ impl World {
                         body.time_spent_secs = before.time_spent_secs;
                         body.billable_secs = before.billable_secs;
                     }
+                    if fate == Fate::OwnBillable {
+                        fate = Fate::Fine;
+                        body.billable_secs = Some(60);
+                    }
                     self.update(*side, *worklog, body)
                 }
                 Action::Delete { side, worklog, .. } => {
@@ -280,7 +286,8 @@ impl World {
                     wait.side = wait.side.other();
                     wait.tried = wait.tried.clone().swap();
                 }
-                let decided = pair.decided.as_deref_mut();
+                pair.decided = pair.decided.clone().swap();
+                let decided = pair.decided.iter_mut();
                 for intent in pair
                     .intent
                     .iter_mut()
@@ -592,6 +599,7 @@ fn whoever_sets_a_field_back_after_a_write_that_was_in_vain_is_the_newest() {
                 (newer.other(), content(3)),
             ];
             for (side, last) in set_back {
+                let same_twice = side == newer && last == lasting(OLDER);
                 let (mut world, ids) = contested(newer);
                 attempt(&mut world, newer.other(), fate);
                 let described = Content {
@@ -612,6 +620,11 @@ fn whoever_sets_a_field_back_after_a_write_that_was_in_vain_is_the_newest() {
                 };
                 world.update(side, ids[side], last.clone());
                 world.tick(60);
+                if !same_twice {
+                    // And so is what is to set it back.
+                    attempt(&mut world, side.other(), fate);
+                    world.tick(60);
+                }
                 world.converge();
                 let wanted = Content {
                     description: "described".into(),
@@ -649,12 +662,14 @@ fn what_is_set_again_counts_though_the_other_side_was_edited_in_another_field_si
 
 #[test]
 fn what_is_made_good_is_decided_no_more() {
+    let goods = [Fate::Fine, Fate::LostAfter, Fate::DiesBeforeRecord];
+    let fates = IN_VAIN.map(|fate| goods.map(|good| (fate, good)));
     for newer in Side::BOTH {
-        for fate in IN_VAIN {
+        for (fate, good) in fates.as_flattened().iter().copied() {
             let (mut world, ids) = contested(newer);
             attempt(&mut world, newer.other(), fate);
             world.tick(60);
-            attempt(&mut world, newer.other(), Fate::Fine);
+            attempt(&mut world, newer.other(), good);
             // Before anybody has looked again.
             world.update(newer, ids[newer], lasting(NEWEST));
             world.tick(5);
@@ -665,8 +680,59 @@ fn what_is_made_good_is_decided_no_more() {
             world.update(newer.other(), ids[newer.other()], described(NEWER));
             world.tick(60);
             world.converge();
-            both_say(&world, &described(NEWEST), &format!("newer on {newer}, {fate:?}"));
+            both_say(
+                &world,
+                &described(NEWEST),
+                &format!("newer on {newer}, {fate:?}, {good:?}"),
+            );
         }
+    }
+}
+
+#[test]
+fn what_was_decided_outlasts_a_write_the_other_way_that_was_in_vain_too() {
+    for newer in Side::BOTH {
+        for fate in IN_VAIN {
+            let (mut world, ids) = contested(newer);
+            let older = newer.other();
+            attempt(&mut world, older, fate);
+            let described = Content {
+                billable_secs: Some(60),
+                description: "described".into(),
+                ..lasting(OLDER)
+            };
+            world.update(older, ids[older], described.clone());
+            world.tick(60);
+            attempt(&mut world, newer, fate);
+            world.tick(60);
+            world.converge();
+            let wanted = Content {
+                time_spent_secs: NEWER,
+                ..described
+            };
+            both_say(&world, &wanted, &format!("newer on {newer}, {fate:?}"));
+        }
+    }
+}
+
+#[test]
+fn what_a_site_has_of_its_own_in_a_field_that_was_not_written_is_its_change() {
+    for from in Side::BOTH {
+        let (mut world, ids) = agreed();
+        world.update(from, ids[from], lasting(NEWER));
+        world.tick(5);
+        let mut planned = world.plan();
+        planned.steps.retain(|step| step.side() == Some(from.other()));
+        assert_eq!(planned.steps.len(), 1, "{planned:#?}");
+        // It works the billable hours out from the time.
+        world.execute(&planned, Fate::OwnBillable);
+        world.tick(60);
+        world.converge();
+        let wanted = Content {
+            billable_secs: Some(60),
+            ..lasting(NEWER)
+        };
+        both_say(&world, &wanted, &format!("edited on {from}"));
     }
 }
 

@@ -6,7 +6,7 @@
 //! A pair that is alive keeps all of it: without what both sides last agreed on, the next look could not tell whose edit
 //! is whose. It follows the sites by itself, so their worklogs are to be anonymised or deleted first.
 
-use tandem_core::{AccountId, Content, Intent, Pair, PairState};
+use tandem_core::{AccountId, Content, Intent, Pair, PairState, Unmet};
 
 use crate::ports::Grounds;
 use crate::ports::store::{Announced, Announcement, HistoryRow};
@@ -77,7 +77,7 @@ pub fn pair(pair: &mut Pair) {
     pair.base = None;
     pair.wait = None;
     pair.abandoned.clear();
-    pair.decided = None;
+    pair.decided = Unmet::default();
     if pair.state == PairState::Live {
         // Should its issues be linked again, this one would be carried on with.
         pair.intent = None;

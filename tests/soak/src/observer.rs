@@ -522,6 +522,25 @@ impl Observer {
                 self.made.insert((side, id), at);
             }
         }
+        // What its twin says is made anew elsewhere; what was entered here too late to be read goes.
+        if let (Some(before), None, Some(_)) = (before, after, race)
+            && tag.moved
+        {
+            let unread = (0..FIELDS.len()).filter(|field| {
+                let value = &before.fields[*field];
+                let elsewhere = tag.live[1 - side]
+                    .values()
+                    .any(|twin| twin.fields[*field] == *value);
+                *field != ISSUE && !elsewhere && !tag.is_replaced(*field, value)
+            });
+            for field in unread {
+                let value = &before.fields[field];
+                unless_raced.push(format!(
+                    "taken away with {} {value:?}, for its twin had moved",
+                    FIELDS[field]
+                ));
+            }
+        }
         if let Some(after) = after {
             if !after.linked() {
                 never.push("written to an issue without a twin".to_owned());
