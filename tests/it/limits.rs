@@ -392,7 +392,7 @@ async fn a_small_link_does_not_wait_for_the_first_sync_of_many_big_ones() {
 
 /// What a run may need that has the fifty thousand worklogs of its link in hand, each with its pair. It holds one link's
 /// at a time, whatever else there is.
-const LINK_OF_50_000_MIB: u64 = 512;
+const LINK_OF_50_000_MIB: u64 = 256;
 
 #[tokio::test(start_paused = true)]
 #[ignore = "minutes: fifty thousand worklogs are listed again in every run"]
