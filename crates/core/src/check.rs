@@ -240,9 +240,7 @@ impl<'c> Checker<'c> {
             .intent
             .iter()
             .filter(|intent| intent.kind == IntentKind::Update);
-        let decided = row.decisions();
-        let decided = [decided.a, decided.b].into_iter().flatten();
-        let moved_since = open.chain(decided).any(|decided| {
+        let moved_since = open.chain(row.decisions()).any(|decided| {
             let again = |field: Field| {
                 let of = |content| field.of(side, content, rules);
                 decided.is_about(field, rules) && of(before).differs(&of(body))
@@ -529,7 +527,7 @@ mod tests {
         let agreed = content().description;
         let (mut observed, _, action) = apart("older", &agreed);
         let mut refused = begun(&pair, &first);
-        refused.had_no_effect();
+        refused.had_no_effect(&Settings::default().rules);
         assert_eq!(
             checked(&observed, refused.clone(), action.clone()),
             UNEXPLAINED,
@@ -539,7 +537,7 @@ mod tests {
         assert_eq!(checked(&observed, refused.clone(), action.clone()), Ok(()));
         // And once more, where that is in vain too.
         let mut again = begun(&refused, &action);
-        again.had_no_effect();
+        again.had_no_effect(&Settings::default().rules);
         observed.pairs = vec![again.clone()];
         assert_eq!(checked(&observed, again, action), Ok(()));
     }

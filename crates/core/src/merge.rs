@@ -54,8 +54,7 @@ impl Merged {
 /// Without a base (two worklogs that were found to be twins), a value that only one side has crosses over, and
 /// different values are a conflict.
 ///
-/// `edited` tells when a person last changed each side; `decided` are updates of each that were to settle this, and had no
-/// effect.
+/// `edited` tells when a person last changed each side; `decided` are updates that were to settle this and had no effect.
 ///
 /// # Errors
 /// A value that has to cross but cannot be said on the other side, or a conflict that the policy parks.
@@ -63,17 +62,13 @@ pub fn merge(
     base: Option<&Sides<Content>>,
     now: &Sides<Content>,
     edited: &Sides<Timestamp>,
-    decided: &Sides<Option<&Intent>>,
+    decided: &[&Intent],
     rules: &Rules,
     lookups: &Lookups,
 ) -> Result<Merged, Unrenderable> {
     // Another policy asks neither who was first nor what was decided before.
     let decided = |field| match rules.policy.conflict {
-        ConflictPolicy::Newest => [decided.a, decided.b]
-            .into_iter()
-            .flatten()
-            .filter(|decided| decided.is_about(field, rules))
-            .max_by_key(|decided| decided.at),
+        ConflictPolicy::Newest => decided.iter().find(|decided| decided.is_about(field, rules)),
         ConflictPolicy::Side(_) | ConflictPolicy::Park => None,
     };
     let mut merged = Merged {
@@ -226,7 +221,7 @@ mod tests {
             Some(&Sides::new(base.clone(), base.clone())),
             &Sides::new(a.clone(), b.clone()),
             &Sides::new(at(10), at(20)),
-            &Sides::default(),
+            &[],
             rules,
             &Lookups::default(),
         )

@@ -29,8 +29,7 @@ pub struct Pair {
     /// A write whose outcome is not yet recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// By side, the last update of it that was decided on and had no effect, as long as it is not made good. See
-    /// [`Intent::winner`].
+    /// Updates that were decided on and had no effect, as long as they are not made good. See [`Intent::winner`].
     #[serde(default, skip_serializing_if = "Unmet::is_empty")]
     pub decided: Unmet,
     /// Earlier creates that were given up on, newest last, so that a late twin of theirs is recognised.
@@ -193,18 +192,17 @@ impl Pair {
     }
 
     /// Takes the intent back: its write had no effect, and never will. What an update was to bring stays decided.
-    pub fn had_no_effect(&mut self) {
+    pub fn had_no_effect(&mut self, rules: &Rules) {
         if let Some(intent) = self.intent.take() {
-            self.decided.add(intent);
+            self.decided.add(intent, rules);
         }
     }
 
-    /// Returns what was decided of the worklogs that the pair has now, by the side that was to be written.
-    pub(crate) fn decisions(&self) -> Sides<Option<&Intent>> {
-        Sides::from_fn(|side| {
-            let decided = self.decided.0[side].as_deref()?;
-            (decided.worklog.is_some() && decided.worklog == self.ids[side]).then_some(decided)
-        })
+    /// Returns what was decided of the worklogs that the pair has now.
+    pub(crate) fn decisions(&self) -> Vec<&Intent> {
+        let of_these =
+            |decided: &&Intent| decided.worklog.is_some() && decided.worklog == self.ids[decided.side];
+        self.decided.0.iter().filter(of_these).collect()
     }
 
     /// Returns the name of the pair that begins with this worklog.
@@ -217,31 +215,23 @@ impl Pair {
     }
 }
 
-/// Updates that were decided on and had no effect, by the side that was to be written.
+/// Updates that were decided on and had no effect, the last one last. Each is about a field of which none after it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unmet(Sides<Option<Box<Intent>>>);
+pub struct Unmet(Vec<Intent>);
 
 impl Unmet {
     /// Says whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.a.is_none() && self.0.b.is_none()
+        self.0.is_empty()
     }
 
     /// Returns them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Intent> {
-        [&mut self.0.a, &mut self.0.b]
-            .into_iter()
-            .flatten()
-            .map(|intent| &mut **intent)
+        self.0.iter_mut()
     }
 
-    /// The same with the sides exchanged, but for what the updates themselves say.
-    pub fn swap(self) -> Self {
-        Self(self.0.swap())
-    }
-
-    /// Keeps an update. It says all that its side is still to be brought, so that an earlier one of it is over.
-    pub(crate) fn add(&mut self, mut intent: Intent) {
+    /// Adds an update; others are not.
+    pub(crate) fn add(&mut self, mut intent: Intent, rules: &Rules) {
         let side = intent.side;
         let source = intent.then.take().map(|then| match side {
             Side::A => then.b,
@@ -258,29 +248,23 @@ impl Unmet {
             }
         }
         intent.source = Some(source);
-        self.0[side] = Some(Box::new(intent));
+        self.settle(|field| intent.is_about(field, rules), rules);
+        if Field::all(rules).any(|field| intent.is_about(field, rules)) {
+            self.0.push(intent);
+        }
     }
 
-    /// Forgets those of a side.
-    pub(crate) fn forget(&mut self, side: Side) {
-        self.0[side] = None;
-    }
-
-    /// Forgets what was decided on all fields but those that are kept.
-    pub(crate) fn settle(&mut self, kept: impl Fn(Field) -> bool, rules: &Rules) {
-        for side in Side::BOTH {
-            let Some(decided) = &mut self.0[side] else {
-                continue;
-            };
+    /// Forgets what was decided on some fields.
+    pub(crate) fn settle(&mut self, fields: impl Fn(Field) -> bool, rules: &Rules) {
+        for decided in &mut self.0 {
             if let Some(before) = &decided.before {
-                for field in Field::all(rules).filter(|field| !kept(*field)) {
-                    field.copy(side, before, &mut decided.body, rules);
+                for field in Field::all(rules).filter(|field| fields(*field)) {
+                    field.copy(decided.side, before, &mut decided.body, rules);
                 }
             }
-            if !Field::all(rules).any(|field| decided.is_about(field, rules)) {
-                self.0[side] = None;
-            }
         }
+        self.0
+            .retain(|decided| Field::all(rules).any(|field| decided.is_about(field, rules)));
     }
 }
 

@@ -283,7 +283,7 @@ impl<'o> Planner<'o> {
             pair.intent = None;
             pair.base = intent.then.clone();
             pair.decided
-                .settle(|field| !intent.is_about(field, self.rules), self.rules);
+                .settle(|field| intent.is_about(field, self.rules), self.rules);
             return;
         }
         // Where nothing differs, though the worklog is newer, what was written may have been there and been set back: then
@@ -293,9 +293,10 @@ impl<'o> Planner<'o> {
             let newer = pair.seen[to].is_none_or(|seen| here.updated_at.as_second() > seen.as_second());
             newer && before.is_some_and(|before| !changed(to, before, &here.content, self.rules))
         });
-        pair.had_no_effect();
+        pair.had_no_effect(self.rules);
         if set_back {
-            pair.decided.forget(to);
+            pair.decided
+                .settle(|field| intent.is_about(field, self.rules), self.rules);
         }
     }
 
@@ -349,6 +350,8 @@ impl<'o> Planner<'o> {
             return self.wait_on(pair, until);
         }
         pair.wait = None;
+        pair.decided
+            .settle(|field| merged.agreed.contains(&field), self.rules);
         self.update(pair, found, now, merged);
     }
 

@@ -197,6 +197,8 @@ impl Step {
                 let written = told(&answer.content, body);
                 let kept = not_taken(*side, body, &written, rules);
                 let apart: Vec<Field> = apart.iter().chain(&kept).copied().collect();
+                // What crosses the other way is still open.
+                pair.decided.settle(|field| !apart.contains(&field), rules);
                 if let Some(mut intent) = row.intent.clone() {
                     // What the site kept of its own is what stands against the source from now on. What it has in other
                     // fields is a change of that side.
@@ -206,9 +208,8 @@ impl Step {
                     for field in others {
                         field.copy(*side, &written, &mut intent.body, rules);
                     }
-                    pair.decided.add(intent);
+                    pair.decided.add(intent, rules);
                 }
-                pair.decided.settle(|field| apart.contains(&field), rules);
                 pair.base = settled(row, *side, source, &written, &apart, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
             }
@@ -246,9 +247,10 @@ impl Step {
         detail: String,
         now: Timestamp,
         retry: Timestamp,
+        rules: &Rules,
     ) -> Pair {
         let mut pair = row.clone();
-        pair.had_no_effect();
+        pair.had_no_effect(rules);
         let earlier = row.wait.clone();
         let mut tried = Sides::new(None, None);
         let side = match &self.action {

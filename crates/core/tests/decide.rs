@@ -323,7 +323,8 @@ fn what_is_set_aside_is_left_alone_until_its_worklog_changes() {
     put(&mut world, Side::A, A, said("refused", 3600), 100);
     // The site refused the update, and it would be tried again by now.
     let step = plan(&world, &settings).steps.remove(0);
-    let mut pair = step.refused(&step.pair, Reason::Rejected, "no".into(), at(100), at(200));
+    let rules = &settings.rules;
+    let mut pair = step.refused(&step.pair, Reason::Rejected, "no".into(), at(100), at(200), rules);
     pair.rev += 1;
     world.pairs[0] = pair;
     assert_eq!(plan(&world, &settings).steps.len(), 1);

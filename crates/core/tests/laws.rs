@@ -167,7 +167,8 @@ impl World {
             if fate == Fate::Refused {
                 fate = Fate::Fine;
                 let (reason, detail) = (Reason::PeriodClosed, "it is closed".to_owned());
-                self.put(step.refused(&row, reason, detail, self.now, retry));
+                let rules = &self.settings.rules;
+                self.put(step.refused(&row, reason, detail, self.now, retry, rules));
                 continue;
             }
             let answer = match &step.action {
@@ -286,7 +287,6 @@ impl World {
                     wait.side = wait.side.other();
                     wait.tried = wait.tried.clone().swap();
                 }
-                pair.decided = pair.decided.clone().swap();
                 let decided = pair.decided.iter_mut();
                 for intent in pair
                     .intent
@@ -642,8 +642,15 @@ fn whoever_sets_a_field_back_after_a_write_that_was_in_vain_is_the_newest() {
 
 #[test]
 fn what_is_set_again_counts_though_the_other_side_was_edited_in_another_field_since() {
+    let nexts = [
+        None,
+        Some(Fate::Fine),
+        Some(Fate::LostBefore),
+        Some(Fate::Refused),
+    ];
+    let fates = IN_VAIN.map(|fate| nexts.map(|next| (fate, next)));
     for newer in Side::BOTH {
-        for fate in IN_VAIN {
+        for (fate, next) in fates.as_flattened().iter().copied() {
             let (mut world, ids) = contested(newer);
             attempt(&mut world, newer.other(), fate);
             world.update(newer.other(), ids[newer.other()], lasting(NEWEST));
@@ -654,8 +661,63 @@ fn what_is_set_again_counts_though_the_other_side_was_edited_in_another_field_si
             };
             world.update(newer, ids[newer], described(NEWER));
             world.tick(60);
+            if let Some(next) = next {
+                // The description alone goes, or not even that.
+                attempt(&mut world, newer.other(), next);
+                world.tick(60);
+            }
             world.converge();
-            both_say(&world, &described(NEWEST), &format!("newer on {newer}, {fate:?}"));
+            both_say(
+                &world,
+                &described(NEWEST),
+                &format!("newer on {newer}, {fate:?}, {next:?}"),
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_set_back_after_a_write_that_was_not_heard_of_stays_so_whatever_was_decided_before() {
+    for newer in Side::BOTH {
+        for fate in IN_VAIN {
+            let (mut world, ids) = contested(newer);
+            attempt(&mut world, newer.other(), fate);
+            world.update(newer.other(), ids[newer.other()], lasting(NEWEST));
+            world.tick(60);
+            attempt(&mut world, newer, Fate::LostAfter);
+            world.update(newer, ids[newer], lasting(NEWER));
+            world.tick(60);
+            world.converge();
+            both_say(&world, &lasting(NEWER), &format!("newer on {newer}, {fate:?}"));
+        }
+    }
+}
+
+#[test]
+fn what_people_came_to_agree_on_is_decided_no_more() {
+    let described = |secs| Content {
+        description: "described".into(),
+        ..lasting(secs)
+    };
+    for newer in Side::BOTH {
+        for fate in IN_VAIN {
+            let (mut world, ids) = contested(newer);
+            let older = newer.other();
+            attempt(&mut world, older, fate);
+            // The newer one gives in, and describes it.
+            world.update(newer, ids[newer], described(OLDER));
+            world.tick(60);
+            attempt(&mut world, older, Fate::LostAfter);
+            world.update(older, ids[older], described(NEWEST));
+            world.tick(5);
+            let billed = |secs| Content {
+                billable_secs: Some(60),
+                ..described(secs)
+            };
+            world.update(newer, ids[newer], billed(OLDER));
+            world.tick(60);
+            world.converge();
+            both_say(&world, &billed(NEWEST), &format!("newer on {newer}, {fate:?}"));
         }
     }
 }

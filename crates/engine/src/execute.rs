@@ -633,7 +633,7 @@ impl Run<'_> {
         side: Side,
         observed: &mut Observed,
     ) -> Result<Fate, EngineError> {
-        row.had_no_effect();
+        row.had_no_effect(&self.connection.settings.rules);
         self.put(row, root, side, observed).await?;
         self.report.unfinished = true;
         Ok(Fate::Skipped)
@@ -734,7 +734,9 @@ impl Run<'_> {
                 "was to be deleted, but the site shows it no longer, and nothing proves that it is gone",
             )
         };
-        let mut row = step.refused(&row, reason, format!("on side {side} it {detail}"), now, retry);
+        let told = format!("on side {side} it {detail}");
+        let rules = &self.connection.settings.rules;
+        let mut row = step.refused(&row, reason, told, now, retry, rules);
         row.rev += 1;
         let ops = vec![
             Op::PutPair(Box::new(row.clone())),
@@ -1059,7 +1061,7 @@ impl Run<'_> {
                 intent.until = now;
             }
         } else {
-            row.had_no_effect();
+            row.had_no_effect(&self.connection.settings.rules);
         }
         let retry = now + signed(self.engine.options.park_retry);
         let (reason, stop) = match &error.kind {
@@ -1109,7 +1111,8 @@ impl Run<'_> {
             }
         }
         let detail = error.to_string();
-        let mut row = step.refused(&row, reason, detail.clone(), now, retry);
+        let rules = &self.connection.settings.rules;
+        let mut row = step.refused(&row, reason, detail.clone(), now, retry, rules);
         row.rev += 1;
         let mut ops = vec![
             Op::PutPair(Box::new(row.clone())),

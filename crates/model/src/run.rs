@@ -423,7 +423,7 @@ impl Protocol {
     fn give_up(&self, state: &mut State, worker: usize, run: &mut Run) {
         let Some((row, _)) = run.row.take() else { return };
         let mut row = Pair::clone(&row);
-        row.had_no_effect();
+        row.had_no_effect(&self.settings().rules);
         run.unfinished = true;
         if self.put(state, worker, run, row) {
             run.finish(false);
@@ -483,7 +483,7 @@ impl Protocol {
                 self.keep(state, worker, run, row)
             }
             Some(Answer::NotFound) if !matches!(step.action, Action::Delete { .. }) => {
-                row.had_no_effect();
+                row.had_no_effect(&self.settings().rules);
                 self.keep(state, worker, run, row)
             }
             Some(Answer::NotFound) if is_unseen(&step, side, run) => {
@@ -527,7 +527,8 @@ impl Protocol {
     fn lost_sight(&self, state: &mut State, worker: usize, run: &mut Run, step: &Step, row: &Pair) -> bool {
         let now = at(state.now);
         let retry = now + self.settings().look_at_missing;
-        let mut row = step.refused(row, Reason::Missing, "it is out of sight".into(), now, retry);
+        let detail = "it is out of sight".into();
+        let mut row = step.refused(row, Reason::Missing, detail, now, retry, &self.settings().rules);
         row.rev += 1;
         let through = self.commit(state, worker, run, vec![Op::PutPair(Box::new(row.clone()))]);
         if through {

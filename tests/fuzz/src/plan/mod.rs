@@ -72,7 +72,7 @@ fn carry_out(plan: &Plan, bytes: &mut Bytes<'_>, settings: &tandem_core::observe
         let done = step.done(&begun, answer.as_ref(), now, later, &settings.rules);
         assert!(done.intent.is_none(), "an intent stays after its write");
         let reason = tandem_core::Reason::Rejected;
-        let refused = step.refused(&begun, reason, "no".into(), now, later);
+        let refused = step.refused(&begun, reason, "no".into(), now, later, &settings.rules);
         assert!(refused.intent.is_none() && refused.wait.is_some());
     }
 }
