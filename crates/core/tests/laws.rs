@@ -483,6 +483,13 @@ fn lasting(secs: u64) -> Content {
     }
 }
 
+fn described(secs: u64) -> Content {
+    Content {
+        description: "described".into(),
+        ..lasting(secs)
+    }
+}
+
 /// The same, edited on both sides since: the older value on one, the newer one on the side that is named.
 fn contested(newer: Side) -> (World, Sides<WorklogId>) {
     let (mut world, ids) = agreed();
@@ -655,10 +662,6 @@ fn what_is_set_again_counts_though_the_other_side_was_edited_in_another_field_si
             attempt(&mut world, newer.other(), fate);
             world.update(newer.other(), ids[newer.other()], lasting(NEWEST));
             world.tick(5);
-            let described = |secs| Content {
-                description: "described".into(),
-                ..lasting(secs)
-            };
             world.update(newer, ids[newer], described(NEWER));
             world.tick(60);
             if let Some(next) = next {
@@ -695,10 +698,6 @@ fn what_is_set_back_after_a_write_that_was_not_heard_of_stays_so_whatever_was_de
 
 #[test]
 fn what_people_came_to_agree_on_is_decided_no_more() {
-    let described = |secs| Content {
-        description: "described".into(),
-        ..lasting(secs)
-    };
     for newer in Side::BOTH {
         for fate in IN_VAIN {
             let (mut world, ids) = contested(newer);
@@ -735,10 +734,6 @@ fn what_is_made_good_is_decided_no_more() {
             // Before anybody has looked again.
             world.update(newer, ids[newer], lasting(NEWEST));
             world.tick(5);
-            let described = |secs| Content {
-                description: "described".into(),
-                ..lasting(secs)
-            };
             world.update(newer.other(), ids[newer.other()], described(NEWER));
             world.tick(60);
             world.converge();

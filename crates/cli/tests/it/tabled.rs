@@ -161,7 +161,9 @@ fn every_command_works_on_a_table_in_aws() {
     assert_eq!(bench.said("acme", "SUP-2").len(), 1);
 
     // Webhooks, a process that stays, and a person who leaves.
-    story.run(&["connect", "--list", "--url", "https://tandem.example.org"]);
+    story
+        .run(&["connect", "--list", "--url", "https://tandem.example.org"])
+        .ended(0);
     story.told.borrow_mut().insert("serve".into());
     let serving = bench.serve();
     bench
