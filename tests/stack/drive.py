@@ -34,9 +34,10 @@ DAY = "2026-03-02"
 
 # What MiniStack cannot show, and where it is shown instead.
 BEYOND = [
+    "rotation schedules: it knows no such resource; tests/it/template.rs reads them",
     "Secrets Manager's own calls of rotate, and the refresh in its first step: crates/functions-test, rotate",
     "IAM: every call is allowed; crates/functions-test holds the template's permissions to the calls that are made",
-    "the clock of the schedules: the passes are asked for with the schedules' own inputs, through their own target",
+    "waiting for the sweep's five minutes and for the night: both are fired once by the Scheduler, through their targets",
     "routing by host name: the addresses of the outputs are turned into MiniStack's paths",
     "alarms and dashboard: they are deployed, nothing evaluates them; tests/it/template.rs holds them to the metrics",
     "arm64: the functions are built for this machine",
@@ -181,16 +182,15 @@ def packaged(cloud, functions):
             f"TemplateURL: infra/{name}.yaml", f"TemplateURL: {cloud.url}/artifacts/{name}.yaml"
         )
     s3.put_object(Bucket="artifacts", Key="template.yaml", Body=template.encode())
-    return f"{cloud.url}/artifacts/template.yaml"
 
 
-def deployed(cloud, functions):
-    """Creates the stack and returns its outputs."""
+def brought_up(cloud, change, wanted, **more):
+    """Creates or updates the stack with these parameters beside those of the test, and returns what is told of it then."""
     formation = cloud.client("cloudformation")
-    parameters = {"SiteA": "acme", "SiteB": "globex", "Architecture": "x86_64", "LogLevel": "debug"}
-    formation.create_stack(
+    parameters = {"SiteA": "acme", "SiteB": "globex", "Architecture": "x86_64", "LogLevel": "debug", **more}
+    getattr(formation, change)(
         StackName=STACK,
-        TemplateURL=packaged(cloud, functions),
+        TemplateURL=f"{cloud.url}/artifacts/template.yaml",
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
@@ -199,14 +199,25 @@ def deployed(cloud, functions):
         stack = formation.describe_stacks(StackName=STACK)["Stacks"][0]
         return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
 
-    stack = wait("the stack is made", 180, over)
-    if stack["StackStatus"] != "CREATE_COMPLETE":
+    stack = wait(f"{change} is over", 180, over)
+    if stack["StackStatus"] != wanted:
         events = formation.describe_stack_events(StackName=STACK)["StackEvents"]
         bad = [(e["LogicalResourceId"], e.get("ResourceStatusReason")) for e in events if "FAILED" in e["ResourceStatus"]]
         raise Failed(f"{stack['StackStatus']}: {bad}")
-    resources = formation.describe_stack_resources(StackName=STACK)["StackResources"]
-    check(True, f"the template is deployed: {len(resources)} resources and two stacks inside")
+    return stack
+
+
+def outputs(stack):
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def deployed(cloud, functions):
+    """Creates the stack and returns its outputs."""
+    packaged(cloud, functions)
+    stack = brought_up(cloud, "create_stack", "CREATE_COMPLETE")
+    resources = cloud.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+    check(True, f"the template is deployed: {len(resources)} resources and two stacks inside")
+    return outputs(stack)
 
 
 class Sites:
@@ -259,7 +270,7 @@ class Deployment:
         self.tandem_binary = tandem
         self.folder = folder
 
-    def tandem(self, *arguments):
+    def tandem(self, *arguments, stderr=subprocess.STDOUT):
         """Runs a command on the deployed table; returns exit code and all that it wrote."""
         command = [str(self.tandem_binary), "--config", "tandem.toml", "--table", self.table, *arguments]
         ran = subprocess.run(
@@ -268,7 +279,7 @@ class Deployment:
             env=self.cloud.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
             timeout=120,
         )
@@ -295,6 +306,40 @@ class Deployment:
         if "FunctionError" in answer:
             raise Failed(f"the schedule {name}: {payload}")
         return payload
+
+    def metrics(self):
+        """The names of the metrics that the functions have written so far."""
+        log = "\n".join(self.log(function) for function in FUNCTIONS)
+        lines = [json.loads(line) for line in log.splitlines() if '"_aws"' in line]
+        return {metric["Name"] for line in lines for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+
+    def fire(self, name):
+        """Has the Scheduler fire a schedule's target once, as soon as it looks, with all that the schedule says of it."""
+        scheduler = self.cloud.client("scheduler")
+        schedule = scheduler.get_schedule(GroupName=STACK, Name=name)
+        scheduler.create_schedule(
+            GroupName=STACK,
+            Name=f"{name}-once",
+            ScheduleExpression=time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime()),
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target=schedule["Target"],
+            ActionAfterCompletion="DELETE",
+        )
+
+    def stream(self, enabled):
+        """Turns the stream's mapping off or on, and waits until nothing that it had read is still on its way."""
+        functions = self.cloud.client("lambda")
+        [mapping] = functions.list_event_source_mappings(FunctionName=f"{STACK}-worker")["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
+        wanted = "Enabled" if enabled else "Disabled"
+        state = lambda: functions.get_event_source_mapping(UUID=mapping["UUID"])["State"]
+        wait(f"the stream's mapping is {wanted}", 30, lambda: state() == wanted)
+        time.sleep(2)
+
+    def last_audit(self):
+        """When the connection was last audited, as `status` says."""
+        _, told = self.tandem("status", "--json", stderr=subprocess.DEVNULL)
+        return json.loads(told)["connections"][0]["last_audit"]
 
 
 def configuration(told, globex_secret):
@@ -398,24 +443,41 @@ def rests(stack, sites):
 
 
 def what_no_webhook_tells(stack, sites, back):
-    say("--- schedules")
+    say("--- schedules, fired by the Scheduler")
     # A late webhook would have the worker find what the sweep is to find.
     wait("everything comes to rest", 60, lambda: rests(stack, sites))
     sites.hooks(None)
     sites.edit("globex", back, seconds=1200)
     sites.log("acme", "SUP-1", 900, "untold")
-    answer = stack.scheduled("sweep")
+    before = stack.last_audit()
+    stack.fire("sweep")
     both = [(900, "untold", "13:30:00"), (1200, "back", "13:30:00")]
-    wait("the sweep finds them", 60, lambda: sites.said("acme", "SUP-1") == sites.said("globex", "DEV-1") == both)
-    check(answer["hinted"] >= 1, "the sweep finds changes of both sites that no webhook told of", answer)
-    answer = stack.scheduled("audit")
-    check(answer["failed"] == 0, "the audit reads both sites", answer)
-    stack.scheduled("due")
-    log = "\n".join(stack.log(function) for function in FUNCTIONS)
-    lines = [json.loads(line) for line in log.splitlines() if '"_aws"' in line]
-    names = {metric["Name"] for line in lines for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    same = lambda: sites.said("acme", "SUP-1") == sites.said("globex", "DEV-1") == both
+    wait("the sweep finds them", 60, same)
+    check(True, "the sweep finds changes of both sites that no webhook told of")
+    stack.fire("audit")
+    wait("the audit has been", 60, lambda: stack.last_audit() not in (None, before))
+    check(same(), "the audit reads both sites, and changes nothing where nothing differs")
+
+
+def what_the_stream_does_not_tell(stack, sites):
+    say("--- the minute schedule, by its own clock, while the stream tells nothing")
+    wait("everything comes to rest", 60, lambda: rests(stack, sites))
+    stream = contextlib.ExitStack()
+    stack.stream(False)
+    stream.callback(stack.stream, True)
+    with stream:
+        seen = stack.log("worker")
+        sites.hooks(stack.base)
+        sites.log("acme", "SUP-1", 300, "unstreamed")
+        wait("the hint is in the table", 30, lambda: stack.rows("DUE#LINK#"))
+        crossed = lambda: any(said[1] == "unstreamed" for said in sites.said("globex", "DEV-1"))
+        wait("the schedule finds the row due", 120, crossed)
+        wait("its echoes come in", 60, lambda: sites.ask("GET", "/state")["deliveriesPending"] == 0)
+        check(stack.log("worker") == seen, "a hint that no record told of is carried out within the minute")
     wanted = {"Received", "Echo", "Synced", "Requests", "LagSeconds", "SweepAgeSeconds", "AuditAgeSeconds"}
-    check(wanted <= names, "metrics are in the log that CloudWatch reads", sorted(names))
+    wait("the functions' metrics are in the log", 90, lambda: wanted <= stack.metrics())
+    check(True, "metrics are in the log that CloudWatch reads")
 
 
 def rotated(stack, sites):
@@ -462,22 +524,46 @@ def rotated(stack, sites):
     check(True, "work goes on with it")
 
 
+def deployed_again(stack, sites):
+    say("--- deployed again, with a key of one's own")
+    cloud = stack.cloud
+    before = outputs(cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0])
+    rows = sorted(stack.rows("CONFIG"))
+    key = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
+    told = brought_up(cloud, "update_stack", "UPDATE_COMPLETE", KmsKeyArn=key)
+    check(outputs(told) == before, "addresses, table and secrets are the same ones", outputs(told))
+    check(rows and sorted(stack.rows("CONFIG")) == rows, "the table holds what it held", stack.rows("CONFIG"))
+    table = cloud.client("dynamodb").describe_table(TableName=stack.table)["Table"]
+    check(table["SSEDescription"]["KMSMasterKeyArn"] == key, "the key is the table's", table["SSEDescription"])
+    manager = cloud.client("secretsmanager")
+    for site, name in stack.secrets.items():
+        check(manager.describe_secret(SecretId=name)["KmsKeyId"] == key, f"and the secret's of {site}")
+    groups = cloud.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{STACK}-")["logGroups"]
+    check({group.get("kmsKeyId") for group in groups} == {key}, "and the logs'", groups)
+    sites.log("acme", "SUP-1", 240, "after the update")
+    crossed = lambda: any(said[1] == "after the update" for said in sites.said("globex", "DEV-1"))
+    wait("work goes on after the update", 60, crossed)
+    check(True, "work goes on where it was")
+
+
 def drive(given, processes, work):
     begun = time.monotonic()
     say("--- MiniStack, and the template in it")
     cloud = Cloud(processes, work)
-    outputs = deployed(cloud, given.functions)
+    made = deployed(cloud, given.functions)
     sites = Sites(processes, given.sites)
     folder = work / "operator"
     folder.mkdir()
-    stack = Deployment(cloud, outputs, given.tandem, folder)
+    stack = Deployment(cloud, made, given.tandem, folder)
     status, body = request("GET", f"{stack.base}/healthz")
     check((status, body) == (200, b"ok"), "the endpoint is healthy", (status, body))
     before_there_is_a_configuration(stack, sites)
     set_up(stack, sites)
     back = changes_cross(stack, sites)
     what_no_webhook_tells(stack, sites, back)
+    what_the_stream_does_not_tell(stack, sites)
     rotated(stack, sites)
+    deployed_again(stack, sites)
     say("--- at the end")
     check(sites.said("acme", "SUP-1") == sites.said("globex", "DEV-1"), "both sites say the same")
     check(sites.ask("GET", "/violations") == [], "no site was asked too much or for what it does not know")

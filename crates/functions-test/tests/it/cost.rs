@@ -145,14 +145,17 @@ async fn no_change_and_no_pass_costs_more_than_is_assumed() {
                 .unwrap(),
             _ => world.acme().delete(id).unwrap(),
         }
-        let woken = world.settle().await;
+        let settled = world.settle().await;
         at_most(kind, world.table.take_units(), assumed::CHANGE);
         let logged = (log_bytes(&world) - before) as f64;
         assert!(logged <= assumed::LOG_BYTES, "{kind}: {logged} bytes of log");
         assert!(
-            woken as f64 <= assumed::WORKERS,
-            "{kind}: {woken} records woke the worker"
+            settled.woken as f64 <= assumed::WORKERS,
+            "{kind}: {} records woke the worker",
+            settled.woken
         );
+        // Both sites' webhooks are all registered as `connect` registers them, so that neither more nor fewer come.
+        assert_eq!(settled.told as f64, assumed::WEBHOOKS, "{kind}");
     }
     // What is still to be learned is done.
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -11,7 +11,7 @@ use crate::world::{World, hour};
 async fn an_edit_on_one_site_reaches_the_other_through_webhook_and_stream_and_worker() {
     let world = World::new().await;
     let id = world.acme().log_time("SUP-1", hour("first")).unwrap();
-    assert!(world.settle().await > 0);
+    assert!(world.settle().await.woken > 0);
     assert_eq!(world.said("globex", "DEV-1"), [(3600, "first".into())]);
 
     world

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -71,6 +72,14 @@ pub fn environment(function: &str, table: &Table) -> BTreeMap<String, String> {
         vars.insert(name.clone(), value.as_str().unwrap().to_owned());
     }
     vars
+}
+
+/// What happened until everything had come to rest.
+pub struct Settled {
+    /// Records that woke `worker`.
+    pub woken: usize,
+    /// Calls of `webhook`.
+    pub told: usize,
 }
 
 pub struct World {
@@ -247,8 +256,14 @@ table = [["SUP-1", "DEV-1"]]
 
     /// Delivers webhooks through API Gateway as the sites send them.
     pub fn deliver(&self) -> Deliverer {
-        let webhook = Arc::clone(&self.webhook);
+        self.deliver_counted(&Arc::default())
+    }
+
+    /// The same, and counts how often the function was called.
+    fn deliver_counted(&self, calls: &Arc<AtomicUsize>) -> Deliverer {
+        let (webhook, calls) = (Arc::clone(&self.webhook), Arc::clone(calls));
         self.sim.spawn_deliverer_with(move |delivery| {
+            calls.fetch_add(1, Ordering::Relaxed);
             let webhook = Arc::clone(&webhook);
             async move { event::answer(&webhook.invoke(event::delivery(&delivery)).await.unwrap()) }
         })
@@ -272,10 +287,10 @@ table = [["SUP-1", "DEV-1"]]
             .collect()
     }
 
-    /// Plays API Gateway and the event source mapping until nothing has happened for a while. Returns how many
-    /// records woke the worker.
-    pub async fn settle(&self) -> usize {
-        let _deliverer = self.deliver();
+    /// Plays API Gateway and the event source mapping until nothing has happened for a while. Returns what came of it.
+    pub async fn settle(&self) -> Settled {
+        let calls = Arc::default();
+        let _deliverer = self.deliver_counted(&calls);
         let (mut quiet, mut woken) = (0, 0);
         let start = std::time::Instant::now();
         while quiet < 20 {
@@ -297,7 +312,10 @@ table = [["SUP-1", "DEV-1"]]
                 assert_eq!(self.wake(&records).await, Vec::<String>::new());
             }
         }
-        woken
+        Settled {
+            woken,
+            told: calls.load(Ordering::Relaxed),
+        }
     }
 
     /// Runs a scheduled pass as EventBridge Scheduler asks for it.
