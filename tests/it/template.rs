@@ -204,7 +204,8 @@ fn the_worker_is_woken_by_hints_alone_and_gives_up_in_bounds() {
     assert_eq!(mapping["BisectBatchOnFunctionError"], true);
     assert_eq!(mapping["StartingPosition"], "TRIM_HORIZON");
     assert!((1..=10).contains(&mapping["MaximumRetryAttempts"].as_i64().unwrap()));
-    assert!((60..=3600).contains(&mapping["MaximumRecordAgeInSeconds"].as_i64().unwrap()));
+    // The stream keeps a record for a day; a paused stack's are not failures.
+    assert_eq!(mapping["MaximumRecordAgeInSeconds"], 86_400);
     assert!(mapping["DestinationConfig"]["OnFailure"]["Destination"].is_string());
     assert_eq!(mapping["Enabled"], true);
     assert_eq!(with_everything().properties("StreamToWorker")["Enabled"], false);
@@ -418,6 +419,39 @@ fn secrets_are_made_empty_and_one_for_each_site() {
         Stack::of_two_sites().of_type("AWS::SecretsManager::RotationSchedule"),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn the_schedules_may_start_the_passes_and_leave_what_failed_and_nothing_else() {
+    let stack = Stack::of_two_sites();
+    let role = stack.properties("SchedulesRole");
+    let trust = role["AssumeRolePolicyDocument"]["Statement"].as_array().unwrap();
+    assert_eq!(trust.len(), 1);
+    assert_eq!(
+        trust[0]["Principal"],
+        json!({"Service": "scheduler.amazonaws.com"})
+    );
+    // Nobody else's schedules may take the role.
+    assert!(trust[0]["Condition"]["StringEquals"]["aws:SourceArn"].is_string());
+    let policies = role["Policies"].as_array().unwrap();
+    assert_eq!(policies.len(), 1);
+    let statements = policies[0]["PolicyDocument"]["Statement"].as_array().unwrap();
+    let allowed: BTreeMap<&str, &Value> = statements
+        .iter()
+        .map(|one| (one["Action"].as_str().unwrap(), &one["Resource"]))
+        .collect();
+    assert_eq!(
+        Vec::from_iter(allowed.keys().copied()),
+        ["lambda:InvokeFunction", "sqs:SendMessage"]
+    );
+    for name in stack.of_type("AWS::Scheduler::Schedule") {
+        let target = &stack.properties(&name)["Target"];
+        assert_eq!(&target["Arn"], allowed["lambda:InvokeFunction"], "{name}");
+        assert_eq!(
+            &target["DeadLetterConfig"]["Arn"], allowed["sqs:SendMessage"],
+            "{name}"
+        );
+    }
 }
 
 #[test]

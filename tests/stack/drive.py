@@ -25,6 +25,7 @@ from urllib.parse import urlencode
 
 import boto3
 import botocore.config
+import botocore.exceptions
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = "tandem-test"
@@ -191,7 +192,7 @@ def brought_up(cloud, change, wanted, **more):
     getattr(formation, change)(
         StackName=STACK,
         TemplateURL=f"{cloud.url}/artifacts/template.yaml",
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items() if value],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
 
@@ -207,6 +208,17 @@ def brought_up(cloud, change, wanted, **more):
     return stack
 
 
+def refused(cloud, wrong, named):
+    """Checks that a deployment with these parameters names what is wrong, and leaves nothing."""
+    told = "nothing"
+    try:
+        brought_up(cloud, "create_stack", "CREATE_COMPLETE", **wrong)
+    except (botocore.exceptions.ClientError, Failed) as problem:
+        told = str(problem)
+    check(named in told, f"a deployment with {wrong} is refused by name", told)
+    check(cloud.client("cloudformation").list_stacks()["StackSummaries"] == [], "and no stack is left")
+
+
 def outputs(stack):
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
@@ -214,6 +226,8 @@ def outputs(stack):
 def deployed(cloud, functions):
     """Creates the stack and returns its outputs."""
     packaged(cloud, functions)
+    for wrong, named in [({"SiteB": None}, "SiteB"), ({"SiteB": "no such/name"}, "SiteB"), ({"SiteB": "acme"}, "two sites")]:
+        refused(cloud, wrong, named)
     stack = brought_up(cloud, "create_stack", "CREATE_COMPLETE")
     resources = cloud.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
     check(True, f"the template is deployed: {len(resources)} resources and two stacks inside")

@@ -187,6 +187,11 @@ impl Key {
         Self::new(parts("SITE", &[site.as_str()]), "BUCKET")
     }
 
+    /// The lease of something that one runner at a time does.
+    pub fn lease(what: &str) -> Self {
+        Self::new(parts("LEASE", &[what]), "LEASE")
+    }
+
     /// A person of one site in the eyes of another.
     pub fn person(from: &SiteName, to: &SiteName, account: &AccountId) -> Self {
         Self::new(

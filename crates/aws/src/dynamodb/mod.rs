@@ -13,6 +13,7 @@ mod forget;
 mod hint;
 mod history;
 pub mod keys;
+mod leases;
 mod links;
 mod patience;
 mod people;

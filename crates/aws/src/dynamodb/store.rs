@@ -226,6 +226,20 @@ impl Store for DynamoStore {
         self.bucket_hold(site, until).await
     }
 
+    async fn begin(
+        &self,
+        what: &str,
+        owner: &str,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        self.lease_begin(what, owner, now, lease).await
+    }
+
+    async fn end(&self, what: &str, owner: &str) -> Result<(), StoreError> {
+        self.lease_end(what, owner).await
+    }
+
     async fn site(&self, site: &SiteName) -> Result<SiteState, StoreError> {
         self.site_get(site).await
     }

@@ -765,6 +765,17 @@ pub trait Store: Send + Sync {
     ) -> Result<Slot, StoreError>;
     /// Keeps a site's bucket closed until a moment (a 429 with `Retry-After`).
     async fn hold(&self, site: &SiteName, until: Timestamp) -> Result<(), StoreError>;
+    /// Takes or prolongs the lease of something that one runner at a time is to do, such as a scheduled pass. `false`
+    /// while it is another's.
+    async fn begin(
+        &self,
+        what: &str,
+        owner: &str,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<bool, StoreError>;
+    /// Gives that lease back. Does nothing when it is another's by now.
+    async fn end(&self, what: &str, owner: &str) -> Result<(), StoreError>;
     /// Returns how a site fares.
     async fn site(&self, site: &SiteName) -> Result<SiteState, StoreError>;
     /// Remembers how a site fares.

@@ -18,8 +18,8 @@ mod assumed {
     pub const WORKERS: f64 = 5.0;
     /// Read and write units of a `due` pass that finds nothing, and of a sweep that finds nothing: it also looks at up to
     /// 200 lines of the history for what people are to be told, and twice at what waits.
-    pub const DUE: (f64, f64) = (11.0, 0.0);
-    pub const SWEEP: (f64, f64) = (60.0, 15.0);
+    pub const DUE: (f64, f64) = (11.0, 2.0);
+    pub const SWEEP: (f64, f64) = (60.0, 17.0);
     /// Read units of an audit, for a worklog.
     pub const AUDITED: f64 = 0.5;
     /// Bytes of log of one change, with its metrics.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use tandem_engine::ports::Store;
 
 use crate::world::{World, hour};
 
@@ -50,6 +52,49 @@ async fn an_audit_finds_it_too_and_leaves_it_to_the_minute_schedule() {
     assert!(report["hinted"].as_u64().unwrap() >= 1, "{report}");
     world.pass("due").await;
     assert_eq!(world.said("globex", "DEV-1"), [(3600, "untold".into())]);
+}
+
+#[tokio::test]
+async fn a_pass_that_comes_while_another_takes_up_work_leaves_it_to_that_one() {
+    let world = World::new().await;
+    // Tempo's subscriptions are looked at once an hour, whoever sweeps.
+    world.pass("sweep").await;
+    let (mine, store) = (Duration::from_secs(60), world.table.store());
+    for pass in ["due", "sweep", "audit"] {
+        let name = format!("pass:{pass}");
+        assert!(
+            store
+                .begin(&name, "another", Timestamp::now(), mine)
+                .await
+                .unwrap()
+        );
+        world.acme().log_time("SUP-1", hour(pass)).unwrap();
+        world.sim.drop_deliveries();
+        let requests = world.sim.requests().len();
+        let report = world.pass(pass).await;
+        assert_eq!((&report["skipped"], &report["looked"]), (&json!(true), &json!(0)));
+        assert_eq!(world.sim.requests().len(), requests, "{pass} asked a site");
+        store.end(&name, "another").await.unwrap();
+    }
+    // Nobody is at work any more, and each gives back what it takes.
+    for _ in 0..2 {
+        for pass in ["sweep", "audit", "due"] {
+            assert_eq!(world.pass(pass).await["skipped"], json!(false), "{pass}");
+        }
+    }
+    assert_eq!(world.said("globex", "DEV-1").len(), 3);
+    world.assert_well_behaved();
+}
+
+#[tokio::test]
+async fn a_pass_that_died_keeps_the_next_one_waiting_for_less_than_a_minute() {
+    let world = World::new().await;
+    let began = Timestamp::now() - SignedDuration::from_secs(49);
+    let store = world.table.store();
+    let lease = Duration::from_secs(50);
+    assert!(store.begin("pass:sweep", "dead", began, lease).await.unwrap());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.pass("sweep").await["skipped"], json!(false));
 }
 
 #[tokio::test]

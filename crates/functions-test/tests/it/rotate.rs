@@ -158,10 +158,10 @@ async fn killed_between_refresh_and_storing_it_needs_a_person_and_says_so() {
     let rotator = Rotator::start(&world).await;
     for step in STEPS {
         let told = rotator.ask(ACME, &version, step).await.unwrap_err();
-        let expected = if step == "createSecret" {
-            "authorize again in Tempo"
-        } else {
-            "has not been written yet"
+        let expected = match step {
+            "createSecret" => "authorize again in Tempo",
+            "testSecret" => "the current token could not be tested",
+            _ => "has not been written yet",
         };
         assert!(told.contains(expected), "{step}: {told}");
     }
@@ -267,6 +267,22 @@ async fn a_static_token_is_copied_and_its_rotation_ends_well() {
     world.globex().replace_tempo_token("tempo-globex-2");
     rotator.rotate(&world, "tandem/globex").await;
     world.assert_well_behaved();
+}
+
+// With `RotateImmediatelyOnUpdate: false`, switching a rotation on begins with this, as the guide to Secrets Manager says.
+#[tokio::test]
+async fn switching_a_rotation_on_tests_the_token_in_use_and_changes_nothing() {
+    let world = World::with_oauth().await;
+    let rotator = Rotator::start(&world).await;
+    let before = world.table.secret(ACME, "AWSCURRENT");
+    let version = world.table.begin_rotation(ACME);
+    assert_eq!(rotator.ask(ACME, &version, "testSecret").await, Ok(()));
+    assert_eq!(world.table.secret(ACME, "AWSPENDING"), None);
+    world.acme().replace_tempo_token("another");
+    let told = rotator.ask(ACME, &version, "testSecret").await.unwrap_err();
+    assert!(told.contains("the current token could not be tested"), "{told}");
+    assert_eq!(world.table.secret(ACME, "AWSCURRENT"), before);
+    assert_eq!(refreshes(&world), 0);
 }
 
 #[tokio::test]

@@ -254,13 +254,8 @@ table = [["SUP-1", "DEV-1"]]
         answered
     }
 
-    /// Delivers webhooks through API Gateway as the sites send them.
-    pub fn deliver(&self) -> Deliverer {
-        self.deliver_counted(&Arc::default())
-    }
-
-    /// The same, and counts how often the function was called.
-    fn deliver_counted(&self, calls: &Arc<AtomicUsize>) -> Deliverer {
+    /// Delivers webhooks through API Gateway as the sites send them, and counts how often the function was called.
+    fn deliver(&self, calls: &Arc<AtomicUsize>) -> Deliverer {
         let (webhook, calls) = (Arc::clone(&self.webhook), Arc::clone(calls));
         self.sim.spawn_deliverer_with(move |delivery| {
             calls.fetch_add(1, Ordering::Relaxed);
@@ -290,7 +285,7 @@ table = [["SUP-1", "DEV-1"]]
     /// Plays API Gateway and the event source mapping until nothing has happened for a while. Returns what came of it.
     pub async fn settle(&self) -> Settled {
         let calls = Arc::default();
-        let _deliverer = self.deliver_counted(&calls);
+        let _deliverer = self.deliver(&calls);
         let (mut quiet, mut woken) = (0, 0);
         let start = std::time::Instant::now();
         while quiet < 20 {

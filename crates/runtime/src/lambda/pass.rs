@@ -1,8 +1,13 @@
 //! What the schedules ask for: due, sweep, audit.
 //!
-//! Two passes may run at once and do no harm: each row is one runner's by its lease, and cursors only move forward. But
-//! each takes up new rows for about three minutes, or ten where it sweeps, so that a backlog keeps a few of them busy
-//! and not as many as fit into the longest invocation.
+//! Of each, one at a time takes up work: it has a lease in the table, and one that comes meanwhile, or was started
+//! twice, leaves at once. Two at once would do no harm, since each row is one runner's by its own lease and cursors only
+//! move forward; they would read everything twice, at the cost of people's changes.
+//!
+//! `due` takes up new rows for about three minutes and a sweep for ten. The runs that they have begun by then may go on
+//! beside the next one's, so that one long run holds up no schedule.
+
+use std::time::Duration;
 
 use futures::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +27,12 @@ const DUE_TAKES: SignedDuration = SignedDuration::from_secs(170);
 
 /// How long a sweep, which comes every five minutes, does.
 const SWEEP_TAKES: SignedDuration = SignedDuration::from_secs(590);
+
+/// How long a pass that has died keeps others from beginning: less than a minute, so that the next `due` takes over.
+const LEASE: Duration = Duration::from_secs(50);
+
+/// How often it is prolonged.
+const PROLONGED_EVERY: Duration = Duration::from_secs(15);
 
 /// A scheduled pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,14 +64,38 @@ pub struct Report {
     pub troubled: usize,
     /// Whether the deadline ended it.
     pub cut_short: bool,
+    /// Whether another one is at work, and this one did nothing.
+    pub skipped: bool,
 }
 
-/// Runs a pass until it is done or the deadline comes.
+impl Pass {
+    /// The name of its lease.
+    fn lease(self) -> &'static str {
+        match self {
+            Self::Due => "pass:due",
+            Self::Sweep => "pass:sweep",
+            Self::Audit => "pass:audit",
+        }
+    }
+}
+
+/// Runs a pass until it is done or the deadline comes; does nothing where another one takes up work.
 ///
 /// # Errors
 /// When the table fails.
 pub async fn run(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
-    let work = std::pin::pin!(pass_until(engine, pass, deadline));
+    let begins = engine
+        .store
+        .begin(pass.lease(), &engine.owner, engine.clock.now(), LEASE);
+    if !begins.await? {
+        info!("Left the pass to another one, which is at work");
+        return Ok(Report {
+            pass,
+            skipped: true,
+            ..Report::default()
+        });
+    }
+    let work = std::pin::pin!(leased(engine, pass, deadline));
     let stop = std::pin::pin!(sleep_until(engine, deadline - ANSWER));
     let report = match select(work, stop).await {
         Either::Left((report, _)) => report?,
@@ -102,9 +137,40 @@ pub async fn afterwards(engine: &Engine, pass: Pass, deadline: Timestamp) -> Res
     }
 }
 
-async fn pass_until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
+/// Runs a pass with its lease, and gives that back. A pass that fails does too: what fails is tried again.
+async fn leased(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
     let budget = SignedDuration::try_from(engine.options.run_budget).unwrap_or(SignedDuration::MAX);
     let leave_at = leave_at(pass, engine.clock.now(), deadline, budget);
+    let work = std::pin::pin!(pass_until(engine, pass, leave_at));
+    let holding = std::pin::pin!(hold(engine, pass, leave_at));
+    let report = match select(work, holding).await {
+        Either::Left((report, _)) => report,
+        Either::Right(((), work)) => work.await,
+    };
+    if let Err(problem) = engine.store.end(pass.lease(), &engine.owner).await {
+        warn!("Could not give the pass's lease back, so that it runs out: {problem}");
+    }
+    report
+}
+
+/// Keeps a pass's lease for as long as it takes up new rows.
+async fn hold(engine: &Engine, pass: Pass, leave_at: Timestamp) {
+    loop {
+        engine.clock.sleep(PROLONGED_EVERY).await;
+        let now = engine.clock.now();
+        if now >= leave_at {
+            return;
+        }
+        match engine.store.begin(pass.lease(), &engine.owner, now, LEASE).await {
+            Ok(true) => {}
+            // It stood still for too long, and another has begun: rows are still one runner's each.
+            Ok(false) => return,
+            Err(problem) => warn!("Could not prolong the pass's lease: {problem}"),
+        }
+    }
+}
+
+async fn pass_until(engine: &Engine, pass: Pass, leave_at: Timestamp) -> Result<Report, EngineError> {
     let (swept, passed) = match pass {
         Pass::Due => {
             // A secret that somebody has replaced shows within a minute.
@@ -124,7 +190,7 @@ async fn pass_until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<
         looked: passed.looked,
         written: passed.written,
         troubled: passed.troubled,
-        cut_short: false,
+        ..Report::default()
     })
 }
 

@@ -121,9 +121,14 @@ pub enum RotateError {
          them either, authorize again in Tempo and store the result with `tandem secrets put`"
     )]
     Unsaved(VersionError),
-    /// Tempo does not take the pending token, or did not say.
-    #[error("the pending token could not be tested: {0}")]
-    Test(SiteError),
+    /// Tempo does not take the token, or did not say.
+    #[error("the {version} token could not be tested: {error}")]
+    Test {
+        /// Which one.
+        version: &'static str,
+        /// What came of it.
+        error: SiteError,
+    },
     /// Somebody stored a secret while it was rotated.
     #[error(
         "the secret was changed while it was rotated, and finishing would undo that; store it anew with \
@@ -302,23 +307,29 @@ impl Rotation {
 
     async fn test(&self, rotated: &Rotated<'_>) -> Result<(), RotateError> {
         let site = &rotated.site.name;
-        let pending = parse("pending", &rotated.pending().await?)?;
+        // When its rotation is switched on, Secrets Manager asks for this step alone, with a version that it makes for that
+        // and takes away again: then the token in use shows whether the function reaches all that it needs.
+        let (version, text) = match rotated.versions.text(rotated.version).await? {
+            Some(pending) => ("pending", pending),
+            None => ("current", rotated.current().await?),
+        };
+        let tested = parse(version, &text)?;
         rotated.slot(self.published.clock()).await?;
         let endpoints = SiteEndpoints {
             site: site.clone(),
             jira: rotated.site.jira.clone(),
             tempo: rotated.site.tempo.clone(),
         };
-        let fixed = Arc::new(Fixed(Arc::new(credentials(&pending))));
+        let fixed = Arc::new(Fixed(Arc::new(credentials(&tested))));
         let client = AtlassianSite::new(endpoints, fixed, Arc::clone(self.published.transport()));
         match client.global_configuration().await {
             Ok(_) => Ok(()),
             // Tempo knows the token; what it may do is no matter of its age.
             Err(error) if matches!(error.kind, SiteErrorKind::Refused(_) | SiteErrorKind::NotFound) => {
-                warn!(site.name = %site, "{site} takes the pending token, but not for this: {error}");
+                warn!(site.name = %site, "{site} takes the {version} token, but not for this: {error}");
                 Ok(())
             }
-            Err(error) => Err(RotateError::Test(error)),
+            Err(error) => Err(RotateError::Test { version, error }),
         }
     }
 }
