@@ -415,6 +415,57 @@ async fn with_copies() -> World {
     world
 }
 
+// Any run of a link begins what is dated from `since` on, so a backfill's does too, whatever its dates.
+#[tokio::test(start_paused = true)]
+async fn a_copy_outside_the_dates_asked_for_is_seen_as_well_and_never_copied_again() {
+    for (from, until) in [("2025-01-01", Some("2025-12-31")), ("2026-04-01", None)] {
+        let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+        let range = Order {
+            until: until.map(|day| day.parse().unwrap()),
+            ..order(from)
+        };
+        let inside = if until.is_some() {
+            "2025-06-01"
+        } else {
+            "2026-04-10"
+        };
+        for (day, text) in [(inside, "inside"), ("2026-03-02", "outside")] {
+            let mut content = Content::new("ann", day, "09:15:00", 3600).text(text);
+            content.billable_secs = 0;
+            world.acme().log_time("SUP-1", content.clone()).unwrap();
+            world.wait(60).await;
+            world.globex().log_time("DEV-1", copied(&content)).unwrap();
+        }
+        let estimated = estimate(&world, &range).await;
+        assert_eq!(estimated.links[0].likely.len(), 2, "{from}");
+        assert_eq!(estimated.beyond, Sides::new(1, 1), "{from}");
+
+        let heal = Order {
+            adopt: true,
+            heal: true,
+            ..range.clone()
+        };
+        let estimated = estimate(&world, &heal).await;
+        assert_eq!(estimated.writes, Sides::new(0, 1), "{from}");
+        assert!(all_done(&backfill(&world, &heal).await));
+        world.sweep().await;
+        assert_eq!(world.said("acme", "SUP-1").len(), 2);
+        // What was asked for is put right; the other one is a twin from now on, and as the other tool had left it.
+        let globex = world.globex().worklogs_of("DEV-1");
+        let told: BTreeSet<_> = globex
+            .iter()
+            .map(|one| {
+                let text = one.description.clone().unwrap_or_default();
+                (text, one.start_time.to_string(), one.billable_secs)
+            })
+            .collect();
+        let expected = [("inside", "09:15:00", 0), ("outside", "12:00:00", 3600)];
+        let expected = expected.map(|(text, time, billable)| (text.to_owned(), time.to_owned(), billable));
+        assert_eq!(told, BTreeSet::from(expected), "{from}");
+        assert_eq!(world.writes().len(), 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_another_tool_copied_is_taken_over_and_never_copied_again() {
     let world = with_copies().await;

@@ -162,10 +162,13 @@ impl Observed {
 
     /// Says whether a worklog of this day is begun when no pair knows it.
     pub fn begins(&self, day: Date) -> bool {
-        let in_backfill = self
-            .backfill
+        day >= self.since || self.is_in_backfill(day)
+    }
+
+    /// Says whether a backfill is about worklogs of this day.
+    pub fn is_in_backfill(&self, day: Date) -> bool {
+        self.backfill
             .as_ref()
-            .is_some_and(|one| day >= one.from && one.until.is_none_or(|until| day <= until));
-        day >= self.since || in_backfill
+            .is_some_and(|one| day >= one.from && one.until.is_none_or(|until| day <= until))
     }
 }

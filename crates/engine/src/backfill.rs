@@ -50,6 +50,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// Says whether it asks for worklogs of this day.
+    pub fn is_about(&self, day: Date) -> bool {
+        day >= self.since && self.until.is_none_or(|until| day <= until)
+    }
+
     /// Returns what it means for a run.
     pub fn backfill(&self) -> Backfill {
         Backfill {

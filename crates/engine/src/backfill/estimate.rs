@@ -91,6 +91,9 @@ impl LinkEstimate {
 pub struct Estimate {
     /// Links with worklogs in the range.
     pub links: Vec<LinkEstimate>,
+    /// Of the worklogs listed, those outside the range, per side. They are dated from the connection's `since` on, so that any
+    /// run of their links begins them.
+    pub beyond: Sides<usize>,
     /// What stands on issues without a twin, per side: left alone.
     pub unlinked: Sides<Counted>,
     /// Links that would be looked at.
@@ -118,9 +121,15 @@ impl Engine {
         only: Option<&BTreeSet<LinkKey>>,
     ) -> Result<Estimate, EngineError> {
         let since = self.since(connection).await?;
-        let (mut by_link, unlinked) = self.list_old(connection, order, only).await?;
+        let (mut by_link, unlinked) = self.list_old(connection, order, since, only).await?;
         let mut links = Vec::new();
+        let mut beyond = Sides::<usize>::default();
         while let Some((link, sides)) = by_link.pop_first() {
+            for side in Side::BOTH {
+                let of_range = |worklog: &&Worklog| order.is_about(worklog.content.start_date);
+                let all = sides[side].values();
+                beyond[side] += all.clone().count() - all.filter(of_range).count();
+            }
             links.push(self.estimate_link(connection, order, since, link, sides).await?);
         }
         let open: Vec<&LinkEstimate> = links.iter().filter(|link| link.is_open()).collect();
@@ -134,6 +143,7 @@ impl Engine {
         let open = open.len();
         Ok(Estimate {
             links,
+            beyond,
             unlinked,
             open,
             requests,
@@ -142,11 +152,13 @@ impl Engine {
         })
     }
 
-    /// Lists both sides' worklogs in the range of an order, by link.
+    /// Lists both sides' worklogs by link, of links that have any in the range of an order. Beside those of the range these
+    /// are the ones that any run begins, so a backfill's too: what is dated from `since` on.
     async fn list_old(
         &self,
         connection: &Connection,
         order: &Order,
+        since: Date,
         only: Option<&BTreeSet<LinkKey>>,
     ) -> Result<
         (
@@ -158,7 +170,10 @@ impl Engine {
         let mut by_link: BTreeMap<LinkKey, Sides<BTreeMap<WorklogId, Worklog>>> = BTreeMap::new();
         let mut unlinked = Sides::<Counted>::default();
         for side in Side::BOTH {
-            for (issue, worklogs) in self.list_range(connection, side, order).await? {
+            for (issue, worklogs) in self
+                .list_range(connection, side, order.since, order.until)
+                .await?
+            {
                 let link_of = async || self.link_of(connection, side, issue, Lane::Backfill).await;
                 match self.unhurried(link_of).await? {
                     Some(link) if only.is_none_or(|only| only.contains(&link)) => {
@@ -172,6 +187,16 @@ impl Engine {
                 }
             }
         }
+        let covers_all = order.since <= since && order.until.is_none();
+        if covers_all || by_link.is_empty() {
+            return Ok((by_link, unlinked));
+        }
+        for side in Side::BOTH {
+            let mut later = self.list_range(connection, side, since, None).await?;
+            for (link, sides) in &mut by_link {
+                sides[side].extend(later.remove(&link.issue(side)).unwrap_or_default());
+            }
+        }
         Ok((by_link, unlinked))
     }
 
@@ -179,7 +204,8 @@ impl Engine {
         &self,
         connection: &Connection,
         side: Side,
-        order: &Order,
+        since: Date,
+        until: Option<Date>,
     ) -> Result<Listed, EngineError> {
         let site = self.site_of(connection, side)?;
         let mut listed = Listed::new();
@@ -187,9 +213,7 @@ impl Engine {
         for _ in 0..PAGES_MAX {
             let page = self
                 .unhurried(async || {
-                    let list = async |client: &dyn SiteClient| {
-                        client.list_dates(order.since, order.until, offset).await
-                    };
+                    let list = async |client: &dyn SiteClient| client.list_dates(since, until, offset).await;
                     self.call(site, Lane::Sweep, list).await
                 })
                 .await?;

@@ -29,6 +29,8 @@ pub(super) struct Shown {
     likely: Vec<ShownTwins>,
     /// Worklogs that have a twin, but nobody can tell which.
     ambiguous: Vec<Sides<Vec<Entry>>>,
+    /// Worklogs outside the range that were looked at as well, per side: any run of these links begins them.
+    beyond: Sides<usize>,
     /// What stands on issues without a twin, and is left alone.
     unlinked: Sides<Counted>,
     /// Requests to each side.
@@ -86,6 +88,7 @@ impl Shown {
             ambiguous: links()
                 .flat_map(|link| link.ambiguous.iter().map(group))
                 .collect(),
+            beyond: estimate.beyond,
             unlinked: estimate.unlinked,
             requests: estimate.requests,
             writes: estimate.writes,
@@ -156,6 +159,13 @@ fn one(engine: &Engine, work: &Work<'_>) -> String {
         lines.push(format!(
             "  {} to be set aside",
             words::count(shown.parks, "worklog")
+        ));
+    }
+    let beyond = shown.beyond.a + shown.beyond.b;
+    if beyond > 0 {
+        lines.push(format!(
+            "  counted in: {} of these links outside the dates, but dated from the connection's `since` on, which any run begins",
+            words::count(beyond, "worklog")
         ));
     }
     let unlinked = shown.unlinked.a.worklogs + shown.unlinked.b.worklogs;
