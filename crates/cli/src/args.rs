@@ -1,10 +1,12 @@
 //! What can be written on the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::ending::Failure;
 
 /// Keeps the Tempo worklogs of paired issues on two Jira Cloud sites the same.
 #[derive(Debug, Parser)]
@@ -37,7 +39,7 @@ pub(crate) struct Global {
         help_heading = SHARED
     )]
     pub(crate) config: PathBuf,
-    /// Keep the table in this directory (without --data and --table: in memory, for this one command)
+    /// Keep the table in this directory [env: TANDEM_DATA=] (without --data and --table: in memory, for this one command)
     #[arg(
         long,
         global = true,
@@ -46,7 +48,7 @@ pub(crate) struct Global {
         help_heading = SHARED
     )]
     pub(crate) data: Option<PathBuf>,
-    /// Use this table in DynamoDB, with the standard AWS variables
+    /// Use this table in DynamoDB, with the standard AWS variables [env: TANDEM_TABLE=]
     #[arg(long, global = true, value_name = "NAME", help_heading = SHARED)]
     pub(crate) table: Option<String>,
     /// Write data as JSON
@@ -58,6 +60,36 @@ pub(crate) struct Global {
     /// Which table the command needs.
     #[arg(skip)]
     pub(crate) needs: Needs,
+}
+
+impl Global {
+    /// Takes the table that the environment names where none was given: with that, commands can be typed as texts and hints
+    /// say them.
+    ///
+    /// # Errors
+    /// When it names two.
+    pub(crate) fn complete(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
+        if self.data.is_some() || self.table.is_some() {
+            return Ok(());
+        }
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        match (set("TANDEM_DATA"), set("TANDEM_TABLE")) {
+            (Some(_), Some(_)) => Err(Failure::usage(
+                "both TANDEM_DATA and TANDEM_TABLE are set, and a command works on one table: unset one, or give --data or --table",
+            )),
+            (data, None) => {
+                self.data = data.map(PathBuf::from);
+                Ok(())
+            }
+            (None, Some(table)) => match table.into_string() {
+                Ok(table) => {
+                    self.table = Some(table);
+                    Ok(())
+                }
+                Err(_) => Err(Failure::usage("TANDEM_TABLE is not the name of a table")),
+            },
+        }
+    }
 }
 
 /// Which table a command needs.
@@ -180,6 +212,8 @@ impl Command {
     pub(crate) fn stopped(&self) -> Option<&'static str> {
         match self {
             Self::Serve(_) | Self::Demo(_) | Self::Backfill(_) => None,
+            Self::Link(arguments) if arguments.imports() => None,
+            Self::Users(arguments) if arguments.imports() => None,
             _ if self.only_looks() => Some("nothing was changed"),
             Self::Reconcile(_) => Some(
                 "what was begun is looked at again, and the next `tandem reconcile` or `tandem serve` goes on from there",

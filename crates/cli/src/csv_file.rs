@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tandem_runtime::pairs::{self, Kind, Line};
+use tokio::sync::watch;
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
@@ -42,6 +43,49 @@ impl Progress {
             output::say(format!("{done} of {}", words::count(self.total, "line")));
         }
     }
+}
+
+/// Ctrl-C, as an import hears of it: between two lines, so that what was made is told of and followed up.
+pub(crate) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Begins to listen.
+    pub(crate) fn listen() -> Self {
+        let (heard, stop) = watch::channel(false);
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                let _ = heard.send(true);
+            }
+        });
+        Self(stop)
+    }
+
+    /// Says whether somebody has pressed it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Does what only looks until it is done or somebody presses it: then nothing.
+    pub(crate) async fn or<T>(&self, look: impl Future<Output = T>) -> Option<T> {
+        let mut stop = self.0.clone();
+        let pressed = async {
+            if stop.wait_for(|pressed| *pressed).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            done = look => Some(done),
+            () = pressed => None,
+        }
+    }
+}
+
+/// What ends an import that was stopped.
+pub(crate) fn stopped(left: usize) -> Failure {
+    Failure::failed(format!(
+        "stopped with {} to go; what was taken in stays, and the same command goes on with the rest",
+        words::count(left, "line")
+    ))
 }
 
 /// A line that says what it should: its number, and side a's issue or account, then side b's.

@@ -2,12 +2,13 @@
 //! example that is run.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory, Parser};
 
-use crate::args::Cli;
+use crate::args::{Cli, Needs};
 
 /// Writes the page anew instead of comparing it.
 const BLESS: &str = "TANDEM_BLESS";
@@ -202,6 +203,88 @@ fn doing(command: &Command, above: &str, found: &mut BTreeSet<String>) {
             doing(below, &name, found);
         }
     }
+}
+
+/// The examples of a command's help, a line each, without what a shell makes of the rest of it.
+fn of_help(command: &Command) -> Vec<String> {
+    let help = command
+        .get_after_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let joined = help.replace("\\\n", " ");
+    let lines = joined.lines().filter_map(|line| line.strip_prefix("  tandem "));
+    lines
+        .map(|line| {
+            let said = line.split(" | ").next().unwrap_or(line);
+            let said = said.split(" > ").next().unwrap_or(said);
+            let said = said.split(" && ").next().unwrap_or(said);
+            // What it does stands behind several blanks; those that a joined line begins with stand before an option.
+            let words: Vec<&str> = said.trim().split("   ").collect();
+            let typed = words
+                .iter()
+                .take_while(|part| part.trim_start().starts_with('-') || *part == &words[0]);
+            typed.copied().collect::<Vec<_>>().join(" ")
+        })
+        .collect()
+}
+
+#[test]
+fn what_help_shows_can_be_typed_as_it_stands() {
+    let mut command = Cli::command();
+    command.build();
+    let mut below: Vec<&Command> = vec![&command];
+    let mut count = 0;
+    while let Some(one) = below.pop() {
+        below.extend(visible(one));
+        for example in of_help(one) {
+            let arguments = example.split_whitespace().map(|word| word.trim_matches('\''));
+            let parsed = Cli::try_parse_from(["tandem"].into_iter().chain(arguments));
+            let cli = parsed.unwrap_or_else(|error| panic!("`tandem {example}`: {error}"));
+            let names_a_table = cli.global.data.is_some() || cli.global.table.is_some();
+            let needs_one = cli.command.needs() != Needs::Any;
+            assert!(names_a_table || !needs_one, "`tandem {example}` needs a table");
+            count += 1;
+        }
+    }
+    assert!(count > 50, "only {count} examples were found");
+}
+
+#[test]
+fn a_table_that_the_environment_names_is_taken_where_none_is_given() {
+    let completed = |line: &str, variables: &[(&str, &str)]| {
+        let mut cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        cli.global
+            .complete(variable)
+            .map(|()| (cli.global.data, cli.global.table))
+    };
+    let (data, table) = (("TANDEM_DATA", "./d"), ("TANDEM_TABLE", "t"));
+    let (none, here) = (None::<PathBuf>, Some(PathBuf::from("./d")));
+    assert_eq!(completed("tandem queue", &[data]).unwrap(), (here.clone(), None));
+    assert_eq!(
+        completed("tandem queue", &[table]).unwrap(),
+        (none.clone(), Some("t".into()))
+    );
+    assert_eq!(
+        completed("tandem queue", &[("TANDEM_DATA", ""), table])
+            .unwrap()
+            .1,
+        Some("t".into())
+    );
+    // What is given counts, whatever the environment says.
+    assert_eq!(
+        completed("tandem queue --data ./d", &[data, table]).unwrap(),
+        (here, None)
+    );
+    assert_eq!(
+        completed("tandem queue --table u", &[data]).unwrap(),
+        (none, Some("u".into()))
+    );
+    let refused = completed("tandem queue", &[data, table]).unwrap_err();
+    assert!(refused.to_string().contains("unset one"), "{refused}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::execute::Run;
 use crate::options::Engine;
 use crate::ports::store::{DueKey, DueRow, Lane};
 
-mod estimate;
+pub(crate) mod estimate;
 
 pub use estimate::{Counted, Estimate, LinkEstimate, Twins};
 

@@ -1,9 +1,11 @@
 //! What a refused or unanswered request means.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::CancellationReason;
 use tandem_engine::ports::StoreError;
+
+use crate::chain;
 
 /// The error type with which the embedded table says that its file is of no use.
 pub(crate) const EMBEDDED_UNUSABLE: &str = "EmbeddedTableUnusable";
@@ -15,10 +17,12 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     let SdkError::ServiceError(service) = &error else {
-        let text = format!("could not {doing}: {}", DisplayErrorContext(&error));
+        let text = format!("could not {doing}: {}", chain(&error));
         return match error {
             SdkError::ConstructionFailure(_) => StoreError::Unusable(text),
-            _ => StoreError::Unavailable(text),
+            _ => StoreError::Unavailable(format!(
+                "{text}. See whether DynamoDB can be reached from here: the region, a proxy, AWS_ENDPOINT_URL"
+            )),
         };
     };
     let code = service.err().code().unwrap_or("no code");

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::{ExposeSecret, SecretString};
 use tandem_core::SiteName;
 use tokio::time::Instant;
@@ -293,11 +293,7 @@ impl Secrets {
                     ))
                 }
             },
-            Err(error) => Err(unreachable(
-                site,
-                source,
-                &DisplayErrorContext(&error).to_string(),
-            )),
+            Err(error) => Err(unreachable(site, source, &crate::chain(&error))),
         }
     }
 }

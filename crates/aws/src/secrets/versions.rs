@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::{ExposeSecret, SecretString};
 
 /// The label of the version in use.
@@ -199,7 +199,7 @@ where
                 service.err().message().unwrap_or_default()
             )),
         },
-        _ => VersionError::Unreachable(DisplayErrorContext(&error).to_string()),
+        _ => VersionError::Unreachable(crate::chain(&error)),
     }
 }
 

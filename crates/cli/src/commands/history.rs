@@ -20,9 +20,9 @@ pub(crate) const SEARCH_MAX: usize = 100_000;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem history SUP-1
-  tandem history --worklog 500001
-  tandem history --by-hand
+  tandem history SUP-1 --data ./data
+  tandem history --worklog 500001 --data ./data
+  tandem history --by-hand --data ./data
 
 Each line tells what was done where and why, with the worklog as it was (-) and as it is now (+); below that what was seen
 on both sides when it was decided, what both had last agreed on, and the policy, where one decided.")]

@@ -13,8 +13,8 @@ use crate::{open, output, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem ignore pair:acme-globex:10001:20001:a500001-10001
-  tandem ignore --person 5f0a-on-acme
+  tandem ignore pair:acme-globex:10001:20001:a500001-10001 --data ./data
+  tandem ignore --person 5f0a-on-acme --data ./data
 
 `tandem queue --all` shows what is ignored; `tandem retry ID` takes it back. It comes back by itself when one of its
 worklogs changes, or when it would wait for another reason.")]

@@ -16,7 +16,7 @@ use tandem_engine::{Connection, Engine};
 use tandem_runtime::pairs::{Kind, Line, is_issue};
 
 use crate::args::{Global, Needs};
-use crate::csv_file::{Good, Imported, Progress};
+use crate::csv_file::{Good, Imported, Progress, Stop, stopped};
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
 use crate::{csv_file, open, output, resolve, select, words};
@@ -26,9 +26,9 @@ const ASKED_AT_ONCE: usize = 100;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem link add SUP-1 DEV-9
-  tandem link import links.csv --connection acme-globex
-  tandem link discover")]
+  tandem link add SUP-1 DEV-9 --data ./data
+  tandem link import links.csv --connection acme-globex --data ./data
+  tandem link discover --data ./data")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -78,6 +78,11 @@ enum Action {
 }
 
 impl Arguments {
+    /// Says whether it is an import, which hears of Ctrl-C itself.
+    pub(crate) fn imports(&self) -> bool {
+        matches!(self.action, Action::Import { .. })
+    }
+
     /// Says whether nothing is changed.
     pub(crate) fn only_looks(&self) -> bool {
         matches!(self.action, Action::List | Action::Discover)
@@ -456,18 +461,21 @@ async fn import_all(
     imported: &mut Imported,
     by: &str,
 ) -> Result<(), Failure> {
+    let stop = Stop::listen();
     let mut progress = Progress::begin(good.len());
     let mut done = 0;
     for chunk in good.chunks(ASKED_AT_ONCE) {
         progress.tell(done);
-        done += chunk.len();
         let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
         for side in Side::BOTH {
             let asked: Vec<IssueRef> = chunk
                 .iter()
                 .map(|(_, (a, b))| issue_ref(if side == Side::A { a } else { b }))
                 .collect();
-            found[side] = ask_all(engine, connection, side, &asked).await?;
+            let Some(answer) = stop.or(ask_all(engine, connection, side, &asked)).await else {
+                return Err(stopped(good.len() - done));
+            };
+            found[side] = answer?;
         }
         let of_line = |(a_name, b_name): &(String, String)| {
             let a = found.a.get(&a_name.to_uppercase());
@@ -483,6 +491,11 @@ async fn import_all(
         let (mut hints, mut made) = (Vec::new(), Vec::new());
         let mut failed = None;
         for (number, names) in chunk {
+            if stop.is_wanted() {
+                failed = Some(stopped(good.len() - done));
+                break;
+            }
+            done += 1;
             let (a_name, b_name) = names;
             let (a, b) = of_line(names);
             let (Some(a), Some(b)) = (a, b) else {

@@ -15,9 +15,9 @@ use crate::{open, output, resolve, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem plan
-  tandem plan --issue SUP-1 --issue SUP-2
-  tandem plan --json | jq '.steps[] | select(.op == \"delete\")'
+  tandem plan --data ./data
+  tandem plan --issue SUP-1 --issue SUP-2 --data ./data
+  tandem plan --json --data ./data | jq '.steps[] | select(.op == \"delete\")'
 
 Exit code 3 when something would be written or set aside. Nothing is written on either site, and in Tandem's own table
 nothing but how many requests were made.")]
@@ -41,6 +41,12 @@ struct Step {
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
+    open::remark_on_memory(global);
+    preview(global, arguments).await
+}
+
+/// The same for a table that is empty because nothing has begun yet.
+pub(crate) async fn preview(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let opened = open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?;
     let engine = opened.engine();
     engine.deletes_ahead().await?;
@@ -81,6 +87,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             output::data(shown(engine, step))?;
         }
         output::say(format!("{}; nothing was written", totals(&steps)));
+        if let Some(warning) = copied(&steps) {
+            output::say(warning);
+        }
     } else {
         output::say("nothing would be written");
     }
@@ -145,6 +154,15 @@ fn shown(engine: &Engine, step: &Step) -> String {
         text.push_str(&format!(" (policy: {policy})"));
     }
     match (&proposal.before, &proposal.after) {
+        // Nothing would be written: these are what the two sides say.
+        (Some(this), Some(other)) if proposal.op == ProposedOp::Park => {
+            for (side, content) in [(proposal.side, this), (proposal.side.other(), other)] {
+                text.push_str(&format!(
+                    "\n  {side} says {}",
+                    output::plain(&words::content(content))
+                ));
+            }
+        }
         (Some(before), Some(after)) => {
             text.push_str(&format!("\n  {}", output::plain(&words::content(before))));
             for (field, before, after) in changes(before, after) {
@@ -159,10 +177,31 @@ fn shown(engine: &Engine, step: &Step) -> String {
         (None, Some(new)) => text.push_str(&format!("\n  + {}", output::plain(&words::content(new)))),
         (None, None) => {}
     }
+    if !proposal.looks_like.is_empty() {
+        let ids: Vec<String> = proposal.looks_like.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(
+            "\n    looks like {}, as another tool copies",
+            ids.join(", ")
+        ));
+    }
     for lost in &proposal.loses {
         text.push_str(&format!("\n    loses {}", output::plain(lost)));
     }
     text
+}
+
+/// Warns of worklogs that would be there twice.
+fn copied(steps: &[Step]) -> Option<String> {
+    let alike = steps.iter().filter(|step| !step.proposal.looks_like.is_empty());
+    let days = alike.clone().filter_map(|step| step.proposal.after.as_ref());
+    let since = days.map(|content| content.start_date).min()?;
+    Some(format!(
+        "warning: {} as if another tool had copied it already, and would be there twice: before `tandem reconcile` or `tandem serve` runs, `tandem backfill --since {since} --adopt` pairs them instead",
+        match alike.count() {
+            1 => "1 of these creates looks".to_owned(),
+            many => format!("{many} of these creates look"),
+        }
+    ))
 }
 
 /// What an update changes: field, before, after.

@@ -11,9 +11,9 @@ use crate::{open, output, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem queue --issue SUP-1
-  tandem queue --person 5f0a-on-acme
-  tandem queue --json | jq -r '.[].id'
+  tandem queue --issue SUP-1 --data ./data
+  tandem queue --person 5f0a-on-acme --data ./data
+  tandem queue --json --data ./data | jq -r '.[].id'
 
 Exit code 3 when something is parked or missing.")]
 pub(crate) struct Arguments {

@@ -15,8 +15,8 @@ use crate::{open, output, select, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem release mass-delete
-  tandem release mass-delete --issue SUP-1
+  tandem release mass-delete --data ./data
+  tandem release mass-delete --issue SUP-1 --data ./data
 
 Without a filter all deletes that wait are let through, and the brake counts anew. With one only those are: what else
 waits stays held back, and the brake goes on counting.")]

@@ -15,10 +15,10 @@ use crate::{open, output, resolve, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem resolve pair:acme-globex:10001:20001:a500001-10001            look at both sides first
-  tandem resolve pair:acme-globex:10001:20001:a500001-10001 --take b   side b counts
-  tandem resolve pair:acme-globex:10001:20001:a500001-10001 --twin 77  worklog 77 is the one
-  tandem resolve --worklog 500001 --take b                             the same item, by its worklog or its twin's
+  tandem resolve pair:acme-globex:10001:20001:a500001-10001 --data ./data             look at both sides first
+  tandem resolve pair:acme-globex:10001:20001:a500001-10001 --data ./data --take b    side b counts
+  tandem resolve pair:acme-globex:10001:20001:a500001-10001 --data ./data --twin 77   worklog 77 is the one
+  tandem resolve --worklog 500001 --data ./data --take b                              the same item, by its worklog or its twin's
 
 A decision rests on what was seen when the item was set aside: what was changed after that is a change like any other,
 and waits again if it has to. The value that gives way is kept in the history. Of a worklog that is missing, --take the

@@ -11,9 +11,9 @@ use crate::{open, output, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem retry
-  tandem retry --issue SUP-1
-  tandem retry pair:acme-globex:10001:20001:a500001-10001")]
+  tandem retry --data ./data
+  tandem retry --issue SUP-1 --data ./data
+  tandem retry pair:acme-globex:10001:20001:a500001-10001 --data ./data")]
 pub(crate) struct Arguments {
     /// Ids from `tandem queue`; none for everything that is parked, missing or failed
     #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"])]

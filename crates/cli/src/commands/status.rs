@@ -23,8 +23,8 @@ const PERIODS: i32 = 3;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem status
-  tandem status --issue SUP-1
+  tandem status --data ./data
+  tandem status --issue SUP-1 --data ./data
 
 With a filter the queue's totals are those of the selection, and LINKS those of the issue or worklog; sites and audits are
 told as ever, since everything rests on them. Exit code 3 when something is parked or missing, or a site is in trouble:

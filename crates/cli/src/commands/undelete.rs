@@ -22,9 +22,9 @@ const SHOWN_MAX: usize = 20;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem undelete 1767225600000-a500001-10001-7
-  tandem undelete --worklog 500001
-  tandem undelete --issue SUP-1 --all
+  tandem undelete 1767225600000-a500001-10001-7 --data ./data
+  tandem undelete --worklog 500001 --data ./data
+  tandem undelete --issue SUP-1 --all --data ./data
 
 With a filter, the one delete of it that was not undone yet. Where there are several, they are shown and nothing is done,
 unless --all says that all of them are meant (100 at most). A worklog comes back with a new id.")]

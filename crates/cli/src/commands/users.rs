@@ -14,7 +14,7 @@ use tandem_engine::{Connection, Engine, EngineError};
 use tandem_runtime::pairs::{Kind, Line};
 
 use crate::args::Global;
-use crate::csv_file::{Imported, Progress};
+use crate::csv_file::{Imported, Progress, Stop, stopped};
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
 use crate::{csv_file, open, output, resolve, select, words};
@@ -62,6 +62,11 @@ enum Action {
 }
 
 impl Arguments {
+    /// Says whether it is an import, which hears of Ctrl-C itself.
+    pub(crate) fn imports(&self) -> bool {
+        matches!(self.action, Some(Action::Import { .. }))
+    }
+
     /// Says whether nothing is changed.
     pub(crate) fn only_looks(&self) -> bool {
         !matches!(self.action, Some(Action::Import { .. }))
@@ -234,8 +239,15 @@ async fn import(
     let mut seen: BTreeMap<(Side, String), u64> = BTreeMap::new();
     let mut failed: Option<EngineError> = None;
     let mut told = Vec::new();
-    let mut progress = Progress::begin(good.len());
+    let stop = Stop::listen();
+    let mut left = None;
+    let all = good.len();
+    let mut progress = Progress::begin(all);
     for (done, (number, (a, b))) in good.into_iter().enumerate() {
+        if stop.is_wanted() {
+            left = Some(all - done);
+            break;
+        }
         progress.tell(done);
         let earlier = [(Side::A, &a), (Side::B, &b)]
             .into_iter()
@@ -298,6 +310,9 @@ async fn import(
     let told = imported.tell(global, file, &people, "known so already");
     match failed {
         Some(error) => Err(error.into()),
-        None => told,
+        None => match left {
+            Some(left) => Err(stopped(left)),
+            None => told,
+        },
     }
 }

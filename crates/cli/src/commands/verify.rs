@@ -20,11 +20,11 @@ use crate::{open, output, select, values, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem verify
-  tandem verify --from 2026-01-01 --to 2026-03-31
-  tandem verify --by person,day                      the sums of both sides, as tables
-  tandem verify --report books.html                  a dated report with a checksum, to keep
-  tandem verify --json | jq '.differences[]'
+  tandem verify --data ./data
+  tandem verify --from 2026-01-01 --to 2026-03-31 --data ./data
+  tandem verify --by person,day --data ./data                      the sums of both sides, as tables
+  tandem verify --report books.html --data ./data                  a dated report with a checksum, to keep
+  tandem verify --json --data ./data | jq '.differences[]'
 
 Exit code 0: equal; 3: not equal, and each difference is listed with the likely reason.")]
 pub(crate) struct Arguments {
@@ -76,6 +76,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     let format = arguments.report.as_deref().map(report::format).transpose()?;
     let opened = open::open(global).await?;
+    open::remark_on_memory(global);
     let engine = opened.engine();
     let connections = select::connections(engine, arguments.connection.as_deref())?;
     let days = days(engine, &connections, arguments).await?;

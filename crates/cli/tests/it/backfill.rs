@@ -156,6 +156,41 @@ fn what_looks_copied_is_never_copied_again_by_leaving_out_an_option() {
 }
 
 #[test]
+fn a_plan_warns_of_what_another_tool_has_copied_already() {
+    let bench = Bench::new();
+    let content = Content::new("bob", "2026-03-05", "09:00:00", 5400).text("copied before");
+    bench.acme().log_time("SUP-2", content.clone()).unwrap();
+    let copy = bench.globex().log_time("DEV-2", copied(&content)).unwrap();
+    bench.acme().log_time("SUP-2", hour("bob", "not copied")).unwrap();
+    let steps = bench.run(&["plan", "--json"]).ended(3).json()["steps"].clone();
+    let of_copies: Vec<_> = steps
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|step| !step["looks_like"].is_null())
+        .collect();
+    // Either would be copied to the other side.
+    assert_eq!(of_copies.len(), 2, "{steps}");
+    assert!(
+        of_copies
+            .iter()
+            .any(|step| step["looks_like"] == serde_json::json!([copy]))
+    );
+    let told = bench.run(&["plan"]).ended(3);
+    let alike = format!("looks like {copy}, as another tool copies");
+    assert!(told.out.contains(&alike), "{told:?}");
+    told.says("2 of these creates look as if")
+        .says("`tandem backfill --since 2026-03-05 --adopt`");
+
+    bench
+        .run(&["backfill", "--since", "2026-03-05", "--adopt", "--yes"])
+        .ended(0);
+    bench.reconcile();
+    assert_eq!(bench.sim.worklogs("globex").len(), 2);
+    assert!(!bench.run(&["plan"]).ended(0).err.contains("warning"));
+}
+
+#[test]
 fn who_wants_it_copied_all_the_same_says_so() {
     let bench = Bench::new();
     with_copies(&bench);

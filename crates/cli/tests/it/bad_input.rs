@@ -108,6 +108,33 @@ fn a_configuration_that_is_not_there_is_told_by_its_name() {
 }
 
 #[test]
+fn a_table_that_cannot_be_reached_is_told_in_words() {
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("tandem.toml"), GOOD).unwrap();
+    // Nobody listens there.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let ran = run(tandem()
+        .args(["status", "--table", "tandem"])
+        .current_dir(directory.path())
+        .env("TANDEM_TEST_ACME", SECRET)
+        .env("TANDEM_TEST_GLOBEX", SECRET)
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_ENDPOINT_URL", format!("http://{closed}")))
+    .ended(1);
+    ran.says("refused").says("the region, a proxy, AWS_ENDPOINT_URL");
+    assert!(
+        !ran.err.contains("DispatchFailure") && !ran.err.contains('{'),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn a_secret_that_is_not_there_is_told_with_site_place_and_line() {
     let ran = queue(GOOD, Some(SECRET), None).ended(2);
     ran.says("tandem.toml:7:")

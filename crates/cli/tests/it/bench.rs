@@ -68,7 +68,13 @@ impl Ran {
 /// The binary without anything of the caller's environment that bears on it.
 pub fn tandem() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-    for variable in ["TANDEM_CONFIG", "TANDEM_LOG", "TANDEM_ALLOW_LOOPBACK"] {
+    for variable in [
+        "TANDEM_CONFIG",
+        "TANDEM_DATA",
+        "TANDEM_TABLE",
+        "TANDEM_LOG",
+        "TANDEM_ALLOW_LOOPBACK",
+    ] {
         command.env_remove(variable);
     }
     for (variable, _) in std::env::vars_os() {

@@ -137,10 +137,46 @@ fn ctrl_c_stops_any_command_which_says_what_it_leaves_behind() {
         let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         assert!(
-            said.contains("stopped; ") && said.contains(left),
+            said.contains("stopped") && said.contains(left),
             "{arguments:?}: {said}"
         );
     }
+}
+
+#[test]
+fn ctrl_c_stops_an_import_which_tells_what_it_has_made() {
+    let bench = Bench::new();
+    bench.reconcile();
+    // A hundred lines are asked for at once: those of the first request are made, those of the next are not.
+    let mut lines = String::from("SUP-3,DEV-3\n");
+    lines.extend((0..99).map(|_| "SUP-3;\n"));
+    lines.extend((1..100).map(|_| "SUP-3,DEV-3\n"));
+    lines.push_str("SUP-4,DEV-4\n");
+    std::fs::write(bench.path("links.csv"), lines).unwrap();
+    let file = bench.path("links.csv");
+    let links = |bench: &Bench| {
+        let listed = bench.run(&["link", "list", "--json"]).ended(0).json();
+        listed.as_array().unwrap().len()
+    };
+    let before = links(&bench);
+    bench.sim.reset_requests();
+    let mut child = bench
+        .command(&["link", "import", file.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    crate::bench::wait("it has asked", || !bench.sim.requests().is_empty());
+    signal(&child, "-INT");
+    assert_eq!(code(&mut child), Some(1));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    // What was wrong in the file is told, and how many links there are now, whenever it was stopped.
+    assert_eq!(said.matches("links.csv:").count(), 99, "{said}");
+    let made = links(&bench) - before;
+    assert!(said.contains(&format!("{made} link")), "{made}: {said}");
+    assert!(said.contains("stopped with") && said.contains("to go"), "{said}");
+    bench.run(&["link", "import", file.to_str().unwrap()]).ended(3);
 }
 
 #[test]

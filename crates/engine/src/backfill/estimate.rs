@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::Serialize;
-use tandem_core::copies::{self, Matching};
+use tandem_core::copies::{self, Matching, Tolerance};
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Recorded};
 use tandem_core::rules::Lookups;
@@ -260,7 +260,7 @@ impl Engine {
         }
         observed.lookups = lookups;
         // Whether it is to be taken over or not: a person should know that it is there.
-        let matching = free_matching(&observed, order, connection);
+        let matching = free_matching(&observed, &order.backfill().tolerance, connection);
         let mut estimate = LinkEstimate {
             link,
             listed,
@@ -304,7 +304,7 @@ impl Engine {
 }
 
 /// Puts together what nobody has paired yet.
-fn free_matching(observed: &Observed, order: &Order, connection: &Connection) -> Matching {
+pub(crate) fn free_matching(observed: &Observed, tolerance: &Tolerance, connection: &Connection) -> Matching {
     let paired = |side: Side| -> BTreeSet<WorklogId> {
         let whole = observed
             .pairs
@@ -321,10 +321,5 @@ fn free_matching(observed: &Observed, order: &Order, connection: &Connection) ->
         listed.filter(|worklog| !paired.contains(&worklog.id)).collect()
     });
     let lookups: &Lookups = &observed.lookups;
-    copies::match_copies(
-        &free,
-        &order.backfill().tolerance,
-        &connection.settings.rules,
-        lookups,
-    )
+    copies::match_copies(&free, tolerance, &connection.settings.rules, lookups)
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use tandem_core::copies::{Matching, Tolerance};
 use tandem_core::plan::{Action, Recorded, Step};
 use tandem_core::rules::Rules;
 use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, WorklogId};
 
+use crate::backfill::estimate::free_matching;
 use crate::decided::policy_of;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
@@ -71,6 +73,10 @@ pub struct Proposal {
     /// The policy that decides it, where one does, as it is written in the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<&'static str>,
+    /// For a create: worklogs on that side which another tool may have made of the same one. `backfill --adopt` pairs them; a
+    /// run copies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub looks_like: Vec<WorklogId>,
     /// Values that lose a conflict: the field, the side and the value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loses: Vec<String>,
@@ -172,13 +178,34 @@ impl Engine {
     ) -> Result<Vec<Proposal>, EngineError> {
         let look = async || self.look_ahead(connection, link).await;
         let mut observed = self.unhurried(look).await?;
+        let copies = free_matching(&observed, &Tolerance::default(), connection);
         let mut proposals = Vec::new();
         self.rehearse(connection, &mut observed, |step| {
             proposals.extend(propose(step, link, &connection.settings.rules))
         })
         .await?;
+        for proposal in proposals.iter_mut().filter(|one| one.op == ProposedOp::Create) {
+            if let Some(source) = proposal.source {
+                proposal.looks_like = look_alikes(&copies, proposal.side, source);
+            }
+        }
         Ok(proposals)
     }
+}
+
+/// The worklogs on a side that may be copies of one on the other side, or the other way round.
+fn look_alikes(copies: &Matching, side: Side, source: WorklogId) -> Vec<WorklogId> {
+    let likely = copies
+        .likely
+        .iter()
+        .filter(|likely| likely.ids[side.other()] == source)
+        .map(|likely| likely.ids[side]);
+    let ambiguous = copies
+        .ambiguous
+        .iter()
+        .filter(|group| group[side.other()].contains(&source))
+        .flat_map(|group| group[side].iter().copied());
+    likely.chain(ambiguous).collect()
 }
 
 fn propose(step: &Step, link: &LinkKey, rules: &Rules) -> Option<Proposal> {
@@ -270,6 +297,7 @@ fn propose(step: &Step, link: &LinkKey, rules: &Rules) -> Option<Proposal> {
         after,
         reason,
         policy: policy_of(step, rules),
+        looks_like: Vec::new(),
         loses: step
             .lost
             .iter()

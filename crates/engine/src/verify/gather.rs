@@ -1,20 +1,26 @@
 //! Listing both sides once, into records.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use jiff::civil::Date;
-use tandem_core::{IssueId, LinkKey, Side, Sides};
+use tandem_core::{IssueId, LinkKey, Side, Sides, Worklog};
 
 use super::sort::{Sorted, Sorter};
 use super::{rows, unwritten};
 use crate::error::EngineError;
-use crate::options::{Connection, Engine};
+use crate::options::{Connection, Engine, Site};
+use crate::ports::SiteClient;
 use crate::ports::scratch::Scratch;
-use crate::ports::site::BadRow;
+use crate::ports::site::{BadRow, Page, SiteErrorKind};
 use crate::ports::store::Lane;
 
 /// Pages per side that are read at most: 5 million worklogs.
 const PAGES_MAX: usize = 1000;
+
+/// How often a page is asked for again where no answer came, and after how long the first time.
+const TRIES_MAX: u32 = 3;
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Issues whose link is remembered while a side is listed, at most. Those of a page are always.
 const LINKS_MAX: usize = 100_000;
@@ -41,6 +47,32 @@ impl Engine {
         records.finish().map_err(unwritten)
     }
 
+    /// Reads a page, and again where the site has no room for it or does not answer: one hiccup among hundreds of pages
+    /// must not cost all that were read.
+    async fn page_of_books(
+        &self,
+        site: &Site,
+        (from, to): (Date, Option<Date>),
+        offset: u64,
+    ) -> Result<Page<Worklog>, EngineError> {
+        let mut tries = 0;
+        loop {
+            let read = async || {
+                let list = async |client: &dyn SiteClient| client.list_dates(from, to, offset).await;
+                self.call(site, Lane::Sweep, list).await
+            };
+            match self.unhurried(read).await {
+                Err(EngineError::Site { error, .. })
+                    if tries < TRIES_MAX && matches!(error.kind, SiteErrorKind::Unreachable { .. }) =>
+                {
+                    tries += 1;
+                    self.clock.sleep(AGAIN_AFTER * tries).await;
+                }
+                read => return read,
+            }
+        }
+    }
+
     async fn gather_side(
         &self,
         connection: &Connection,
@@ -53,11 +85,7 @@ impl Engine {
         let mut twins = Twins::new();
         let mut offset = 0;
         for _ in 0..PAGES_MAX {
-            let page = self
-                .call_in_turn(site, Lane::Sweep, async |client| {
-                    client.list_dates(from, to, offset).await
-                })
-                .await?;
+            let page = self.page_of_books(site, (from, to), offset).await?;
             let issues = page.rows.iter().map(|worklog| worklog.issue);
             let issues = issues.chain(page.bad.iter().filter_map(|bad| bad.issue));
             self.learn_twins(connection, side, issues.collect(), &mut twins)

@@ -27,10 +27,10 @@ use crate::{open, output, resolve, select, values, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  tandem backfill --since 2024-01-01 --dry-run          how much it is; writes nothing
-  tandem backfill --since 2024-01-01 --data DIR         the first sync; the same command goes on after a kill
-  tandem backfill --since 2024-01-01 --adopt --heal     take over what another tool copied, and put right what it lost
-  tandem backfill --since 2024-01-01 --adopt=ask        the same, asking before copies that differ are taken over")]
+  tandem backfill --since 2024-01-01 --dry-run                       how much it is; writes nothing
+  tandem backfill --since 2024-01-01 --data ./data                   the first sync; the same command goes on after a kill
+  tandem backfill --since 2024-01-01 --data ./data --adopt --heal    take over what another tool copied, and put right what it lost
+  tandem backfill --since 2024-01-01 --data ./data --adopt=ask       the same, asking before copies that differ are taken over")]
 pub(crate) struct Arguments {
     /// From this day on
     #[arg(long, value_name = "DATE", value_parser = values::day)]

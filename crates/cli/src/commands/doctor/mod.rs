@@ -31,8 +31,8 @@ use crate::{open, output, select};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem doctor --data ./data
-  tandem doctor --site acme
-  tandem doctor --json | jq '.[] | select(.state == \"fail\")'
+  tandem doctor --site acme --data ./data
+  tandem doctor --json --data ./data | jq '.[] | select(.state == \"fail\")'
 
 Exit code 3 when something needs a person (`warn` or `fail`); `unknown` is what could not be found out, and says how a person can.")]
 pub(crate) struct Arguments {

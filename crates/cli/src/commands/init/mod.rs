@@ -193,7 +193,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         plan(global).await?;
     }
     output::say(format!(
-        "next: `tandem doctor` looks at everything else; `tandem reconcile --data DIR` does a first sync of what is dated from {} on; `tandem serve --data DIR` keeps it so",
+        "next: `tandem doctor` looks at everything else; `tandem backfill --since DATE --dry-run --data DIR` says what older worklogs there are, and what another tool copied; `tandem reconcile --data DIR` does a first sync of what is dated from {} on; `tandem serve --data DIR` keeps it so",
         answers
             .since
             .map_or_else(|| "today".to_owned(), |since| since.to_string())
@@ -286,7 +286,7 @@ async fn plan(global: &Global) -> Result<(), Failure> {
         return Ok(());
     };
     output::say("a first sync would do this:");
-    match super::plan::run(global, &arguments).await {
+    match super::plan::preview(global, &arguments).await {
         Ok(_) => {}
         // The configuration is written and right all the same.
         Err(failure) => output::say(format!(
