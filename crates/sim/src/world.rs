@@ -33,6 +33,8 @@ pub struct RequestRecord {
     pub path_template: String,
     /// The path and query as they came.
     pub path: String,
+    /// The body as it came; empty when there was none.
+    pub body: String,
     /// The status of the answer, or of the fault that took its place.
     pub status: u16,
 }
@@ -206,6 +208,7 @@ impl World {
             method: request.method.clone(),
             path_template: template(found).to_owned(),
             path,
+            body: String::from_utf8_lossy(&request.body).into_owned(),
             status,
         });
     }
