@@ -1,5 +1,6 @@
 //! Sites, people and Tandem in one process under tokio's paused clock.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +23,8 @@ use tandem_engine::verify::Verdict;
 use tandem_runtime::config::{Config, ConfigEnv};
 use tandem_runtime::wiring::{Parts, Tandem};
 use tandem_sim::{
-    Answered, Content, Deliverer, ProjectSpec, Sim, SiteHandle, SiteSpec, TokioClock, UserSpec, Vendor,
+    Answered, Content, Deliverer, ProjectSpec, RequestRecord, Sim, SiteHandle, SiteSpec, TokioClock,
+    UserSpec, Vendor,
 };
 use tower::ServiceExt;
 
@@ -113,6 +115,7 @@ pub struct World {
     pub tandem: Arc<Tandem>,
     pub store: Arc<DynamoStore>,
     pub late: Late,
+    table: Embedded,
     clock: PausedClock,
     config: String,
     secrets: Arc<Secrets>,
@@ -250,6 +253,7 @@ impl Setup {
             ),
             late,
             store,
+            table: embedded,
             clock,
             config: self.config,
             secrets,
@@ -291,11 +295,7 @@ impl World {
     pub fn writes(&self) -> Vec<String> {
         let requests = self.sim.requests().into_iter();
         requests
-            .filter(|request| request.method != "GET" && request.vendor == Vendor::Tempo)
-            .filter(|request| {
-                let template = &request.path_template;
-                !template.ends_with("/search") && !template.contains("-to-")
-            })
+            .filter(is_write)
             .map(|request| format!("{} {} {}", request.method, request.path_template, request.status))
             .collect()
     }
@@ -479,6 +479,26 @@ impl World {
         waiting
     }
 
+    /// Every row of the table as it is stored, by its keys.
+    pub async fn rows(&self) -> BTreeMap<(String, String), serde_json::Value> {
+        let mut rows = BTreeMap::new();
+        let mut request = serde_json::json!({ "TableName": "tandem", "ConsistentRead": true });
+        loop {
+            let asked = request.to_string();
+            let (status, text) = self.table.answer("Scan", asked.as_bytes()).await.unwrap();
+            assert_eq!(status, 200, "{text}");
+            let page: serde_json::Value = serde_json::from_str(&text).unwrap();
+            for row in page["Items"].as_array().unwrap() {
+                let key = |name: &str| row[name]["S"].as_str().unwrap().to_owned();
+                rows.insert((key("pk"), key("sk")), row.clone());
+            }
+            match page.get("LastEvaluatedKey") {
+                Some(last) if !last.is_null() => request["ExclusiveStartKey"] = last.clone(),
+                _ => return rows,
+            }
+        }
+    }
+
     /// All due rows.
     pub async fn due(&self) -> Vec<DueRow> {
         let mut due = Vec::new();
@@ -500,6 +520,13 @@ impl World {
             .filter_map(|pair| Some(pair.wait.as_ref()?.reason.as_str()))
             .collect()
     }
+}
+
+/// Says whether a request is one that changes worklogs, whatever came of it.
+pub fn is_write(request: &RequestRecord) -> bool {
+    let template = &request.path_template;
+    let reads = template.ends_with("/search") || template.contains("-to-");
+    request.method != "GET" && request.vendor == Vendor::Tempo && !reads
 }
 
 /// An hour at half past one.

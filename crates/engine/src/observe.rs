@@ -646,7 +646,7 @@ impl Engine {
     }
 
     /// Collects what proves that absent worklogs are gone, and asks for some that nothing is known of.
-    async fn gather_proofs(
+    pub(crate) async fn gather_proofs(
         &self,
         connection: &Connection,
         observed: &mut Observed,
@@ -1226,7 +1226,11 @@ impl Engine {
     }
 
     /// Counts proven deletes against the brake.
-    async fn brake(&self, connection: &Connection, observed: &Observed) -> Result<bool, EngineError> {
+    pub(crate) async fn brake(
+        &self,
+        connection: &Connection,
+        observed: &Observed,
+    ) -> Result<bool, EngineError> {
         let mut deletes = Vec::new();
         for pair in observed
             .pairs

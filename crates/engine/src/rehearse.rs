@@ -62,7 +62,12 @@ impl Engine {
         mut step_taken: impl FnMut(&Step),
     ) -> Result<(), EngineError> {
         let settings = &connection.settings;
-        let mut next_id = MADE_UP;
+        // What an earlier rehearsal has made stays what it is.
+        let newest = Side::BOTH
+            .into_iter()
+            .filter_map(|side| observed.listings[side].last_key_value());
+        let newest = newest.map(|(id, _)| id.0 + 1).max().unwrap_or_default();
+        let mut next_id = newest.max(MADE_UP);
         let mut asked: BTreeSet<(Side, WorklogId)> = BTreeSet::new();
         for _ in 0..ROUNDS_MAX {
             if has_unfetched(observed, &mut asked) {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use tandem_core::copies::{Matching, Tolerance};
+use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Recorded, Step};
 use tandem_core::rules::Rules;
-use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, WorklogId};
+use tandem_core::{ConnectionName, Content, IssueId, LinkKey, PairId, Reason, Side, Sides, WorklogId};
 
 use crate::backfill::estimate::free_matching;
 use crate::decided::policy_of;
@@ -18,6 +19,9 @@ use crate::sweep::Feed;
 
 /// Pages per side that are read at most to find the issues that have worklogs.
 const PAGES_MAX: usize = 1000;
+
+/// Worklogs that a link misses of which it is asked where they are: as many as a run asks about.
+const MISSING_MAX: usize = 20;
 
 /// What would be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -179,17 +183,85 @@ impl Engine {
         let look = async || self.look_ahead(connection, link).await;
         let mut observed = self.unhurried(look).await?;
         let copies = free_matching(&observed, &Tolerance::default(), connection);
+        let mut steps = Vec::new();
+        self.rehearse(connection, &mut observed, |step| steps.push(step.clone()))
+            .await?;
+        let missing = |step: &&Step| {
+            let wait = step.pair.wait.as_ref().map(|wait| wait.reason);
+            step.action == Action::Record(Recorded::Park) && wait == Some(Reason::Missing)
+        };
+        // A pass does not end with what is missing for a moment alone. Of a pair that has just come here from another
+        // link, the next look knows what became of its twin.
+        let missed: BTreeSet<PairId> = steps
+            .iter()
+            .filter(missing)
+            .map(|step| step.pair.id.clone())
+            .collect();
+        let came =
+            |step: &Step| step.action == Action::Record(Recorded::Move) && missed.contains(&step.pair.id);
+        let mut explained = BTreeSet::new();
+        let first = steps.len();
+        if steps.iter().any(came) {
+            let look = async || {
+                let mut again = observed.clone();
+                self.gather_proofs(connection, &mut again, Lane::Sweep).await?;
+                again.brake = self.brake(connection, &again).await?;
+                Ok(again)
+            };
+            observed = self.unhurried(look).await?;
+            self.rehearse(connection, &mut observed, |step| {
+                explained.insert(step.pair.id.clone());
+                steps.push(step.clone());
+            })
+            .await?;
+        }
+        // And what one link misses until another has taken it in waits no more after that, whichever came first.
+        let mut asked = 0;
         let mut proposals = Vec::new();
-        self.rehearse(connection, &mut observed, |step| {
-            proposals.extend(propose(step, link, &connection.settings.rules))
-        })
-        .await?;
+        for (place, step) in steps.iter().enumerate() {
+            if missing(&step) {
+                asked += 1;
+                let ids = &step.pair.ids;
+                if place < first && explained.contains(&step.pair.id)
+                    || asked <= MISSING_MAX && self.is_on_another_link(connection, &observed, ids).await?
+                {
+                    continue;
+                }
+            }
+            proposals.extend(propose(step, link, &connection.settings.rules));
+        }
         for proposal in proposals.iter_mut().filter(|one| one.op == ProposedOp::Create) {
             if let Some(source) = proposal.source {
                 proposal.looks_like = look_alikes(&copies, proposal.side, source);
             }
         }
         Ok(proposals)
+    }
+
+    /// Says whether what this link misses of two worklogs has moved to another link. Where each went to a link of its own,
+    /// it depends on which of these comes first what becomes of them.
+    async fn is_on_another_link(
+        &self,
+        connection: &Connection,
+        observed: &Observed,
+        ids: &Sides<Option<WorklogId>>,
+    ) -> Result<bool, EngineError> {
+        let mut links = BTreeSet::new();
+        for side in Side::BOTH {
+            let Some(id) = ids[side].filter(|id| observed.worklog(side, *id).is_none()) else {
+                continue;
+            };
+            let site = self.site_of(connection, side)?;
+            let ask = async || {
+                let worklog = async |client: &dyn SiteClient| client.worklog(id).await;
+                self.call(site, Lane::Sweep, worklog).await
+            };
+            if let Some(worklog) = self.unhurried(ask).await? {
+                links.extend(self.link_ahead(connection, side, worklog.issue).await?);
+            }
+        }
+        links.remove(&observed.link);
+        Ok(links.len() == 1)
     }
 }
 
