@@ -20,7 +20,8 @@ use crate::{open, output, resolve, words};
   tandem plan --json --data ./data | jq '.steps[] | select(.op == \"delete\")'
 
 Exit code 3 when something would be written or set aside. Nothing is written on either site, and in Tandem's own table
-nothing but how many requests were made.")]
+nothing but how many requests were made. What is listed is what `reconcile` then does; what cannot be foreseen is in
+docs/operate.md.")]
 pub(crate) struct Arguments {
     /// Only this issue, by its key or id on either side; may be given several times
     #[arg(long, value_name = "KEY", value_parser = crate::values::some)]

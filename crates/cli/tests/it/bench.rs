@@ -1,5 +1,6 @@
 //! Two simulated sites, and the binary to run against them.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -206,6 +207,23 @@ impl Bench {
 
     pub fn globex(&self) -> SiteHandle {
         self.sim.site("globex")
+    }
+
+    /// Every row of the table in the data directory as it is stored, by its keys.
+    pub fn rows(&self) -> BTreeMap<String, Value> {
+        let scan = br#"{"TableName":"tandem","ConsistentRead":true}"#;
+        let answer = async {
+            let table = Embedded::open(Some(&self.data())).await.unwrap();
+            table.answer("Scan", scan).await.unwrap()
+        };
+        let (status, text) = self.runtime.block_on(answer);
+        assert_eq!(status, 200, "{text}");
+        let page: Value = serde_json::from_str(&text).unwrap();
+        // A page holds far more than a test leaves behind.
+        assert!(page["LastEvaluatedKey"].is_null(), "{text}");
+        let rows = page["Items"].as_array().unwrap().iter();
+        rows.map(|row| (format!("{} / {}", row["pk"]["S"], row["sk"]["S"]), row.clone()))
+            .collect()
     }
 
     /// The same on a table as AWS has them.

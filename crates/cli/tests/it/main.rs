@@ -19,6 +19,7 @@ mod helping;
 mod knowing;
 mod looking;
 mod picking;
+mod planning;
 mod privacy;
 mod serving;
 mod setting;
