@@ -126,7 +126,7 @@ fn a_table_that_cannot_be_reached_is_told_in_words() {
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_ENDPOINT_URL", format!("http://{closed}")))
     .ended(1);
-    ran.says("refused").says("the region, a proxy, AWS_ENDPOINT_URL");
+    let ran = ran.says("refused").says("the region, a proxy, AWS_ENDPOINT_URL");
     assert!(
         !ran.err.contains("DispatchFailure") && !ran.err.contains('{'),
         "{}",
