@@ -335,9 +335,10 @@ async fn plan(world: &World) -> Vec<Planned> {
     engine.deletes_ahead().await.unwrap();
     let connection = &engine.connections[0];
     let mut all = Vec::new();
-    for link in engine.links_ahead(connection).await.unwrap() {
+    let links = engine.links_ahead(connection).await.unwrap();
+    for link in links.clone() {
         world.sim.reset_requests();
-        let steps = engine.proposals(connection, &link).await.unwrap();
+        let steps = engine.proposals(connection, &link, &links).await.unwrap();
         assert_eq!(asked(world), []);
         let reads = reads(world);
         all.push(Planned { link, steps, reads });
@@ -500,6 +501,28 @@ async fn a_plan_is_whole_however_long_it_is() {
     }
     let plans = plan(&world).await;
     assert_eq!(plans[0].steps.len(), 1100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_issue_that_a_worklog_moved_to_is_not_planned_the_other_one_says_that_it_is_missing() {
+    let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.sweep().await;
+    world.wait(400).await;
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    let tandem = world.only_reading();
+    let engine = &tandem.engine;
+    engine.deletes_ahead().await.unwrap();
+    let connection = &engine.connections[0];
+    let links = engine.links_ahead(connection).await.unwrap();
+    let left = links.first().unwrap();
+    let alone = BTreeSet::from([left.clone()]);
+    let said = engine.proposals(connection, left, &alone).await.unwrap();
+    assert!(
+        said[0].op == ProposedOp::Park && said[0].reason.starts_with("missing"),
+        "{said:#?}"
+    );
+    assert_eq!(engine.proposals(connection, left, &links).await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -62,13 +62,31 @@ pub(crate) struct Global {
     pub(crate) needs: Needs,
 }
 
+impl Cli {
+    /// Takes the table that the environment names, for a command that works on one. See [`Global::complete`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn complete(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
+        match self.command {
+            // These have none, or one of their own that must not be anybody's.
+            Command::Demo(_)
+            | Command::Init(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Secrets(_) => Ok(()),
+            _ => self.global.complete(variable),
+        }
+    }
+}
+
 impl Global {
     /// Takes the table that the environment names where none was given: with that, commands can be typed as texts and hints
     /// say them.
     ///
     /// # Errors
     /// When it names two.
-    pub(crate) fn complete(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
+    fn complete(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
         if self.data.is_some() || self.table.is_some() {
             return Ok(());
         }

@@ -47,7 +47,7 @@ async fn stoppable(cli: Cli) -> Result<Ending, Failure> {
 
 fn main() -> ExitCode {
     let mut cli = Cli::parse();
-    let completed = cli.global.complete(|name| std::env::var_os(name));
+    let completed = cli.complete(|name| std::env::var_os(name));
     let ended = completed.and_then(|()| logging::init(&cli)).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

@@ -257,8 +257,7 @@ fn a_table_that_the_environment_names_is_taken_where_none_is_given() {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
         };
-        cli.global
-            .complete(variable)
+        cli.complete(variable)
             .map(|()| (cli.global.data, cli.global.table))
     };
     let (data, table) = (("TANDEM_DATA", "./d"), ("TANDEM_TABLE", "t"));
@@ -274,6 +273,15 @@ fn a_table_that_the_environment_names_is_taken_where_none_is_given() {
             .1,
         Some("t".into())
     );
+    // What has no table, or makes one of its own, takes nobody's.
+    for line in [
+        "tandem demo",
+        "tandem demo --practice",
+        "tandem man d",
+        "tandem init",
+    ] {
+        assert_eq!(completed(line, &[data, table]).unwrap(), (None, None), "{line}");
+    }
     // What is given counts, whatever the environment says.
     assert_eq!(
         completed("tandem queue --data ./d", &[data, table]).unwrap(),

@@ -264,14 +264,12 @@ fn healing_base(
         return None;
     };
     let found = Sides::new(
-        observed.listings.a.get(&a).filter(|worklog| {
-            let day = worklog.content.start_date;
-            // A backfill puts right what it was asked for, and no more.
-            match observed.backfill {
-                Some(_) => observed.is_in_backfill(day),
-                None => observed.begins(day),
-            }
-        })?,
+        observed
+            .listings
+            .a
+            .get(&a)
+            // What it was asked for, and no more.
+            .filter(|worklog| observed.is_in_backfill(worklog.content.start_date))?,
         observed.listings.b.get(&b)?,
     );
     if Side::BOTH

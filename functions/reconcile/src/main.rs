@@ -50,16 +50,17 @@ async fn reconcile(
                 subscriptions::look(&tandem).await?;
             }
             let report = pass::run(&tandem.engine, pass, deadline).await?;
-            if report.skipped {
-                return Ok(serde_json::to_value(report)?);
+            if !report.skipped {
+                gauges::read_after(&tandem, pass, deadline).await;
             }
-            gauges::read_after(&tandem, pass, deadline).await;
             // With the time at which it is so, whatever else takes until the deadline.
             lambda::write_metrics(published);
             if pass == Pass::Sweep {
                 people.tell(published, &tandem).await;
             }
-            pass::afterwards(&tandem.engine, pass, deadline).await?;
+            if !report.skipped {
+                pass::afterwards(&tandem.engine, pass, deadline).await?;
+            }
             Ok(serde_json::to_value(report)?)
         }
         // Not an alarm: a new deployment's schedules run before its first `tandem publish`.

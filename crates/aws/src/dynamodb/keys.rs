@@ -27,6 +27,7 @@
 //! | history | `HISTORY#connection` | id | `HISTORY#connection#a~b` | id | as it says |
 //! | a site's state | `SITE#site` | `STATE` | | | |
 //! | a site's bucket | `SITE#site` | `BUCKET` | | | |
+//! | whose turn a pass is | `LEASE#what` | `LEASE` | | | |
 //! | person | `PERSON#from#to#account` | `PERSON` | | | as it says |
 //! | cursor | `CURSOR#name` | `CURSOR` | | | |
 //! | note | `NOTE#name` | `NOTE` | | | |

@@ -58,7 +58,7 @@ pub(crate) async fn preview(global: &Global, arguments: &Arguments) -> Result<En
         let Some(connection) = engine.connection(&link.connection) else {
             continue;
         };
-        match engine.proposals(connection, link).await {
+        match engine.proposals(connection, link, &links).await {
             Ok(more) => proposals.extend(more),
             Err(error) => {
                 failed += 1;
@@ -197,7 +197,7 @@ fn copied(steps: &[Step]) -> Option<String> {
     let days = alike.clone().filter_map(|step| step.proposal.after.as_ref());
     let since = days.map(|content| content.start_date).min()?;
     Some(format!(
-        "warning: {} as if another tool had copied it already, and would be there twice: before `tandem reconcile` or `tandem serve` runs, `tandem backfill --since {since} --adopt` pairs them instead",
+        "warning: {} as if another tool had copied it already, and would be there twice: before `tandem reconcile` or `tandem serve` runs, `tandem backfill --since {since} --adopt` pairs those that are clear, and has the others wait for a person",
         match alike.count() {
             1 => "1 of these creates looks".to_owned(),
             many => format!("{many} of these creates look"),

@@ -4,11 +4,37 @@ use std::path::Path;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tandem_sim::{Fault, FaultOutcome, Matcher};
 
 use crate::bench::{Bench, hour, run};
 
 fn checksum(rows: &str) -> String {
     hex::encode(Sha256::digest(rows.as_bytes()))
+}
+
+#[test]
+fn one_hiccup_of_a_site_does_not_cost_the_books_that_were_read() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    bench.reconcile();
+    let listing = || Matcher::tempo("POST", "/4/worklogs/search");
+    let down = || Fault::LostBefore(FaultOutcome::Status(503));
+    bench.sim.fail_next("acme", listing(), down());
+    bench
+        .sim
+        .fail_next("globex", listing(), Fault::RateLimited(Some(1)));
+    bench.run(&["verify"]).ended(0);
+    // It does not ask for ever.
+    bench.sim.reset_requests();
+    bench.sim.fail_next("acme", listing().times(50), down());
+    bench.run(&["verify"]).ended(1).says("/4/worklogs/search");
+    let asked = bench
+        .sim
+        .requests()
+        .iter()
+        .filter(|one| one.path_template == "/4/worklogs/search")
+        .count();
+    assert_eq!(asked, 4);
 }
 
 #[test]

@@ -159,14 +159,28 @@ fn ctrl_c_stops_an_import_which_tells_what_it_has_made() {
         listed.as_array().unwrap().len()
     };
     let before = links(&bench);
+    // The second hundred is not answered.
+    let asked = || {
+        bench
+            .sim
+            .requests()
+            .iter()
+            .filter(|one| one.site == "acme")
+            .count()
+    };
     bench.sim.reset_requests();
+    bench.sim.fail_next(
+        "acme",
+        Matcher::any().skip(1),
+        Fault::Slow(Duration::from_secs(20)),
+    );
     let mut child = bench
         .command(&["link", "import", file.to_str().unwrap()])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    crate::bench::wait("it has asked", || !bench.sim.requests().is_empty());
+    crate::bench::wait("it asks for the second hundred", || asked() == 2);
     signal(&child, "-INT");
     assert_eq!(code(&mut child), Some(1));
     let mut said = String::new();
@@ -174,6 +188,7 @@ fn ctrl_c_stops_an_import_which_tells_what_it_has_made() {
     // What was wrong in the file is told, and how many links there are now, whenever it was stopped.
     assert_eq!(said.matches("links.csv:").count(), 99, "{said}");
     let made = links(&bench) - before;
+    assert_eq!(made, 1);
     assert!(said.contains(&format!("{made} link")), "{made}: {said}");
     assert!(said.contains("stopped with") && said.contains("to go"), "{said}");
     bench.run(&["link", "import", file.to_str().unwrap()]).ended(3);

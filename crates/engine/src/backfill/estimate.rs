@@ -126,9 +126,8 @@ impl Engine {
         let mut beyond = Sides::<usize>::default();
         while let Some((link, sides)) = by_link.pop_first() {
             for side in Side::BOTH {
-                let of_range = |worklog: &&Worklog| order.is_about(worklog.content.start_date);
-                let all = sides[side].values();
-                beyond[side] += all.clone().count() - all.filter(of_range).count();
+                let outside = |worklog: &&Worklog| !order.is_about(worklog.content.start_date);
+                beyond[side] += sides[side].values().filter(outside).count();
             }
             links.push(self.estimate_link(connection, order, since, link, sides).await?);
         }
@@ -171,7 +170,7 @@ impl Engine {
         let mut unlinked = Sides::<Counted>::default();
         for side in Side::BOTH {
             for (issue, worklogs) in self
-                .list_range(connection, side, order.since, order.until)
+                .list_range(connection, side, (order.since, order.until), None)
                 .await?
             {
                 let link_of = async || self.link_of(connection, side, issue, Lane::Backfill).await;
@@ -191,8 +190,16 @@ impl Engine {
         if covers_all || by_link.is_empty() {
             return Ok((by_link, unlinked));
         }
+        // What an open range holds already is not read again.
+        let until = match order.until {
+            Some(_) => None,
+            None => order.since.yesterday().ok(),
+        };
         for side in Side::BOTH {
-            let mut later = self.list_range(connection, side, since, None).await?;
+            let wanted: BTreeSet<IssueId> = by_link.keys().map(|link| link.issue(side)).collect();
+            let mut later = self
+                .list_range(connection, side, (since, until), Some(&wanted))
+                .await?;
             for (link, sides) in &mut by_link {
                 sides[side].extend(later.remove(&link.issue(side)).unwrap_or_default());
             }
@@ -204,8 +211,8 @@ impl Engine {
         &self,
         connection: &Connection,
         side: Side,
-        since: Date,
-        until: Option<Date>,
+        (since, until): (Date, Option<Date>),
+        wanted: Option<&BTreeSet<IssueId>>,
     ) -> Result<Listed, EngineError> {
         let site = self.site_of(connection, side)?;
         let mut listed = Listed::new();
@@ -217,7 +224,8 @@ impl Engine {
                     self.call(site, Lane::Sweep, list).await
                 })
                 .await?;
-            for worklog in page.rows {
+            let is_wanted = |worklog: &Worklog| wanted.is_none_or(|wanted| wanted.contains(&worklog.issue));
+            for worklog in page.rows.into_iter().filter(is_wanted) {
                 listed
                     .entry(worklog.issue)
                     .or_default()

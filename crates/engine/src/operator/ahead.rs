@@ -77,8 +77,8 @@ pub struct Proposal {
     /// The policy that decides it, where one does, as it is written in the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<&'static str>,
-    /// For a create: worklogs on that side which another tool may have made of the same one. `backfill --adopt` pairs them; a
-    /// run copies.
+    /// For a create: worklogs on that side which another tool may have made of the same one. `backfill --adopt` pairs it
+    /// where it is clear which; a run copies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub looks_like: Vec<WorklogId>,
     /// Values that lose a conflict: the field, the side and the value.
@@ -179,6 +179,7 @@ impl Engine {
         &self,
         connection: &Connection,
         link: &LinkKey,
+        planned: &BTreeSet<LinkKey>,
     ) -> Result<Vec<Proposal>, EngineError> {
         let look = async || self.look_ahead(connection, link).await;
         let mut observed = self.unhurried(look).await?;
@@ -222,8 +223,13 @@ impl Engine {
             if missing(&step) {
                 asked += 1;
                 let ids = &step.pair.ids;
-                if place < first && explained.contains(&step.pair.id)
-                    || asked <= MISSING_MAX && self.is_on_another_link(connection, &observed, ids).await?
+                if place < first && explained.contains(&step.pair.id) {
+                    continue;
+                }
+                // Of one that is not planned here, nothing would tell what becomes of it.
+                if asked <= MISSING_MAX
+                    && let Some(other) = self.other_link_of(connection, &observed, ids).await?
+                    && planned.contains(&other)
                 {
                     continue;
                 }
@@ -238,14 +244,14 @@ impl Engine {
         Ok(proposals)
     }
 
-    /// Says whether what this link misses of two worklogs has moved to another link. Where each went to a link of its own,
-    /// it depends on which of these comes first what becomes of them.
-    async fn is_on_another_link(
+    /// Returns the other link to which what this one misses of two worklogs has moved; none where each went to one of its
+    /// own: it depends on which of these comes first what becomes of them.
+    async fn other_link_of(
         &self,
         connection: &Connection,
         observed: &Observed,
         ids: &Sides<Option<WorklogId>>,
-    ) -> Result<bool, EngineError> {
+    ) -> Result<Option<LinkKey>, EngineError> {
         let mut links = BTreeSet::new();
         for side in Side::BOTH {
             let Some(id) = ids[side].filter(|id| observed.worklog(side, *id).is_none()) else {
@@ -261,7 +267,7 @@ impl Engine {
             }
         }
         links.remove(&observed.link);
-        Ok(links.len() == 1)
+        Ok(links.pop_first().filter(|_| links.is_empty()))
     }
 }
 

@@ -22,6 +22,9 @@ const PAGES_MAX: usize = 1000;
 const TRIES_MAX: u32 = 3;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// However long a site asks to be left alone.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
+
 /// Issues whose link is remembered while a side is listed, at most. Those of a page are always.
 const LINKS_MAX: usize = 100_000;
 
@@ -66,7 +69,12 @@ impl Engine {
                     if tries < TRIES_MAX && matches!(error.kind, SiteErrorKind::Unreachable { .. }) =>
                 {
                     tries += 1;
-                    self.clock.sleep(AGAIN_AFTER * tries).await;
+                    let asked = match error.kind {
+                        SiteErrorKind::Unreachable { retry_after } => retry_after,
+                        _ => None,
+                    };
+                    let wait = asked.unwrap_or(AGAIN_AFTER * tries);
+                    self.clock.sleep(wait.min(AGAIN_AFTER_MAX)).await;
                 }
                 read => return read,
             }
