@@ -49,7 +49,7 @@ async fn reconcile(
             if pass == Pass::Sweep {
                 subscriptions::look(&tandem).await?;
             }
-            let report = pass::run(&tandem.engine, pass, deadline).await?;
+            let report = pass::run_alone(&tandem.engine, pass, deadline).await?;
             if !report.skipped {
                 gauges::read_after(&tandem, pass, deadline).await;
             }

@@ -79,19 +79,19 @@ impl Pass {
     }
 }
 
-/// Runs a pass until it is done or the deadline comes; does nothing where another one takes up work.
+/// Runs a pass as [`run`] does, unless another one takes up work: then it does nothing, and says so.
 ///
 /// # Errors
 /// When the table fails.
-pub async fn run(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
-    if pass == Pass::Due {
-        // A secret that somebody has replaced shows within a minute, however busy another one is.
-        engine.resume_sites().await?;
-    }
+pub async fn run_alone(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
     let begins = engine
         .store
         .begin(pass.lease(), &engine.owner, engine.clock.now(), LEASE);
     if !begins.await? {
+        if pass == Pass::Due {
+            // A secret that somebody has replaced shows within a minute, however busy another one is.
+            engine.resume_sites().await?;
+        }
         info!("Left the pass to another one, which is at work");
         return Ok(Report {
             pass,
@@ -99,7 +99,25 @@ pub async fn run(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Rep
             ..Report::default()
         });
     }
-    let work = std::pin::pin!(leased(engine, pass, deadline));
+    let work = std::pin::pin!(run(engine, pass, deadline));
+    let holding = std::pin::pin!(hold(engine, pass, until(engine, pass, deadline)));
+    let report = match select(work, holding).await {
+        Either::Left((report, _)) => report,
+        Either::Right(((), work)) => work.await,
+    };
+    // A pass that fails gives it back as well: what fails is tried again.
+    if let Err(problem) = engine.store.end(pass.lease(), &engine.owner).await {
+        warn!("Could not give the pass's lease back, so that it runs out: {problem}");
+    }
+    report
+}
+
+/// Runs a pass until it is done or the deadline comes, whoever else is at work.
+///
+/// # Errors
+/// When the table fails.
+pub async fn run(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
+    let work = std::pin::pin!(pass_until(engine, pass, deadline));
     let stop = std::pin::pin!(sleep_until(engine, deadline - ANSWER));
     let report = match select(work, stop).await {
         Either::Left((report, _)) => report?,
@@ -141,20 +159,10 @@ pub async fn afterwards(engine: &Engine, pass: Pass, deadline: Timestamp) -> Res
     }
 }
 
-/// Runs a pass with its lease, and gives that back. A pass that fails does too: what fails is tried again.
-async fn leased(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
+/// Says until when a pass that begins now takes up new rows.
+fn until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Timestamp {
     let budget = SignedDuration::try_from(engine.options.run_budget).unwrap_or(SignedDuration::MAX);
-    let leave_at = leave_at(pass, engine.clock.now(), deadline, budget);
-    let work = std::pin::pin!(pass_until(engine, pass, leave_at));
-    let holding = std::pin::pin!(hold(engine, pass, leave_at));
-    let report = match select(work, holding).await {
-        Either::Left((report, _)) => report,
-        Either::Right(((), work)) => work.await,
-    };
-    if let Err(problem) = engine.store.end(pass.lease(), &engine.owner).await {
-        warn!("Could not give the pass's lease back, so that it runs out: {problem}");
-    }
-    report
+    leave_at(pass, engine.clock.now(), deadline, budget)
 }
 
 /// Keeps a pass's lease for as long as it takes up new rows.
@@ -174,9 +182,14 @@ async fn hold(engine: &Engine, pass: Pass, leave_at: Timestamp) {
     }
 }
 
-async fn pass_until(engine: &Engine, pass: Pass, leave_at: Timestamp) -> Result<Report, EngineError> {
+async fn pass_until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
+    let leave_at = until(engine, pass, deadline);
     let (swept, passed) = match pass {
-        Pass::Due => (Swept::default(), engine.run_due(Some(leave_at)).await?),
+        Pass::Due => {
+            // A secret that somebody has replaced shows within a minute.
+            engine.resume_sites().await?;
+            (Swept::default(), engine.run_due(Some(leave_at)).await?)
+        }
         Pass::Sweep => (engine.sweep_pass().await?, engine.run_due(Some(leave_at)).await?),
         Pass::Audit => {
             engine.prepare().await?;
