@@ -9,6 +9,7 @@ mod deletes;
 mod interruptions;
 mod limits;
 mod linking;
+mod passes;
 mod rings;
 mod scenarios;
 mod subscriptions;

@@ -8,6 +8,7 @@
 //!
 //! Start with [`dynamodb::keys`] for what is stored under which key.
 
+mod chain;
 pub mod counts;
 pub mod dynamodb;
 #[cfg(feature = "embedded")]
@@ -16,21 +17,6 @@ pub mod environment;
 mod https;
 pub mod secrets;
 pub mod topic;
-
-/// Says an error with what lies below it, in words: no library's own structures.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = vec![error.to_string()];
-    let mut below = error.source();
-    while let Some(error) = below {
-        let text = error.to_string();
-        // Some repeat what stands below them.
-        if !said.iter().any(|one| one.contains(&text)) {
-            said.push(text);
-        }
-        below = error.source();
-    }
-    said.join(": ")
-}
 
 pub use counts::TableCounts;
 pub use dynamodb::DynamoStore;

@@ -83,7 +83,7 @@ impl Stop {
 /// What ends an import that was stopped.
 pub(crate) fn stopped(left: usize) -> Failure {
     Failure::failed(format!(
-        "stopped with {} to go; what was taken in stays, and the same command goes on with the rest",
+        "stopped; {} to go: what was taken in stays, and the same command goes on with the rest",
         words::count(left, "line")
     ))
 }

@@ -398,21 +398,6 @@ impl Store for Table {
             .await
     }
 
-    async fn begin(
-        &self,
-        what: &str,
-        owner: &str,
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<bool, StoreError> {
-        self.call("begin", Kind::Write, |rows| rows.begin(what, owner, now, lease))
-            .await
-    }
-
-    async fn end(&self, what: &str, owner: &str) -> Result<(), StoreError> {
-        self.call("end", Kind::Write, |rows| rows.end(what, owner)).await
-    }
-
     async fn site(&self, site: &SiteName) -> Result<SiteState, StoreError> {
         self.call("site", Kind::Read, |rows| rows.site(site)).await
     }

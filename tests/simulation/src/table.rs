@@ -108,8 +108,6 @@ pub struct Rows {
     history: BTreeMap<(ConnectionName, String), HistoryRow>,
     sites: BTreeMap<SiteName, SiteState>,
     buckets: BTreeMap<SiteName, Timestamp>,
-    /// Whose, and until when.
-    leases: BTreeMap<String, (String, Timestamp)>,
     people: BTreeMap<(SiteName, SiteName, AccountId), PersonRow>,
     cursors: BTreeMap<String, Timestamp>,
     notes: BTreeMap<String, String>,
@@ -892,24 +890,6 @@ impl Rows {
     pub fn hold(&mut self, site: &SiteName, until: Timestamp) {
         let free_at = self.buckets.entry(site.clone()).or_insert(until);
         *free_at = until.max(*free_at);
-    }
-
-    /// See [`Store::begin`](tandem_engine::ports::Store::begin).
-    pub fn begin(&mut self, what: &str, owner: &str, now: Timestamp, lease: Duration) -> bool {
-        let free = |(by, until): &(String, Timestamp)| by == owner || *until <= now;
-        let is_free = self.leases.get(what).is_none_or(free);
-        if is_free {
-            self.leases
-                .insert(what.to_owned(), (owner.to_owned(), now + lease));
-        }
-        is_free
-    }
-
-    /// See [`Store::end`](tandem_engine::ports::Store::end).
-    pub fn end(&mut self, what: &str, owner: &str) {
-        if self.leases.get(what).is_some_and(|(by, _)| by == owner) {
-            self.leases.remove(what);
-        }
     }
 
     /// See [`Store::site`](tandem_engine::ports::Store::site).

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::CancellationReason;
 use tandem_engine::ports::StoreError;
 
-use crate::chain;
+use crate::chain::chain;
 
 /// The error type with which the embedded table says that its file is of no use.
 pub(crate) const EMBEDDED_UNUSABLE: &str = "EmbeddedTableUnusable";

@@ -293,7 +293,7 @@ impl Secrets {
                     ))
                 }
             },
-            Err(error) => Err(unreachable(site, source, &crate::chain(&error))),
+            Err(error) => Err(unreachable(site, source, &crate::chain::chain(&error))),
         }
     }
 }

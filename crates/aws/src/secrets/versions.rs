@@ -199,7 +199,7 @@ where
                 service.err().message().unwrap_or_default()
             )),
         },
-        _ => VersionError::Unreachable(crate::chain(&error)),
+        _ => VersionError::Unreachable(crate::chain::chain(&error)),
     }
 }
 

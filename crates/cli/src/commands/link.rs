@@ -485,9 +485,11 @@ async fn import_all(
             (Some(a), Some(b)) => Some(key(connection, a, b)),
             _ => None,
         });
-        let outside = engine
-            .outside(connection, &named.collect::<Vec<_>>(), Lane::Live)
-            .await?;
+        let named: Vec<LinkKey> = named.collect();
+        let Some(outside) = stop.or(engine.outside(connection, &named, Lane::Live)).await else {
+            return Err(stopped(good.len() - done));
+        };
+        let outside = outside?;
         let (mut hints, mut made) = (Vec::new(), Vec::new());
         let mut failed = None;
         for (number, names) in chunk {

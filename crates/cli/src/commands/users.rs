@@ -237,17 +237,12 @@ async fn import(
     let (mut imported, good) = Imported::begin(lines);
     // A person has one account on each side: the first line that says so counts.
     let mut seen: BTreeMap<(Side, String), u64> = BTreeMap::new();
-    let mut failed: Option<EngineError> = None;
+    let mut failed: Option<Failure> = None;
     let mut told = Vec::new();
     let stop = Stop::listen();
-    let mut left = None;
     let all = good.len();
     let mut progress = Progress::begin(all);
     for (done, (number, (a, b))) in good.into_iter().enumerate() {
-        if stop.is_wanted() {
-            left = Some(all - done);
-            break;
-        }
         progress.tell(done);
         let earlier = [(Side::A, &a), (Side::B, &b)]
             .into_iter()
@@ -260,14 +255,18 @@ async fn import(
         }
         seen.insert((Side::A, a.clone()), number);
         seen.insert((Side::B, b.clone()), number);
-        match unknown(engine, connection, &a, &b).await {
-            Ok(None) => {}
-            Ok(Some(message)) => {
+        match stop.or(unknown(engine, connection, &a, &b)).await {
+            Some(Ok(None)) => {}
+            Some(Ok(Some(message))) => {
                 imported.refuse(number, message);
                 continue;
             }
-            Err(error) => {
-                failed = Some(error);
+            Some(Err(error)) => {
+                failed = Some(error.into());
+                break;
+            }
+            None => {
+                failed = Some(stopped(all - done));
                 break;
             }
         }
@@ -283,14 +282,12 @@ async fn import(
                 imported.new += 1;
                 told.push(cause);
                 if told.len() == TOLD_AT_ONCE {
-                    failed = note(engine, connection, &mut told).await.err();
+                    failed = note(engine, connection, &mut told).await.err().map(Failure::from);
                 }
             }
             Ok(Assigned::Already) => imported.already += 1,
             Ok(Assigned::Not(why)) => imported.refuse(number, why),
-            Err(error) => {
-                failed = Some(error);
-            }
+            Err(error) => failed = Some(error.into()),
         }
         if failed.is_some() {
             break;
@@ -299,9 +296,9 @@ async fn import(
     if imported.new > 0 {
         // What waited for them goes on.
         let woken = engine.wake_parked().await;
-        failed = failed.or(woken.err());
+        failed = failed.or(woken.err().map(Failure::from));
         let noted = note(engine, connection, &mut told).await;
-        failed = failed.or(noted.err());
+        failed = failed.or(noted.err().map(Failure::from));
     }
     let people = match imported.new {
         1 => "1 person taken in".to_owned(),
@@ -309,10 +306,7 @@ async fn import(
     };
     let told = imported.tell(global, file, &people, "known so already");
     match failed {
-        Some(error) => Err(error.into()),
-        None => match left {
-            Some(left) => Err(stopped(left)),
-            None => told,
-        },
+        Some(failure) => Err(failure),
+        None => told,
     }
 }

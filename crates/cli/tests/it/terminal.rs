@@ -137,7 +137,7 @@ fn ctrl_c_stops_any_command_which_says_what_it_leaves_behind() {
         let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         assert!(
-            said.contains("stopped") && said.contains(left),
+            said.contains("stopped; ") && said.contains(left),
             "{arguments:?}: {said}"
         );
     }
@@ -190,7 +190,7 @@ fn ctrl_c_stops_an_import_which_tells_what_it_has_made() {
     let made = links(&bench) - before;
     assert_eq!(made, 1);
     assert!(said.contains(&format!("{made} link")), "{made}: {said}");
-    assert!(said.contains("stopped with") && said.contains("to go"), "{said}");
+    assert!(said.contains("stopped; 1 line to go"), "{said}");
     bench.run(&["link", "import", file.to_str().unwrap()]).ended(3);
 }
 

@@ -363,14 +363,6 @@ impl Store for ReadOnly {
         self.inner.hold(site, until).await
     }
 
-    async fn begin(&self, _: &str, _: &str, _: Timestamp, _: Duration) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-
-    async fn end(&self, _: &str, _: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     async fn site(&self, site: &SiteName) -> Result<SiteState, StoreError> {
         self.inner.site(site).await
     }

@@ -31,6 +31,20 @@ const LINKS_MAX: usize = 100_000;
 /// The links of a side's issues: the issue on the other side, or that there is none.
 type Twins = HashMap<IssueId, Option<IssueId>>;
 
+/// Says after how long to try again what so many tries have failed at before, where the site did not answer.
+fn again_after<T>(tried: &Result<T, EngineError>, tries: u32) -> Option<Duration> {
+    let Err(EngineError::Site { error, .. }) = tried else {
+        return None;
+    };
+    match error.kind {
+        SiteErrorKind::Unreachable { retry_after } if tries < TRIES_MAX => {
+            let wait = retry_after.unwrap_or(AGAIN_AFTER * (tries + 1));
+            Some(wait.min(AGAIN_AFTER_MAX))
+        }
+        _ => None,
+    }
+}
+
 impl Engine {
     /// Reads both sides and sorts their worklogs by link; issues without a twin are left out. `unplaced` is told of what
     /// cannot be read at all.
@@ -64,20 +78,12 @@ impl Engine {
                 let list = async |client: &dyn SiteClient| client.list_dates(from, to, offset).await;
                 self.call(site, Lane::Sweep, list).await
             };
-            match self.unhurried(read).await {
-                Err(EngineError::Site { error, .. })
-                    if tries < TRIES_MAX && matches!(error.kind, SiteErrorKind::Unreachable { .. }) =>
-                {
-                    tries += 1;
-                    let asked = match error.kind {
-                        SiteErrorKind::Unreachable { retry_after } => retry_after,
-                        _ => None,
-                    };
-                    let wait = asked.unwrap_or(AGAIN_AFTER * tries);
-                    self.clock.sleep(wait.min(AGAIN_AFTER_MAX)).await;
-                }
-                read => return read,
-            }
+            let read = self.unhurried(read).await;
+            let Some(wait) = again_after(&read, tries) else {
+                return read;
+            };
+            tries += 1;
+            self.clock.sleep(wait).await;
         }
     }
 

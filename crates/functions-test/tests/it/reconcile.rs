@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 use tandem_engine::ports::Store;
 
@@ -84,17 +84,6 @@ async fn a_pass_that_comes_while_another_takes_up_work_leaves_it_to_that_one() {
     }
     assert_eq!(world.said("globex", "DEV-1").len(), 3);
     world.assert_well_behaved();
-}
-
-#[tokio::test]
-async fn a_pass_that_died_keeps_the_next_one_waiting_for_less_than_a_minute() {
-    let world = World::new().await;
-    let began = Timestamp::now() - SignedDuration::from_secs(49);
-    let store = world.table.store();
-    let lease = Duration::from_secs(50);
-    assert!(store.begin("pass:sweep", "dead", began, lease).await.unwrap());
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(world.pass("sweep").await["skipped"], json!(false));
 }
 
 #[tokio::test]

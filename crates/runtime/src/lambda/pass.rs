@@ -224,13 +224,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pass_that_has_died_is_followed_by_the_next_due() {
-        // It comes every minute, and a prolonging that is late, or fails once, must not cost the lease.
-        assert!(LEASE < Duration::from_secs(60));
-        assert!(PROLONGED_EVERY * 3 <= LEASE);
-    }
-
-    #[test]
     fn a_pass_takes_up_nothing_new_once_others_have_come_or_a_run_would_outlast_it() {
         let now: Timestamp = "2027-01-01T12:00:00Z".parse().unwrap();
         let takes = |pass, timeout, budget| {
