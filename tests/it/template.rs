@@ -421,6 +421,17 @@ fn secrets_are_made_empty_and_one_for_each_site() {
     );
 }
 
+// What rests while nothing is meant to run has to turn to ring once it is.
+#[test]
+fn silence_alarms_unless_the_stack_is_paused() {
+    let silence = |stack: &Stack| {
+        let watching = &stack.nested["Observability"];
+        watching.properties("SweepAgeAlarm")["TreatMissingData"].clone()
+    };
+    assert_eq!(silence(&Stack::of_two_sites()), "breaching");
+    assert_eq!(silence(&with_everything()), "notBreaching");
+}
+
 #[test]
 fn the_schedules_may_start_the_passes_and_leave_what_failed_and_nothing_else() {
     let stack = Stack::of_two_sites();
