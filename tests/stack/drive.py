@@ -241,9 +241,9 @@ class Sites:
         self.process = processes.start("sites", [str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.told = json.loads(self.process.stdout.readline())
 
-    def hooks(self, base):
-        """Has both sites tell this address of changes; None for nobody."""
-        self.process.stdin.write(json.dumps({"hooks": base}) + "\n")
+    def tell(self, told):
+        """Whether those that have webhooks hear of changes from now on."""
+        self.process.stdin.write(json.dumps({"told": told}) + "\n")
         self.process.stdin.flush()
         self.process.stdout.readline()
 
@@ -298,6 +298,11 @@ class Deployment:
             timeout=120,
         )
         return ran.returncode, ran.stdout
+
+    def secret(self, site):
+        """What a site's secret holds now."""
+        manager = self.cloud.client("secretsmanager")
+        return json.loads(manager.get_secret_value(SecretId=self.secrets[site])["SecretString"])
 
     def rows(self, beginning=""):
         """The keys of the table's rows."""
@@ -390,7 +395,7 @@ def signed(secret, body):
 
 def before_there_is_a_configuration(stack, sites):
     say("--- before there is a configuration")
-    secret = sites.told["secrets"]["acme"]["jira_webhook_secrets"][0]
+    secret = "a secret of Jira's"
     body = b'{"webhookEvent": "worklog_created", "worklog": {"id": "1", "issueId": "1"}}'
     headers = {"Content-Type": "application/json", "X-Hub-Signature": signed(secret, body)}
     status, _ = request("POST", f"{stack.base}/hooks/jira/acme", body, headers)
@@ -425,11 +430,29 @@ def set_up(stack, sites):
     check(code == 0, "the configuration is published", told)
 
 
+def connected(stack):
+    say("--- webhooks, with the real command")
+    code, told = stack.tandem("connect", "--url", stack.base)
+    check(code == 0, "webhooks are registered on both sites, and the endpoint knows their secrets", told)
+    code, told = stack.tandem("connect", "--url", stack.base, "--json", stderr=subprocess.DEVNULL)
+    did = [report[vendor]["did"] for report in json.loads(told) for vendor in ("jira", "tempo")]
+    check(did == ["nothing"] * 4, "and a second time there is nothing to do", told)
+    # Webhook secrets are among what must not be in a log.
+    check(all(len(stack.secret(site)["tempo_webhook_secrets"]) == 3 for site in stack.secrets), "secrets are kept")
+
+
+def disconnected(stack):
+    say("--- webhooks, removed")
+    code, told = stack.tandem("connect", "--url", stack.base, "--remove")
+    check(code == 0, "the webhooks are removed", told)
+    code, told = stack.tandem("connect", "--url", stack.base, "--list", "--json", stderr=subprocess.DEVNULL)
+    check(code == 0 and json.loads(told) == [], "and neither site knows one", told)
+
+
 def changes_cross(stack, sites):
     say("--- webhook, HTTP API, table, stream, worker, the other site")
     # Makes the link, and looks at the connection for the first time.
     stack.scheduled("sweep")
-    sites.hooks(stack.base)
 
     def becomes(site, issue, what, said):
         wait(what, 60, lambda: sites.said(site, issue) == said)
@@ -460,7 +483,7 @@ def what_no_webhook_tells(stack, sites, back):
     say("--- schedules, fired by the Scheduler")
     # A late webhook would have the worker find what the sweep is to find.
     wait("everything comes to rest", 60, lambda: rests(stack, sites))
-    sites.hooks(None)
+    sites.tell(False)
     sites.edit("globex", back, seconds=1200)
     sites.log("acme", "SUP-1", 900, "untold")
     before = stack.last_audit()
@@ -482,7 +505,7 @@ def what_the_stream_does_not_tell(stack, sites):
     stream.callback(stack.stream, True)
     with stream:
         seen = stack.log("worker")
-        sites.hooks(stack.base)
+        sites.tell(True)
         sites.log("acme", "SUP-1", 300, "unstreamed")
         wait("the hint is in the table", 30, lambda: stack.rows("DUE#LINK#"))
         crossed = lambda: any(said[1] == "unstreamed" for said in sites.said("globex", "DEV-1"))
@@ -522,7 +545,7 @@ def rotated(stack, sites):
     manager.put_secret_value(
         SecretId=secret, ClientRequestToken=version, SecretString=json.dumps(pending), VersionStages=["AWSPENDING"]
     )
-    sites.hooks(stack.base)
+    sites.tell(True)
     sites.log("globex", "DEV-1", 60, "during the rotation")
     crossed = lambda text: any(said[1] == text for said in sites.said("acme", "SUP-1"))
     wait("a worker finds the pending token", 60, lambda: crossed("during the rotation"))
@@ -573,17 +596,19 @@ def drive(given, processes, work):
     check((status, body) == (200, b"ok"), "the endpoint is healthy", (status, body))
     before_there_is_a_configuration(stack, sites)
     set_up(stack, sites)
+    connected(stack)
     back = changes_cross(stack, sites)
     what_no_webhook_tells(stack, sites, back)
     what_the_stream_does_not_tell(stack, sites)
     rotated(stack, sites)
     deployed_again(stack, sites)
+    disconnected(stack)
     say("--- at the end")
     check(sites.said("acme", "SUP-1") == sites.said("globex", "DEV-1"), "both sites say the same")
     check(sites.ask("GET", "/violations") == [], "no site was asked too much or for what it does not know")
     for function in FUNCTIONS:
         log = stack.log(function)
-        secrets = [text for secret in sites.told["secrets"].values() for text in json.dumps(secret).split('"')]
+        secrets = [text for site in stack.secrets for text in json.dumps(stack.secret(site)).split('"')]
         leaked = [text for text in secrets if len(text) > 8 and "_" not in text and text in log]
         check(leaked == [], f"no secret is in the log of {function}", leaked)
     say(f"all held, {time.monotonic() - begun:.0f} s")

@@ -1,35 +1,29 @@
 //! Two simulated sites for the test of the deployed stack, which drives them by HTTP.
 //!
-//! Each line on stdin is a JSON text with `hooks`, the address before `/hooks/…` that both sites tell of changes from
-//! then on, or `null` for nobody. The first line on stdout tells where everything is. It ends with its stdin.
+//! They know no webhooks until somebody registers some. Each line on stdin is a JSON text with `told`: whether those that
+//! are registered hear of changes from then on, or everything is lost on its way. The first line on stdout tells where
+//! everything is. It ends with its stdin.
 
 use std::io::{BufRead, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tandem_sim::{Answered, Sender, Sim, SiteSpec, SystemClock, UserSpec};
-
-/// What stands before the path in the addresses that the sites know; it is replaced when a webhook is sent.
-const ANYWHERE: &str = "https://hooks.example";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sim = Sim::new(4, Arc::new(SystemClock));
     let mut secrets = json!({});
     for (name, project) in [("acme", "SUP"), ("globex", "DEV")] {
-        let (jira, tempo) = (format!("jira-webhook-{name}"), format!("tempo-webhook-{name}"));
         let site = SiteSpec::new(name)
             .user(UserSpec::new("ann", "Ann Archer"))
-            .issues(project, 2)
-            .tempo_webhooks(&format!("{ANYWHERE}/hooks/tempo/{name}"), &tempo)
-            .jira_webhook(&format!("{ANYWHERE}/hooks/jira/{name}"), &jira);
+            .issues(project, 2);
         sim.add_site(if name == "acme" { site.tempo_oauth() } else { site });
         secrets[name] = json!({
             "tempo_token": format!("tempo-{name}"),
             "jira_email": format!("tandem@{name}.example"),
             "jira_token": format!("jira-{name}"),
-            "jira_webhook_secrets": [jira],
-            "tempo_webhook_secrets": [tempo],
         });
     }
     for (field, value) in [
@@ -49,29 +43,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     writeln!(std::io::stdout(), "{told}")?;
 
-    let hooks: Arc<Mutex<Option<String>>> = Arc::default();
-    let (sender, to) = (Sender::default(), Arc::clone(&hooks));
-    let _deliverer = sim.spawn_deliverer_with(move |mut delivery| {
+    let told = Arc::new(AtomicBool::new(true));
+    let (sender, is_told) = (Sender::default(), Arc::clone(&told));
+    let _deliverer = sim.spawn_deliverer_with(move |delivery| {
         let sender = sender.clone();
-        let base = to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_told = is_told.load(Ordering::Relaxed);
         async move {
-            let Some(base) = base else {
-                // Lost on its way, and its sender never knows.
-                let status = Some(204);
-                return Answered {
-                    status,
-                    body: Vec::new(),
-                };
-            };
-            delivery.url = delivery.url.replace(ANYWHERE, &base);
-            sender.send(delivery).await
+            if is_told {
+                return sender.send(delivery).await;
+            }
+            // Lost on its way, and its sender never knows.
+            Answered {
+                status: Some(204),
+                body: Vec::new(),
+            }
         }
     });
     let lines = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         for line in std::io::stdin().lock().lines() {
             let order: Value = serde_json::from_str(&line?)?;
-            let base = order["hooks"].as_str().map(str::to_owned);
-            *hooks.lock().unwrap_or_else(PoisonError::into_inner) = base;
+            let is_told = order["told"].as_bool().ok_or(std::io::ErrorKind::InvalidInput)?;
+            told.store(is_told, Ordering::Relaxed);
             writeln!(std::io::stdout(), "{{}}")?;
         }
         Ok(())
