@@ -1,6 +1,7 @@
 //! What a person can do: link issues, let deletes through, undo them, publish.
 
-use crate::bench::{Bench, hour};
+use crate::bench::{Bench, hour, run};
+use crate::vault::Vault;
 
 #[test]
 fn links_are_made_shown_refused_and_removed() {
@@ -215,6 +216,32 @@ fn publishing_counts_versions_and_the_same_text_is_no_new_one() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}# more\n")).unwrap();
     assert_eq!(bench.run(&["publish"]).ended(0).out, "version 2\n");
+}
+
+#[test]
+fn a_configuration_whose_secrets_are_not_there_or_lack_something_is_not_published() {
+    let bench = Bench::new();
+    let vault = Vault::with(&["tandem/acme"]);
+    let path = bench.path("tandem.toml");
+    let right = std::fs::read_to_string(&path).unwrap();
+    let text = ["acme", "globex"].into_iter().fold(right.clone(), |text, site| {
+        text.replace(&format!("file:{site}.json"), &format!("aws:tandem/{site}"))
+    });
+    std::fs::write(&path, text).unwrap();
+    let mut command = bench.command(&["publish"]);
+    command
+        .env("AWS_ENDPOINT_URL", &vault.url)
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "id")
+        .env("AWS_SECRET_ACCESS_KEY", "key");
+    run(&mut command)
+        .ended(2)
+        .says("the secret of site acme (aws:tandem/acme) has no `tempo_token`")
+        .says("the secret of site globex (aws:tandem/globex) cannot be read")
+        .says("then `tandem secrets put globex`");
+    // Nothing of it is stored: the next version is the first one.
+    std::fs::write(&path, right).unwrap();
+    assert_eq!(bench.run(&["publish"]).ended(0).out, "version 1\n");
 }
 
 #[test]

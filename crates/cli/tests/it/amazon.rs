@@ -1,5 +1,6 @@
 //! A table behind an address, as DynamoDB's is: what the binary meets with `--table`.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -17,7 +18,14 @@ const TABLE: &str = "tandem";
 /// An address under which a table answers.
 pub struct Amazon {
     url: String,
-    units: Arc<Mutex<f64>>,
+    asked: Arc<Asked>,
+}
+
+/// What was asked of it so far.
+#[derive(Default)]
+struct Asked {
+    units: Mutex<f64>,
+    needed: Mutex<BTreeSet<String>>,
 }
 
 impl Amazon {
@@ -27,12 +35,12 @@ impl Amazon {
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
             .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let units = Arc::new(Mutex::new(0.0));
+        let asked = Arc::<Asked>::default();
         let router = Router::new()
             .route("/", post(answer))
-            .with_state((embedded, Arc::clone(&units)));
+            .with_state((embedded, Arc::clone(&asked)));
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { url, units }
+        Self { url, asked }
     }
 
     /// Has a command use the table.
@@ -47,12 +55,33 @@ impl Amazon {
 
     /// Takes the read units that were asked of it so far, as DynamoDB charges them.
     pub fn take_units(&self) -> f64 {
-        std::mem::take(&mut *self.units.lock().unwrap())
+        std::mem::take(&mut *self.asked.units.lock().unwrap())
+    }
+
+    /// The actions that a policy has to allow for what was asked of it so far.
+    pub fn needed(&self) -> BTreeSet<String> {
+        self.asked.needed.lock().unwrap().clone()
     }
 }
 
+/// The actions that IAM asks for before a request is carried out: a transaction's are those of its parts.
+fn actions(operation: &str, body: &Value) -> BTreeSet<String> {
+    let parts = body["TransactItems"].as_array().into_iter().flatten();
+    let mut actions: BTreeSet<String> = parts
+        .flat_map(|part| part.as_object().unwrap().keys())
+        .map(|part| match part.as_str() {
+            "ConditionCheck" => "dynamodb:ConditionCheckItem".to_owned(),
+            part => format!("dynamodb:{part}Item"),
+        })
+        .collect();
+    if actions.is_empty() {
+        actions.insert(format!("dynamodb:{operation}"));
+    }
+    actions
+}
+
 async fn answer(
-    State((embedded, units)): State<(Embedded, Arc<Mutex<f64>>)>,
+    State((embedded, asked)): State<(Embedded, Arc<Asked>)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, String) {
@@ -60,6 +89,7 @@ async fn answer(
     let mut body: Value = serde_json::from_slice(&body).unwrap();
     body["ReturnConsumedCapacity"] = json!("TOTAL");
     let operation = target.rsplit_once('.').unwrap().1;
+    asked.needed.lock().unwrap().extend(actions(operation, &body));
     let (status, text) = embedded
         .answer(operation, body.to_string().as_bytes())
         .await
@@ -71,7 +101,7 @@ async fn answer(
     };
     if status == 200 && ["GetItem", "BatchGetItem", "Query", "Scan"].contains(&operation) {
         let of_tables = consumed.iter().map(|one| one["CapacityUnits"].as_f64());
-        *units.lock().unwrap() += of_tables.sum::<Option<f64>>().unwrap();
+        *asked.units.lock().unwrap() += of_tables.sum::<Option<f64>>().unwrap();
     }
     (StatusCode::from_u16(status).unwrap(), text)
 }

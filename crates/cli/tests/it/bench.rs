@@ -234,6 +234,11 @@ impl Bench {
         bench
     }
 
+    /// What the table is behind.
+    pub fn amazon(&self) -> &Amazon {
+        self.amazon.as_ref().unwrap()
+    }
+
     /// The binary with this bench's configuration and table.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.without_data(arguments);

@@ -57,6 +57,23 @@ fn commands() -> BTreeSet<String> {
         .collect()
 }
 
+/// What the deployment's guide has an operator's policy allow on the table.
+fn documented() -> BTreeSet<String> {
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/deploy.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let (_, policy) = guide.split_once("## Permissions in AWS").unwrap();
+    let (_, policy) = policy.split_once("```json\n").unwrap();
+    let (policy, _) = policy.split_once("\n```").unwrap();
+    let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let table = statements.iter().find(|one| one["Sid"] == "Table").unwrap();
+    let actions = table["Action"].as_array().unwrap();
+    actions
+        .iter()
+        .map(|action| action.as_str().unwrap().to_owned())
+        .collect()
+}
+
 fn saying(text: &str) -> impl Fn(&mut Content) {
     move |content| content.description = Some(text.to_owned())
 }
@@ -175,6 +192,9 @@ fn every_command_works_on_a_table_in_aws() {
     let forgotten = fed(&mut bench.command(&["forget", "nobody", "--yes"]), "");
     story.told.borrow_mut().insert("forget".into());
     forgotten.ended(0);
+
+    // Whoever runs all this is to need what the guide says, and no more.
+    assert_eq!(bench.amazon().needed(), documented(), "docs/deploy.md");
 
     let mut told = story.told.take();
     told.extend(WITHOUT_A_TABLE.map(str::to_owned));
