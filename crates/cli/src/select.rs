@@ -1,6 +1,6 @@
 //! Picking connections by name, and what waits or was done by issue, worklog or person.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 use tandem_core::{AccountId, ConnectionName, Side, WorklogId};
 use tandem_engine::operator::{QueueId, QueueItem, Standing};
@@ -21,6 +21,14 @@ pub(crate) struct Only {
     /// Only of this person's time, by account id on either site
     #[arg(long, value_name = "ACCOUNT", value_parser = values::some)]
     pub(crate) person: Option<String>,
+}
+
+/// Has a command that takes an item's id ask for that or for a filter, and name them all where there is neither.
+pub(crate) fn which() -> ArgGroup {
+    ArgGroup::new("which")
+        .args(["id", "issue", "worklog", "person"])
+        .required(true)
+        .multiple(true)
 }
 
 impl Only {

@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::select::Only;
 use crate::who::Who;
-use crate::{open, output, words};
+use crate::{open, output, select, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -18,9 +18,10 @@ use crate::{open, output, words};
 
 `tandem queue --all` shows what is ignored; `tandem retry ID` takes it back. It comes back by itself when one of its
 worklogs changes, or when it would wait for another reason.")]
+#[command(group = select::which())]
 pub(crate) struct Arguments {
     /// The item, by its id in `tandem queue`; or say with a filter which worklogs that wait are meant
-    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"], required_unless_present_any = ["issue", "worklog", "person"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"])]
     id: Option<String>,
     #[command(flatten)]
     only: Only,

@@ -11,7 +11,7 @@ use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::select::Only;
 use crate::who::Who;
-use crate::{open, output, resolve, words};
+use crate::{open, output, resolve, select, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -23,9 +23,10 @@ use crate::{open, output, resolve, words};
 A decision rests on what was seen when the item was set aside: what was changed after that is a change like any other,
 and waits again if it has to. The value that gives way is kept in the history. Of a worklog that is missing, --take the
 side where it is missing says that it is deleted.")]
+#[command(group = select::which())]
 pub(crate) struct Arguments {
     /// The item, by its id in `tandem queue`; or say with a filter which one is meant
-    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"], required_unless_present_any = ["issue", "worklog", "person"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"])]
     id: Option<String>,
     #[command(flatten)]
     only: Only,

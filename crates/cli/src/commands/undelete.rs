@@ -12,7 +12,7 @@ use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::select::Only;
 use crate::who::Who;
-use crate::{open, output, resolve, words};
+use crate::{open, output, resolve, select, words};
 
 /// Worklogs that one call brings back, at most.
 const AT_ONCE_MAX: usize = 100;
@@ -28,9 +28,10 @@ const SHOWN_MAX: usize = 20;
 
 With a filter, the one delete of it that was not undone yet. Where there are several, they are shown and nothing is done,
 unless --all says that all of them are meant (100 at most). A worklog comes back with a new id.")]
+#[command(group = select::which())]
 pub(crate) struct Arguments {
     /// The id of a delete, from `tandem history`; or say with a filter which deletes are meant
-    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person", "all"], required_unless_present_any = ["issue", "worklog", "person"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person", "all"])]
     id: Option<String>,
     #[command(flatten)]
     only: Only,

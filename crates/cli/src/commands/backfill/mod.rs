@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "KEY", value_parser = values::some)]
     issue: Vec<String>,
     /// Pair what another tool copied, rather than copy it again
-    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "yes")]
     adopt: Option<Adopt>,
     /// Put right what copies of another tool lost: start time, billable hours, attributes
     #[arg(long)]
