@@ -86,7 +86,9 @@ fn options<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
             .collect();
         let takes = argument.get_action().takes_values();
         let values = if takes { values.join(" ") } else { String::new() };
-        let is_optional = argument.get_num_args().is_some_and(|range| range.min_values() == 0);
+        let is_optional = argument
+            .get_num_args()
+            .is_some_and(|range| range.min_values() == 0);
         let name = match argument.get_long() {
             Some(long) if values.is_empty() => format!("--{long}"),
             Some(long) if is_optional => format!("--{long}[={values}]"),
