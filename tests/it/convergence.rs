@@ -215,6 +215,103 @@ async fn worklogs_begin_anew_when_their_issue_gets_another_twin() {
     assert_eq!(world.acme().worklogs().len(), 1);
 }
 
+/// Takes an issue's twin away and gives it another one, as `link rm` and `link add` do.
+async fn relink(world: &World, from: (&str, &str), to: (&str, &str)) {
+    use tandem_core::{ConnectionName, LinkKey};
+    use tandem_engine::ports::site::IssueRef;
+    use tandem_engine::ports::store::{DueKey, Lane, Store};
+
+    let engine = &world.tandem.engine;
+    let connection = engine.connection(&ConnectionName::new("acme-globex")).unwrap();
+    let issue = async |site: &str, key: &str| {
+        let client = &engine.sites[&site.into()].client;
+        world.wait(1).await;
+        let asked = IssueRef::Key(key.into());
+        client.issue(&asked, &[]).await.unwrap().unwrap()
+    };
+    let old = LinkKey {
+        connection: connection.name.clone(),
+        a: issue("acme", from.0).await.id,
+        b: issue("globex", from.1).await.id,
+    };
+    assert!(world.store.drop_link(&old, &connection.sites).await.unwrap());
+    let (a, b) = (issue("acme", to.0).await, issue("globex", to.1).await);
+    engine.link_issues(connection, &a, &b, "command").await.unwrap();
+    let new = LinkKey {
+        a: a.id,
+        b: b.id,
+        ..old
+    };
+    engine
+        .hint_all(vec![DueKey::Link(new)], Lane::Live, false)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_put_right_again_finds_the_twins_that_it_had() {
+    // Begun on either side, and as they were or edited while the link was wrong.
+    for (on_acme, edited) in [(true, false), (true, true), (false, false), (false, true)] {
+        let case = format!("on acme: {on_acme}, edited: {edited}");
+        let world = Setup::two(1).build().await;
+        let (site, issue) = match on_acme {
+            true => (world.acme(), "SUP-1"),
+            false => (world.globex(), "DEV-1"),
+        };
+        site.log_time(issue, hour("ann", "work")).unwrap();
+        world.settle().await;
+        let ids = |world: &World| (world.acme().worklogs_of("SUP-1"), world.globex().worklogs_of("DEV-1"));
+        let before = ids(&world);
+        relink(&world, ("SUP-1", "DEV-1"), ("SUP-1", "DEV-2")).await;
+        world.settle().await;
+        assert_eq!(world.said("globex", "DEV-2"), world.said("acme", "SUP-1"), "{case}");
+        if edited {
+            world
+                .acme()
+                .edit(before.0[0].id, |content| content.time_spent_secs = 60)
+                .unwrap();
+            world.settle().await;
+        }
+        relink(&world, ("SUP-1", "DEV-2"), ("SUP-1", "DEV-1")).await;
+        world.settle().await;
+        world.sweep().await;
+        world.audit().await;
+        world.settle().await;
+        let after = ids(&world);
+        assert_eq!((after.0.len(), after.1.len()), (1, 1), "{case}");
+        assert_eq!(
+            (after.0[0].id, after.1[0].id),
+            (before.0[0].id, before.1[0].id),
+            "{case}"
+        );
+        assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"), "{case}");
+        if edited {
+            assert_eq!(world.said("globex", "DEV-1")[0].3, 60, "{case}");
+        }
+        world.assert_equal().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn issues_that_exchange_their_twins_double_nobodys_hours() {
+    let world = Setup::two(2).build().await;
+    world.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    world.globex().log_time("DEV-2", hour("bob", "two")).unwrap();
+    world.settle().await;
+    relink(&world, ("SUP-1", "DEV-1"), ("SUP-1", "DEV-3")).await;
+    relink(&world, ("SUP-2", "DEV-2"), ("SUP-2", "DEV-1")).await;
+    for _ in 0..3 {
+        world.settle().await;
+        world.wait(300).await;
+        world.sweep().await;
+        world.audit().await;
+    }
+    assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-3"));
+    // What was copied from SUP-1 and was left on DEV-1 is no time of SUP-2's.
+    assert_eq!(world.said("acme", "SUP-2").len(), 1);
+    assert_eq!(world.said("globex", "DEV-1").len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn twin_issues_are_found_by_remote_link_or_field_on_either_side() {
     for (from, on_acme) in [

@@ -3,9 +3,9 @@
 use tandem_core::IssueId;
 use tandem_engine::operator::QueueId;
 use tandem_engine::ports::Store;
-use tandem_sim::{AttributeKind, AttributeSpec, Content, IssueSpec, Permission};
+use tandem_sim::{AttributeKind, AttributeSpec, Content, Fault, FaultOutcome, IssueSpec, Matcher, Permission};
 
-use crate::world::{Setup, Webhooks, hour};
+use crate::world::{Setup, Webhooks, World, hour};
 
 #[tokio::test(start_paused = true)]
 async fn an_author_unknown_on_the_other_site_waits_and_the_others_go_on() {
@@ -75,6 +75,137 @@ async fn an_unknown_author_may_go_to_a_fallback_account_with_the_name_in_the_tex
         (said[0].0.as_str(), said[0].3, said[0].5.as_str()),
         ("eve-acme", 60, "debugging")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_in_front_of_a_text_stays_whoever_is_known_later() {
+    let edits = [
+        // The look-up's row has grown old and was removed.
+        |_: &mut World| {},
+        // Eve is mapped by now: what was written before keeps its author.
+        |world: &mut World| {
+            world.restart(|config| {
+                let authors = "unknown = \"account:bob\"\nmap = [[\"eve-acme\", \"ann\"]]\n";
+                config.replace("unknown = \"account:bob\"\n", authors)
+            });
+        },
+        // Nobody stands for unknown authors any more.
+        |world: &mut World| world.restart(|config| config.replace("unknown = \"account:bob\"\n", "")),
+    ];
+    for (number, change) in edits.into_iter().enumerate() {
+        let setup = Setup::two(1).extra("[connections.authors]\nunknown = \"account:bob\"\n");
+        let mut world = setup.build().await;
+        let id = world
+            .acme()
+            .log_time("SUP-1", hour("eve-acme", "debugging"))
+            .unwrap();
+        world.settle().await;
+        world.wait(4000).await;
+        world.table.sweep_expired().await.unwrap();
+        change(&mut world);
+        let twin = world.globex().worklogs()[0].id;
+        let says = |text: &'static str| move |content: &mut Content| content.description = Some(text.into());
+        world.acme().edit(id, says("debugged")).unwrap();
+        world.sweep().await;
+        world.settle().await;
+        let said = world.said("globex", "DEV-1");
+        assert_eq!(
+            (said[0].0.as_str(), said[0].5.as_str()),
+            ("bob", "[Eve Moor] debugged"),
+            "{number}"
+        );
+        world.globex().edit(twin, says("[Eve Moor] done")).unwrap();
+        world.settle().await;
+        let said = world.said("acme", "SUP-1");
+        assert_eq!(
+            (said[0].0.as_str(), said[0].5.as_str()),
+            ("eve-acme", "done"),
+            "{number}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_that_always_fail_do_not_hold_up_the_others_of_their_issue() {
+    let world = Setup::two(1).build().await;
+    let says = |text: String| move |content: &mut Content| content.description = Some(text.clone());
+    let log = |text: &str| world.acme().log_time("SUP-1", hour("ann", text)).unwrap();
+    let poisoned: Vec<u64> = (0..4).map(|n| log(&format!("fine {n}"))).collect();
+    let healthy = log("healthy");
+    world.settle().await;
+    let lost = Fault::LostBefore(FaultOutcome::Status(500));
+    let updates = Matcher::tempo("PUT", "/4/worklogs/{id}").body_contains("poison");
+    world.sim.fail_next("globex", updates.times(usize::MAX), lost);
+    for (n, id) in poisoned.into_iter().enumerate() {
+        world.acme().edit(id, says(format!("poison {n}"))).unwrap();
+    }
+    world.settle().await;
+    world.wait(600).await;
+    world.acme().edit(healthy, says("in time".into())).unwrap();
+    log("new");
+    for _ in 0..4 {
+        world.settle().await;
+        world.wait(600).await;
+        world.sweep().await;
+    }
+    let texts: Vec<String> = world
+        .said("globex", "DEV-1")
+        .into_iter()
+        .map(|said| said.5)
+        .collect();
+    assert!(texts.contains(&"in time".to_owned()), "{texts:?}");
+    assert!(texts.contains(&"new".to_owned()), "{texts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_of_an_attribute_that_a_site_has_no_more_are_not_cleared_on_the_other() {
+    let mut setup = Setup::two(1)
+        .extra("[connections.attributes]\nmap = [{ a = \"_Account_\", b = \"_Customer_\" }, { a = \"_Kind_\", b = \"_Kind_\" }]\n");
+    for (site, key) in [(0, "_Account_"), (0, "_Kind_"), (1, "_Customer_"), (1, "_Kind_")] {
+        let attribute = AttributeSpec::new(key, key, AttributeKind::InputField);
+        setup.sites[site] = setup.sites[site].clone().attribute(attribute);
+    }
+    let world = setup.build().await;
+    let content = hour("ann", "work")
+        .attribute("_Account_", "ACME1")
+        .attribute("_Kind_", "travel");
+    let id = world.acme().log_time("SUP-1", content).unwrap();
+    world.settle().await;
+    let kept = |key: &str| world.globex().worklogs()[0].attributes.get(key).cloned();
+    assert_eq!(kept("_Customer_").as_deref(), Some("ACME1"));
+    world.acme().remove_attribute("_Account_");
+    world.audit().await;
+    world.settle().await;
+    world
+        .acme()
+        .edit(id, |content| content.time_spent_secs = 60)
+        .unwrap();
+    world.settle().await;
+    assert_eq!(kept("_Customer_").as_deref(), Some("ACME1"));
+    assert_eq!(world.reasons().await, ["attribute-unmapped"]);
+
+    // One that somebody cleared is another matter.
+    let world = {
+        let mut setup = Setup::two(1)
+            .extra("[connections.attributes]\nmap = [{ a = \"_Kind_\", b = \"_Kind_\" }]\n");
+        for site in 0..2 {
+            let attribute = AttributeSpec::new("_Kind_", "Kind", AttributeKind::InputField);
+            setup.sites[site] = setup.sites[site].clone().attribute(attribute);
+        }
+        setup.build().await
+    };
+    let id = world
+        .acme()
+        .log_time("SUP-1", hour("ann", "work").attribute("_Kind_", "travel"))
+        .unwrap();
+    world.settle().await;
+    world
+        .acme()
+        .edit(id, |content| content.attributes.clear())
+        .unwrap();
+    world.settle().await;
+    assert!(world.globex().worklogs()[0].attributes.is_empty());
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
 }
 
 #[tokio::test(start_paused = true)]

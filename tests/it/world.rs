@@ -115,7 +115,7 @@ pub struct World {
     pub tandem: Arc<Tandem>,
     pub store: Arc<DynamoStore>,
     pub late: Late,
-    table: Embedded,
+    pub table: Embedded,
     clock: PausedClock,
     config: String,
     secrets: Arc<Secrets>,

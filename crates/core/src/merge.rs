@@ -9,7 +9,7 @@ use crate::field::{Field, Value};
 use crate::ids::{Side, Sides};
 use crate::pair::Intent;
 use crate::reason::Reason;
-use crate::render::Unrenderable;
+use crate::render::{self, Unrenderable};
 use crate::rules::{ConflictPolicy, Lookups, Rules};
 use crate::worklog::Content;
 
@@ -115,7 +115,17 @@ pub fn merge(
             }
         };
         let to = from.other();
-        let value = field.rendered(from, &now[from], rules, lookups)?;
+        let value = match base.filter(|_| field == Field::Description) {
+            Some(base) => text(from, base, now).map(Value::Text),
+            None => None,
+        };
+        if let (Field::Attribute(index), false) = (field, values[from].is_told()) {
+            still_defined(from, &rules.attributes[index].keys[from], lookups)?;
+        }
+        let value = match value {
+            Some(value) => value,
+            None => field.rendered(from, &now[from], rules, lookups)?,
+        };
         if value.differs(&values[to]) {
             merged.crossing[from].push(field);
             field.set(to, &mut merged.contents[to], rules, value);
@@ -125,6 +135,39 @@ pub fn merge(
         }
     }
     Ok(merged)
+}
+
+/// Says one side's text as the other would, where one of the two stands under a fallback account with its author's name in
+/// front: as long as that author stays, so does the name, whoever is known by now. `None` where there is no such name.
+fn text(from: Side, base: &Sides<Content>, now: &Sides<Content>) -> Option<String> {
+    let stays = |side: Side| base[side].author == now[side].author;
+    if base.a.author == base.b.author || !Side::BOTH.into_iter().all(stays) {
+        return None;
+    }
+    let to = from.other();
+    let agreed = |side: Side| base[side].description.as_str();
+    let text = now[from].description.as_str();
+    if let Some(name) = render::name_in_front(agreed(to), agreed(from)) {
+        return Some(render::behind(name, text));
+    }
+    let rest = text.strip_prefix(render::name_in_front(agreed(from), agreed(to))?)?;
+    Some(rest.strip_prefix(' ').unwrap_or(rest).to_string())
+}
+
+/// Refuses to take a value for cleared when the site has no such attribute any more: whoever removed a definition meant the
+/// site's own worklogs, and not what the other site says.
+fn still_defined(side: Side, key: &str, lookups: &Lookups) -> Result<(), Unrenderable> {
+    let defined = &lookups.defined[side];
+    if defined.is_empty() || defined.contains(key) {
+        return Ok(());
+    }
+    Err(Unrenderable {
+        reason: Reason::AttributeUnmapped,
+        detail: format!(
+            "side {side} has no attribute {key} any more, so its value is not cleared on side {}; take it out of [connections.attributes], or bring it back",
+            side.other()
+        ),
+    })
 }
 
 /// Says whether a field means the same on both sides. Mappings may lose something, so either direction counts.

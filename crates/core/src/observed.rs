@@ -35,6 +35,9 @@ pub struct Observed {
     /// Worklogs that took the place of one that Tandem deleted for a move, through another connection: the pair
     /// that they belong to, by side.
     pub successors: Sides<BTreeMap<WorklogId, PairId>>,
+    /// Listed worklogs that were twins of an orphaned pair's before its issue was given to another one: the pair that they
+    /// were of, by side.
+    pub parted: Sides<BTreeMap<WorklogId, PairId>>,
     /// Listed worklogs that belong elsewhere or to the past: not new.
     pub foreign: Sides<BTreeSet<WorklogId>>,
     /// Proofs that a worklog was deleted or moved away.
@@ -131,6 +134,7 @@ impl Observed {
             orphaned: BTreeSet::new(),
             moved_away: Sides::default(),
             successors: Sides::default(),
+            parted: Sides::default(),
             foreign: Sides::default(),
             proofs: Sides::default(),
             edited: Sides::default(),

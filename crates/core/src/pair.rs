@@ -191,6 +191,12 @@ impl Pair {
         })
     }
 
+    /// When a site was last asked to do something for it that it did not do, or of which it is not known.
+    pub(crate) fn last_attempt(&self) -> Option<Timestamp> {
+        let attempts = self.intent.iter().chain(&self.decided.0).chain(&self.abandoned);
+        attempts.map(|attempt| attempt.at).max()
+    }
+
     /// Takes the intent back: its write had no effect, and never will. What an update was to bring stays decided.
     pub fn had_no_effect(&mut self, rules: &Rules) {
         if let Some(intent) = self.intent.take() {

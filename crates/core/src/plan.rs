@@ -39,14 +39,30 @@ pub fn plan(observed: &Observed, settings: &Settings) -> Plan {
     let mut planner = Planner::new(observed, settings);
     planner.run();
     // Rows first: they cost nothing and later steps may rest on them. Deletes make room under a site's cap of
-    // hours per day before creates fill it.
-    planner.plan.steps.sort_by_key(|step| match &step.action {
-        Action::Record(_) => 0,
-        Action::Delete { .. } => 1,
-        Action::Update { .. } => 2,
-        Action::Create { .. } => 3,
+    // hours per day before creates fill it. What a site has failed at before comes after all else, what was tried longest
+    // ago first: a run ends where a site seems not to answer, and nothing may stand behind the same few for ever.
+    let mut steps = std::mem::take(&mut planner.plan.steps);
+    steps.sort_by_cached_key(|step| {
+        let tried = || planner.row(&step.pair.id).and_then(Pair::last_attempt);
+        match &step.action {
+            Action::Record(_) => (None, 0),
+            Action::Delete { .. } => (tried(), 1),
+            Action::Update { .. } => (tried(), 2),
+            Action::Create { .. } => (tried(), 3),
+        }
     });
+    planner.plan.steps = steps;
     planner.plan
+}
+
+/// Worklogs of which one may be the twin of another that waits for a person.
+fn rivals(observed: &Observed, side: Side) -> impl Iterator<Item = &WorklogId> {
+    let waiting = move |pair: &&Pair| pair.state == PairState::Live && pair.ids[side].is_none();
+    observed
+        .pairs
+        .iter()
+        .filter(waiting)
+        .flat_map(|pair| &pair.rivals)
 }
 
 /// Worklogs by author, day and time worked.
@@ -78,9 +94,9 @@ impl<'o> Planner<'o> {
         let taken = Sides::from_fn(|side| {
             let mut taken = observed.foreign[side].clone();
             taken.extend(observed.successors[side].keys());
+            taken.extend(observed.parted[side].keys());
             taken.extend(observed.pairs.iter().filter_map(|pair| pair.ids[side]));
-            let held = observed.pairs.iter().filter(|pair| pair.ids[side].is_none());
-            taken.extend(held.flat_map(|pair| &pair.rivals));
+            taken.extend(rivals(observed, side));
             taken
         });
         let unpaired = Sides::from_fn(|side| {
@@ -123,6 +139,10 @@ impl<'o> Planner<'o> {
             }
             if pair.state == PairState::Left {
                 self.come_back(pair);
+                continue;
+            }
+            if pair.state == PairState::Kept {
+                self.take_up_again(pair);
                 continue;
             }
             if pair.state != PairState::Live {
@@ -263,6 +283,22 @@ impl<'o> Planner<'o> {
         );
     }
 
+    /// The policy kept the twin of a worklog that had gone, and both are listed again: it had moved, and is back.
+    fn take_up_again(&mut self, pair: &Pair) {
+        let listed =
+            |side: Side| pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id));
+        if pair.link != self.observed.link || !listed(Side::A) || !listed(Side::B) {
+            return;
+        }
+        let mut next = pair.clone();
+        next.state = PairState::Live;
+        next.seen = Sides::default();
+        next.intent = None;
+        next.wait = None;
+        let cause = "back beside the twin that was kept".to_string();
+        self.push(next, Action::Record(Recorded::Move), cause, vec![]);
+    }
+
     /// Says whether an update of unknown outcome shows in the worklog: it is atomic, so one written field is enough.
     fn took_effect(&self, intent: &Intent, found: Option<&Worklog>) -> bool {
         let (Some(found), Some(before)) = (found, &intent.before) else {
@@ -308,6 +344,8 @@ impl<'o> Planner<'o> {
     fn present(&mut self, pair: Pair, found: Sides<Worklog>) {
         let before = self.row(&pair.id);
         let mut pair = pair;
+        // It was let through for a delete that is none: the next one is another matter.
+        pair.released = false;
         for side in Side::BOTH {
             pair.seen[side] = pair.seen[side].max(Some(found[side].updated_at));
         }
@@ -1029,11 +1067,13 @@ impl<'o> Planner<'o> {
         next.link = self.observed.link.clone();
         next.wait = None;
         if self.observed.orphaned.contains(&pair.id) {
-            // The link was replaced: what stands on the old issue stays there, and is no twin any more.
+            // The link was replaced: what stands on the old issue stays there, and is no twin any more. Where the issues were
+            // linked before, the twin of then is here.
             for side in Side::BOTH {
                 let here = pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id));
                 if !here {
-                    next.ids[side] = None;
+                    let parted = self.observed.parted[side].iter();
+                    next.ids[side] = parted.filter(|(_, of)| **of == pair.id).map(|(id, _)| *id).next();
                     next.seen[side] = None;
                 }
             }

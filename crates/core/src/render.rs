@@ -86,12 +86,23 @@ pub fn description(from: Side, content: &Content, rules: &Rules, lookups: &Looku
 
 fn named(name: &str, text: &str) -> String {
     // `]` would end the name too early on the way back.
-    let name = name.replace(['[', ']'], " ");
+    behind(&format!("[{}]", name.replace(['[', ']'], " ")), text)
+}
+
+/// Puts a name in its brackets in front of a text.
+pub(crate) fn behind(name: &str, text: &str) -> String {
     if text.is_empty() {
-        format!("[{name}]")
+        name.to_string()
     } else {
-        format!("[{name}] {text}")
+        format!("{name} {text}")
     }
+}
+
+/// The name, in its brackets, that a text begins with and is otherwise this one.
+pub(crate) fn name_in_front<'t>(text: &'t str, otherwise: &str) -> Option<&'t str> {
+    let front = text.strip_suffix(otherwise)?;
+    let name = front.strip_suffix(' ').unwrap_or(front);
+    (name.starts_with('[') && name.find(']') == Some(name.len() - 1)).then_some(name)
 }
 
 /// The text without the name that a fallback author's text begins with.

@@ -1,6 +1,6 @@
 //! What a connection's configuration says about people, attributes and conflicts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{AccountId, Side, Sides};
 
@@ -99,6 +99,8 @@ pub struct Lookups {
     pub people: Sides<BTreeMap<AccountId, Person>>,
     /// For each side's static-list attributes: stored value to shown name, by attribute key.
     pub names: Sides<BTreeMap<String, BTreeMap<String, String>>>,
+    /// The attributes that each side has at all, by key; empty where that is not known.
+    pub defined: Sides<BTreeSet<String>>,
 }
 
 /// What was looked up about a person.

@@ -269,7 +269,8 @@ impl Run<'_> {
             pair.rev += 1;
             ops.extend(self.places(&pair, Some(observed)));
             if let Some(row) = observed.pairs.iter().find(|row| row.id == pair.id) {
-                ops.extend(self.left_behind(row, &pair));
+                let parted = recorded == Recorded::Move && observed.orphaned.contains(&pair.id);
+                ops.extend(self.without(row, &pair, parted));
             }
             if recorded == Recorded::Adopt {
                 ops.extend(self.adopted(step, &pair, observed).await?);
@@ -304,7 +305,7 @@ impl Run<'_> {
                 .filter(|listed| Some(listed.updated_at) == pair.seen[side])
                 .map(|listed| &listed.content);
             let said = listed.or(pair.base.as_ref().map(|base| &base[side]));
-            self.place(pair, side, worklog, pair.state, said)
+            Op::PutWhere(self.whereabouts(pair, side, worklog, pair.state, said))
         };
         Side::BOTH
             .into_iter()
@@ -314,6 +315,11 @@ impl Run<'_> {
 
     /// Worklogs that a pair had and has no more: a listing that still shows one shows the past.
     pub(crate) fn left_behind(&self, row: &Pair, pair: &Pair) -> Vec<Op> {
+        self.without(row, pair, false)
+    }
+
+    /// The same, for worklogs that stay where they are when `parted` says so.
+    fn without(&self, row: &Pair, pair: &Pair, parted: bool) -> Vec<Op> {
         Side::BOTH
             .into_iter()
             .filter_map(|side| {
@@ -321,7 +327,12 @@ impl Run<'_> {
                     .filter(|id| pair.ids[side] != Some(*id))
                     .map(|id| (side, id))
             })
-            .map(|(side, id)| self.place(pair, side, id, PairState::Gone, None))
+            .map(|(side, worklog)| {
+                Op::PutWhere(Whereabouts {
+                    parted,
+                    ..self.whereabouts(pair, side, worklog, PairState::Gone, None)
+                })
+            })
             .collect()
     }
 
@@ -413,15 +424,15 @@ impl Run<'_> {
         Ok(ops)
     }
 
-    fn place(
+    fn whereabouts(
         &self,
         pair: &Pair,
         side: Side,
         worklog: WorklogId,
         state: PairState,
         said: Option<&Content>,
-    ) -> Op {
-        Op::PutWhere(Whereabouts {
+    ) -> Whereabouts {
+        Whereabouts {
             connection: self.connection.name.clone(),
             site: self.connection.sites[side].clone(),
             worklog,
@@ -431,7 +442,8 @@ impl Run<'_> {
             state,
             seen: pair.seen[side],
             said: said.map(echo::said),
-        })
+            parted: false,
+        }
     }
 
     fn learn(&mut self, pair: &Pair, at: Timestamp, anew: bool) -> Vec<Op> {

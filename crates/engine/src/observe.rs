@@ -11,9 +11,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::field;
 use tandem_core::observed::{Copy, Observed, Proof};
-use tandem_core::rules::Person;
+use tandem_core::rules::{Person, Rules};
 use tandem_core::{
-    AccountId, IntentKind, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId,
+    AccountId, Content, IntentKind, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId,
 };
 use tracing::warn;
 
@@ -485,6 +485,7 @@ impl Engine {
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
         let mut arrivals: BTreeMap<_, LinkKey> = BTreeMap::new();
+        let mut parted = Vec::new();
         for side in Side::BOTH {
             let paired: BTreeSet<WorklogId> =
                 observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
@@ -501,6 +502,10 @@ impl Engine {
                 .whereabouts(&connection.name, &connection.sites[side], &unpaired)
                 .await?;
             for place in places {
+                if place.parted {
+                    parted.push((side, place.worklog, place.pair));
+                    continue;
+                }
                 observed.foreign[side].insert(place.worklog);
                 let alive = matches!(place.state, PairState::Live | PairState::Left);
                 if alive && place.link != observed.link {
@@ -522,6 +527,11 @@ impl Engine {
                 observed.orphaned.insert(pair.id.clone());
             }
             observed.pairs.push(pair);
+        }
+        for (side, worklog, pair) in parted {
+            if observed.orphaned.contains(&pair) {
+                observed.parted[side].insert(worklog, pair);
+            }
         }
         Ok(())
     }
@@ -1079,7 +1089,8 @@ impl Engine {
         Ok(made)
     }
 
-    /// Says whether a worklog is known to be gone: deleted, or taken away by us for a move.
+    /// Says whether a worklog is known to be gone: deleted, taken away by us for a move, or no twin of anybody's since its
+    /// issue's link was replaced.
     async fn is_gone(
         &self,
         connection: &Connection,
@@ -1097,7 +1108,10 @@ impl Engine {
             .await?
             .is_empty();
         let origins = self.store.origins(&[(site.clone(), worklog)]).await?;
-        Ok(proven || origins.iter().any(|(_, origin)| origin.moved_away))
+        let places = self.store.whereabouts(&connection.name, site, &[worklog]).await?;
+        Ok(proven
+            || origins.iter().any(|(_, origin)| origin.moved_away)
+            || places.iter().any(|place| place.parted))
     }
 
     /// Finds worklogs that another connection made in the place of one that it had to take away for a move. They
@@ -1196,11 +1210,18 @@ impl Engine {
         if !mapped_attribute_in_use {
             return Ok(());
         }
+        // Whether a value was cleared or its attribute removed is asked of the site as it is now.
+        let since = emptied(observed, rules).then_some(observed.now - SignedDuration::from_secs(1));
         let (a, b) = try_join!(
-            self.attribute_definitions(connection, Side::A, lane),
-            self.attribute_definitions(connection, Side::B, lane)
+            self.attribute_definitions(connection, Side::A, since, lane),
+            self.attribute_definitions(connection, Side::B, since, lane)
         )?;
-        observed.lookups.names = Sides::new(a, b).map(|_, definitions| {
+        let definitions = Sides::new(a, b);
+        observed.lookups.defined = Sides::from_fn(|side| {
+            let keys = definitions[side].iter().map(|one| one.key.clone());
+            keys.collect()
+        });
+        observed.lookups.names = definitions.map(|_, definitions| {
             definitions
                 .into_iter()
                 .filter(|one| !one.names.is_empty())
@@ -1268,6 +1289,21 @@ impl Engine {
             .await?;
         Ok(count > connection.mass_delete_max)
     }
+}
+
+/// Says whether a worklog has lost a mapped attribute since both sides agreed.
+fn emptied(observed: &Observed, rules: &Rules) -> bool {
+    observed.pairs.iter().any(|pair| {
+        let Some(base) = &pair.base else { return false };
+        Side::BOTH.into_iter().any(|side| {
+            let listed = pair.ids[side].and_then(|id| observed.listings[side].get(&id));
+            listed.is_some_and(|worklog| {
+                let has = |content: &Content, key: &String| content.attributes.contains_key(key);
+                let mut keys = rules.attributes.iter().map(|rule| &rule.keys[side]);
+                keys.any(|key| has(&base[side], key) && !has(&worklog.content, key))
+            })
+        })
+    })
 }
 
 /// How much a proof says: Tempo's word for a delete more than Jira's, which may tell of a move.

@@ -3,7 +3,7 @@
 //! The explicit map and an equal account id need no look-up. Only when a site refuses an author is it asked
 //! who they are: by account, then by visible e-mail. Never by display name.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tandem_core::{AccountId, Side};
 use tracing::info;
 
@@ -88,20 +88,23 @@ impl Engine {
         Ok(person)
     }
 
-    /// Returns a site's work attributes: from memory, from the table, or from the site.
+    /// Returns a site's work attributes: from memory, from the table, or from the site. Not as they were before `since`, where
+    /// that is told.
     pub(crate) async fn attribute_definitions(
         &self,
         connection: &Connection,
         side: Side,
+        since: Option<Timestamp>,
         lane: Lane,
     ) -> Result<Vec<AttributeDefinition>, EngineError> {
         let site = self.site_of(connection, side)?;
         let now = self.clock.now();
-        if let Some(known) = self.memory.attributes(&site.name, now - DEFINITIONS_FOR) {
+        let since = since.unwrap_or(now - DEFINITIONS_FOR);
+        if let Some(known) = self.memory.attributes(&site.name, since) {
             return Ok(known);
         }
         let note = format!("attributes:{}", site.name);
-        let fresh = (now - DEFINITIONS_FOR).as_second();
+        let fresh = since.as_second();
         if let Some(text) = self.store.note(&note).await?
             && let Ok((at, known)) = serde_json::from_str::<(i64, Vec<AttributeDefinition>)>(&text)
             && at > fresh

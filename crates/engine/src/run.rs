@@ -245,11 +245,14 @@ impl Engine {
         let mut attempts = 0;
         let mut quiet = true;
         let mut detail = None;
+        // What failed is over by now for the planner, and would be looked at again at once.
+        let mut no_sooner = now;
         if let Some((not_before, trouble)) = &report.trouble {
             attempts = row.attempts + 1;
             quiet = false;
             detail = Some(trouble.clone());
             let wait = self.backoff(&row.key, attempts, now);
+            no_sooner = now + wait;
             let not_before = not_before.max(&report.over);
             sooner(not_before.map_or(now + wait, |at| at.max(now + wait)));
         }
@@ -265,7 +268,7 @@ impl Engine {
             sooner(now + self.backoff(&row.key, attempts, now));
         }
         if let Some(when) = rest.look_again {
-            sooner(when.max(now));
+            sooner(when.max(no_sooner));
         }
         match at {
             None => Finish::Done,

@@ -194,6 +194,14 @@ impl SiteHandle {
         });
     }
 
+    /// Removes a work attribute, as an administrator does. What was said in it is shown no more; no worklog counts as edited.
+    pub fn remove_attribute(&self, key: &str) {
+        self.configure(|spec| {
+            spec.attributes.retain(|attribute| attribute.key != key);
+            spec.removed_attributes.insert(key.to_owned());
+        });
+    }
+
     /// Closes a period, both ends included.
     pub fn close_period(&self, from: Date, to: Date) {
         self.configure(|spec| spec.closed_periods.push((from, to)));

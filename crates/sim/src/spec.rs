@@ -226,6 +226,8 @@ pub struct SiteSpec {
     pub tempo_app: String,
     /// Work attributes.
     pub attributes: Vec<AttributeSpec>,
+    /// Work attributes that an administrator has removed: no worklog shows a value of theirs any more.
+    pub removed_attributes: BTreeSet<String>,
     /// Tempo accounts by key, with whether they are open.
     pub accounts: BTreeMap<String, bool>,
     /// Rules for logging time.
@@ -282,6 +284,7 @@ impl SiteSpec {
             },
             tempo_app: TEMPO_APP_ACCOUNT.into(),
             attributes: Vec::new(),
+            removed_attributes: BTreeSet::new(),
             accounts: BTreeMap::new(),
             configuration: GlobalConfiguration::default(),
             closed_periods: Vec::new(),

@@ -171,6 +171,7 @@ impl Caller {
                     state: PairState::Live,
                     seen: None,
                     said: None,
+                    parted: false,
                 })
             }
             5 => Op::PutOrigin {

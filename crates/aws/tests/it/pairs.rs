@@ -24,6 +24,7 @@ fn whereabouts(pair: &Pair, worklog: u64) -> Whereabouts {
         state: PairState::Live,
         seen: Some(at(1)),
         said: None,
+        parted: false,
     }
 }
 

@@ -84,9 +84,7 @@ impl<'o> Planner<'o> {
     /// Says whether a worklog is only kept from being taken for new because it may be another one's twin.
     fn is_rival(&self, side: Side, id: WorklogId) -> bool {
         let pairs = &self.observed.pairs;
-        pairs
-            .iter()
-            .any(|pair| pair.ids[side].is_none() && pair.rivals.contains(&id))
+        super::rivals(self.observed, side).any(|rival| *rival == id)
             && !pairs.iter().any(|pair| pair.ids[side] == Some(id))
             && !self.observed.foreign[side].contains(&id)
     }

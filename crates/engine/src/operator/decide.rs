@@ -142,6 +142,7 @@ impl Engine {
                     state: PairState::Gone,
                     seen: row.seen[side],
                     said: None,
+                    parted: false,
                 }));
             }
         }

@@ -100,7 +100,9 @@ impl Engine {
 
     async fn names_of(&self, connection: &Connection, lookups: &mut Lookups) -> Result<(), EngineError> {
         for side in Side::BOTH {
-            let definitions = self.attribute_definitions(connection, side, Lane::Sweep).await?;
+            let definitions = self
+                .attribute_definitions(connection, side, None, Lane::Sweep)
+                .await?;
             lookups.names[side] = definitions
                 .into_iter()
                 .filter(|one| !one.names.is_empty())

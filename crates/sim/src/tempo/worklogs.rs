@@ -21,12 +21,15 @@ pub(super) fn render(site: &Site, base: &str, worklog: &Worklog) -> Value {
     };
     let address = format!("{base}/4/worklogs/{}", worklog.id);
     let mut attributes = json!({"self": format!("{address}/work-attribute-values")});
-    if !worklog.attributes.is_empty() {
-        attributes["values"] = worklog
-            .attributes
-            .iter()
-            .map(|(key, value)| json!({"key": key, "value": value}))
-            .collect();
+    let shown = worklog
+        .attributes
+        .iter()
+        .filter(|(key, _)| !site.spec.removed_attributes.contains(*key));
+    let values: Vec<Value> = shown
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect();
+    if !values.is_empty() {
+        attributes["values"] = json!(values);
     }
     let mut body = json!({
         "self": address,
