@@ -260,11 +260,20 @@ async fn a_link_that_is_put_right_again_finds_the_twins_that_it_had() {
         };
         site.log_time(issue, hour("ann", "work")).unwrap();
         world.settle().await;
-        let ids = |world: &World| (world.acme().worklogs_of("SUP-1"), world.globex().worklogs_of("DEV-1"));
+        let ids = |world: &World| {
+            (
+                world.acme().worklogs_of("SUP-1"),
+                world.globex().worklogs_of("DEV-1"),
+            )
+        };
         let before = ids(&world);
         relink(&world, ("SUP-1", "DEV-1"), ("SUP-1", "DEV-2")).await;
         world.settle().await;
-        assert_eq!(world.said("globex", "DEV-2"), world.said("acme", "SUP-1"), "{case}");
+        assert_eq!(
+            world.said("globex", "DEV-2"),
+            world.said("acme", "SUP-1"),
+            "{case}"
+        );
         if edited {
             world
                 .acme()
@@ -284,7 +293,11 @@ async fn a_link_that_is_put_right_again_finds_the_twins_that_it_had() {
             (before.0[0].id, before.1[0].id),
             "{case}"
         );
-        assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"), "{case}");
+        assert_eq!(
+            world.said("acme", "SUP-1"),
+            world.said("globex", "DEV-1"),
+            "{case}"
+        );
         if edited {
             assert_eq!(world.said("globex", "DEV-1")[0].3, 60, "{case}");
         }

@@ -115,6 +115,135 @@ async fn an_update_whose_answer_is_lost_is_not_taken_for_a_persons_change() {
     assert_eq!(world.said("globex", "DEV-1")[0].5, "third");
 }
 
+/// What the history has of a kind, newest last.
+async fn told(world: &World, op: &str) -> Vec<tandem_engine::ports::store::HistoryRow> {
+    use tandem_engine::ports::store::Store;
+    let names = ["acme-globex".into()];
+    let mut lines = world.store.history(&names, None, 1_000).await.unwrap();
+    lines.retain(|line| line.op == op);
+    lines
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_history_tells_of_writes_whose_answers_were_lost_as_of_others() {
+    let world = world().await;
+    let lost = Fault::LostAfter(FaultOutcome::Status(502));
+    world.sim.fail_next("globex", creates(), lost);
+    let id = world.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
+    world.settle().await;
+    equal_without_a_second(&world, 1).await;
+    let created = told(&world, "create").await;
+    let twin = world.globex().worklogs()[0].id;
+    assert_eq!(created.len(), 1, "{created:?}");
+    assert_eq!(created[0].worklog.map(|id| id.0), Some(twin));
+    assert_eq!(created[0].after.as_ref().unwrap().description, "first");
+
+    // Both are edited, and the value that loses stands nowhere else any more.
+    let says =
+        |text: &'static str| move |content: &mut tandem_sim::Content| content.description = Some(text.into());
+    let puts = Matcher::tempo("PUT", "/4/worklogs/{id}");
+    world.sim.fail_next("globex", puts, lost);
+    world.globex().edit(twin, says("loses")).unwrap();
+    world.wait(1).await;
+    world.acme().edit(id, says("wins")).unwrap();
+    world.settle().await;
+    equal_without_a_second(&world, 1).await;
+    let updated = told(&world, "update").await;
+    assert_eq!(updated.len(), 1, "{updated:?}");
+    assert_eq!(updated[0].before.as_ref().unwrap().description, "loses");
+    assert_eq!(updated[0].after.as_ref().unwrap().description, "wins");
+    assert_eq!(updated[0].lost, ["description on b: loses"]);
+
+    // And a delete can be undone.
+    let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}");
+    world.sim.fail_next("globex", deletes, lost);
+    world.acme().delete(id).unwrap();
+    world.settle().await;
+    for _ in 0..4 {
+        world.wait(60).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert!(world.globex().worklogs().is_empty());
+    let deleted = told(&world, "delete").await;
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    assert_eq!(deleted[0].before.as_ref().unwrap().description, "wins");
+    world.tandem.engine.undelete(&deleted[0]).await.unwrap();
+    world.settle().await;
+    equal_without_a_second(&world, 1).await;
+    assert_eq!(world.said("acme", "SUP-1")[0].5, "wins");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_unknown_outcome_is_in_the_queue_until_it_is_known() {
+    let world = world().await;
+    let lost = Fault::LostBefore(FaultOutcome::Status(502));
+    world.sim.fail_next("globex", creates(), lost);
+    world.acme().log_time("SUP-1", hour("ann", "once")).unwrap();
+    for second in 0..25 {
+        world.wait(1).await;
+        world.tandem.engine.run_due(Some(world.now())).await.unwrap();
+        let sent = world.sim.requests().iter().any(crate::world::is_write);
+        let waits = !world.tandem.engine.queue().await.unwrap().is_empty();
+        assert!(waits || !sent, "after {second} s nothing waits");
+    }
+    assert!(world.globex().worklogs().is_empty());
+    equal_without_a_second(&world, 1).await;
+    assert!(world.tandem.engine.queue().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_that_was_taken_for_deleted_and_stands_gets_its_twin_again() {
+    use tandem_core::{IssueId, LinkKey, PairState, Side, WorklogId};
+    use tandem_engine::ports::store::{Committed, Op, Store, Whereabouts};
+
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "stands")).unwrap();
+    world.sweep().await;
+    let twin = world.globex().worklogs()[0].id;
+    // As it is after Jira's word, with the worklog out of sight: the twin is deleted, and the pair is gone.
+    let link = LinkKey {
+        connection: "acme-globex".into(),
+        a: IssueId(world.acme().issue_id("SUP-1")),
+        b: IssueId(world.globex().issue_id("DEV-1")),
+    };
+    let mut pair = world.store.pairs(&link).await.unwrap().remove(0);
+    pair.state = PairState::Gone;
+    pair.rev += 1;
+    let place = |side: Side, worklog: u64| {
+        Op::PutWhere(Whereabouts {
+            connection: link.connection.clone(),
+            site: if side == Side::A { "acme" } else { "globex" }.into(),
+            worklog: WorklogId(worklog),
+            link: link.clone(),
+            pair: pair.id.clone(),
+            side,
+            state: PairState::Gone,
+            seen: pair.seen[side],
+            said: None,
+            parted: false,
+        })
+    };
+    let ops = vec![
+        place(Side::A, id),
+        place(Side::B, twin),
+        Op::PutPair(Box::new(pair.clone())),
+    ];
+    assert_eq!(world.store.commit(ops).await.unwrap(), Committed::Yes);
+    world.globex().delete(twin).unwrap();
+
+    // Listings may lag that long; then it is no lag.
+    world.sweep().await;
+    world.audit().await;
+    assert!(world.globex().worklogs().is_empty());
+    world.wait(900).await;
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1"), world.said("acme", "SUP-1"));
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    world.assert_equal().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_update_that_was_not_answered_is_left_alone_while_it_may_take_effect() {
     let world = world().await;

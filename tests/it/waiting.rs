@@ -3,7 +3,9 @@
 use tandem_core::IssueId;
 use tandem_engine::operator::QueueId;
 use tandem_engine::ports::Store;
-use tandem_sim::{AttributeKind, AttributeSpec, Content, Fault, FaultOutcome, IssueSpec, Matcher, Permission};
+use tandem_sim::{
+    AttributeKind, AttributeSpec, Content, Fault, FaultOutcome, IssueSpec, Matcher, Permission,
+};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -148,6 +150,18 @@ async fn writes_that_always_fail_do_not_hold_up_the_others_of_their_issue() {
         world.wait(600).await;
         world.sweep().await;
     }
+    // Nobody is asked the same again and again meanwhile.
+    let refused = world
+        .sim
+        .requests()
+        .into_iter()
+        .filter(|request| request.status == 500);
+    let refused = refused.count();
+    assert!(
+        refused < 150,
+        "{refused} requests that failed in {} s",
+        3000 + 5 * 30
+    );
     let texts: Vec<String> = world
         .said("globex", "DEV-1")
         .into_iter()
@@ -186,8 +200,8 @@ async fn values_of_an_attribute_that_a_site_has_no_more_are_not_cleared_on_the_o
 
     // One that somebody cleared is another matter.
     let world = {
-        let mut setup = Setup::two(1)
-            .extra("[connections.attributes]\nmap = [{ a = \"_Kind_\", b = \"_Kind_\" }]\n");
+        let mut setup =
+            Setup::two(1).extra("[connections.attributes]\nmap = [{ a = \"_Kind_\", b = \"_Kind_\" }]\n");
         for site in 0..2 {
             let attribute = AttributeSpec::new("_Kind_", "Kind", AttributeKind::InputField);
             setup.sites[site] = setup.sites[site].clone().attribute(attribute);

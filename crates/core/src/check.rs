@@ -382,6 +382,7 @@ mod tests {
             action,
             cause: String::new(),
             lost: vec![],
+            made: None,
         };
         let plan = Plan {
             steps: vec![step],
@@ -498,6 +499,7 @@ mod tests {
             action: action.clone(),
             cause: String::new(),
             lost: vec![],
+            made: None,
         };
         let now = jiff::Timestamp::UNIX_EPOCH;
         step.begun(pair, now, now, &Settings::default().rules)

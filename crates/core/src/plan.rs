@@ -17,7 +17,7 @@ use crate::pair::{Intent, IntentKind, Pair, PairState, Unmet, Wait};
 use crate::reason::Reason;
 use crate::render::{self, Unrenderable};
 use crate::rules::{DeletePolicy, DeleteVsEdit, Rules};
-pub use crate::step::{Action, Recorded, Step};
+pub use crate::step::{Action, Made, Recorded, Step};
 use crate::step::{created, kept_by_the_site, not_taken, told};
 use crate::twin;
 use crate::worklog::{Content, Worklog};
@@ -82,6 +82,8 @@ struct Planner<'o> {
     unpaired: Sides<ByWork<'o>>,
     /// Pairs that remember creates that were given up on.
     with_abandoned: Vec<&'o Pair>,
+    /// What is found to have taken effect, by pair, until a step of the pair's tells of it.
+    made: BTreeMap<PairId, Box<Made>>,
     /// Pairs about which all is said.
     settled: BTreeSet<PairId>,
     /// Whether twins may be made of what has none: not before it is known what interrupted creates have made, where
@@ -125,6 +127,7 @@ impl<'o> Planner<'o> {
                 .iter()
                 .filter(|pair| !pair.abandoned.is_empty())
                 .collect(),
+            made: BTreeMap::new(),
             settled: BTreeSet::new(),
             may_begin: true,
         }
@@ -143,6 +146,10 @@ impl<'o> Planner<'o> {
             }
             if pair.state == PairState::Kept {
                 self.take_up_again(pair);
+                continue;
+            }
+            if pair.state == PairState::Gone {
+                self.rise(pair);
                 continue;
             }
             if pair.state != PairState::Live {
@@ -299,6 +306,30 @@ impl<'o> Planner<'o> {
         self.push(next, Action::Record(Recorded::Move), cause, vec![]);
     }
 
+    /// A worklog that was taken for deleted stands after all. Its twin may be gone: then it is made again.
+    fn rise(&mut self, pair: &Pair) {
+        let risen = Sides::from_fn(|side| pair.ids[side].filter(|id| self.observed.risen[side].contains(id)));
+        if risen == Sides::default() {
+            return;
+        }
+        let mut next = pair.clone();
+        next.ids = risen;
+        next.state = PairState::Live;
+        next.strays = Sides::default();
+        next.seen = Sides::default();
+        next.base = pair
+            .base
+            .clone()
+            .filter(|_| risen.a.is_some() && risen.b.is_some());
+        next.intent = None;
+        next.wait = None;
+        next.written_at = None;
+        next.released = false;
+        next.rivals.clear();
+        let cause = "taken for deleted, and listed again".to_string();
+        self.push(next, Action::Record(Recorded::Move), cause, vec![]);
+    }
+
     /// Says whether an update of unknown outcome shows in the worklog: it is atomic, so one written field is enough.
     fn took_effect(&self, intent: &Intent, found: Option<&Worklog>) -> bool {
         let (Some(found), Some(before)) = (found, &intent.before) else {
@@ -313,9 +344,11 @@ impl<'o> Planner<'o> {
 
     /// Takes an update of unknown outcome into the base if it took effect, so that it is not mistaken for a
     /// person's change. If it did not, what it was to bring stays decided.
-    fn fold(&self, pair: &mut Pair, intent: &Intent, found: &Sides<Option<Worklog>>) {
+    fn fold(&mut self, pair: &mut Pair, intent: &Intent, found: &Sides<Option<Worklog>>) {
         let to = intent.side;
         if self.took_effect(intent, found[to].as_ref()) {
+            let made = Made::update(intent, pair.base.as_ref(), self.rules);
+            self.made.insert(pair.id.clone(), Box::new(made));
             pair.intent = None;
             pair.base = intent.then.clone();
             pair.decided
@@ -469,6 +502,9 @@ impl<'o> Planner<'o> {
                 || attempted == Some(side)
                 || self.observed.unreadable[side].contains_key(&ids[side])
         };
+        if let Some(side) = attempted.filter(|_| proofs.a.is_some() && proofs.b.is_some()) {
+            self.was_deleted_by_us(&pair, side);
+        }
         match (proofs.a.clone(), proofs.b.clone()) {
             (Some(a), _) if a.moved_to.is_some() && proofs.b.is_some() => self.leave(pair, Side::A),
             (_, Some(b)) if b.moved_to.is_some() && proofs.a.is_some() => self.leave(pair, Side::B),
@@ -487,6 +523,15 @@ impl<'o> Planner<'o> {
                 let side = Side::BOTH.into_iter().find(unexplained).unwrap_or(Side::A);
                 self.missing(pair, side, found.map(|_, worklog| worklog.map(|w| w.content)));
             }
+        }
+    }
+
+    /// What Tandem set out to delete is gone: that was nobody else's doing.
+    fn was_deleted_by_us(&mut self, pair: &Pair, side: Side) {
+        let intent = self.row(&pair.id).and_then(|row| row.intent.as_ref());
+        let intent = intent.filter(|intent| intent.kind == IntentKind::Delete && intent.side == side);
+        if let Some(intent) = intent {
+            self.made.insert(pair.id.clone(), Box::new(Made::delete(intent)));
         }
     }
 
@@ -678,6 +723,7 @@ impl<'o> Planner<'o> {
             match made {
                 twin::Made::One(found) => {
                     self.taken[to].insert(found);
+                    self.was_made(&pair, &intent, found);
                     let source = intent.source.clone().unwrap_or_else(|| intent.body.clone());
                     let mut base = Sides::new(source.clone(), source.clone());
                     base[to] = intent.body.clone();
@@ -791,6 +837,7 @@ impl<'o> Planner<'o> {
         match found.as_slice() {
             [one] if !self.disputed[to].contains(one) => {
                 self.taken[to].insert(*one);
+                self.was_made(pair, intent, *one);
                 let mut base = Sides::new(source.clone(), source.clone());
                 if let Some(source) = &intent.source {
                     base[to.other()] = source.clone();
@@ -810,6 +857,11 @@ impl<'o> Planner<'o> {
             }
         }
         true
+    }
+
+    fn was_made(&mut self, pair: &Pair, intent: &Intent, found: WorklogId) {
+        let made = Made::create(intent, found);
+        self.made.insert(pair.id.clone(), Box::new(made));
     }
 
     /// Keeps worklogs from being taken for new or for a pair's, as long as nobody can tell which is whose.
@@ -1213,6 +1265,7 @@ impl<'o> Planner<'o> {
         }
         if self.plan.steps.len() < STEPS_MAX {
             self.plan.steps.push(Step {
+                made: self.made.remove(&pair.id),
                 pair,
                 action,
                 cause,

@@ -22,7 +22,69 @@ pub struct Step {
     pub cause: String,
     /// Values that lost a conflict.
     pub lost: Vec<Lost>,
+    /// An earlier write of the pair's, of unknown outcome until now, that did take effect: the history is to tell of it.
+    pub made: Option<Box<Made>>,
 }
+
+/// A write of which it is found afterwards that it took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// What was recorded before it was sent.
+    pub intent: Intent,
+    /// Why it was sent, in a sentence.
+    pub cause: String,
+    /// Values that lost a conflict by it.
+    pub lost: Vec<Lost>,
+}
+
+impl Made {
+    /// Tells of an update, with what both sides had agreed on before it.
+    pub(crate) fn update(intent: &Intent, base: Option<&Sides<Content>>, rules: &Rules) -> Self {
+        let side = intent.side;
+        let about: Vec<Field> = Field::all(rules)
+            .filter(|field| intent.is_about(*field, rules))
+            .collect();
+        let names: Vec<&str> = about.iter().map(|field| field.name()).collect();
+        let lost = about.iter().filter_map(|field| {
+            let was = field.of(side, intent.before.as_ref()?, rules);
+            let changed = field.of(side, &base?[side], rules).differs(&was);
+            changed.then(|| Lost {
+                field: *field,
+                side,
+                value: was.to_string(),
+            })
+        });
+        Self {
+            cause: format!("changed on {}: {}; {UNTOLD}", side.other(), names.join(", ")),
+            lost: lost.collect(),
+            intent: intent.clone(),
+        }
+    }
+
+    /// Tells of a create, and of the worklog that it made.
+    pub(crate) fn create(intent: &Intent, made: WorklogId) -> Self {
+        Self {
+            cause: format!("new on {}; {UNTOLD}", intent.side.other()),
+            lost: Vec::new(),
+            intent: Intent {
+                worklog: Some(made),
+                ..intent.clone()
+            },
+        }
+    }
+
+    /// Tells of a delete.
+    pub(crate) fn delete(intent: &Intent) -> Self {
+        Self {
+            cause: format!("deleted on {}; {UNTOLD}", intent.side.other()),
+            lost: Vec::new(),
+            intent: intent.clone(),
+        }
+    }
+}
+
+/// How the history tells that nobody was told of a write's effect when it was made.
+const UNTOLD: &str = "the site's answer was lost";
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
+use tandem_core::merge::Lost;
 use tandem_core::observed::{Observed, Proof};
 use tandem_core::plan::{Action, Plan, Recorded, Step};
 use tandem_core::rules::Person;
@@ -279,7 +280,10 @@ impl Run<'_> {
             if matches!(recorded, Recorded::Adopt | Recorded::Move) {
                 ops.extend(self.learn(&pair, now, recorded == Recorded::Move));
             }
-            if recorded != Recorded::Agree {
+            ops.extend(self.made(step, now, observed));
+            // The line of our own write says all of it.
+            let is_told = step.made.is_some() && matches!(recorded, Recorded::Forget | Recorded::Adopt);
+            if recorded != Recorded::Agree && !is_told {
                 ops.push(self.history(step, &pair, now, None, None, observed));
             }
             if recorded == Recorded::Park
@@ -522,11 +526,7 @@ impl Run<'_> {
             (None, Some(wait)) => format!("{}: {}", wait.reason, step.cause),
             (None, None) => step.cause.clone(),
         };
-        let lost = step
-            .lost
-            .iter()
-            .map(|lost| format!("{} on {}: {}", lost.field, lost.side, lost.value))
-            .collect();
+        let lost = told_lost(&step.lost);
         Op::PutHistory(Box::new(HistoryRow {
             // The pair's `rev` makes the id of a line the same however often the line is written.
             id: format!("{:013}-{}-{}", now.as_millisecond(), pair.id, pair.rev),
@@ -546,6 +546,36 @@ impl Run<'_> {
             grounds: Some(self.grounds(step, observed, (before, after))),
             expires: now + signed(self.engine.options.history),
         }))
+    }
+
+    /// The line of an earlier write that was found to have taken effect.
+    fn made(&self, step: &Step, now: Timestamp, observed: &Observed) -> Option<Op> {
+        let made = step.made.as_ref()?;
+        let intent = &made.intent;
+        let (op, before, after) = match intent.kind {
+            IntentKind::Create => ("create", None, Some(&intent.body)),
+            IntentKind::Update => ("update", intent.before.as_ref(), Some(&intent.body)),
+            IntentKind::Delete => ("delete", Some(&intent.body), None),
+        };
+        Some(Op::PutHistory(Box::new(HistoryRow {
+            // As the row was then: no other line has that.
+            id: format!("{:013}-{}-{}", now.as_millisecond(), step.pair.id, step.pair.rev),
+            time: now,
+            connection: self.connection.name.clone(),
+            link: Some(step.pair.link.clone()),
+            op: op.to_string(),
+            side: intent.side,
+            issue: Some(intent.issue),
+            worklog: intent.worklog,
+            pair: step.pair.id.clone(),
+            cause: made.cause.clone(),
+            before: before.cloned(),
+            after: after.cloned(),
+            lost: told_lost(&made.lost),
+            trace: (!self.taken.traces.is_empty()).then(|| self.taken.traces.join(" ")),
+            grounds: Some(self.grounds(step, observed, (before, after))),
+            expires: now + signed(self.engine.options.history),
+        })))
     }
 
     // --- vendor writes ---
@@ -628,6 +658,7 @@ impl Run<'_> {
         row.rev += 1;
         let root = self.root(step, side).await?;
         let mut ops = self.intent_ops(step, side, &row, root.as_ref(), now).await?;
+        ops.extend(self.made(step, now, observed));
         // A worklog that this step gives up on, such as one that an edit of its twin brings back under a new id.
         if let Some(known) = observed.pairs.iter().find(|known| known.id == row.id) {
             ops.extend(self.left_behind(known, &row));
@@ -1286,4 +1317,11 @@ pub(crate) fn replace(observed: &mut Observed, pairs: Vec<Pair>) {
         }
     }
     observed.pairs.extend(pairs.into_values());
+}
+
+/// Values that lost a conflict, as the history tells them.
+fn told_lost(lost: &[Lost]) -> Vec<String> {
+    lost.iter()
+        .map(|lost| format!("{} on {}: {}", lost.field, lost.side, lost.value))
+        .collect()
 }

@@ -41,6 +41,9 @@ const TRAIL_OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 /// Absent worklogs of which nothing is known that are asked for one by one in a run.
 const PROBES_MAX: usize = 20;
 
+/// For how long after the last write of a pair that is gone a listing may show the past.
+const RISEN_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
 /// Absent worklogs that Jira calls deleted and that Tempo is asked about in a run.
 const CONFIRMATIONS_MAX: usize = 50;
 
@@ -473,6 +476,48 @@ impl Engine {
                     worklog.updated_at = seen.map_or(worklog.updated_at, |seen| worklog.updated_at.max(seen));
                     observed.listings[side].insert(id, worklog);
                 }
+            }
+            self.find_risen(connection, side, observed, lane).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks up worklogs that are listed although they were taken for deleted on Jira's word alone: its end of a worklog may
+    /// tell of a shadow's end, and the worklog have been out of sight for another reason.
+    async fn find_risen(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let old = |pair: &&tandem_core::Pair| {
+            pair.written_at
+                .is_none_or(|written| written + RISEN_AFTER < observed.now)
+        };
+        let gone = observed
+            .pairs
+            .iter()
+            .filter(|pair| pair.state == PairState::Gone && pair.link == observed.link)
+            .filter(old)
+            .filter_map(|pair| pair.ids[side])
+            .filter(|id| observed.listings[side].contains_key(id));
+        let gone: Vec<WorklogId> = gone.take(PROBES_MAX).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let site = self.site_of(connection, side)?;
+        let proofs = self.proofs(connection, side, &gone).await?;
+        for id in gone {
+            // Tempo's word, and what Tandem deleted itself, stands.
+            if proofs.get(&id).is_some_and(|proof| weight(proof) > 0) {
+                continue;
+            }
+            let found = self
+                .call(site, lane, async |client| client.worklog(id).await)
+                .await?;
+            if found.is_some_and(|worklog| worklog.issue == observed.link.issue(side)) {
+                observed.risen[side].insert(id);
             }
         }
         Ok(())

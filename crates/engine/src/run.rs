@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::plan::plan;
-use tandem_core::{LinkKey, Reason, Side, check, copies};
+use tandem_core::{LinkKey, PairState, Reason, Side, check, copies};
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use crate::error::EngineError;
@@ -182,6 +182,7 @@ impl Engine {
                 return Ok(Rest {
                     unshown,
                     look_again: None,
+                    unknown: false,
                 });
             }
         };
@@ -235,7 +236,15 @@ impl Engine {
         } else {
             debug!(link.key = %run.link, "Looked at {}", run.link);
         }
-        Ok(Rest { unshown, look_again })
+        let unknown = observed
+            .pairs
+            .iter()
+            .any(|pair| pair.state == PairState::Live && pair.intent.is_some());
+        Ok(Rest {
+            unshown,
+            look_again,
+            unknown,
+        })
     }
 
     fn finish_done(&self, row: &DueRow, report: &Report, rest: Rest) -> Finish {
@@ -266,6 +275,12 @@ impl Engine {
             detail
                 .get_or_insert_with(|| "a change was announced that the site does not show yet".to_string());
             sooner(now + self.backoff(&row.key, attempts, now));
+        }
+        if rest.unknown {
+            // It goes on being in the queue: nothing says yet that both sides are the same.
+            attempts = attempts.max(row.attempts).max(1);
+            quiet = false;
+            detail.get_or_insert_with(|| "what became of a write is not known yet".to_string());
         }
         if let Some(when) = rest.look_again {
             sooner(when.max(no_sooner));
@@ -363,6 +378,8 @@ fn deferred<T>(row: &DueRow, result: &Result<T, EngineError>) -> Option<(Lane, T
 struct Rest {
     unshown: Vec<Announcement>,
     look_again: Option<Timestamp>,
+    /// It is not known yet whether something that was sent took effect.
+    unknown: bool,
 }
 
 /// Says which side's worklogs a person made, for tests and reports: a pair is named after the one it began with.

@@ -442,6 +442,7 @@ fn step(bytes: &mut Bytes<'_>, observed: &Observed) -> Step {
         action,
         cause: "at random".into(),
         lost: vec![],
+        made: None,
     }
 }
 
