@@ -241,7 +241,8 @@ async fn dozens_of_worklogs_gathered_from_as_many_issues_is_carried_over() {
         world.sweep().await;
         world.wait(120).await;
     }
-    for _ in 0..2 {
+    // A link that fails is looked at less and less often.
+    for _ in 0..6 {
         rest(&world).await;
     }
     same_everywhere(&world, 1, 45);
