@@ -77,6 +77,7 @@ pub fn match_copies(
         }
     }
     let mut matching = Matching::default();
+    let mut doubtful = Vec::new();
     for mut group in groups.into_values() {
         if group.a.is_empty() || group.b.is_empty() {
             continue;
@@ -91,13 +92,23 @@ pub fn match_copies(
                 if tolerance.apart.contains(&(a.id, b.id)) {
                     continue;
                 }
-                if let Some(relation) = relation(&Sides::new(a, b), tolerance, rules, lookups) {
-                    edges.insert((a.id, b.id), relation);
+                match relation(&Sides::new(a, b), tolerance, rules, lookups) {
+                    Some(relation) => drop(edges.insert((a.id, b.id), relation)),
+                    None if may_be_copied(&Sides::new(a, b), rules, lookups) => doubtful.push((a.id, b.id)),
+                    None => {}
                 }
             }
         }
         settle(edges, &mut matching);
     }
+    // Only what has no other twin: two people may well have done the same for as long on one day.
+    let matched: Sides<BTreeSet<WorklogId>> = Sides::from_fn(|side| matching.of(side).collect());
+    doubtful.retain(|(a, b)| !matched.a.contains(a) && !matched.b.contains(b));
+    matching
+        .ambiguous
+        .extend(islands(doubtful.into_iter()).into_iter().map(|island| {
+            island.map(|_, ids| ids.into_iter().collect::<Vec<_>>())
+        }));
     matching.certain.sort_by_key(|ids| (ids.a, ids.b));
     matching.likely.sort_by_key(|likely| (likely.ids.a, likely.ids.b));
     matching.ambiguous.sort_by(|left, right| left.a.cmp(&right.a));
@@ -160,6 +171,24 @@ fn islands(edges: impl Iterator<Item = (WorklogId, WorklogId)>) -> Vec<Sides<BTr
         islands = rest;
     }
     islands
+}
+
+impl Matching {
+    /// The worklogs of a side that are in one of the groups.
+    fn of(&self, side: Side) -> impl Iterator<Item = WorklogId> {
+        let certain = self.certain.iter().map(move |ids| ids[side]);
+        let likely = self.likely.iter().map(move |likely| likely.ids[side]);
+        let ambiguous = self.ambiguous.iter().flat_map(move |group| &group[side]);
+        certain.chain(likely).chain(ambiguous.copied())
+    }
+}
+
+/// Says whether one of two worklogs of the same day and duration may be the other's copy under the account of a tool that
+/// nobody has named: it begins when such copies do, and says the same. Only a person can tell.
+fn may_be_copied(found: &Sides<&Worklog>, rules: &Rules, lookups: &Lookups) -> bool {
+    let now = Sides::new(found.a.content.clone(), found.b.content.clone());
+    let noon = Side::BOTH.map(|side| now[side].start_time == Some(COPIED_START));
+    noon[0] != noon[1] && !now.a.description.trim().is_empty() && same_text(&now, rules, lookups)
 }
 
 /// Says how two worklogs of the same day and duration are to each other.

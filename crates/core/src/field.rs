@@ -66,6 +66,8 @@ impl Value {
         match (self, other) {
             (Value::Time(left), Value::Time(right)) => told_differently(left, right),
             (Value::OptSecs(left), Value::OptSecs(right)) => told_differently(left, right),
+            // Sites cut blanks around a text as they like.
+            (Value::Text(left), Value::Text(right)) => left.trim() != right.trim(),
             (left, right) => left != right,
         }
     }

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
+use tandem_core::observed::Observed;
 use tandem_core::plan::plan;
 use tandem_core::{LinkKey, PairState, Reason, Side, check, copies};
 use tracing::{Instrument, debug, error, error_span, info, warn};
@@ -189,14 +190,44 @@ impl Engine {
         // However long looking took, a run gets its time to write.
         run.started = self.clock.now();
         run.notice_waits(&observed);
+        let looked = self.rounds(run, &mut observed).await;
+        if observed.backfill.is_some() {
+            // What was written counts also where the rest did not go through.
+            run.report.unfinished |= looked.is_err();
+            self.note_backfill(run, &observed).await?;
+        }
+        let look_again = looked?;
+        if run.report.written > 0 {
+            info!(link.key = %run.link, run.n_written = run.report.written, "Reconciled {}", run.link);
+        } else {
+            debug!(link.key = %run.link, "Looked at {}", run.link);
+        }
+        let unknown = observed
+            .pairs
+            .iter()
+            // What waits for somebody is in the queue for that.
+            .any(|pair| pair.state == PairState::Live && pair.intent.is_some() && pair.wait.is_none());
+        Ok(Rest {
+            unshown,
+            look_again,
+            unknown,
+        })
+    }
+
+    /// Plans and executes until nothing is left that can be done now. Returns when to look again.
+    async fn rounds(
+        &self,
+        run: &mut Run<'_>,
+        observed: &mut Observed,
+    ) -> Result<Option<Timestamp>, EngineError> {
         let mut look_again = None;
         for round in 0.. {
             // A pair that has just come here may have left its twin behind. Held first, so that what is seen of it stands.
-            run.hold(Some(&observed)).await?;
-            self.fetch_strays(run.connection, &mut observed, run.lane).await?;
-            copies::heal_in_backfill(&mut observed, &run.connection.settings.rules);
-            let plan = plan(&observed, &run.connection.settings);
-            check::check(&plan, &observed, &run.connection.settings)?;
+            run.hold(Some(observed)).await?;
+            self.fetch_strays(run.connection, observed, run.lane).await?;
+            copies::heal_in_backfill(observed, &run.connection.settings.rules);
+            let plan = plan(observed, &run.connection.settings);
+            check::check(&plan, observed, &run.connection.settings)?;
             look_again = plan.look_again;
             let open = plan
                 .steps
@@ -210,7 +241,7 @@ impl Engine {
                 break;
             }
             let before = run.report.steps;
-            run.execute(&plan, &mut observed).await?;
+            run.execute(&plan, observed).await?;
             if run.report.steps == before {
                 break;
             }
@@ -218,7 +249,7 @@ impl Engine {
         if !run.report.failed.is_empty() {
             // What was refused or left has a time of its own now, and the look that was forced is over.
             observed.force = false;
-            look_again = plan(&observed, &run.connection.settings).look_again;
+            look_again = plan(observed, &run.connection.settings).look_again;
         }
         if run.report.left {
             if run.report.steps > 0 {
@@ -228,23 +259,7 @@ impl Engine {
                 run.report.trouble.get_or_insert((None, what.to_owned()));
             }
         }
-        if observed.backfill.is_some() {
-            self.note_backfill(run, &observed).await?;
-        }
-        if run.report.written > 0 {
-            info!(link.key = %run.link, run.n_written = run.report.written, "Reconciled {}", run.link);
-        } else {
-            debug!(link.key = %run.link, "Looked at {}", run.link);
-        }
-        let unknown = observed
-            .pairs
-            .iter()
-            .any(|pair| pair.state == PairState::Live && pair.intent.is_some());
-        Ok(Rest {
-            unshown,
-            look_again,
-            unknown,
-        })
+        Ok(look_again)
     }
 
     fn finish_done(&self, row: &DueRow, report: &Report, rest: Rest) -> Finish {

@@ -89,7 +89,7 @@ impl Engine {
         Err(EngineError::Lost)
     }
 
-    /// Says why a worklog cannot become a pair's twin, where another pair has it.
+    /// Says why a worklog cannot become a pair's twin: another pair has it, or it is not on the issue.
     async fn is_taken(
         &self,
         connection: &Connection,
@@ -104,12 +104,25 @@ impl Engine {
         let owner = places
             .into_iter()
             .find(|place| place.state == PairState::Live && place.pair != pair.id);
-        Ok(owner.map(|owner| {
-            format!(
+        if let Some(owner) = owner {
+            return Ok(Some(format!(
                 "worklog {worklog} on {site} belongs to {} of {} already: if both are the same work, delete one of the two on its site",
                 owner.pair, owner.link
-            )
-        }))
+            )));
+        }
+        let (here, asked) = (self.site_of(connection, side)?, worklog);
+        let found = self
+            .call(here, Lane::Live, async |client| client.worklog(asked).await)
+            .await?;
+        Ok(match found {
+            Some(found) if found.issue == pair.link.issue(side) => None,
+            Some(_) => Some(format!(
+                "worklog {worklog} on {site} is on another issue than the twin that is looked for"
+            )),
+            None => Some(format!(
+                "{site} has no worklog {worklog}, or the service user cannot see it; its id is Tempo's"
+            )),
+        })
     }
 
     fn ops(
