@@ -33,6 +33,9 @@ use crate::panics;
 /// How long before its deadline an invocation is left, so that its answer still goes out.
 const ANSWER: SignedDuration = SignedDuration::from_secs(2);
 
+/// How long before its deadline an invocation begins nothing new, at least.
+const LEAVE: SignedDuration = SignedDuration::from_secs(15);
+
 /// Why a function cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -173,6 +176,20 @@ pub fn deadline(ms: u64, now: Timestamp) -> Timestamp {
         .unwrap_or_else(|| now.saturating_add(SignedDuration::from_secs(10)).unwrap_or(now))
 }
 
+/// Says until when an invocation takes up new rows, where a run goes on for at most its budget.
+///
+/// A run that has begun is broken off by the deadline as by a death: where there is time for a whole one, it is left to
+/// it, but never more than half of all.
+fn leave_at(now: Timestamp, deadline: Timestamp, budget: SignedDuration) -> Timestamp {
+    let half = deadline.duration_since(now) / 2;
+    deadline - LEAVE.max(budget.saturating_add(LEAVE).min(half))
+}
+
+/// How long a run may go on.
+fn budget(engine: &Engine) -> SignedDuration {
+    SignedDuration::try_from(engine.options.run_budget).unwrap_or(SignedDuration::MAX)
+}
+
 /// Sleeps until a moment.
 async fn sleep_until(engine: &Engine, at: Timestamp) {
     if let Ok(wait) = at.duration_since(engine.clock.now()).try_into() {
@@ -230,6 +247,28 @@ mod tests {
         for library in ["hyper_util", "aws_smithy_runtime", "lambda_http", "reqwest"] {
             assert!(!told.would_enable(library, &Level::INFO), "{library}");
         }
+    }
+
+    #[test]
+    fn nothing_is_begun_that_cannot_end_in_time() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let takes = |timeout, budget| {
+            let secs = SignedDuration::from_secs;
+            leave_at(now, now + secs(timeout), secs(budget))
+                .duration_since(now)
+                .as_secs()
+        };
+        // The worker's invocation with runs of up to 45 s: the last one still ends.
+        assert_eq!(takes(180, 45), 120);
+        // Half of all, where a whole run would leave next to nothing.
+        assert_eq!(takes(100, 45), 50);
+        assert_eq!(takes(60, 45), 30);
+        // Too short for anything.
+        assert_eq!(takes(20, 45), 5);
+        assert!(takes(9, 45) <= 0);
+        // Whatever the configuration says.
+        let endless = leave_at(now, now + SignedDuration::from_secs(180), SignedDuration::MAX);
+        assert_eq!(endless.duration_since(now).as_secs(), 90);
     }
 
     #[test]
