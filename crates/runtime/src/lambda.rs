@@ -10,9 +10,11 @@ pub mod rotate;
 pub mod wake;
 
 use std::io::{Write, stdout};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::join;
+use futures::future::{Either, join, select};
 use jiff::{SignedDuration, Timestamp};
 use tandem_atlassian::ReqwestTransport;
 use tandem_atlassian::transport::ClientError;
@@ -32,6 +34,10 @@ use crate::panics;
 
 /// How long before its deadline an invocation is left, so that its answer still goes out.
 const ANSWER: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long a start waits for the configuration. After ten seconds Lambda ends it, and has it begin once more in the
+/// first event's time.
+const START: Duration = Duration::from_secs(3);
 
 /// How long before its deadline an invocation begins nothing new, at least.
 const LEAVE: SignedDuration = SignedDuration::from_secs(15);
@@ -69,14 +75,49 @@ pub async fn start(vars: impl IntoIterator<Item = (String, String)>) -> Result<A
         Ok(published) => {
             // The table is asked first; what needs no answer is done while it answers.
             let meanwhile = async { published.secrets().prepare() };
-            if let (Err(error), ()) = join(published.current(), meanwhile).await {
-                warn!("Started without a configuration: {error}");
-            }
+            join(read_early(&published), meanwhile).await;
             Ok(Arc::new(published))
         }
         Err(error) => {
             error!("Cannot start: {error}");
             Err(error)
+        }
+    }
+}
+
+/// Reads the configuration, so that the first event finds it, if the table gives it at once.
+async fn read_early(published: &Published) {
+    let read = pin!(published.current());
+    let enough = pin!(published.clock().sleep(START));
+    match select(read, enough).await {
+        Either::Left((Ok(_), _)) => {}
+        Either::Left((Err(error), _)) => warn!("Started without a configuration: {error}"),
+        Either::Right(_) => warn!(
+            "Started without a configuration: the table has not given it within {} s",
+            START.as_secs()
+        ),
+    }
+}
+
+/// Waits for what a sender is to be answered with, as long as there is time to answer at all. `None` for what took
+/// longer; the log has said so.
+pub async fn in_time<T>(published: &Published, deadline_ms: u64, work: impl Future<Output = T>) -> Option<T> {
+    let now = published.clock().now();
+    let left = deadline(deadline_ms, now).duration_since(now) - ANSWER;
+    let work = pin!(work);
+    let stop = pin!(
+        published
+            .clock()
+            .sleep(Duration::try_from(left).unwrap_or_default())
+    );
+    match select(work, stop).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => {
+            // Lambda would end the process, without a word of which sender's webhook it was about.
+            warn!(
+                "Could not take a webhook: the table or Secrets Manager did not answer before the deadline"
+            );
+            None
         }
     }
 }
