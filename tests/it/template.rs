@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use regex::Regex;
 use serde_json::{Value, json};
 use tandem_aws::dynamodb::schema::TABLE;
 use tandem_core::Reason;
@@ -779,6 +780,67 @@ fn what_cannot_be_deployed_is_refused_before_anything_is_made() {
         if parameter.get("AllowedPattern").is_some() {
             let words = parameter["ConstraintDescription"].as_str().unwrap_or_default();
             assert!(words.contains(name), "{name}: {words:?} does not name it");
+        }
+    }
+    let pattern = |name: &str| {
+        let pattern = stack.template["Parameters"][name]["AllowedPattern"].as_str();
+        Regex::new(pattern.unwrap_or_else(|| panic!("{name} takes everything"))).unwrap()
+    };
+    for (name, parameter) in stack.template["Parameters"].as_object().unwrap() {
+        if parameter.get("AllowedPattern").is_some()
+            && let Some(default) = parameter["Default"].as_str()
+        {
+            assert!(pattern(name).is_match(default), "{name}: {default:?}");
+        }
+    }
+    let texts: [(&str, &[&str], &[&str]); 3] = [
+        (
+            "AuditSchedule",
+            &[
+                "rate(1 day)",
+                "rate(12 hours)",
+                "cron(0 3 ? * MON-FRI *)",
+                "cron(0/30 1,13 * * ? 2027)",
+            ],
+            &[
+                "",
+                "17 2 * * *",
+                "cron(17 2 * * *)",
+                "cron(17 2 * * ? * *)",
+                "rate(daily)",
+                "rate(1 week)",
+                "at(2027-01-01T02:17:00)",
+            ],
+        ),
+        (
+            "AuditTimezone",
+            &[
+                "UTC",
+                "Europe/Berlin",
+                "America/Argentina/Buenos_Aires",
+                "Etc/GMT+5",
+            ],
+            &["", "+01:00", "Europe/", "Europe/Berlin ", "Central European Time"],
+        ),
+        (
+            "KmsKeyArn",
+            &[
+                "",
+                "arn:aws:kms:eu-central-1:123456789012:key/0a1b-2c",
+                "arn:aws:kms:us-east-1:123456789012:key/mrk-0a1b",
+            ],
+            &[
+                "alias/tandem",
+                "arn:aws:kms:eu-central-1:123456789012:alias/tandem",
+                "arn:aws-cn:kms:cn-north-1:123456789012:key/0a1b",
+            ],
+        ),
+    ];
+    for (name, fits, does_not) in texts {
+        for (texts, taken) in [(fits, true), (does_not, false)] {
+            for text in texts {
+                assert_eq!(pattern(name).is_match(text), taken, "{name}: {text:?}");
+            }
         }
     }
     let refused = |more: &[(&str, &str)]| {
