@@ -36,6 +36,7 @@ fn with_everything() -> Stack {
         ("KmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:key/0a1b"),
         ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/bound"),
         ("ReconcileConcurrency", "2"),
+        ("StreamParallelism", "4"),
     ])
 }
 
@@ -209,7 +210,13 @@ fn the_worker_is_woken_by_hints_alone_and_gives_up_in_bounds() {
     assert_eq!(mapping["MaximumRecordAgeInSeconds"], 86_400);
     assert!(mapping["DestinationConfig"]["OnFailure"]["Destination"].is_string());
     assert_eq!(mapping["Enabled"], true);
-    assert_eq!(with_everything().properties("StreamToWorker")["Enabled"], false);
+    // A new account has ten concurrent executions for everything.
+    assert_eq!(mapping["ParallelizationFactor"], 1);
+    let more = with_everything().properties("StreamToWorker");
+    assert_eq!(
+        (&more["Enabled"], &more["ParallelizationFactor"]),
+        (&json!(false), &json!("4"))
+    );
 }
 
 #[test]
