@@ -660,6 +660,45 @@ fn alarms_and_dashboard_read_metrics_as_they_are_told() {
     assert_eq!(width, 24);
 }
 
+/// DynamoDB counts what an index turns away apart from its table.
+#[test]
+fn what_the_table_and_its_index_turn_away_is_watched_and_shown() {
+    let root = Stack::of_two_sites();
+    let stack = &root.nested["Observability"];
+    let alarms: Vec<Value> = stack
+        .of_type("AWS::CloudWatch::Alarm")
+        .iter()
+        .map(|name| stack.properties(name))
+        .filter(|alarm| alarm["Namespace"] == "AWS/DynamoDB")
+        .collect();
+    let dashboard = stack.properties("Dashboard");
+    let dashboard = dashboard["DashboardBody"].as_str().unwrap();
+    let table = [("TableName", TABLE_NAME)];
+    let index = [
+        ("TableName", TABLE_NAME),
+        ("GlobalSecondaryIndexName", TABLE.index),
+    ];
+    for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] {
+        for place in [&table[..], &index[..]] {
+            let dimensions: Vec<Value> = place
+                .iter()
+                .map(|(name, value)| json!({"Name": name, "Value": value}))
+                .collect();
+            let watch = alarms
+                .iter()
+                .filter(|alarm| alarm["MetricName"] == metric && alarm["Dimensions"] == json!(dimensions));
+            assert_eq!(watch.count(), 1, "{metric} of {place:?}");
+            let named: Vec<String> = place
+                .iter()
+                .map(|(name, value)| format!("\"{name}\", \"{value}\", "))
+                .collect();
+            let shown = format!("[\"AWS/DynamoDB\", \"{metric}\", {}{{", named.concat());
+            assert!(dashboard.contains(&shown), "the dashboard does not show {shown}");
+        }
+    }
+    assert_eq!(alarms.len(), 4);
+}
+
 #[test]
 fn each_alarm_has_its_page_and_each_page_its_alarm() {
     let root = Stack::of_two_sites();
