@@ -113,7 +113,7 @@ pub async fn in_time<T>(published: &Published, deadline_ms: u64, work: impl Futu
     match select(work, stop).await {
         Either::Left((done, _)) => Some(done),
         Either::Right(_) => {
-            // Lambda would end the process, without a word of which sender's webhook it was about.
+            // Lambda would end the process, and its log would not say why.
             warn!(
                 "Could not take a webhook: the table or Secrets Manager did not answer before the deadline"
             );
