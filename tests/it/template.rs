@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use regex::Regex;
 use serde_json::{Value, json};
 use tandem_aws::dynamodb::schema::TABLE;
 use tandem_core::Reason;
@@ -35,6 +36,7 @@ fn with_everything() -> Stack {
         ("KmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:key/0a1b"),
         ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/bound"),
         ("ReconcileConcurrency", "2"),
+        ("StreamParallelism", "4"),
     ])
 }
 
@@ -208,7 +210,13 @@ fn the_worker_is_woken_by_hints_alone_and_gives_up_in_bounds() {
     assert_eq!(mapping["MaximumRecordAgeInSeconds"], 86_400);
     assert!(mapping["DestinationConfig"]["OnFailure"]["Destination"].is_string());
     assert_eq!(mapping["Enabled"], true);
-    assert_eq!(with_everything().properties("StreamToWorker")["Enabled"], false);
+    // A new account has ten concurrent executions for everything.
+    assert_eq!(mapping["ParallelizationFactor"], 1);
+    let more = with_everything().properties("StreamToWorker");
+    assert_eq!(
+        (&more["Enabled"], &more["ParallelizationFactor"]),
+        (&json!(false), &json!("4"))
+    );
 }
 
 #[test]
@@ -652,6 +660,45 @@ fn alarms_and_dashboard_read_metrics_as_they_are_told() {
     assert_eq!(width, 24);
 }
 
+/// DynamoDB counts what an index turns away apart from its table.
+#[test]
+fn what_the_table_and_its_index_turn_away_is_watched_and_shown() {
+    let root = Stack::of_two_sites();
+    let stack = &root.nested["Observability"];
+    let alarms: Vec<Value> = stack
+        .of_type("AWS::CloudWatch::Alarm")
+        .iter()
+        .map(|name| stack.properties(name))
+        .filter(|alarm| alarm["Namespace"] == "AWS/DynamoDB")
+        .collect();
+    let dashboard = stack.properties("Dashboard");
+    let dashboard = dashboard["DashboardBody"].as_str().unwrap();
+    let table = [("TableName", TABLE_NAME)];
+    let index = [
+        ("TableName", TABLE_NAME),
+        ("GlobalSecondaryIndexName", TABLE.index),
+    ];
+    for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] {
+        for place in [&table[..], &index[..]] {
+            let dimensions: Vec<Value> = place
+                .iter()
+                .map(|(name, value)| json!({"Name": name, "Value": value}))
+                .collect();
+            let watch = alarms
+                .iter()
+                .filter(|alarm| alarm["MetricName"] == metric && alarm["Dimensions"] == json!(dimensions));
+            assert_eq!(watch.count(), 1, "{metric} of {place:?}");
+            let named: Vec<String> = place
+                .iter()
+                .map(|(name, value)| format!("\"{name}\", \"{value}\", "))
+                .collect();
+            let shown = format!("[\"AWS/DynamoDB\", \"{metric}\", {}{{", named.concat());
+            assert!(dashboard.contains(&shown), "the dashboard does not show {shown}");
+        }
+    }
+    assert_eq!(alarms.len(), 4);
+}
+
 #[test]
 fn each_alarm_has_its_page_and_each_page_its_alarm() {
     let root = Stack::of_two_sites();
@@ -779,6 +826,67 @@ fn what_cannot_be_deployed_is_refused_before_anything_is_made() {
         if parameter.get("AllowedPattern").is_some() {
             let words = parameter["ConstraintDescription"].as_str().unwrap_or_default();
             assert!(words.contains(name), "{name}: {words:?} does not name it");
+        }
+    }
+    let pattern = |name: &str| {
+        let pattern = stack.template["Parameters"][name]["AllowedPattern"].as_str();
+        Regex::new(pattern.unwrap_or_else(|| panic!("{name} takes everything"))).unwrap()
+    };
+    for (name, parameter) in stack.template["Parameters"].as_object().unwrap() {
+        if parameter.get("AllowedPattern").is_some()
+            && let Some(default) = parameter["Default"].as_str()
+        {
+            assert!(pattern(name).is_match(default), "{name}: {default:?}");
+        }
+    }
+    let texts: [(&str, &[&str], &[&str]); 3] = [
+        (
+            "AuditSchedule",
+            &[
+                "rate(1 day)",
+                "rate(12 hours)",
+                "cron(0 3 ? * MON-FRI *)",
+                "cron(0/30 1,13 * * ? 2027)",
+            ],
+            &[
+                "",
+                "17 2 * * *",
+                "cron(17 2 * * *)",
+                "cron(17 2 * * ? * *)",
+                "rate(daily)",
+                "rate(1 week)",
+                "at(2027-01-01T02:17:00)",
+            ],
+        ),
+        (
+            "AuditTimezone",
+            &[
+                "UTC",
+                "Europe/Berlin",
+                "America/Argentina/Buenos_Aires",
+                "Etc/GMT+5",
+            ],
+            &["", "+01:00", "Europe/", "Europe/Berlin ", "Central European Time"],
+        ),
+        (
+            "KmsKeyArn",
+            &[
+                "",
+                "arn:aws:kms:eu-central-1:123456789012:key/0a1b-2c",
+                "arn:aws:kms:us-east-1:123456789012:key/mrk-0a1b",
+            ],
+            &[
+                "alias/tandem",
+                "arn:aws:kms:eu-central-1:123456789012:alias/tandem",
+                "arn:aws-cn:kms:cn-north-1:123456789012:key/0a1b",
+            ],
+        ),
+    ];
+    for (name, fits, does_not) in texts {
+        for (texts, taken) in [(fits, true), (does_not, false)] {
+            for text in texts {
+                assert_eq!(pattern(name).is_match(text), taken, "{name}: {text:?}");
+            }
         }
     }
     let refused = |more: &[(&str, &str)]| {

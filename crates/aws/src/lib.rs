@@ -15,6 +15,7 @@ pub mod dynamodb;
 pub mod embedded;
 pub mod environment;
 mod https;
+mod key;
 pub mod secrets;
 pub mod topic;
 

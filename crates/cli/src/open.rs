@@ -184,7 +184,11 @@ pub(crate) async fn dynamo(global: &Global) -> Result<(DynamoStore, Option<Embed
 pub(crate) fn aws() -> Result<AwsEnvironment, Failure> {
     let variables = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    AwsEnvironment::from_vars(variables).map_err(|error| Failure::usage(error.to_string()))
+    AwsEnvironment::from_vars(variables).map_err(|error| {
+        Failure::usage(format!(
+            "{error}. Region and credentials are taken from the environment alone, not from profiles\n  right: eval \"$(aws configure export-credentials --format env)\"; export AWS_REGION=…"
+        ))
+    })
 }
 
 fn secrets(config: &Config) -> Result<Secrets, Failure> {

@@ -41,6 +41,7 @@ struct Shared {
     stream: Mutex<Vec<Value>>,
     sequence: AtomicU64,
     down: AtomicBool,
+    hangs: AtomicBool,
     secrets: Mutex<Manager>,
     published: Mutex<Vec<Published>>,
     topics_down: AtomicBool,
@@ -81,6 +82,7 @@ impl Table {
             stream: Mutex::default(),
             sequence: AtomicU64::new(1),
             down: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             secrets: Mutex::default(),
             published: Mutex::default(),
             topics_down: AtomicBool::new(false),
@@ -197,6 +199,11 @@ impl Table {
     pub fn set_down(&self, down: bool) {
         self.shared.down.store(down, Ordering::Relaxed);
     }
+
+    /// Leaves every request without an effect and without an answer, or no longer.
+    pub fn set_hanging(&self, hangs: bool) {
+        self.shared.hangs.store(hangs, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Table {
@@ -244,6 +251,9 @@ async fn answer(shared: &Shared, headers: HeaderMap, body: Bytes) -> Response {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(request);
+    if shared.hangs.load(Ordering::Relaxed) {
+        return std::future::pending().await;
+    }
     if shared.down.load(Ordering::Relaxed) {
         let problem =
             json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "down"});

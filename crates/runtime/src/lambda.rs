@@ -10,9 +10,11 @@ pub mod rotate;
 pub mod wake;
 
 use std::io::{Write, stdout};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::join;
+use futures::future::{Either, join, select};
 use jiff::{SignedDuration, Timestamp};
 use tandem_atlassian::ReqwestTransport;
 use tandem_atlassian::transport::ClientError;
@@ -32,6 +34,13 @@ use crate::panics;
 
 /// How long before its deadline an invocation is left, so that its answer still goes out.
 const ANSWER: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long a start waits for the configuration. After ten seconds Lambda ends it, and has it begin once more in the
+/// first event's time.
+const START: Duration = Duration::from_secs(3);
+
+/// How long before its deadline an invocation begins nothing new, at least.
+const LEAVE: SignedDuration = SignedDuration::from_secs(15);
 
 /// Why a function cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -66,14 +75,49 @@ pub async fn start(vars: impl IntoIterator<Item = (String, String)>) -> Result<A
         Ok(published) => {
             // The table is asked first; what needs no answer is done while it answers.
             let meanwhile = async { published.secrets().prepare() };
-            if let (Err(error), ()) = join(published.current(), meanwhile).await {
-                warn!("Started without a configuration: {error}");
-            }
+            join(read_early(&published), meanwhile).await;
             Ok(Arc::new(published))
         }
         Err(error) => {
             error!("Cannot start: {error}");
             Err(error)
+        }
+    }
+}
+
+/// Reads the configuration, so that the first event finds it, if the table gives it at once.
+async fn read_early(published: &Published) {
+    let read = pin!(published.current());
+    let enough = pin!(published.clock().sleep(START));
+    match select(read, enough).await {
+        Either::Left((Ok(_), _)) => {}
+        Either::Left((Err(error), _)) => warn!("Started without a configuration: {error}"),
+        Either::Right(_) => warn!(
+            "Started without a configuration: the table has not given it within {} s",
+            START.as_secs()
+        ),
+    }
+}
+
+/// Waits for what a sender is to be answered with, as long as there is time to answer at all. `None` for what took
+/// longer; the log has said so.
+pub async fn in_time<T>(published: &Published, deadline_ms: u64, work: impl Future<Output = T>) -> Option<T> {
+    let now = published.clock().now();
+    let left = deadline(deadline_ms, now).duration_since(now) - ANSWER;
+    let work = pin!(work);
+    let stop = pin!(
+        published
+            .clock()
+            .sleep(Duration::try_from(left).unwrap_or_default())
+    );
+    match select(work, stop).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => {
+            // Lambda would end the process, and its log would not say why.
+            warn!(
+                "Could not take a webhook: the table or Secrets Manager did not answer before the deadline"
+            );
+            None
         }
     }
 }
@@ -173,6 +217,20 @@ pub fn deadline(ms: u64, now: Timestamp) -> Timestamp {
         .unwrap_or_else(|| now.saturating_add(SignedDuration::from_secs(10)).unwrap_or(now))
 }
 
+/// Says until when an invocation takes up new rows, where a run goes on for at most its budget.
+///
+/// A run that has begun is broken off by the deadline as by a death: where there is time for a whole one, it is left to
+/// it, but never more than half of all.
+fn leave_at(now: Timestamp, deadline: Timestamp, budget: SignedDuration) -> Timestamp {
+    let half = deadline.duration_since(now) / 2;
+    deadline - LEAVE.max(budget.saturating_add(LEAVE).min(half))
+}
+
+/// How long a run may go on.
+fn budget(engine: &Engine) -> SignedDuration {
+    SignedDuration::try_from(engine.options.run_budget).unwrap_or(SignedDuration::MAX)
+}
+
 /// Sleeps until a moment.
 async fn sleep_until(engine: &Engine, at: Timestamp) {
     if let Ok(wait) = at.duration_since(engine.clock.now()).try_into() {
@@ -230,6 +288,28 @@ mod tests {
         for library in ["hyper_util", "aws_smithy_runtime", "lambda_http", "reqwest"] {
             assert!(!told.would_enable(library, &Level::INFO), "{library}");
         }
+    }
+
+    #[test]
+    fn nothing_is_begun_that_cannot_end_in_time() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let takes = |timeout, budget| {
+            let secs = SignedDuration::from_secs;
+            leave_at(now, now + secs(timeout), secs(budget))
+                .duration_since(now)
+                .as_secs()
+        };
+        // The worker's invocation with runs of up to 45 s: the last one still ends.
+        assert_eq!(takes(180, 45), 120);
+        // Half of all, where a whole run would leave next to nothing.
+        assert_eq!(takes(100, 45), 50);
+        assert_eq!(takes(60, 45), 30);
+        // Too short for anything.
+        assert_eq!(takes(20, 45), 5);
+        assert!(takes(9, 45) <= 0);
+        // Whatever the configuration says.
+        let endless = leave_at(now, now + SignedDuration::from_secs(180), SignedDuration::MAX);
+        assert_eq!(endless.duration_since(now).as_secs(), 90);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::Uri;
+use http::{StatusCode, Uri};
 use http_body_util::BodyExt;
 use lambda_http::lambda_runtime::{LambdaInvocation, layers::TracingLayer};
-use lambda_http::{Body, Error, Request, Response, service_fn};
+use lambda_http::{Body, Error, Request, RequestExt, Response, service_fn};
 use serde_json::Value;
 use tandem_runtime::lambda;
 use tandem_runtime::router::{Current, router};
@@ -16,13 +16,25 @@ use tower::util::MapRequestLayer;
 async fn main() -> Result<(), Error> {
     let published = lambda::start(std::env::vars()).await?;
     let router = router(Arc::clone(&published) as Arc<dyn Current>);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request| {
         let (router, published) = (router.clone(), Arc::clone(&published));
         async move {
-            let (parts, body) = router.oneshot(at_own_path(request)).await?.into_parts();
-            let body = body.collect().await?.to_bytes();
+            let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
+            let handled = router.oneshot(at_own_path(request));
+            let answer = match lambda::in_time(&published, deadline, handled).await {
+                Some(handled) => {
+                    let (parts, body) = handled?.into_parts();
+                    let body = body.collect().await?.to_bytes();
+                    Response::from_parts(parts, Body::from(&body[..]))
+                }
+                None => {
+                    let mut later = Response::new(Body::from("try again later"));
+                    *later.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                    later
+                }
+            };
             lambda::write_metrics(&published);
-            Ok::<_, Error>(Response::from_parts(parts, Body::from(&body[..])))
+            Ok::<_, Error>(answer)
         }
     });
     lambda_http::runtime(service)

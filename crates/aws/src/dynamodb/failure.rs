@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::CancellationReason;
 use tandem_engine::ports::StoreError;
 
 use crate::chain::chain;
+use crate::key;
 
 /// The error type with which the embedded table says that its file is of no use.
 pub(crate) const EMBEDDED_UNUSABLE: &str = "EmbeddedTableUnusable";
@@ -34,6 +35,7 @@ fn sorted(doing: &str, code: &str, message: &str) -> StoreError {
     let text = format!("could not {doing}: {code}: {message}");
     match code {
         EMBEDDED_UNUSABLE => StoreError::Unusable(message.to_owned()),
+        _ if key::is_refused(code, message) => StoreError::Unusable(format!("{text}. {}", key::ALLOW)),
         "ResourceNotFoundException" => StoreError::Unusable(format!(
             "{text}. Check the table's name, the region and the deployment"
         )),
@@ -44,8 +46,9 @@ fn sorted(doing: &str, code: &str, message: &str) -> StoreError {
         | "ExpiredTokenException"
         | "InvalidSignatureException"
         | "MissingAuthenticationTokenException"
-        | "IncompleteSignatureException"
-        | "KMSAccessDeniedException" => StoreError::Unusable(format!("{text}. Check the AWS credentials")),
+        | "IncompleteSignatureException" => {
+            StoreError::Unusable(format!("{text}. Check the AWS credentials"))
+        }
         "ValidationException"
         | "SerializationException"
         | "ItemCollectionSizeLimitExceededException"
@@ -136,4 +139,37 @@ where
         .filter(|code| *code != "None")
         .collect();
     Cancelled::Again(format!("the transaction met others: {}", codes.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_whether_it_is_the_table_the_key_or_who_asks() {
+        let told = |code: &str, message: &str| match sorted("read rows", code, message) {
+            StoreError::Unusable(text) => text,
+            other => panic!("{other:?}"),
+        };
+        let key = "perform: kms:Decrypt on resource: arn:aws:kms:eu-central-1:123456789012:key/0a1b";
+        for (code, message, remedy) in [
+            ("AccessDeniedException", key, "lacks the use of the KMS key"),
+            ("KMSAccessDeniedException", "", "lacks the use of the KMS key"),
+            (
+                "AccessDeniedException",
+                "perform: dynamodb:Query",
+                "the operation on the table",
+            ),
+            ("ExpiredTokenException", "", "Check the AWS credentials"),
+        ] {
+            let text = told(code, message);
+            for one in [
+                "lacks the use of the KMS key",
+                "the operation on the table",
+                "Check the AWS credentials",
+            ] {
+                assert_eq!(text.contains(one), one == remedy, "{text}");
+            }
+        }
+    }
 }

@@ -285,12 +285,9 @@ impl Secrets {
                 Some(code) if versions::is_passing(code) => Err(unreachable(site, source, code)),
                 // The service's own words name the secret and the role, not the text.
                 code => {
-                    let message = service.err().message().unwrap_or_default();
-                    Err(unreadable(
-                        site,
-                        source,
-                        &format!("{}: {message}", code.unwrap_or("refused")),
-                    ))
+                    let message = service.err().message();
+                    let text = versions::refusal(code.unwrap_or("refused"), message.unwrap_or_default());
+                    Err(unreadable(site, source, &text))
                 }
             },
             Err(error) => Err(unreachable(site, source, &crate::chain::chain(&error))),

@@ -8,6 +8,8 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::key;
+
 /// The label of the version in use.
 const CURRENT: &str = "AWSCURRENT";
 /// The label of the version that a rotation is making.
@@ -184,6 +186,14 @@ pub(super) fn is_passing(code: &str) -> bool {
     )
 }
 
+/// Puts a refusal into words, with what to do where it is the key.
+pub(super) fn refusal(code: &str, message: &str) -> String {
+    match key::is_refused(code, message) {
+        true => format!("{code}: {message}. {}", key::ALLOW),
+        false => format!("{code}: {message}"),
+    }
+}
+
 fn failure<E>(error: SdkError<E>) -> VersionError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -193,10 +203,9 @@ where
             Some("ResourceExistsException") => VersionError::Written,
             Some(code) if is_passing(code) => VersionError::Unreachable(code.to_owned()),
             // The service's own words name the secret and the role, not the text.
-            code => VersionError::Refused(format!(
-                "{}: {}",
+            code => VersionError::Refused(refusal(
                 code.unwrap_or("no reason given"),
-                service.err().message().unwrap_or_default()
+                service.err().message().unwrap_or_default(),
             )),
         },
         _ => VersionError::Unreachable(crate::chain::chain(&error)),
@@ -220,6 +229,14 @@ mod tests {
         assert!(described.is(arn) && described.is("tandem/acme"));
         assert!(described.is(arn.strip_suffix("-AbCdEf").unwrap()));
         assert!(!described.is("tandem/acm") && !described.is("acme") && !described.is(""));
+    }
+
+    #[test]
+    fn a_key_that_may_not_be_used_is_told_as_that() {
+        let text = refusal("AccessDeniedException", "Access to KMS is not allowed");
+        assert!(text.contains("lacks the use of the KMS key"), "{text}");
+        let text = refusal("AccessDeniedException", "no secretsmanager:GetSecretValue");
+        assert_eq!(text, "AccessDeniedException: no secretsmanager:GetSecretValue");
     }
 
     #[test]

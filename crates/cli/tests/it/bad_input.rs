@@ -166,7 +166,11 @@ fn both_missing_secrets_are_told_at_once() {
 #[test]
 fn a_secret_in_aws_without_aws_says_what_is_missing() {
     let text = GOOD.replace("env:TANDEM_TEST_ACME", "aws:tandem/acme");
-    queue(&text, None, Some(SECRET)).ended(2).says("AWS_REGION");
+    queue(&text, None, Some(SECRET))
+        .ended(2)
+        .says("AWS_REGION is not set")
+        .says("not from profiles")
+        .says("eval \"$(aws configure export-credentials --format env)\"; export AWS_REGION=");
 }
 
 #[test]

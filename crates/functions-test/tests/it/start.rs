@@ -1,5 +1,7 @@
 //! The cold start.
 
+use std::time::Duration;
+
 use tandem_functions_test::{Function, Table};
 
 use crate::world::{binary, environment};
@@ -26,4 +28,22 @@ async fn a_missing_variable_stops_every_function_by_name() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_table_that_does_not_answer_holds_up_no_start() {
+    let table = Table::serve().await;
+    table.set_hanging(true);
+    let environment: Vec<_> = environment("webhook", &table).into_iter().collect();
+    let function = Function::start("webhook", &binary("webhook"), &environment).await;
+    let asks = async {
+        while function.asked_at().is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // What Lambda gives to a start.
+    let asked = tokio::time::timeout(Duration::from_secs(10), asks).await;
+    let log = function.log();
+    assert!(asked.is_ok(), "{log}");
+    assert!(log.contains("Started without a configuration"), "{log}");
 }

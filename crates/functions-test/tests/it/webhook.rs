@@ -1,5 +1,7 @@
 //! From API Gateway to the table.
 
+use std::time::{Duration, Instant};
+
 use tandem_engine::ports::Store;
 use tandem_functions_test::event::{self, Carried};
 use tandem_sim::Delivery;
@@ -206,6 +208,28 @@ async fn a_table_that_is_away_makes_the_sender_come_again() {
     assert_eq!(world.hand_over(&webhook).await.status, Some(503));
     world.table.set_down(false);
     assert_eq!(world.hand_over(&webhook).await.status, Some(202));
+}
+
+#[tokio::test]
+async fn a_table_that_does_not_answer_makes_the_sender_come_again_before_lambda_ends_the_function() {
+    let world = World::new().await;
+    let webhook = told(&world).await;
+    // Has it read the configuration, as any but the first event finds it.
+    let handshake = event::http("GET", "/hooks/tempo/acme?randomString=x", &[], b"", Carried::Text);
+    assert_eq!(world.ask(handshake).await.status, Some(200));
+    world.table.set_hanging(true);
+    let (begun, timeout) = (Instant::now(), Duration::from_secs(4));
+    let answer = world
+        .webhook
+        .invoke_within(event::delivery(&webhook), timeout)
+        .await;
+    assert!(begun.elapsed() < timeout, "{:?}", begun.elapsed());
+    assert_eq!(event::answer(&answer.unwrap()).status, Some(503));
+    let log = world.webhook.log();
+    assert!(log.contains("Could not take a webhook: "), "{log}");
+    world.table.set_hanging(false);
+    assert_eq!(world.hand_over(&webhook).await.status, Some(202));
+    world.assert_well_behaved();
 }
 
 #[tokio::test]

@@ -17,10 +17,7 @@ use tandem_engine::sweep::Swept;
 use tandem_engine::{Engine, EngineError};
 use tracing::{info, warn};
 
-use super::{ANSWER, sleep_until};
-
-/// How long before its deadline an invocation begins nothing new, at least.
-const LEAVE: SignedDuration = SignedDuration::from_secs(15);
+use super::{ANSWER, budget, sleep_until};
 
 /// How long a `due`, which comes every minute, takes up new rows.
 const DUE_TAKES: SignedDuration = SignedDuration::from_secs(170);
@@ -161,8 +158,7 @@ pub async fn afterwards(engine: &Engine, pass: Pass, deadline: Timestamp) -> Res
 
 /// Says until when a pass that begins now takes up new rows.
 fn until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Timestamp {
-    let budget = SignedDuration::try_from(engine.options.run_budget).unwrap_or(SignedDuration::MAX);
-    leave_at(pass, engine.clock.now(), deadline, budget)
+    leave_at(pass, engine.clock.now(), deadline, budget(engine))
 }
 
 /// Keeps a pass's lease for as long as it takes up new rows.
@@ -209,9 +205,7 @@ async fn pass_until(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<
 
 /// Says until when a pass that begins now takes up new rows.
 fn leave_at(pass: Pass, now: Timestamp, deadline: Timestamp, budget: SignedDuration) -> Timestamp {
-    // A run that has begun goes on for as long as its budget; where there is time for that, it is left to it.
-    let half = deadline.duration_since(now) / 2;
-    let leave_at = deadline - LEAVE.max(budget.saturating_add(LEAVE).min(half));
+    let leave_at = super::leave_at(now, deadline, budget);
     match pass {
         Pass::Due => leave_at.min(now + DUE_TAKES),
         Pass::Sweep => leave_at.min(now + SWEEP_TAKES),

@@ -16,10 +16,7 @@ pub use tandem_engine::ports::store::DueKey;
 use tandem_engine::{Engine, EngineError};
 use tracing::{debug, error, warn};
 
-use super::{ANSWER, sleep_until};
-
-/// With less time than this before its deadline, an invocation begins no look.
-const LOOK: SignedDuration = SignedDuration::from_secs(10);
+use super::{ANSWER, budget, leave_at, sleep_until};
 
 /// How much longer than the settling of a burst a row may be waited for.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
@@ -27,17 +24,18 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
 /// Looks per row. One that wants more than this is the schedule's.
 const LOOKS_MAX: usize = 20;
 
-/// Looks at due rows, several at once, until the deadline is near. Returns the keys for which the table failed;
-/// what else went wrong is in the rows.
+/// Looks at due rows, several at once, and begins none that could not end before the deadline. Returns the keys for
+/// which the table failed; what else went wrong is in the rows.
 pub async fn wake(
     engine: &Engine,
     keys: BTreeSet<DueKey>,
     deadline: Timestamp,
 ) -> BTreeMap<DueKey, StoreError> {
     let mut failed = BTreeMap::new();
+    let leave_at = leave_at(engine.clock.now(), deadline, budget(engine));
     let looks = futures::stream::iter(keys)
         .map(|key| async move {
-            let looked = look(engine, &key, deadline - LOOK).await;
+            let looked = look(engine, &key, leave_at).await;
             (key, looked)
         })
         .buffer_unordered(engine.options.concurrency.max(1));
