@@ -94,7 +94,9 @@ pub fn match_copies(
                 }
                 match relation(&Sides::new(a, b), tolerance, rules, lookups) {
                     Some(relation) => drop(edges.insert((a.id, b.id), relation)),
-                    None if may_be_copied(&Sides::new(a, b), rules, lookups) => doubtful.push((a.id, b.id)),
+                    None if may_be_copied(&Sides::new(a, b), tolerance, rules, lookups) => {
+                        doubtful.push((a.id, b.id));
+                    }
                     None => {}
                 }
             }
@@ -104,11 +106,11 @@ pub fn match_copies(
     // Only what has no other twin: two people may well have done the same for as long on one day.
     let matched: Sides<BTreeSet<WorklogId>> = Sides::from_fn(|side| matching.of(side).collect());
     doubtful.retain(|(a, b)| !matched.a.contains(a) && !matched.b.contains(b));
-    matching
-        .ambiguous
-        .extend(islands(doubtful.into_iter()).into_iter().map(|island| {
-            island.map(|_, ids| ids.into_iter().collect::<Vec<_>>())
-        }));
+    matching.ambiguous.extend(
+        islands(doubtful.into_iter())
+            .into_iter()
+            .map(|island| island.map(|_, ids| ids.into_iter().collect::<Vec<_>>())),
+    );
     matching.certain.sort_by_key(|ids| (ids.a, ids.b));
     matching.likely.sort_by_key(|likely| (likely.ids.a, likely.ids.b));
     matching.ambiguous.sort_by(|left, right| left.a.cmp(&right.a));
@@ -185,10 +187,17 @@ impl Matching {
 
 /// Says whether one of two worklogs of the same day and duration may be the other's copy under the account of a tool that
 /// nobody has named: it begins when such copies do, and says the same. Only a person can tell.
-fn may_be_copied(found: &Sides<&Worklog>, rules: &Rules, lookups: &Lookups) -> bool {
+fn may_be_copied(found: &Sides<&Worklog>, tolerance: &Tolerance, rules: &Rules, lookups: &Lookups) -> bool {
     let now = Sides::new(found.a.content.clone(), found.b.content.clone());
     let noon = Side::BOTH.map(|side| now[side].start_time == Some(COPIED_START));
-    noon[0] != noon[1] && !now.a.description.trim().is_empty() && same_text(&now, rules, lookups)
+    let unnamed = Side::BOTH
+        .into_iter()
+        .all(|side| tolerance.accounts[side].as_ref() != Some(&now[side].author));
+    noon[0] != noon[1]
+        && unnamed
+        && !now.a.description.trim().is_empty()
+        && !mean_the_same(Field::Author, &now, rules, lookups)
+        && same_text(&now, rules, lookups)
 }
 
 /// Says how two worklogs of the same day and duration are to each other.
@@ -440,6 +449,25 @@ mod tests {
         let found = matched(&a, std::slice::from_ref(&of_tool), &tolerance);
         assert_eq!(found.likely[0].lost, [Field::Author]);
         assert_eq!(found.likely[0].copy, Some(Side::B));
+    }
+
+    #[test]
+    fn a_copy_under_an_account_that_nobody_named_is_for_a_person_to_tell() {
+        let a = [worklog(1, 0, |_| {}), worklog(2, 0, |c| c.author = "bob".into())];
+        let of_tool = worklog(101, 9, |c| {
+            c.author = "tool".into();
+            noon(c);
+        });
+        let found = matched(&a[..1], std::slice::from_ref(&of_tool), &Tolerance::default());
+        assert_eq!(
+            found.ambiguous,
+            [Sides::new(vec![WorklogId(1)], vec![WorklogId(101)])]
+        );
+        // Not where it has another twin, and the one that is left over another person's.
+        let of_ann = worklog(102, 9, noon);
+        let found = matched(&a[..1], &[of_tool, of_ann], &Tolerance::default());
+        assert_eq!(found.likely.len(), 1);
+        assert!(found.ambiguous.is_empty(), "{found:?}");
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Reason {
                 "Nothing was deleted. Restore the worklog's visibility, or delete it where it still is."
             }
             Reason::AmbiguousCreate => {
-                "Delete the copy that is too many on the target site, or name the right one with `tandem resolve ID --twin WORKLOG`."
+                "Name the right one with `tandem resolve ID --twin WORKLOG`; or delete the copy that is too many and, where another tool had made it, repeat `tandem backfill --adopt`."
             }
             Reason::RuleError => "Correct the sync rule.",
             Reason::Rejected => {

@@ -596,6 +596,7 @@ impl Engine {
             .flatten()
             .filter(|(side, id, _)| !observed.listings[*side].contains_key(id))
             .collect();
+        let mut is_news = false;
         for (side, id, issue) in strays {
             let site = self.site_of(connection, side)?;
             let found = self
@@ -605,6 +606,7 @@ impl Engine {
             match found {
                 Some(worklog) if worklog.issue == issue => {
                     observed.strays[side].insert(id, worklog);
+                    is_news = true;
                 }
                 // Where a person took it meanwhile, nothing may be written for this pair's sake.
                 Some(worklog) if worklog.issue != observed.link.issue(side) => {
@@ -615,6 +617,10 @@ impl Engine {
                 None if self.is_blind(site, side, observed, lane).await? => {}
                 None => observed.blind[side] = self.is_shadowed(site, issue, id, lane).await?,
             }
+        }
+        if is_news {
+            // Whose they are may be known not to be known on the other side.
+            self.look_up(connection, observed, lane).await?;
         }
         Ok(())
     }
@@ -1213,8 +1219,10 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let rules = &connection.settings.rules;
         for side in Side::BOTH {
-            let accounts: BTreeSet<&AccountId> = observed.listings[side]
+            let seen = observed.listings[side]
                 .values()
+                .chain(observed.strays[side].values());
+            let accounts: BTreeSet<&AccountId> = seen
                 .map(|worklog| &worklog.content.author)
                 .filter(|account| rules.mapped(side, account).is_none())
                 .collect();

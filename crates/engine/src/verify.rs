@@ -157,7 +157,7 @@ impl Lead {
                 "its twin {worklog} on side {side} is not listed in these days: deleted, moved to another issue or day, or out of sight"
             ),
             Lead::Taken => {
-                "taken over as another tool had left it, or as a person said; `tandem backfill --adopt --heal` puts right what was lost".to_owned()
+                "taken over as another tool had left it, or as a person said; `tandem backfill --adopt --heal` puts right what was lost where it is plain which is the copy, else edit the one that is wrong".to_owned()
             }
             Lead::Changed(sides) => match sides.as_slice() {
                 [] => {

@@ -61,11 +61,6 @@ impl Engine {
                     pair.rev
                 )));
             }
-            if let Decision::Twin(worklog) = decision
-                && let Some(why) = self.is_taken(connection, &pair, worklog).await?
-            {
-                return Ok(Resolved::Not(why));
-            }
             let decided = match decision {
                 Decision::Take(side) => decide::take(&pair, side, &connection.settings.rules),
                 Decision::Twin(worklog) => decide::choose(&pair, worklog),
@@ -75,6 +70,11 @@ impl Engine {
                 Ok(decided) => decided,
                 Err(why) => return Ok(Resolved::Not(why)),
             };
+            if let Decision::Twin(worklog) = decision
+                && let Some(why) = self.is_taken(connection, &pair, worklog).await?
+            {
+                return Ok(Resolved::Not(why));
+            }
             let what = decided.what.clone();
             let ops = self.ops(connection, &pair, decided, decision, by);
             if self.store.commit(ops).await? == Committed::Lost {

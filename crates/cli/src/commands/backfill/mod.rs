@@ -103,6 +103,8 @@ struct Report {
     /// Worklogs that wait, by reason code.
     waiting: std::collections::BTreeMap<&'static str, usize>,
     /// Links that are not done, and why.
+    /// Pairs that stay as they are, since nothing tells which of the two is the copy.
+    unhealed: usize,
     left: Vec<Left>,
 }
 
@@ -207,6 +209,11 @@ async fn work(
     }
     let before = engine.backfill_standing(&links).await?;
     let progress = progress.get_or_init(|| Progress::new(expected(&works, &links), &before));
+    // What waited before this command waits still, and a second call is not to pass for the end of it.
+    let scope = |link: &LinkKey| {
+        let within = works.iter().any(|work| work.connection.name == link.connection);
+        within && only.as_ref().is_none_or(|only| only.contains(link))
+    };
     let mut run = pin!(engine.run_backfill(&links, |standing| progress.tell(standing)));
     let ran = tokio::select! {
         ran = &mut run => ran,
@@ -223,7 +230,7 @@ async fn work(
         }
     };
     progress.stop();
-    ended(global, engine, &works, &links, (&before, &ran?)).await
+    ended(global, engine, &works, &links, scope, (&before, &ran?)).await
 }
 
 /// What a person asked for, in words for the history.
@@ -394,6 +401,7 @@ async fn ended(
     engine: &Engine,
     works: &[Work<'_>],
     links: &[LinkKey],
+    scope: impl Fn(&LinkKey) -> bool,
     (before, standing): (&[Standing], &[Standing]),
 ) -> Result<Ending, Failure> {
     let total = |standing: &[Standing]| standing.iter().map(Standing::written).sum::<u64>();
@@ -403,6 +411,10 @@ async fn ended(
         done: 0,
         written: total(standing).saturating_sub(total(before)),
         waiting: Default::default(),
+        unhealed: match works.first() {
+            Some(work) if work.order.heal => works.iter().map(show::undecided).sum(),
+            _ => 0,
+        },
         left: Vec::new(),
     };
     for (link, standing) in links.iter().zip(standing) {
@@ -420,12 +432,14 @@ async fn ended(
             detail,
         });
     }
-    let ours: BTreeSet<&LinkKey> = links.iter().collect();
     for work in works {
         let mut cursor = None;
         loop {
             let (pairs, next) = engine.store.waiting(&work.connection.name, cursor).await?;
-            for pair in pairs.iter().filter(|pair| ours.contains(&pair.link)) {
+            for pair in pairs
+                .iter()
+                .filter(|pair| scope(&pair.link) && !pair.is_ignored())
+            {
                 if let Some(wait) = &pair.wait {
                     *report.waiting.entry(wait.reason.as_str()).or_default() += 1;
                 }
@@ -446,9 +460,15 @@ async fn ended(
         output::say("some of it is not done; the same command goes on from here, and so does `tandem serve`");
         return Ok(Ending::Failed);
     }
+    if report.unhealed > 0 {
+        output::say(format!(
+            "{} stay as they are: nothing tells which of the two is the copy; edit the one that is wrong, and the other follows",
+            words::count(report.unhealed, "pair")
+        ));
+    }
     let waits = !report.waiting.is_empty() || !report.left.is_empty();
     if waits {
         output::say("some of it waits; `tandem queue` says what, why, and what to do");
     }
-    Ok(Ending::differs_if(waits))
+    Ok(Ending::differs_if(waits || report.unhealed > 0))
 }

@@ -141,6 +141,12 @@ fn one(engine: &Engine, work: &Work<'_>) -> String {
                 .map(|one| indented(&twins(engine, work.connection, one))),
         );
         lines.extend(more(shown.likely.len()));
+        let undecided = undecided(work);
+        if undecided > 0 {
+            lines.push(format!(
+                "    of {undecided} nothing tells which of the two is the copy: paired, and not healed"
+            ));
+        }
     }
     if !shown.ambiguous.is_empty() {
         lines.push(format!(
@@ -154,6 +160,12 @@ fn one(engine: &Engine, work: &Work<'_>) -> String {
                 .map(|group| indented(&grouped(work.connection, group))),
         );
         lines.extend(more(shown.ambiguous.len()));
+        if work.order.accounts == Sides::default() {
+            lines.push(
+                "    where the other tool logs under an account of its own, name it with --copied-by"
+                    .to_owned(),
+            );
+        }
     }
     if shown.parks > 0 {
         lines.push(format!(
@@ -231,6 +243,12 @@ fn said(connection: &Connection, side: Side, worklog: &Worklog) -> String {
         worklog.id,
         words::content(&worklog.content)
     ))
+}
+
+/// How many likely twins there are of which nothing tells which is the copy.
+pub(super) fn undecided(work: &Work<'_>) -> usize {
+    let likely = work.estimate.links.iter().flat_map(|link| &link.likely);
+    likely.filter(|twins| twins.copy.is_none()).count()
 }
 
 /// Says what was done.
