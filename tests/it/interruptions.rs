@@ -195,7 +195,7 @@ async fn a_write_of_unknown_outcome_is_in_the_queue_until_it_is_known() {
 #[tokio::test(start_paused = true)]
 async fn a_worklog_that_was_taken_for_deleted_and_stands_gets_its_twin_again() {
     use tandem_core::{IssueId, LinkKey, PairState, Side, WorklogId};
-    use tandem_engine::ports::store::{Committed, Op, Store, Whereabouts};
+    use tandem_engine::ports::store::{Committed, Evidence, EvidenceId, Op, Store, Whereabouts};
 
     let world = Setup::two(1).webhooks(Webhooks::None).build().await;
     let id = world.acme().log_time("SUP-1", hour("ann", "stands")).unwrap();
@@ -224,10 +224,18 @@ async fn a_worklog_that_was_taken_for_deleted_and_stands_gets_its_twin_again() {
             parted: false,
         })
     };
+    let deleted = Evidence {
+        site: "globex".into(),
+        id: EvidenceId::Tempo(WorklogId(twin)),
+        source: "own-delete".into(),
+        at: world.now(),
+        moved_to: None,
+    };
     let ops = vec![
         place(Side::A, id),
         place(Side::B, twin),
         Op::PutPair(Box::new(pair.clone())),
+        Op::PutEvidence(deleted),
     ];
     assert_eq!(world.store.commit(ops).await.unwrap(), Committed::Yes);
     world.globex().delete(twin).unwrap();

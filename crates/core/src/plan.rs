@@ -306,21 +306,24 @@ impl<'o> Planner<'o> {
         self.push(next, Action::Record(Recorded::Move), cause, vec![]);
     }
 
-    /// A worklog that was taken for deleted stands after all. Its twin may be gone: then it is made again.
+    /// A worklog that was taken for deleted stands after all. Where Tandem deleted its twin for that, it is made again; what
+    /// became of a twin otherwise is looked at anew.
     fn rise(&mut self, pair: &Pair) {
-        let risen = Sides::from_fn(|side| pair.ids[side].filter(|id| self.observed.risen[side].contains(id)));
-        if risen == Sides::default() {
+        let stands = |side: Side| pair.ids[side].is_some_and(|id| self.observed.risen[side].contains(&id));
+        if !stands(Side::A) && !stands(Side::B) {
             return;
         }
         let mut next = pair.clone();
-        next.ids = risen;
+        next.link = self.observed.link.clone();
+        for side in Side::BOTH {
+            next.ids[side] = pair.ids[side].filter(|id| !self.observed.own_deleted[side].contains(id));
+        }
+        if next.ids.a.is_none() || next.ids.b.is_none() {
+            next.base = None;
+        }
         next.state = PairState::Live;
         next.strays = Sides::default();
         next.seen = Sides::default();
-        next.base = pair
-            .base
-            .clone()
-            .filter(|_| risen.a.is_some() && risen.b.is_some());
         next.intent = None;
         next.wait = None;
         next.written_at = None;

@@ -89,6 +89,8 @@ struct Entered {
     older: BTreeSet<String>,
     /// Whether it was raced, or lost a conflict, or went with a deleted worklog: nobody expects it to survive.
     let_go: bool,
+    /// When it was entered last.
+    at: Timestamp,
 }
 
 /// A worklog on a site.
@@ -371,7 +373,12 @@ impl Observer {
                     for other in entered.values_mut() {
                         other.older.remove(value);
                     }
-                    entered.insert(value.clone(), Entered { older, let_go: false });
+                    let now = Entered {
+                        older,
+                        let_go: false,
+                        at: change.at,
+                    };
+                    entered.insert(value.clone(), now);
                 }
                 if let Some(old) = &old
                     && old.issue != worklog.issue
@@ -595,6 +602,10 @@ impl Observer {
         let site = change.site.as_str();
         let read_at = self.read_at(root, reads, site, before.id, before.issue);
         let raced = old.touched.is_some_and(|touched| touched >= read_at);
+        let others = root.places.iter();
+        let all_read_at = others
+            .map(|(site, place)| self.read_at(root, reads, site, place.id, place.issue))
+            .fold(read_at, Timestamp::min);
         let own = worklog.attributes.get(OWN).cloned();
         if own != old.own && !raced {
             self.breaks(
@@ -614,10 +625,13 @@ impl Observer {
             let Some(known) = root.values.get_mut(field) else {
                 continue;
             };
-            let older = known
-                .get(present)
-                .is_some_and(|present| present.older.contains(value));
-            if older && raced {
+            let newer = known.get(present).filter(|present| present.older.contains(value));
+            let older = newer.is_some();
+            // Somebody set the other side back, to what stands here, after that was read: the next look carries it over, and
+            // has to.
+            if newer.is_some_and(|newer| newer.at >= all_read_at) {
+                self.raced += 1;
+            } else if older && raced {
                 self.raced += 1;
                 root.raced.insert(*field);
             } else if older {
