@@ -177,32 +177,6 @@ async fn a_worklog_moved_to_an_issue_without_a_twin_takes_its_twin_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worklog_that_moves_away_and_back_is_kept_the_same_again_with_the_twin_that_was_kept() {
-    let world = Setup::two(2)
-        .extra("[connections.policy]\ndelete = \"keep\"\n")
-        .build()
-        .await;
-    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
-    world.settle().await;
-    world.acme().move_to_issue(id, "SUP-3").unwrap();
-    world.settle().await;
-    assert_eq!(world.said("globex", "DEV-1").len(), 1);
-    world.acme().move_to_issue(id, "SUP-1").unwrap();
-    world.settle().await;
-    world
-        .acme()
-        .edit(id, |content| content.time_spent_secs = 60)
-        .unwrap();
-    world.settle().await;
-    world.wait(300).await;
-    world.sweep().await;
-    world.audit().await;
-    assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
-    assert_eq!(world.said("globex", "DEV-1")[0].3, 60);
-    world.assert_equal().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_edit_on_the_twin_survives_the_move_of_its_worklog() {
     let (mut world, id) = synced(Webhooks::Both).await;
     let twin = world.globex().worklogs()[0].id;

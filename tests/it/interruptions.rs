@@ -193,66 +193,6 @@ async fn a_write_of_unknown_outcome_is_in_the_queue_until_it_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worklog_that_was_taken_for_deleted_and_stands_gets_its_twin_again() {
-    use tandem_core::{IssueId, LinkKey, PairState, Side, WorklogId};
-    use tandem_engine::ports::store::{Committed, Evidence, EvidenceId, Op, Store, Whereabouts};
-
-    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
-    let id = world.acme().log_time("SUP-1", hour("ann", "stands")).unwrap();
-    world.sweep().await;
-    let twin = world.globex().worklogs()[0].id;
-    // As it is after Jira's word, with the worklog out of sight: the twin is deleted, and the pair is gone.
-    let link = LinkKey {
-        connection: "acme-globex".into(),
-        a: IssueId(world.acme().issue_id("SUP-1")),
-        b: IssueId(world.globex().issue_id("DEV-1")),
-    };
-    let mut pair = world.store.pairs(&link).await.unwrap().remove(0);
-    pair.state = PairState::Gone;
-    pair.rev += 1;
-    let place = |side: Side, worklog: u64| {
-        Op::PutWhere(Whereabouts {
-            connection: link.connection.clone(),
-            site: if side == Side::A { "acme" } else { "globex" }.into(),
-            worklog: WorklogId(worklog),
-            link: link.clone(),
-            pair: pair.id.clone(),
-            side,
-            state: PairState::Gone,
-            seen: pair.seen[side],
-            said: None,
-            parted: false,
-        })
-    };
-    let deleted = Evidence {
-        site: "globex".into(),
-        id: EvidenceId::Tempo(WorklogId(twin)),
-        source: "own-delete".into(),
-        at: world.now(),
-        moved_to: None,
-    };
-    let ops = vec![
-        place(Side::A, id),
-        place(Side::B, twin),
-        Op::PutPair(Box::new(pair.clone())),
-        Op::PutEvidence(deleted),
-    ];
-    assert_eq!(world.store.commit(ops).await.unwrap(), Committed::Yes);
-    world.globex().delete(twin).unwrap();
-
-    // Listings may lag that long; then it is no lag.
-    world.sweep().await;
-    world.audit().await;
-    assert!(world.globex().worklogs().is_empty());
-    world.wait(900).await;
-    world.audit().await;
-    world.settle().await;
-    assert_eq!(world.said("globex", "DEV-1"), world.said("acme", "SUP-1"));
-    assert_eq!(world.said("globex", "DEV-1").len(), 1);
-    world.assert_equal().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_update_that_was_not_answered_is_left_alone_while_it_may_take_effect() {
     let world = world().await;
     let id = world.acme().log_time("SUP-1", hour("ann", "first")).unwrap();

@@ -157,8 +157,10 @@ fn text(from: Side, base: &Sides<Content>, now: &Sides<Content>) -> Option<Strin
 /// Refuses to take a value for cleared when the site has no such attribute any more: whoever removed a definition meant the
 /// site's own worklogs, and not what the other site says.
 fn still_defined(side: Side, key: &str, lookups: &Lookups) -> Result<(), Unrenderable> {
-    let defined = &lookups.defined[side];
-    if defined.is_empty() || defined.contains(key) {
+    if lookups.defined[side]
+        .as_ref()
+        .is_none_or(|defined| defined.contains(key))
+    {
         return Ok(());
     }
     Err(Unrenderable {

@@ -38,10 +38,6 @@ pub struct Observed {
     /// Listed worklogs that were twins of an orphaned pair's before its issue was given to another one: the pair that they
     /// were of, by side.
     pub parted: Sides<BTreeMap<WorklogId, PairId>>,
-    /// Listed worklogs that were taken for deleted, and that their site shows when asked for each: they stand.
-    pub risen: Sides<BTreeSet<WorklogId>>,
-    /// Twins of these that Tandem deleted itself: nobody else wanted that.
-    pub own_deleted: Sides<BTreeSet<WorklogId>>,
     /// Listed worklogs that belong elsewhere or to the past: not new.
     pub foreign: Sides<BTreeSet<WorklogId>>,
     /// Proofs that a worklog was deleted or moved away.
@@ -139,8 +135,6 @@ impl Observed {
             moved_away: Sides::default(),
             successors: Sides::default(),
             parted: Sides::default(),
-            risen: Sides::default(),
-            own_deleted: Sides::default(),
             foreign: Sides::default(),
             proofs: Sides::default(),
             edited: Sides::default(),

@@ -144,14 +144,6 @@ impl<'o> Planner<'o> {
                 self.come_back(pair);
                 continue;
             }
-            if pair.state == PairState::Kept {
-                self.take_up_again(pair);
-                continue;
-            }
-            if pair.state == PairState::Gone {
-                self.rise(pair);
-                continue;
-            }
             if pair.state != PairState::Live {
                 continue;
             }
@@ -288,49 +280,6 @@ impl<'o> Planner<'o> {
             "back on a linked issue".to_string(),
             vec![],
         );
-    }
-
-    /// The policy kept the twin of a worklog that had gone, and both are listed again: it had moved, and is back.
-    fn take_up_again(&mut self, pair: &Pair) {
-        let listed =
-            |side: Side| pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id));
-        if pair.link != self.observed.link || !listed(Side::A) || !listed(Side::B) {
-            return;
-        }
-        let mut next = pair.clone();
-        next.state = PairState::Live;
-        next.seen = Sides::default();
-        next.intent = None;
-        next.wait = None;
-        let cause = "back beside the twin that was kept".to_string();
-        self.push(next, Action::Record(Recorded::Move), cause, vec![]);
-    }
-
-    /// A worklog that was taken for deleted stands after all. Where Tandem deleted its twin for that, it is made again; what
-    /// became of a twin otherwise is looked at anew.
-    fn rise(&mut self, pair: &Pair) {
-        let stands = |side: Side| pair.ids[side].is_some_and(|id| self.observed.risen[side].contains(&id));
-        if !stands(Side::A) && !stands(Side::B) {
-            return;
-        }
-        let mut next = pair.clone();
-        next.link = self.observed.link.clone();
-        for side in Side::BOTH {
-            next.ids[side] = pair.ids[side].filter(|id| !self.observed.own_deleted[side].contains(id));
-        }
-        if next.ids.a.is_none() || next.ids.b.is_none() {
-            next.base = None;
-        }
-        next.state = PairState::Live;
-        next.strays = Sides::default();
-        next.seen = Sides::default();
-        next.intent = None;
-        next.wait = None;
-        next.written_at = None;
-        next.released = false;
-        next.rivals.clear();
-        let cause = "taken for deleted, and listed again".to_string();
-        self.push(next, Action::Record(Recorded::Move), cause, vec![]);
     }
 
     /// Says whether an update of unknown outcome shows in the worklog: it is atomic, so one written field is enough.

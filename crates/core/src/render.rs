@@ -100,8 +100,8 @@ pub(crate) fn behind(name: &str, text: &str) -> String {
 
 /// The name, in its brackets, that a text begins with and is otherwise this one.
 pub(crate) fn name_in_front<'t>(text: &'t str, otherwise: &str) -> Option<&'t str> {
-    let front = text.strip_suffix(otherwise)?;
-    let name = front.strip_suffix(' ').unwrap_or(front);
+    let front = text.trim().strip_suffix(otherwise.trim())?;
+    let name = front.trim_end();
     (name.starts_with('[') && name.find(']') == Some(name.len() - 1)).then_some(name)
 }
 

@@ -99,8 +99,8 @@ pub struct Lookups {
     pub people: Sides<BTreeMap<AccountId, Person>>,
     /// For each side's static-list attributes: stored value to shown name, by attribute key.
     pub names: Sides<BTreeMap<String, BTreeMap<String, String>>>,
-    /// The attributes that each side has at all, by key; empty where that is not known.
-    pub defined: Sides<BTreeSet<String>>,
+    /// The attributes that each side has at all, by key; `None` where that was not asked.
+    pub defined: Sides<Option<BTreeSet<String>>>,
 }
 
 /// What was looked up about a person.

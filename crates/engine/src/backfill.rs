@@ -185,7 +185,11 @@ impl Engine {
         let open = run.report.trouble.is_some()
             || run.report.unfinished
             // What waits for somebody waits beside the backfill.
-            || observed.pairs.iter().any(|pair| pair.intent.is_some() && pair.wait.is_none());
+            || observed.pairs.iter().any(|pair| {
+                pair.state == tandem_core::PairState::Live
+                    && pair.intent.is_some()
+                    && pair.wait.is_none()
+            });
         note.done = (!open).then(|| self.clock.now());
         self.put_note_of(run.link, &note).await
     }

@@ -114,6 +114,7 @@ impl Run<'_> {
             row.rev += 1;
             let mut ops = self.intent_ops(step, side, &row, root.as_ref(), now).await?;
             ops.extend(known.into_iter().flat_map(|known| self.left_behind(known, &row)));
+            ops.extend(self.made(step, now, observed));
             commits.add(ops);
             begun.push(Begun { step, row, root });
         }

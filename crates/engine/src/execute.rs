@@ -549,7 +549,7 @@ impl Run<'_> {
     }
 
     /// The line of an earlier write that was found to have taken effect.
-    fn made(&self, step: &Step, now: Timestamp, observed: &Observed) -> Option<Op> {
+    pub(crate) fn made(&self, step: &Step, now: Timestamp, observed: &Observed) -> Option<Op> {
         let made = step.made.as_ref()?;
         let intent = &made.intent;
         let (op, before, after) = match intent.kind {

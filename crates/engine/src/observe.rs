@@ -41,9 +41,6 @@ const TRAIL_OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 /// Absent worklogs of which nothing is known that are asked for one by one in a run.
 const PROBES_MAX: usize = 20;
 
-/// For how long after the last write of a pair that is gone a listing may show the past.
-const RISEN_AFTER: SignedDuration = SignedDuration::from_mins(2);
-
 /// Absent worklogs that Jira calls deleted and that Tempo is asked about in a run.
 const CONFIRMATIONS_MAX: usize = 50;
 
@@ -128,7 +125,7 @@ impl Engine {
         observed.pairs = self.store.pairs(link).await?;
         self.refresh(connection, &mut observed, lane).await?;
         self.look_behind(connection, &mut observed, lane).await?;
-        self.place_unpaired(connection, &mut observed, lane).await?;
+        self.place_unpaired(connection, &mut observed).await?;
         self.leave_out_the_deleted(connection, &mut observed).await?;
         self.fetch_strays(connection, &mut observed, lane).await?;
         self.gather_proofs(connection, &mut observed, lane).await?;
@@ -477,73 +474,8 @@ impl Engine {
                     observed.listings[side].insert(id, worklog);
                 }
             }
-            self.find_risen(connection, side, observed, lane).await?;
         }
         Ok(())
-    }
-
-    /// Looks up worklogs that are listed although they were taken for deleted on Jira's word alone: its end of a worklog may
-    /// tell of a shadow's end, and the worklog have been out of sight for another reason.
-    async fn find_risen(
-        &self,
-        connection: &Connection,
-        side: Side,
-        observed: &mut Observed,
-        lane: Lane,
-    ) -> Result<(), EngineError> {
-        let gone = observed
-            .pairs
-            .iter()
-            .filter(|pair| pair.state == PairState::Gone && pair.link == observed.link)
-            .filter(|pair| is_past(pair, observed.now))
-            .filter(|pair| pair.ids[side].is_some_and(|id| observed.listings[side].contains_key(&id)));
-        let gone: Vec<tandem_core::Pair> = gone.take(PROBES_MAX).cloned().collect();
-        for pair in gone {
-            self.has_risen(connection, side, observed, &pair, lane).await?;
-        }
-        Ok(())
-    }
-
-    /// Says whether a listed worklog of a pair that is gone stands, and notes it. Tempo's word that it was deleted, and what
-    /// Tandem deleted itself, is not asked about again.
-    async fn has_risen(
-        &self,
-        connection: &Connection,
-        side: Side,
-        observed: &mut Observed,
-        pair: &tandem_core::Pair,
-        lane: Lane,
-    ) -> Result<bool, EngineError> {
-        let Some(id) = pair.ids[side] else {
-            return Ok(false);
-        };
-        let proofs = self.proofs(connection, side, &[id]).await?;
-        // Jira's word may have been confirmed while it was out of sight.
-        if proofs
-            .get(&id)
-            .is_some_and(|proof| !proof.source.contains("jira"))
-        {
-            return Ok(false);
-        }
-        let site = self.site_of(connection, side)?;
-        let found = self
-            .call(site, lane, async |client| client.worklog(id).await)
-            .await?;
-        if found.is_none_or(|worklog| worklog.issue != observed.link.issue(side)) {
-            return Ok(false);
-        }
-        observed.risen[side].insert(id);
-        let there = side.other();
-        if let Some(twin) = pair.ids[there] {
-            let proofs = self.proofs(connection, there, &[twin]).await?;
-            if proofs
-                .get(&twin)
-                .is_some_and(|proof| proof.source == "own-delete")
-            {
-                observed.own_deleted[there].insert(twin);
-            }
-        }
-        Ok(true)
     }
 
     /// Tells which listed worklogs without a pair belong elsewhere, and which came here from another link.
@@ -551,11 +483,9 @@ impl Engine {
         &self,
         connection: &Connection,
         observed: &mut Observed,
-        lane: Lane,
     ) -> Result<(), EngineError> {
         let mut arrivals: BTreeMap<_, LinkKey> = BTreeMap::new();
         let mut parted = Vec::new();
-        let mut gone = Vec::new();
         for side in Side::BOTH {
             let paired: BTreeSet<WorklogId> =
                 observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
@@ -572,13 +502,9 @@ impl Engine {
                 .whereabouts(&connection.name, &connection.sites[side], &unpaired)
                 .await?;
             for place in places {
+                observed.foreign[side].insert(place.worklog);
                 if place.parted {
                     parted.push((side, place.worklog, place.pair));
-                    continue;
-                }
-                observed.foreign[side].insert(place.worklog);
-                if place.state == PairState::Gone && place.link != observed.link {
-                    gone.push((side, place.worklog, place.link, place.pair));
                     continue;
                 }
                 let alive = matches!(place.state, PairState::Live | PairState::Left);
@@ -605,16 +531,6 @@ impl Engine {
         for (side, worklog, pair) in parted {
             if observed.orphaned.contains(&pair) {
                 observed.parted[side].insert(worklog, pair);
-            }
-        }
-        for (side, worklog, link, pair) in gone.into_iter().take(PROBES_MAX) {
-            let row = self.store.pair(&link, &pair).await?;
-            let row = row.filter(|row| row.state == PairState::Gone && row.ids[side] == Some(worklog));
-            let Some(row) = row.filter(|row| is_past(row, observed.now)) else {
-                continue;
-            };
-            if self.has_risen(connection, side, observed, &row, lane).await? {
-                observed.pairs.push(row);
             }
         }
         Ok(())
@@ -1311,7 +1227,7 @@ impl Engine {
         let definitions = Sides::new(a, b);
         observed.lookups.defined = Sides::from_fn(|side| {
             let keys = definitions[side].iter().map(|one| one.key.clone());
-            keys.collect()
+            Some(keys.collect())
         });
         observed.lookups.names = definitions.map(|_, definitions| {
             definitions
@@ -1383,14 +1299,14 @@ impl Engine {
     }
 }
 
-/// Says whether it is so long since a pair was written that no listing shows what was before.
-fn is_past(pair: &tandem_core::Pair, now: Timestamp) -> bool {
-    pair.written_at.is_none_or(|written| written + RISEN_AFTER < now)
-}
-
 /// Says whether a worklog has lost a mapped attribute since both sides agreed.
 fn emptied(observed: &Observed, rules: &Rules) -> bool {
-    observed.pairs.iter().any(|pair| {
+    let waits = |pair: &tandem_core::Pair| {
+        let wait = pair.wait.as_ref();
+        wait.is_some_and(|wait| wait.reason == Reason::AttributeUnmapped && !observed.force)
+    };
+    let live = observed.pairs.iter().filter(|pair| pair.state == PairState::Live);
+    live.filter(|pair| !waits(pair)).any(|pair| {
         let Some(base) = &pair.base else { return false };
         Side::BOTH.into_iter().any(|side| {
             let listed = pair.ids[side].and_then(|id| observed.listings[side].get(&id));

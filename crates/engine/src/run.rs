@@ -194,7 +194,10 @@ impl Engine {
         if observed.backfill.is_some() {
             // What was written counts also where the rest did not go through.
             run.report.unfinished |= looked.is_err();
-            self.note_backfill(run, &observed).await?;
+            let noted = self.note_backfill(run, &observed).await;
+            if looked.is_ok() {
+                noted?;
+            }
         }
         let look_again = looked?;
         if run.report.written > 0 {

@@ -172,16 +172,7 @@ impl Engine {
                 let row = rows.get(&worklog.issue);
                 let link = row.and_then(|row| row.links.get(&connection.name));
                 match places.get(&worklog.id) {
-                    // Whatever it was, it may be another's twin now.
-                    Some(place) if place.parted => {}
-                    Some(place) if place.state == PairState::Kept => continue,
-                    // One that says something new is not only listed late.
-                    Some(place)
-                        if place.state == PairState::Gone
-                            && place.seen.is_none_or(|_| is_known(place, worklog)) =>
-                    {
-                        continue;
-                    }
+                    Some(place) if matches!(place.state, PairState::Gone | PairState::Kept) => continue,
                     Some(place) if place.state == PairState::Live => {
                         let here = place.link.issue(side) == worklog.issue;
                         let known = is_known(place, worklog);

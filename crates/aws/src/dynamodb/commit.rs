@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{LinkKey, Pair, PairId};
 use tandem_engine::ports::StoreError;
@@ -158,11 +158,8 @@ fn op_writes(op: &Op) -> Result<Vec<Write>, StoreError> {
             let key = Key::whereabouts(&whereabouts.connection, &whereabouts.site, whereabouts.worklog);
             let mut item = row::with_body(&key, whereabouts)?;
             item.insert("pair".to_owned(), text(whereabouts.pair.as_str()));
-            if whereabouts.parted {
-                item.insert("parted".to_owned(), AttributeValue::Bool(true));
-            }
             Write::put(item)?
-                .when("attribute_not_exists(#pk) OR #pair = :pair OR attribute_exists(#parted)")
+                .when("attribute_not_exists(#pk) OR #pair = :pair")
                 .value(":pair", text(whereabouts.pair.as_str()))
         }
         Op::PutOrigin {

@@ -130,7 +130,7 @@ async fn the_one(engine: &Engine, only: &Only) -> Result<(LinkKey, PairId), Fail
         [] => {
             only.has_link(engine).await?;
             Err(Failure::usage(
-                "no worklog of that is parked or missing; `tandem queue` shows what waits",
+                "no worklog of that is parked or missing; `tandem queue` shows what waits, and with --all what was set aside, which `tandem retry ID` takes back",
             ))
         }
         several => Err(Failure::usage(format!(

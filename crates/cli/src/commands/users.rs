@@ -253,8 +253,6 @@ async fn import(
             imported.refuse(number, message);
             continue;
         }
-        seen.insert((Side::A, a.clone()), number);
-        seen.insert((Side::B, b.clone()), number);
         match stop.or(unknown(engine, connection, &a, &b)).await {
             Some(Ok(None)) => {}
             Some(Ok(Some(message))) => {
@@ -270,6 +268,8 @@ async fn import(
                 break;
             }
         }
+        seen.insert((Side::A, a.clone()), number);
+        seen.insert((Side::B, b.clone()), number);
         let cause = format!(
             "{by}: {a} on {} and {b} on {} are the same person",
             connection.sites.a, connection.sites.b

@@ -114,6 +114,18 @@ fn bad_lines_about_people_are_told_and_the_good_ones_are_kept() {
         .says("--data DIR");
 }
 
+#[test]
+fn a_line_that_is_not_taken_holds_up_none_about_the_same_person() {
+    let bench = Bench::new();
+    bench.reconcile();
+    let file = write(&bench, "people.csv", "nobody,bob\nbob,bob\n");
+    let ran = bench.run(&["users", "import", &file]).ended(3);
+    for words in ["people.csv:1: acme has no active account nobody", "1 bad line"] {
+        assert!(ran.err.contains(words), "{words}: {ran:?}");
+    }
+    assert!(!ran.err.contains("people.csv:2"), "{ran:?}");
+}
+
 /// Makes issues on both sites, and the lines that say which of them are twins.
 fn twins(bench: &Bench, numbers: Range<u32>) -> String {
     let mut lines = String::new();

@@ -346,8 +346,8 @@ pub struct Whereabouts {
     /// A digest of what it said then: `updatedAt` has whole seconds, and two edits may share one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
-    /// It stands where it stood, and its pair went on without it when its issue's link was replaced. The next pair that wants
-    /// it may have it.
+    /// It stands where it stood, and its pair went on without it when its issue's link was replaced. It is that pair's again
+    /// when the link is put right.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub parted: bool,
 }
