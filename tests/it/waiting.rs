@@ -197,6 +197,13 @@ async fn values_of_an_attribute_that_a_site_has_no_more_are_not_cleared_on_the_o
     world.settle().await;
     assert_eq!(kept("_Customer_").as_deref(), Some("ACME1"));
     assert_eq!(world.reasons().await, ["attribute-unmapped"]);
+    // Nor where the site has none at all any more.
+    world.acme().remove_attribute("_Kind_");
+    world.wait(1000).await;
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(kept("_Customer_").as_deref(), Some("ACME1"));
+    assert_eq!(kept("_Kind_").as_deref(), Some("travel"));
 
     // One that somebody cleared is another matter.
     let world = {
