@@ -9,7 +9,7 @@ use tandem_core::{Side, SiteName, WorklogId};
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
-use crate::ports::store::{DueKey, EvidenceId, Hint, Lane, Op};
+use crate::ports::store::{DueKey, Hint, Lane, Op};
 
 /// Ids per call.
 const BATCH: usize = 500;
@@ -60,16 +60,7 @@ impl Engine {
             if waiting.is_empty() {
                 return Ok(());
             }
-            let mut ids: Vec<WorklogId> = waiting.iter().map(|(id, _)| *id).collect();
-            let gone = self.known_gone(&site.name, &ids).await?;
-            if !gone.is_empty() {
-                // Nobody needs to know any more what Jira called it.
-                self.store.drop_learn(&site.name, &gone).await?;
-                ids.retain(|id| !gone.contains(id));
-            }
-            if ids.is_empty() {
-                continue;
-            }
+            let ids: Vec<WorklogId> = waiting.iter().map(|(id, _)| *id).collect();
             let (known, more) = self
                 .call(site, Lane::Sweep, async |client| client.jira_ids(&ids).await)
                 .await?;
@@ -89,29 +80,17 @@ impl Engine {
             let now = self.clock.now();
             let hopeless: Vec<WorklogId> = waiting
                 .iter()
-                .filter(|(id, at)| ids.contains(id) && !learned.contains(id) && *at + GIVE_UP < now)
+                .filter(|(id, at)| !learned.contains(id) && *at + GIVE_UP < now)
                 .map(|(id, _)| *id)
                 .collect();
             if !hopeless.is_empty() {
                 self.store.drop_learn(&site.name, &hopeless).await?;
             }
-            if learned.len() < ids.len() && !more {
+            if learned.len() < waiting.len() && !more {
                 // The rest has no shadow yet; the next sweep asks again.
                 return Ok(());
             }
         }
         Ok(())
-    }
-    /// Those of a site's worklogs that are proven to be deleted.
-    async fn known_gone(&self, site: &SiteName, ids: &[WorklogId]) -> Result<Vec<WorklogId>, EngineError> {
-        let asked: Vec<EvidenceId> = ids.iter().copied().map(EvidenceId::Tempo).collect();
-        let proofs = self.store.evidence(site, &asked).await?;
-        let deleted = proofs.into_iter().filter(|proof| proof.moved_to.is_none());
-        Ok(deleted
-            .filter_map(|proof| match proof.id {
-                EvidenceId::Tempo(id) => Some(id),
-                EvidenceId::Jira(_) => None,
-            })
-            .collect())
     }
 }
