@@ -187,6 +187,14 @@ async fn values_of_an_attribute_that_a_site_has_no_more_are_not_cleared_on_the_o
     world.settle().await;
     let kept = |key: &str| world.globex().worklogs()[0].attributes.get(key).cloned();
     assert_eq!(kept("_Customer_").as_deref(), Some("ACME1"));
+    let other = world.another("other");
+    world
+        .acme()
+        .edit(id, |content| content.time_spent_secs = 600)
+        .unwrap();
+    world.wait(5).await;
+    other.engine.run_due(None).await.unwrap();
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 600);
     world.acme().remove_attribute("_Account_");
     world.audit().await;
     world.settle().await;
@@ -195,6 +203,11 @@ async fn values_of_an_attribute_that_a_site_has_no_more_are_not_cleared_on_the_o
         .edit(id, |content| content.time_spent_secs = 60)
         .unwrap();
     world.settle().await;
+    assert_eq!(kept("_Customer_").as_deref(), Some("ACME1"));
+    assert_eq!(world.reasons().await, ["attribute-unmapped"]);
+    // Nor by a process that knows the attribute from before, and tries again what waits.
+    world.wait(1000).await;
+    other.engine.run_due(None).await.unwrap();
     assert_eq!(kept("_Customer_").as_deref(), Some("ACME1"));
     assert_eq!(world.reasons().await, ["attribute-unmapped"]);
     // Nor where the site has none at all any more.

@@ -1299,14 +1299,11 @@ impl Engine {
     }
 }
 
-/// Says whether a worklog has lost a mapped attribute since both sides agreed.
+/// Says whether a worklog has lost a mapped attribute since both sides agreed. One that waits for that reason counts, too:
+/// another process may know the attribute from before, and would clear what waits.
 fn emptied(observed: &Observed, rules: &Rules) -> bool {
-    let waits = |pair: &tandem_core::Pair| {
-        let wait = pair.wait.as_ref();
-        wait.is_some_and(|wait| wait.reason == Reason::AttributeUnmapped && !observed.force)
-    };
-    let live = observed.pairs.iter().filter(|pair| pair.state == PairState::Live);
-    live.filter(|pair| !waits(pair)).any(|pair| {
+    let mut live = observed.pairs.iter().filter(|pair| pair.state == PairState::Live);
+    live.any(|pair| {
         let Some(base) = &pair.base else { return false };
         Side::BOTH.into_iter().any(|side| {
             let listed = pair.ids[side].and_then(|id| observed.listings[side].get(&id));

@@ -102,9 +102,9 @@ struct Report {
     written: u64,
     /// Worklogs that wait, by reason code.
     waiting: std::collections::BTreeMap<&'static str, usize>,
-    /// Links that are not done, and why.
     /// Pairs that stay as they are, since nothing tells which of the two is the copy.
     unhealed: usize,
+    /// Links that are not done, and why.
     left: Vec<Left>,
 }
 
