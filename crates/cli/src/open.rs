@@ -10,6 +10,7 @@ use tandem_aws::secrets::{SecretError, Secrets};
 use tandem_aws::{AwsEnvironment, DynamoStore, Embedded, TableCounts};
 use tandem_core::SiteName;
 use tandem_engine::Engine;
+use tandem_engine::operator::ReadOnly;
 use tandem_engine::ports::store::ConfigVersion;
 use tandem_engine::ports::{Store, StoreError};
 use tandem_runtime::clock::SystemClock;
@@ -83,11 +84,24 @@ fn invalid(error: ConfigError) -> Failure {
 
 /// Opens everything.
 pub(crate) async fn open(global: &Global) -> Result<Opened, Failure> {
-    open_through(global, |store| store).await
+    ready(global, |store| store).await
 }
 
-/// Opens everything, with something of the command's own before the table.
-pub(crate) async fn open_through(
+/// Looks ahead with a table that keeps nothing of what is written to it.
+pub(crate) async fn look_ahead<T>(
+    global: &Global,
+    look: impl AsyncFnOnce(&Engine) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let opened = ready(global, |store| {
+        Arc::new(ReadOnly::new(store, Arc::new(SystemClock)))
+    })
+    .await?;
+    let looked = look(opened.engine()).await;
+    opened.engine().rest().await?;
+    looked
+}
+
+async fn ready(
     global: &Global,
     wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
 ) -> Result<Opened, Failure> {

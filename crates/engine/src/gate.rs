@@ -126,6 +126,22 @@ impl Engine {
         }
     }
 
+    /// Waits out the last slots that were taken. For whoever took slots that the table knows nothing of, before it
+    /// ends: the next process may begin at once.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn rest(&self) -> Result<(), EngineError> {
+        for site in self.sites.values() {
+            let free_at = self.store.free_at(&site.name).await?;
+            let longest = self.clock.now() + signed(patience(Lane::Live));
+            if let Some(at) = free_at.filter(|at| *at < longest) {
+                self.sleep_until(at).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns when the moment has come.
     pub(crate) async fn sleep_until(&self, at: Timestamp) {
         let wait = at.duration_since(self.clock.now());

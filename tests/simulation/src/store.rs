@@ -393,6 +393,10 @@ impl Store for Table {
         .await
     }
 
+    async fn free_at(&self, site: &SiteName) -> Result<Option<Timestamp>, StoreError> {
+        self.call("free_at", Kind::Read, |rows| rows.free_at(site)).await
+    }
+
     async fn hold(&self, site: &SiteName, until: Timestamp) -> Result<(), StoreError> {
         self.call("hold", Kind::Write, |rows| rows.hold(site, until))
             .await

@@ -886,6 +886,11 @@ impl Rows {
         }
     }
 
+    /// See [`Store::free_at`](tandem_engine::ports::Store::free_at).
+    pub fn free_at(&self, site: &SiteName) -> Option<Timestamp> {
+        self.buckets.get(site).copied()
+    }
+
     /// See [`Store::hold`](tandem_engine::ports::Store::hold).
     pub fn hold(&mut self, site: &SiteName, until: Timestamp) {
         let free_at = self.buckets.entry(site.clone()).or_insert(until);

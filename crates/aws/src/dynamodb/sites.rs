@@ -88,6 +88,11 @@ impl DynamoStore {
         }
     }
 
+    pub(super) async fn bucket_free_at(&self, site: &SiteName) -> Result<Option<Timestamp>, StoreError> {
+        let item = self.get(&Key::site_bucket(site)).await?;
+        Ok(item.as_ref().map(free_at).transpose()?.flatten().map(timestamp))
+    }
+
     pub(super) async fn bucket_hold(&self, site: &SiteName, until: Timestamp) -> Result<(), StoreError> {
         let write = Write::update(Key::site_bucket(site))
             .when("attribute_not_exists(#free_at) OR #free_at < :until")

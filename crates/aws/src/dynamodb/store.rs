@@ -222,6 +222,10 @@ impl Store for DynamoStore {
         self.slot(site, now, interval, patience).await
     }
 
+    async fn free_at(&self, site: &SiteName) -> Result<Option<Timestamp>, StoreError> {
+        self.bucket_free_at(site).await
+    }
+
     async fn hold(&self, site: &SiteName, until: Timestamp) -> Result<(), StoreError> {
         self.bucket_hold(site, until).await
     }

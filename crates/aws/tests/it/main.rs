@@ -10,6 +10,7 @@ mod forget;
 mod history;
 mod keep;
 mod links;
+mod looking_ahead;
 mod pairs;
 mod secrets;
 mod sites;

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use tandem_core::{ConnectionName, IssueId, LinkKey, Reason, Side, Sides};
 use tandem_engine::discover::issue_ref;
-use tandem_engine::operator::{LinkAct, QueueId, QueueItem, ReadOnly};
+use tandem_engine::operator::{LinkAct, QueueId, QueueItem};
 use tandem_engine::ports::site::{IssueRef, JiraIssue};
 use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
 use tandem_engine::{Connection, Engine};
@@ -374,9 +373,11 @@ async fn waiting(engine: &Engine) -> Result<BTreeMap<LinkKey, Reason>, Failure> 
 
 /// Looks for links as a run would, with a table that forgets what is written to it.
 async fn discover(global: &Global, name: Option<&str>) -> Result<Ending, Failure> {
-    let opened = open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?;
     open::remark_on_memory(global);
-    let engine = opened.engine();
+    open::look_ahead(global, async |engine| found(global, name, engine).await).await
+}
+
+async fn found(global: &Global, name: Option<&str>, engine: &Engine) -> Result<Ending, Failure> {
     let mut found = Vec::new();
     let mut known = 0;
     for connection in select::connections(engine, name)? {

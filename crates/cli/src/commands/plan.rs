@@ -1,13 +1,12 @@
 //! `plan`: what would be written. Nothing is, anywhere.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 use tandem_core::{Content, LinkKey};
 use tandem_engine::Engine;
-use tandem_engine::operator::{Proposal, ProposedOp, ReadOnly};
+use tandem_engine::operator::{Proposal, ProposedOp};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
@@ -19,9 +18,8 @@ use crate::{open, output, resolve, words};
   tandem plan --issue SUP-1 --issue SUP-2 --data ./data
   tandem plan --json --data ./data | jq '.steps[] | select(.op == \"delete\")'
 
-Exit code 3 when something would be written or set aside. Nothing is written on either site, and in Tandem's own table
-nothing but how many requests were made. What is listed is what `reconcile` then does; what cannot be foreseen is in
-docs/operate.md.")]
+Exit code 3 when something would be written or set aside. Nothing is written, on either site or in Tandem's own table.
+What is listed is what `reconcile` then does; what cannot be foreseen is in docs/operate.md.")]
 pub(crate) struct Arguments {
     /// Only this issue, by its key or id on either side; may be given several times
     #[arg(long, value_name = "KEY", value_parser = crate::values::some)]
@@ -48,8 +46,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 
 /// The same for a table that is empty because nothing has begun yet.
 pub(crate) async fn preview(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
-    let opened = open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?;
-    let engine = opened.engine();
+    open::look_ahead(global, async |engine| planned(global, arguments, engine).await).await
+}
+
+async fn planned(global: &Global, arguments: &Arguments, engine: &Engine) -> Result<Ending, Failure> {
     engine.deletes_ahead().await?;
     let links = links(engine, &arguments.issue).await?;
     let mut proposals = Vec::new();

@@ -1,7 +1,5 @@
 //! `plan`, then `reconcile`: each step that the one prints is a request that the other sends, and what it sets aside waits.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use tandem_sim::{AttributeKind, AttributeSpec, RequestRecord, Vendor};
 
@@ -114,13 +112,6 @@ fn reconcile(bench: &Bench) {
     });
 }
 
-/// The table but for how many requests were made, which is shared with whoever runs meanwhile.
-fn remembered(bench: &Bench) -> BTreeMap<String, Value> {
-    let mut rows = bench.rows();
-    rows.retain(|key, _| !key.contains("BUCKET"));
-    rows
-}
-
 /// Two sites on which everything has happened that there is a step for.
 fn with_all_kinds_of_changes(settings: &str) -> Bench {
     let bench = Bench::with(settings);
@@ -193,7 +184,7 @@ fn each_step_of_a_plan_is_a_request_of_reconcile_and_each_park_waits_in_the_queu
     ] {
         let bench = with_all_kinds_of_changes(&settings);
         let before = (
-            remembered(&bench),
+            bench.rows(),
             bench.sim.worklogs("acme"),
             bench.sim.worklogs("globex"),
         );
@@ -201,7 +192,7 @@ fn each_step_of_a_plan_is_a_request_of_reconcile_and_each_park_waits_in_the_queu
         let plan = bench.run(&["plan", "--json"]).ended(3).json();
         assert_eq!(sent(&bench), [], "planning wrote");
         let after = (
-            remembered(&bench),
+            bench.rows(),
             bench.sim.worklogs("acme"),
             bench.sim.worklogs("globex"),
         );

@@ -1,26 +1,26 @@
 //! A table that can only be read.
 //!
-//! For looking ahead: what the engine would remember is dropped, or kept in memory for as long as this lives.
-//! One row alone is still written, the site's token bucket, since the limit is shared with whoever runs
-//! meanwhile.
+//! For looking ahead: what the engine would remember is dropped, or kept in memory for as long as this lives. Its
+//! requests count towards a site's limit all the same; [`Line`] says how.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tandem_core::{
     AccountId, ConnectionName, IssueId, JiraWorklogId, LinkKey, Pair, PairId, Side, Sides, SiteName,
     WorklogId,
 };
 
-use crate::ports::Store;
+use crate::gate::signed;
 use crate::ports::store::{
     Claim, Committed, ConfigVersion, Cursor, DueKey, DueRow, Evidence, EvidenceId, Finish, Hint, HistoryRow,
     IssueRow, LinkRow, Linked, Lookup, LookupQuery, Op, Origin, PersonRow, Root, SiteState, Slot, StoreError,
     Whereabouts,
 };
+use crate::ports::{Clock, Store};
 
 /// The links that were found meanwhile, and the deletes that were counted.
 #[derive(Default)]
@@ -32,19 +32,90 @@ struct Found {
     evidence: BTreeMap<(SiteName, EvidenceId), Evidence>,
 }
 
-/// Reads from another store and writes nothing to it.
+/// Since when nobody else has taken a slot of a site for it to be at rest.
+const AT_REST: SignedDuration = SignedDuration::from_secs(1);
+
+/// For how long slots are taken in line with all others after somebody else was seen at work.
+const IN_LINE: SignedDuration = SignedDuration::from_secs(10);
+
+/// How one site's slots are taken.
+///
+/// While nobody else is at work on the site, its bucket is only looked at: whoever begins later finds a bucket that is
+/// empty by then, for this side waits out its own last slot (see [`Engine::rest`](crate::Engine::rest)). Somebody at
+/// work could not know of slots that are counted here alone, and the site would answer 429: as long as that lasts, and
+/// after a 429, slots are taken from the one bucket that all share.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    /// From when on a slot is free after those that were taken here.
+    own: Option<Timestamp>,
+    /// How the shared bucket stood after the last slot that was taken from it here.
+    left: Option<Timestamp>,
+    /// Until when slots are taken from the shared bucket.
+    shared_until: Option<Timestamp>,
+}
+
+impl Line {
+    /// Since when on nobody else's slots are in the way, if somebody else took one just now.
+    fn others(&self, bucket: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        bucket
+            .filter(|free_at| Some(*free_at) > self.left)
+            .map(|free_at| free_at + AT_REST)
+            .filter(|rest| *rest > now)
+    }
+
+    fn is_shared(&self, now: Timestamp) -> bool {
+        self.shared_until.is_some_and(|until| now < until)
+    }
+}
+
+/// Reads from another store and writes nothing to it, except a site's bucket while others are at work on that site.
 pub struct ReadOnly {
     inner: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     found: Mutex<Found>,
+    lines: Mutex<BTreeMap<SiteName, Line>>,
 }
 
 impl ReadOnly {
     /// Wraps a store.
-    pub fn new(inner: Arc<dyn Store>) -> Self {
+    pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
+            clock,
             found: Mutex::default(),
+            lines: Mutex::default(),
         }
+    }
+
+    /// Changes how a site's slots are taken, and returns how they are.
+    fn line(&self, site: &SiteName, change: impl FnOnce(&mut Line)) -> Line {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = lines.entry(site.clone()).or_default();
+        change(line);
+        *line
+    }
+
+    /// Looks whether others are at work on a site, and notes it. Whoever took a slot a moment ago may just have ended:
+    /// waits a moment and looks again.
+    async fn look_round(&self, site: &SiteName) -> Result<Option<Timestamp>, StoreError> {
+        let bucket = self.inner.free_at(site).await?;
+        let now = self.clock.now();
+        let line = self.line(site, |_| {});
+        let Some(rest) = line.others(bucket, now) else {
+            return Ok(bucket);
+        };
+        let may_have_ended = rest < now + AT_REST + AT_REST;
+        if !line.is_shared(now) && may_have_ended {
+            self.clock.sleep(rest.duration_since(now).unsigned_abs()).await;
+            let again = self.inner.free_at(site).await?;
+            if again == bucket {
+                return Ok(bucket);
+            }
+        }
+        self.line(site, |line| {
+            line.shared_until = Some(self.clock.now() + IN_LINE);
+        });
+        Ok(bucket)
     }
 
     /// Later looks of the same rehearsal rest on what was found to be gone, as they would on the table's rows.
@@ -356,10 +427,42 @@ impl Store for ReadOnly {
         interval: Duration,
         patience: Duration,
     ) -> Result<Slot, StoreError> {
-        self.inner.reserve(site, now, interval, patience).await
+        let bucket = self.look_round(site).await?;
+        let now = now.max(self.clock.now());
+        let line = self.line(site, |_| {});
+        if line.is_shared(now) {
+            let asked = line.own.map_or(now, |own| own.max(now));
+            let slot = self.inner.reserve(site, asked, interval, patience).await?;
+            if let Slot::At(at) = slot {
+                let next = Some(at + signed(interval));
+                self.line(site, |line| {
+                    line.own = line.own.max(next);
+                    line.left = line.left.max(next);
+                });
+            }
+            return Ok(slot);
+        }
+        let mut slot = Slot::At(now);
+        self.line(site, |line| {
+            let at = [line.own, bucket].into_iter().flatten().fold(now, Timestamp::max);
+            if at > now + signed(patience) {
+                slot = Slot::NotBefore(at - signed(patience));
+            } else {
+                slot = Slot::At(at);
+                line.own = Some(at + signed(interval));
+            }
+        });
+        Ok(slot)
     }
 
+    async fn free_at(&self, site: &SiteName) -> Result<Option<Timestamp>, StoreError> {
+        let own = self.line(site, |_| {}).own;
+        Ok(self.inner.free_at(site).await?.max(own))
+    }
+
+    /// Others must know of a 429 too, and whoever caused it together with this side is at work.
     async fn hold(&self, site: &SiteName, until: Timestamp) -> Result<(), StoreError> {
+        self.line(site, |line| line.shared_until = Some(until + IN_LINE));
         self.inner.hold(site, until).await
     }
 

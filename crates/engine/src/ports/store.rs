@@ -767,6 +767,8 @@ pub trait Store: Send + Sync {
         interval: Duration,
         patience: Duration,
     ) -> Result<Slot, StoreError>;
+    /// Returns from when on the next slot of a site's bucket is free; `None` while none was ever taken. Takes none.
+    async fn free_at(&self, site: &SiteName) -> Result<Option<Timestamp>, StoreError>;
     /// Keeps a site's bucket closed until a moment (a 429 with `Retry-After`).
     async fn hold(&self, site: &SiteName, until: Timestamp) -> Result<(), StoreError>;
     /// Takes or prolongs the lease of something that one runner at a time is to do, such as a scheduled pass. `false`

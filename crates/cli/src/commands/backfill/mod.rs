@@ -8,7 +8,6 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr, stdin};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -16,7 +15,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use tandem_core::{AccountId, LinkKey, Reason, Side, Sides};
 use tandem_engine::backfill::{Estimate, Order, Standing};
-use tandem_engine::operator::{self, ReadOnly};
+use tandem_engine::operator;
 use tandem_engine::{Connection, Engine};
 
 use self::progress::Progress;
@@ -145,32 +144,16 @@ async fn work(
     progress: &OnceCell<Progress>,
 ) -> Result<Ending, Failure> {
     check(arguments)?;
-    let opened = match arguments.dry_run {
-        true => open::open_through(global, |store| Arc::new(ReadOnly::new(store))).await?,
-        false => open::open(global).await?,
-    };
-    let engine = opened.engine();
-    let connections = select::connections(engine, arguments.connection.as_deref())?;
-    if let Some(account) = &arguments.copied_by {
-        is_somebody(engine, &connections, account).await?;
-    }
-    engine.prepare().await?;
-    let only = only(engine, &connections, &arguments.issue).await?;
-    let mut works = Vec::new();
-    for connection in connections {
-        let order = order(arguments);
-        let estimate = engine
-            .estimate_backfill(connection, &order, only.as_ref())
-            .await?;
-        works.push(Work {
-            connection,
-            order,
-            estimate,
-        });
-    }
     if arguments.dry_run {
-        return shown(global, engine, &works).await;
+        return open::look_ahead(global, async |engine| {
+            let (works, _) = works(engine, arguments).await?;
+            shown(global, engine, &works).await
+        })
+        .await;
     }
+    let opened = open::open(global).await?;
+    let engine = opened.engine();
+    let (mut works, only) = works(engine, arguments).await?;
     if arguments.adopt.is_none() {
         refuse_to_guess(&works)?;
     }
@@ -231,6 +214,32 @@ async fn work(
     };
     progress.stop();
     ended(global, engine, &works, &links, scope, (&before, &ran?)).await
+}
+
+/// What there is to do on each connection, and the links of the issues that were named; `None` for all.
+async fn works<'a>(
+    engine: &'a Engine,
+    arguments: &Arguments,
+) -> Result<(Vec<Work<'a>>, Option<BTreeSet<LinkKey>>), Failure> {
+    let connections = select::connections(engine, arguments.connection.as_deref())?;
+    if let Some(account) = &arguments.copied_by {
+        is_somebody(engine, &connections, account).await?;
+    }
+    engine.prepare().await?;
+    let only = only(engine, &connections, &arguments.issue).await?;
+    let mut works = Vec::new();
+    for connection in connections {
+        let order = order(arguments);
+        let estimate = engine
+            .estimate_backfill(connection, &order, only.as_ref())
+            .await?;
+        works.push(Work {
+            connection,
+            order,
+            estimate,
+        });
+    }
+    Ok((works, only))
 }
 
 /// What a person asked for, in words for the history.
