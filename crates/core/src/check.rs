@@ -193,8 +193,14 @@ impl<'c> Checker<'c> {
         if pair.ids[side].is_some() || is_anothers || self.was_interrupted(pair, side) {
             return Err(Violation::SecondTwin(name(), side));
         }
-        let hours = |c: &Content| (c.start_date, c.start_time, c.time_spent_secs, c.billable_secs);
-        if hours(source) != hours(body) || !self.is_said(step, from, origin, source) {
+        // What it said before it is made again, both sides had agreed on.
+        let agreed = pair.base.as_ref().map(|base| &base[side]);
+        let told: Vec<&Content> = [source].into_iter().chain(agreed).collect();
+        let entered = told.iter().any(|c| c.start_date == body.start_date)
+            && told.iter().any(|c| c.start_time == body.start_time)
+            && told.iter().any(|c| c.time_spent_secs == body.time_spent_secs)
+            && told.iter().any(|c| c.billable_secs == body.billable_secs);
+        if !entered || !self.is_said(step, from, origin, source) {
             return Err(Violation::InventedHours(name(), side));
         }
         Ok(())

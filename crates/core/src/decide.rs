@@ -157,7 +157,6 @@ fn deleted(pair: &Pair, gone: Side, side: Side, seen: &Content, rules: &Rules) -
         next.ids[gone] = None;
         next.seen[gone] = None;
         next.strays[gone] = None;
-        next.base = None;
         next.released = false;
         format!("side {there} counts: it is made again on side {gone}")
     } else {

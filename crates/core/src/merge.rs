@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::field::{Field, Value};
-use crate::ids::{Side, Sides};
+use crate::ids::{AccountId, Side, Sides};
 use crate::pair::Intent;
 use crate::reason::Reason;
 use crate::render::{self, Unrenderable};
@@ -80,6 +80,8 @@ pub fn merge(
     for field in Field::all(rules) {
         let values = Sides::from_fn(|side| field.of(side, &now[side], rules));
         let changed = Sides::from_fn(|side| match base {
+            // Who is not told any more is still who it was.
+            Some(_) if field == Field::Author && now[side].author.as_str() == render::UNKNOWN_USER => false,
             Some(base) => field.of(side, &base[side], rules).differs(&values[side]),
             None => values[side].is_told(),
         });
@@ -87,7 +89,12 @@ pub fn merge(
         let decided = decided(field);
         let from = match (changed.a, changed.b) {
             _ if decided.is_some() => None,
-            (false, false) => continue,
+            (false, false) => {
+                if let Some(base) = base.filter(|_| field == Field::Description) {
+                    sign_anew(base, now, &mut merged, rules, lookups);
+                }
+                continue;
+            }
             (true, false) => Some(Side::A),
             (false, true) => Some(Side::B),
             (true, true) => None,
@@ -115,16 +122,15 @@ pub fn merge(
             }
         };
         let to = from.other();
-        let value = match base.filter(|_| field == Field::Description) {
-            Some(base) => text(from, base, now).map(Value::Text),
-            None => None,
-        };
         if let (Field::Attribute(index), false) = (field, values[from].is_told()) {
             still_defined(from, &rules.attributes[index].keys[from], lookups)?;
         }
-        let value = match value {
-            Some(value) => value,
-            None => field.rendered(from, &now[from], rules, lookups)?,
+        let value = match field {
+            Field::Description => {
+                let author = &merged.contents[to].author;
+                Value::Text(text(from, base, now, author, rules, lookups))
+            }
+            field => field.rendered(from, &now[from], rules, lookups)?,
         };
         if value.differs(&values[to]) {
             merged.crossing[from].push(field);
@@ -137,20 +143,96 @@ pub fn merge(
     Ok(merged)
 }
 
+/// Returns what a side's worklog is to say that is made anew: what it said when both last agreed, with what the other side
+/// changed since. Saying all of the other side's anew would lose what the two may rightly say differently.
+///
+/// # Errors
+/// As [`merge`].
+pub(crate) fn again(
+    side: Side,
+    base: &Sides<Content>,
+    source: &Content,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Result<Content, Unrenderable> {
+    let mut now = base.clone();
+    now[side.other()] = source.clone();
+    let nobody = Sides::new(Timestamp::MIN, Timestamp::MIN);
+    let mut content = merge(Some(base), &now, &nobody, &[], rules, lookups)?.contents[side].clone();
+    content.start_time = content.start_time.or(source.start_time);
+    content.billable_secs = content.billable_secs.or(source.billable_secs);
+    render::fill(side, &mut content, rules, lookups);
+    Ok(content)
+}
+
+/// Says one side's text as the other would, which has it of `author`: with the name in front where that is a fallback
+/// account, and without one that was put in front of it before.
+fn text(
+    from: Side,
+    base: Option<&Sides<Content>>,
+    now: &Sides<Content>,
+    author: &AccountId,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> String {
+    if let Some(text) = base.and_then(|base| with_its_name(from, base, now)) {
+        return text;
+    }
+    let is_named = base.is_none_or(|base| name(from, base).is_some());
+    let own = match is_named {
+        true => render::own_text(&now[from], rules),
+        false => now[from].description.as_str(),
+    };
+    match rules.fallback() {
+        Some(fallback) if fallback == author => render::signed(from, &now[from], own, rules, lookups),
+        _ => own.to_string(),
+    }
+}
+
+/// Where the author alone has changed, who stands in front of the text of a fallback account is another one now, or nobody.
+fn sign_anew(
+    base: &Sides<Content>,
+    now: &Sides<Content>,
+    merged: &mut Merged,
+    rules: &Rules,
+    lookups: &Lookups,
+) {
+    let is_another = |side: Side| {
+        let author = &now[side].author;
+        base[side].author != *author && author.as_str() != render::UNKNOWN_USER
+    };
+    let from = match (is_another(Side::A), is_another(Side::B)) {
+        (true, false) => Side::A,
+        (false, true) => Side::B,
+        _ => return,
+    };
+    let to = from.other();
+    let said = &now[to].description;
+    let new = text(from, Some(base), now, &merged.contents[to].author, rules, lookups);
+    let signed = name(to, base).is_some() || render::name_in_front(&new, &now[from].description).is_some();
+    if signed && new.trim() != said.trim() {
+        merged.crossing[from].push(Field::Description);
+        merged.contents[to].description = new;
+    }
+}
+
+/// The name that was put in front of a side's text, as both sides last agreed.
+fn name(side: Side, base: &Sides<Content>) -> Option<&str> {
+    render::name_in_front(&base[side].description, &base[side.other()].description)
+}
+
 /// Says one side's text as the other would, where one of the two stands under a fallback account with its author's name in
 /// front: as long as that author stays, so does the name, whoever is known by now. `None` where there is no such name.
-fn text(from: Side, base: &Sides<Content>, now: &Sides<Content>) -> Option<String> {
+fn with_its_name(from: Side, base: &Sides<Content>, now: &Sides<Content>) -> Option<String> {
     let stays = |side: Side| base[side].author == now[side].author;
     if base.a.author == base.b.author || !Side::BOTH.into_iter().all(stays) {
         return None;
     }
-    let to = from.other();
-    let agreed = |side: Side| base[side].description.as_str();
     let text = now[from].description.as_str();
-    if let Some(name) = render::name_in_front(agreed(to), agreed(from)) {
+    if let Some(name) = name(from.other(), base) {
         return Some(render::behind(name, text));
     }
-    let rest = text.strip_prefix(render::name_in_front(agreed(from), agreed(to))?)?;
+    let rest = text.strip_prefix(name(from, base)?)?;
     Some(rest.strip_prefix(' ').unwrap_or(rest).to_string())
 }
 
@@ -159,7 +241,7 @@ fn text(from: Side, base: &Sides<Content>, now: &Sides<Content>) -> Option<Strin
 fn still_defined(side: Side, key: &str, lookups: &Lookups) -> Result<(), Unrenderable> {
     if lookups.defined[side]
         .as_ref()
-        .is_none_or(|defined| defined.contains(key))
+        .is_none_or(|defined| defined.contains_key(key))
     {
         return Ok(());
     }
@@ -174,6 +256,9 @@ fn still_defined(side: Side, key: &str, lookups: &Lookups) -> Result<(), Unrende
 
 /// Says whether a field means the same on both sides. Mappings may lose something, so either direction counts.
 pub(crate) fn mean_the_same(field: Field, now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
+    if field == Field::Description && now.a.description.trim() == now.b.description.trim() {
+        return true;
+    }
     Side::BOTH.into_iter().any(|from| {
         let theirs = field.of(from.other(), &now[from.other()], rules);
         field

@@ -372,10 +372,32 @@ impl<'o> Planner<'o> {
         if let Some(until) = self.waits(&pair, &now) {
             return self.wait_on(pair, until);
         }
-        pair.wait = None;
+        let wait = pair.wait.take();
         pair.decided
             .settle(|field| merged.agreed.contains(&field), self.rules);
+        let mut merged = merged;
+        for side in Side::BOTH {
+            let lacked = wait
+                .as_ref()
+                .is_some_and(|wait| wait.reason == Reason::AttributeRequired && wait.side == side);
+            self.fill(side, &mut merged.contents[side], lacked);
+        }
         self.update(pair, found, now, merged);
+    }
+
+    /// Gives a worklog that is written the configured values of attributes that its site demands: of those that the site
+    /// says so of, and of all where it has refused it for the want of one.
+    fn fill(&self, side: Side, content: &mut Content, all: bool) {
+        let mut full = content.clone();
+        render::fill(side, &mut full, self.rules, &self.observed.lookups);
+        let defined = self.observed.lookups.defined[side].as_ref();
+        let is_demanded = |key: &String| all || defined.is_some_and(|keys| keys.get(key) == Some(&true));
+        let is_mapped = |key: &String| self.rules.attributes.iter().any(|rule| rule.keys[side] == *key);
+        for (key, value) in full.attributes {
+            if is_demanded(&key) && !is_mapped(&key) {
+                content.attributes.entry(key).or_insert(value);
+            }
+        }
     }
 
     fn update(&mut self, pair: Pair, found: Sides<Worklog>, now: Sides<Content>, merged: Merged) {
@@ -522,7 +544,6 @@ impl<'o> Planner<'o> {
                     pair.released = false;
                     pair.ids[side] = None;
                     pair.seen[side] = None;
-                    pair.base = None;
                     if self.was_made_earlier(&pair, side, &before) {
                         return;
                     }
@@ -561,6 +582,12 @@ impl<'o> Planner<'o> {
                 detail: format!("{gone}, with more others than the brake lets through"),
             };
             return self.park(pair, there, why, tried);
+        }
+        // That it was not known to be deleted is over, and so is what a person said to that.
+        if pair.wait.as_ref().is_some_and(|wait| {
+            wait.attempts == 0 && matches!(wait.reason, Reason::Missing | Reason::PermissionMissing)
+        }) {
+            pair.wait = None;
         }
         if let Some(until) = self.waits(
             &pair,
@@ -838,7 +865,7 @@ impl<'o> Planner<'o> {
             }
             None => {}
         }
-        let rendered = match render::whole(side, &source.content, self.rules, &self.observed.lookups) {
+        let rendered = match self.body(&pair, to, &source.content) {
             Ok(rendered) => rendered,
             Err(why) => {
                 let mut tried = Sides::new(None, None);
@@ -870,28 +897,10 @@ impl<'o> Planner<'o> {
         let from = side.other();
         let mut tried = Sides::new(None, None);
         tried[from] = Some(source.clone());
-        let mut body = match render::whole(from, source, self.rules, &self.observed.lookups) {
+        let body = match self.body(&pair, side, source) {
             Ok(body) => body,
             Err(why) => return self.park(pair, side, why, tried),
         };
-        if let Some(base) = &pair.base {
-            // The twin was taken away by a move: its own attributes come along.
-            let mapped: BTreeSet<&String> = self
-                .rules
-                .attributes
-                .iter()
-                .map(|rule| &rule.keys[side])
-                .collect();
-            for (key, value) in base[side]
-                .attributes
-                .iter()
-                .filter(|(key, _)| !mapped.contains(key))
-            {
-                body.attributes
-                    .entry(key.clone())
-                    .or_insert_with(|| value.clone());
-            }
-        }
         let now = tried.map(|_, content| content.unwrap_or_else(|| source.clone()));
         if let Some(until) = self.waits(&pair, &now) {
             return self.wait_on(pair, until);
@@ -907,6 +916,26 @@ impl<'o> Planner<'o> {
             cause,
             vec![],
         );
+    }
+
+    /// What a worklog that is made on `side` is to say.
+    fn body(&self, pair: &Pair, side: Side, source: &Content) -> Result<Content, Unrenderable> {
+        let lookups = &self.observed.lookups;
+        let whole = || render::whole(side.other(), source, self.rules, lookups);
+        let Some(base) = &pair.base else {
+            return whole();
+        };
+        let mut body = merge::again(side, base, source, self.rules, lookups)?;
+        // Whoever it was before, the site does not take it any more.
+        if pair
+            .wait
+            .as_ref()
+            .is_some_and(|wait| wait.reason == Reason::AuthorUnmapped)
+        {
+            let whole = whole()?;
+            (body.author, body.description) = (whole.author, whole.description);
+        }
+        Ok(body)
     }
 
     fn adopt(

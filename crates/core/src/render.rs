@@ -2,6 +2,8 @@
 //!
 //! Rendering is one named step: pure, with everything it rests on as an argument.
 
+use std::collections::BTreeMap;
+
 use crate::ids::{AccountId, Side};
 use crate::reason::Reason;
 use crate::rules::{Lookups, Rules, UnknownAuthor};
@@ -17,7 +19,7 @@ pub struct Unrenderable {
 }
 
 /// Tempo's stand-in for an author whose identity is not available.
-const UNKNOWN_USER: &str = "__tempo-io__unknown_user";
+pub(crate) const UNKNOWN_USER: &str = "__tempo-io__unknown_user";
 
 /// How an author is said on the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +79,11 @@ pub fn author(
 
 /// Says the text on the other side: a fallback author's name is put in front, and taken away on the way back.
 pub fn description(from: Side, content: &Content, rules: &Rules, lookups: &Lookups) -> String {
-    let text = own_text(content, rules);
+    signed(from, content, own_text(content, rules), rules, lookups)
+}
+
+/// A text of this worklog on the other side, where a fallback author's name stands in front.
+pub(crate) fn signed(from: Side, content: &Content, text: &str, rules: &Rules, lookups: &Lookups) -> String {
     match author(from, &content.author, rules, lookups) {
         Ok(Author::Fallback(_, name)) => named(&name, text),
         _ => text.to_string(),
@@ -105,8 +111,9 @@ pub(crate) fn name_in_front<'t>(text: &'t str, otherwise: &str) -> Option<&'t st
     (name.starts_with('[') && name.find(']') == Some(name.len() - 1)).then_some(name)
 }
 
-/// The text without the name that a fallback author's text begins with.
-fn own_text<'c>(content: &'c Content, rules: &Rules) -> &'c str {
+/// The text without the name that a fallback author's text begins with. Not every bracket is one: that account may be a
+/// person's, with texts of their own.
+pub(crate) fn own_text<'c>(content: &'c Content, rules: &Rules) -> &'c str {
     let text = content.description.as_str();
     if rules.fallback() != Some(&content.author) || !text.starts_with('[') {
         return text;
@@ -128,7 +135,7 @@ pub fn attribute(
     let to = from.other();
     let rule = &rules.attributes[rule];
     let Some(value) = content.attributes.get(&rule.keys[from]) else {
-        return Ok(rules.defaults[to].get(&rule.keys[to]).cloned());
+        return Ok(default(to, &rule.keys[to], rules, lookups));
     };
     let shown = |side: Side, value: &str| -> Option<String> {
         lookups.names[side]
@@ -136,16 +143,7 @@ pub fn attribute(
             .and_then(|names| names.get(value))
             .cloned()
     };
-    let stored = |side: Side, name: &str| -> Option<String> {
-        let names = lookups.names[side].get(&rule.keys[side])?;
-        if names.contains_key(name) {
-            return Some(name.to_string());
-        }
-        names
-            .iter()
-            .find(|(_, shown)| *shown == name)
-            .map(|(value, _)| value.clone())
-    };
+    let stored = |side: Side, name: &str| stored(side, &rule.keys[side], name, lookups);
     let name = shown(from, value);
     // The map may be written with stored values or with the names that people see.
     for (a, b) in &rule.values {
@@ -171,6 +169,33 @@ pub fn attribute(
     }
 }
 
+/// The value that a side stores for one that is written as it is stored, or as people see it.
+fn stored(side: Side, key: &str, name: &str, lookups: &Lookups) -> Option<String> {
+    let names = lookups.names[side].get(key)?;
+    if names.contains_key(name) {
+        return Some(name.to_string());
+    }
+    let mut names = names.iter();
+    names.find(|(_, shown)| *shown == name).map(|(value, _)| value.clone())
+}
+
+fn default(to: Side, key: &str, rules: &Rules, lookups: &Lookups) -> Option<String> {
+    let value = rules.defaults[to].get(key)?;
+    Some(stored(to, key, value, lookups).unwrap_or_else(|| value.clone()))
+}
+
+/// Gives a worklog of a side the configured values of attributes that it lacks.
+pub(crate) fn fill(side: Side, content: &mut Content, rules: &Rules, lookups: &Lookups) {
+    for key in rules.defaults[side].keys() {
+        if let (false, Some(value)) = (
+            content.attributes.contains_key(key),
+            default(side, key, rules, lookups),
+        ) {
+            content.attributes.insert(key.clone(), value);
+        }
+    }
+}
+
 fn unmapped(from: Side, key: &str) -> Unrenderable {
     Unrenderable {
         reason: Reason::AttributeUnmapped,
@@ -189,21 +214,23 @@ pub fn whole(
     lookups: &Lookups,
 ) -> Result<Content, Unrenderable> {
     let to = from.other();
-    let mut attributes = rules.defaults[to].clone();
+    let mut attributes = BTreeMap::new();
     for (index, rule) in rules.attributes.iter().enumerate() {
         if let Some(value) = attribute(from, content, index, rules, lookups)? {
             attributes.insert(rule.keys[to].clone(), value);
         }
     }
-    Ok(Content {
+    let mut whole = Content {
         author: author(from, &content.author, rules, lookups)?.account().clone(),
         start_date: content.start_date,
         start_time: content.start_time,
         time_spent_secs: content.time_spent_secs,
         billable_secs: content.billable_secs,
-        description: description(from, content, rules, lookups),
+        description: signed(from, content, &content.description, rules, lookups),
         attributes,
-    })
+    };
+    fill(to, &mut whole, rules, lookups);
+    Ok(whole)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a connection's configuration says about people, attributes and conflicts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::ids::{AccountId, Side, Sides};
 
@@ -99,8 +99,9 @@ pub struct Lookups {
     pub people: Sides<BTreeMap<AccountId, Person>>,
     /// For each side's static-list attributes: stored value to shown name, by attribute key.
     pub names: Sides<BTreeMap<String, BTreeMap<String, String>>>,
-    /// The attributes that each side has at all, by key; `None` where that was not asked.
-    pub defined: Sides<Option<BTreeSet<String>>>,
+    /// The attributes that each side has at all, by key, and whether a worklog must have them; `None` where that was not
+    /// asked.
+    pub defined: Sides<Option<BTreeMap<String, bool>>>,
 }
 
 /// What was looked up about a person.

@@ -1215,7 +1215,9 @@ impl Engine {
                     .any(|rule| worklog.content.attributes.contains_key(&rule.keys[side]))
             })
         });
-        if !mapped_attribute_in_use {
+        // What they are set to may be written as people see it, and not every worklog is to have them.
+        let are_set = Side::BOTH.into_iter().any(|side| !rules.defaults[side].is_empty());
+        if !mapped_attribute_in_use && !are_set {
             return Ok(());
         }
         // Whether a value was cleared or its attribute removed is asked of the site as it is now.
@@ -1226,7 +1228,7 @@ impl Engine {
         )?;
         let definitions = Sides::new(a, b);
         observed.lookups.defined = Sides::from_fn(|side| {
-            let keys = definitions[side].iter().map(|one| one.key.clone());
+            let keys = definitions[side].iter().map(|one| (one.key.clone(), one.required));
             Some(keys.collect())
         });
         observed.lookups.names = definitions.map(|_, definitions| {

@@ -1,0 +1,268 @@
+//! What the two worklogs of a pair rightly say differently stays so.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod twins;
+
+use std::collections::BTreeMap;
+
+use tandem_core::observed::{Observed, Settings};
+use tandem_core::rules::{AttributeRule, DeleteVsEdit, Person, UnknownAuthor};
+use tandem_core::{Content, Ignored, Reason, Side, Sides};
+
+use twins::{A, B, at, deleted_on, put, run, said, twins};
+
+/// Twins that agreed on saying different things.
+fn agreed(a: &Content, b: &Content) -> Observed {
+    let mut world = twins();
+    put(&mut world, Side::A, A, a.clone(), 0);
+    put(&mut world, Side::B, B, b.clone(), 0);
+    world.pairs[0].base = Some(Sides::new(a.clone(), b.clone()));
+    world
+}
+
+fn of(author: &str, text: &str) -> Content {
+    Content {
+        author: author.into(),
+        ..said(text, 3600)
+    }
+}
+
+fn with(content: Content, key: &str, value: &str) -> Content {
+    let attributes = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    Content {
+        attributes,
+        ..content
+    }
+}
+
+/// Whom nobody knows is written as `robot`; eve and zoe of side A are not known on B.
+fn robot(world: &mut Observed) -> Settings {
+    for (account, name) in [("eve", "Eve"), ("zoe", "Zoe")] {
+        let person = Person {
+            other: None,
+            display_name: Some(name.into()),
+        };
+        world.lookups.people.a.insert(account.into(), person);
+    }
+    let mut settings = Settings::default();
+    settings.rules.unknown_author = UnknownAuthor::Account("robot".into());
+    settings
+}
+
+/// What is written until nothing is left to do.
+fn written(world: &mut Observed, settings: &Settings) -> Vec<String> {
+    let mut done = run(world, settings);
+    done.retain(|step| step.contains(' '));
+    done
+}
+
+/// What stands on a side, if one worklog does.
+fn only(world: &Observed, side: Side) -> Content {
+    let mut all = world.listings[side].values();
+    let (Some(worklog), None) = (all.next(), all.next()) else {
+        panic!("not one on {side}: {:?}", world.listings[side]);
+    };
+    worklog.content.clone()
+}
+
+/// As another tool copies: at noon, billable, under an account of its own.
+fn copied_by_a_tool() -> (Content, Content) {
+    let mut original = of("eve", "work");
+    original.billable_secs = Some(0);
+    let mut copy = of("bot", "work");
+    copy.start_time = Some("12:00:00".parse().unwrap());
+    (original, copy)
+}
+
+#[test]
+fn what_is_made_anew_says_what_it_said_before_and_not_what_its_twin_makes_of_it() {
+    let (original, copy) = copied_by_a_tool();
+    // Its copy moved to another linked issue, and the original was taken away from the old one.
+    let mut world = agreed(&original, &copy);
+    world.listings.a.clear();
+    world.pairs[0].ids.a = None;
+    assert_eq!(written(&mut world, &Settings::default()), ["create a"]);
+    assert_eq!(only(&world, Side::A), original);
+
+    // It was deleted, and its copy edited in one field.
+    let mut world = agreed(&original, &copy);
+    deleted_on(&mut world, Side::A, A);
+    let mut edited = copy.clone();
+    edited.time_spent_secs = 7200;
+    put(&mut world, Side::B, B, edited, 100);
+    assert_eq!(written(&mut world, &Settings::default()), ["create a"]);
+    let expected = Content {
+        time_spent_secs: 7200,
+        ..original
+    };
+    assert_eq!(only(&world, Side::A), expected);
+}
+
+#[test]
+fn a_person_without_an_account_there_is_no_robot_after_a_delete_that_lost_to_an_edit() {
+    let mut world = agreed(&of("eve", "x"), &of("robot", "[Eve] x"));
+    let mut settings = robot(&mut world);
+    settings.rules.policy.delete_vs_edit = DeleteVsEdit::Edit;
+    deleted_on(&mut world, Side::A, A);
+    put(&mut world, Side::B, B, of("robot", "[Eve] y"), 100);
+    assert_eq!(written(&mut world, &settings), ["create a"]);
+    assert_eq!(only(&world, Side::A), of("eve", "y"));
+}
+
+#[test]
+fn an_author_whom_the_site_refuses_is_looked_for_anew() {
+    let mut world = agreed(&of("eve", "x"), &of("eve", "x"));
+    let settings = robot(&mut world);
+    world.listings.b.clear();
+    world.pairs[0].ids.b = None;
+    let step = tandem_core::plan::plan(&world, &settings).steps.remove(0);
+    let why = "no such user".into();
+    let pair = step.refused(&step.pair, Reason::AuthorUnmapped, why, at(100), at(200), &settings.rules);
+    world.pairs[0] = pair;
+    assert_eq!(written(&mut world, &settings), ["create b"]);
+    assert_eq!(only(&world, Side::B), of("robot", "[Eve] x"));
+}
+
+#[test]
+fn whoever_takes_over_a_worklog_stands_in_front_of_its_text_where_they_have_no_account() {
+    for (before, after, copy, expected) in [
+        ("bob", "eve", of("bob", "x"), of("robot", "[Eve] x")),
+        ("eve", "bob", of("robot", "[Eve] x"), of("bob", "x")),
+        ("eve", "zoe", of("robot", "[Eve] x"), of("robot", "[Zoe] x")),
+        ("ann", "bob", of("ann", "[x] y"), of("bob", "[x] y")),
+    ] {
+        let text = if before == "ann" { "[x] y" } else { "x" };
+        let mut world = agreed(&of(before, text), &copy);
+        let settings = robot(&mut world);
+        put(&mut world, Side::A, A, of(after, text), 100);
+        assert_eq!(written(&mut world, &settings), ["update b"], "{before} to {after}");
+        assert_eq!(only(&world, Side::B), expected);
+        assert_eq!(only(&world, Side::A), of(after, text));
+    }
+}
+
+#[test]
+fn an_author_who_is_not_told_any_more_is_who_it_was() {
+    let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
+    let settings = robot(&mut world);
+    let nobody = "__tempo-io__unknown_user";
+    put(&mut world, Side::A, A, of(nobody, "y"), 100);
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), of("ann", "y"));
+    put(&mut world, Side::B, B, of("ann", "z"), 3000);
+    assert_eq!(written(&mut world, &settings), ["update a"]);
+    assert_eq!(only(&world, Side::A), of(nobody, "z"));
+}
+
+#[test]
+fn a_name_stands_in_front_only_where_the_worklog_is_the_robots() {
+    // She was taken over while she had an account.
+    let mut world = agreed(&of("eve", "x"), &of("eve", "x"));
+    let settings = robot(&mut world);
+    put(&mut world, Side::A, A, of("eve", "y"), 100);
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), of("eve", "y"));
+}
+
+#[test]
+fn the_brackets_of_the_robots_own_texts_are_its_own() {
+    let text = "[ABC-1] fix";
+    let mut world = agreed(&of("robot", text), &of("robot", text));
+    let settings = robot(&mut world);
+    put(&mut world, Side::B, B, of("robot", "[ABC-1] fix, again"), 100);
+    assert_eq!(written(&mut world, &settings), ["update a"]);
+    assert_eq!(only(&world, Side::A), of("robot", "[ABC-1] fix, again"));
+
+    // And of one that it logs anew.
+    let mut world = twins();
+    world.pairs.clear();
+    world.listings.a.clear();
+    let settings = robot(&mut world);
+    put(&mut world, Side::B, B, of("robot", text), 0);
+    assert_eq!(written(&mut world, &settings), ["create a"]);
+    assert_eq!(only(&world, Side::A), of("robot", text));
+}
+
+/// On B `_Activity_` has to be there, and stores a name of its own for `Support`.
+fn demands(world: &mut Observed) -> Settings {
+    let names = BTreeMap::from([("9".to_owned(), "Support".to_owned())]);
+    world.lookups.names.b.insert("_Activity_".into(), names);
+    world.lookups.defined.b = Some(BTreeMap::from([("_Activity_".into(), true)]));
+    let mut settings = Settings::default();
+    let default = ("_Activity_".to_owned(), "Support".to_owned());
+    settings.rules.defaults.b.extend([default]);
+    settings
+}
+
+#[test]
+fn what_a_site_demands_is_filled_in_as_it_stores_it() {
+    let full = with(of("ann", "x"), "_Activity_", "9");
+    for mapped in [false, true] {
+        let mut world = twins();
+        world.pairs.clear();
+        world.listings.b.clear();
+        put(&mut world, Side::A, A, of("ann", "x"), 0);
+        let mut settings = demands(&mut world);
+        if mapped {
+            settings.rules.attributes.push(AttributeRule {
+                keys: Sides::new("_Kind_".into(), "_Activity_".into()),
+                values: vec![],
+            });
+        }
+        assert_eq!(written(&mut world, &settings), ["create b"]);
+        assert_eq!(only(&world, Side::B), full);
+    }
+}
+
+#[test]
+fn what_a_site_demands_is_filled_in_where_an_older_worklog_lacks_it() {
+    let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
+    let settings = demands(&mut world);
+    put(&mut world, Side::A, A, of("ann", "y"), 100);
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), with(of("ann", "y"), "_Activity_", "9"));
+
+    // What a person chose there stays, and so does what is not demanded.
+    let own = with(of("ann", "x"), "_Activity_", "5");
+    let mut world = agreed(&of("ann", "x"), &own);
+    let settings = demands(&mut world);
+    put(&mut world, Side::A, A, of("ann", "y"), 100);
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), with(of("ann", "y"), "_Activity_", "5"));
+    let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
+    let settings = demands(&mut world);
+    world.lookups.defined.b = Some(BTreeMap::from([("_Activity_".into(), false)]));
+    put(&mut world, Side::A, A, of("ann", "y"), 100);
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), of("ann", "y"));
+}
+
+#[test]
+fn an_attribute_that_a_person_chose_outlasts_a_move_though_there_is_a_default_for_it() {
+    let own = with(of("ann", "x"), "_Activity_", "5");
+    let mut world = agreed(&of("ann", "x"), &own);
+    let settings = demands(&mut world);
+    world.listings.b.clear();
+    world.pairs[0].ids.b = None;
+    assert_eq!(written(&mut world, &settings), ["create b"]);
+    assert_eq!(only(&world, Side::B), own);
+}
+
+#[test]
+fn that_somebody_ignored_a_missing_worklog_keeps_no_proven_delete_back() {
+    let mut world = twins();
+    let settings = Settings::default();
+    world.listings.a.clear();
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    let pair = &mut world.pairs[0];
+    let wait = pair.wait.clone().unwrap();
+    assert_eq!(wait.reason, Reason::Missing);
+    pair.ignored = Some(Ignored {
+        reason: wait.reason,
+        tried: wait.tried,
+        ids: pair.ids,
+        seen: pair.seen,
+    });
+    deleted_on(&mut world, Side::A, A);
+    assert_eq!(written(&mut world, &settings), ["delete b"]);
+}
