@@ -402,7 +402,8 @@ impl World {
 
     /// Starts a process that looks ahead and writes nothing.
     pub fn only_reading(&self) -> Arc<Tandem> {
-        let store: Arc<dyn Store> = Arc::new(ReadOnly::new(Arc::clone(&self.store) as Arc<dyn Store>));
+        let clock = Arc::new(self.clock.clone()) as Arc<dyn Clock>;
+        let store: Arc<dyn Store> = Arc::new(ReadOnly::new(Arc::clone(&self.store) as Arc<dyn Store>, clock));
         wire(
             &self.config,
             &store,

@@ -57,6 +57,8 @@ pub struct Observed {
     pub blind: Sides<bool>,
     /// Whether the brake on mass deletes is on.
     pub brake: bool,
+    /// When more will be known of worklogs that are not shown.
+    pub known_by: Option<Timestamp>,
     /// Try parked pairs again even where nothing about them changed.
     pub force: bool,
 }
@@ -144,6 +146,7 @@ impl Observed {
             backfill: None,
             blind: Sides::default(),
             brake: false,
+            known_by: None,
             force: false,
         }
     }

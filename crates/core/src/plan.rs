@@ -38,6 +38,9 @@ pub struct Plan {
 pub fn plan(observed: &Observed, settings: &Settings) -> Plan {
     let mut planner = Planner::new(observed, settings);
     planner.run();
+    if let Some(at) = observed.known_by.filter(|at| *at > observed.now) {
+        planner.look_at(at);
+    }
     // Rows first: they cost nothing and later steps may rest on them. Deletes make room under a site's cap of
     // hours per day before creates fill it. What a site has failed at before comes after all else, what was tried longest
     // ago first: a run ends where a site seems not to answer, and nothing may stand behind the same few for ever.

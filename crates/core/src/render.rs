@@ -176,7 +176,9 @@ fn stored(side: Side, key: &str, name: &str, lookups: &Lookups) -> Option<String
         return Some(name.to_string());
     }
     let mut names = names.iter();
-    names.find(|(_, shown)| *shown == name).map(|(value, _)| value.clone())
+    names
+        .find(|(_, shown)| *shown == name)
+        .map(|(value, _)| value.clone())
 }
 
 fn default(to: Side, key: &str, rules: &Rules, lookups: &Lookups) -> Option<String> {

@@ -117,7 +117,14 @@ fn an_author_whom_the_site_refuses_is_looked_for_anew() {
     world.pairs[0].ids.b = None;
     let step = tandem_core::plan::plan(&world, &settings).steps.remove(0);
     let why = "no such user".into();
-    let pair = step.refused(&step.pair, Reason::AuthorUnmapped, why, at(100), at(200), &settings.rules);
+    let pair = step.refused(
+        &step.pair,
+        Reason::AuthorUnmapped,
+        why,
+        at(100),
+        at(200),
+        &settings.rules,
+    );
     world.pairs[0] = pair;
     assert_eq!(written(&mut world, &settings), ["create b"]);
     assert_eq!(only(&world, Side::B), of("robot", "[Eve] x"));
@@ -135,7 +142,11 @@ fn whoever_takes_over_a_worklog_stands_in_front_of_its_text_where_they_have_no_a
         let mut world = agreed(&of(before, text), &copy);
         let settings = robot(&mut world);
         put(&mut world, Side::A, A, of(after, text), 100);
-        assert_eq!(written(&mut world, &settings), ["update b"], "{before} to {after}");
+        assert_eq!(
+            written(&mut world, &settings),
+            ["update b"],
+            "{before} to {after}"
+        );
         assert_eq!(only(&world, Side::B), expected);
         assert_eq!(only(&world, Side::A), of(after, text));
     }

@@ -507,9 +507,14 @@ impl Engine {
         own: &JiraIssue,
         lane: Lane,
     ) -> Result<Option<IssueRef>, EngineError> {
-        let links = self
+        let links = match self
             .call(here, lane, async |client| client.remote_links(own.id).await)
-            .await?;
+            .await
+        {
+            // A site on which issue linking is off says so in this way. The twin may be found in another.
+            Err(error) if error.is_refusal() => None,
+            links => links?,
+        };
         let urls: Vec<String> = links.into_iter().flatten().map(|link| link.url).collect();
         if urls.is_empty() {
             return Ok(None);
@@ -695,9 +700,13 @@ impl Engine {
                 .collect();
             let open = candidates.iter().filter(|issue| !linked.contains(&issue.id));
             for issue in open.take(SCAN_LINKS_MAX) {
-                let links = self
+                let links = match self
                     .call(site, lane, async |client| client.remote_links(issue.id).await)
-                    .await?;
+                    .await
+                {
+                    Err(error) if error.is_refusal() => break,
+                    links => links?,
+                };
                 for key in links
                     .into_iter()
                     .flatten()

@@ -1246,12 +1246,13 @@ impl Run<'_> {
                 && !self.report.untold.contains(&source.author);
             guessed.then(|| source.author.clone())
         };
+        let is_refused = reason == Some(Reason::AuthorUnmapped);
         let guesses: BTreeSet<AccountId> = steps.iter().filter_map(guess).collect();
         let mut changed = false;
         for account in guesses {
-            let looked_up = self
-                .engine
-                .look_up_person(self.connection, from, &account, self.lane);
+            let looked_up =
+                self.engine
+                    .look_up_person(self.connection, from, &account, is_refused, self.lane);
             let person = match looked_up.await {
                 Ok(person) => person,
                 // The site does not say who they are: what it said of the write stands.

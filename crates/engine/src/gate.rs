@@ -192,7 +192,7 @@ impl Engine {
     }
 
     /// Makes one paced call for a pass: it has no row that could be due later, and the next pass is minutes away, so
-    /// it waits in line for as long as a minute.
+    /// it waits in line for as long as a minute, also where the site asks for it.
     pub(crate) async fn call_in_turn<T, F>(
         &self,
         site: &Site,
@@ -200,22 +200,30 @@ impl Engine {
         request: F,
     ) -> Result<T, EngineError>
     where
-        F: AsyncFnOnce(&dyn crate::ports::SiteClient) -> Result<T, SiteError>,
+        F: AsyncFn(&dyn crate::ports::SiteClient) -> Result<T, SiteError>,
     {
         let end = self.clock.now() + IN_LINE;
         loop {
-            match self.pass(site, lane).await {
-                Ok(()) => break,
-                // At least a moment, so that a slot that somebody else gets each time is not asked for without end.
-                Err(EngineError::Deferred { until, .. }) if until < end => {
-                    self.sleep_until(until.max(self.clock.now() + IN_LINE_STEP)).await;
-                }
+            let (until, error) = match self.pass(site, lane).await {
+                Ok(()) => match self.sent(site, &request).await {
+                    Err(error) => match error.kind {
+                        SiteErrorKind::RateLimited { retry_after } => {
+                            let until = self.clock.now() + rest_after(retry_after);
+                            (until, EngineError::site(&site.name, error))
+                        }
+                        _ => return Err(EngineError::site(&site.name, error)),
+                    },
+                    Ok(answer) => return Ok(answer),
+                },
+                Err(EngineError::Deferred { site, until }) => (until, EngineError::Deferred { site, until }),
                 Err(error) => return Err(error),
+            };
+            if until >= end {
+                return Err(error);
             }
+            // At least a moment, so that a slot that somebody else gets each time is not asked for without end.
+            self.sleep_until(until.max(self.clock.now() + IN_LINE_STEP)).await;
         }
-        self.sent(site, request)
-            .await
-            .map_err(|error| EngineError::site(&site.name, error))
     }
 
     /// Makes one call for which a slot was already had, and draws the site-wide conclusions from its failure.

@@ -13,7 +13,8 @@ use tandem_core::field;
 use tandem_core::observed::{Copy, Observed, Proof};
 use tandem_core::rules::{Person, Rules};
 use tandem_core::{
-    AccountId, Content, IntentKind, IssueId, LinkKey, PairState, Reason, Side, Sides, Worklog, WorklogId,
+    AccountId, Content, IntentKind, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, Worklog,
+    WorklogId,
 };
 use tracing::warn;
 
@@ -668,21 +669,16 @@ impl Engine {
         observed: &mut Observed,
         lane: Lane,
     ) -> Result<(), EngineError> {
-        let mut probes = PROBES_MAX;
         let mut confirmations = CONFIRMATIONS_MAX;
         let mut hidden: Sides<Vec<(WorklogId, Proof)>> = Sides::default();
         for side in Side::BOTH {
             let site = self.site_of(connection, side)?;
-            let absent: Vec<(WorklogId, Option<Timestamp>)> = observed
-                .pairs
-                .iter()
-                .filter(|pair| pair.state == PairState::Live && pair.link == observed.link)
-                .filter_map(|pair| Some((pair.ids[side]?, pair.written_at)))
-                .filter(|(id, _)| observed.worklog(side, *id).is_none())
-                .collect();
+            let absent = absent(observed, side);
             if absent.is_empty() {
                 continue;
             }
+            let mut probes = PROBES_MAX;
+            let mut is_missed = false;
             let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
             let mut proofs = self.proofs(connection, side, &ids).await?;
             let mut own_moves = self.own_moves(connection, side, &ids).await?;
@@ -719,6 +715,7 @@ impl Engine {
                     .call(site, lane, async |client| client.worklog(id).await)
                     .await?;
                 let Some(worklog) = found else {
+                    is_missed |= proof.is_none();
                     hidden[side].extend(proof.map(|proof| (id, proof)));
                     continue;
                 };
@@ -737,6 +734,9 @@ impl Engine {
                     };
                     observed.proofs[side].insert(id, proof);
                 }
+            }
+            if is_missed {
+                self.note_missed(site).await?;
             }
         }
         let told = hidden.clone();
@@ -806,7 +806,7 @@ impl Engine {
         lane: Lane,
     ) -> Result<(), EngineError> {
         let site = self.site_of(connection, side)?;
-        if hidden.is_empty() || self.is_blind(site, side, observed, lane).await? {
+        if hidden.is_empty() {
             return Ok(());
         }
         // Tempo has a permission of its own to see other people's time, which Jira does not tell of. Where a listing shows
@@ -814,6 +814,14 @@ impl Engine {
         let fallback = connection.settings.rules.fallback();
         let mut shown = observed.listings[side].values();
         let sees_others = shown.any(|worklog| Some(&worklog.content.author) != fallback);
+        // And so are Jira's, which need not be asked for then.
+        let is_blind = match sees_others {
+            true => observed.blind[side],
+            false => self.is_blind(site, side, observed, lane).await?,
+        };
+        if is_blind {
+            return Ok(());
+        }
         for (id, proof) in hidden {
             // Where the twin is gone too, nothing is to be deleted any more, and the pair would be forgotten for good. Jira
             // tells whether it stands elsewhere, but not of the last minute.
@@ -823,10 +831,17 @@ impl Engine {
             if let Some(seen) = pair
                 .and_then(|pair| pair.seen[side])
                 .filter(|_| !sees_others || twin.is_some_and(gone))
-                && (observed.now < proof.at + UNTOLD
-                    || self.is_elsewhere(site, id, seen - SKEW, lane).await?)
             {
-                continue;
+                let known_by = proof.at + UNTOLD;
+                if observed.now < known_by {
+                    observed.known_by = observed
+                        .known_by
+                        .map_or(Some(known_by), |at| Some(at.min(known_by)));
+                    continue;
+                }
+                if self.is_elsewhere(site, id, seen - SKEW, lane).await? {
+                    continue;
+                }
             }
             self.keep_confirmed(site, id, &proof).await?;
             observed.proofs[side].insert(id, proof);
@@ -881,6 +896,10 @@ impl Engine {
         let Some(there) = there.filter(|there| *there != observed.link) else {
             return Ok(false);
         };
+        // What is out of the connection's scope is nobody's to take in, as if it had no twin.
+        if self.is_outside(connection, &there).await? {
+            return Ok(false);
+        }
         self.hint_all(vec![DueKey::Link(there)], lane, false).await?;
         Ok(true)
     }
@@ -1191,7 +1210,10 @@ impl Engine {
                 let old = observed.force || person.expires <= observed.now;
                 let again = person.other.is_none() && old && wanted.contains(&person.account);
                 let person = if again {
-                    match self.look_up_person(connection, side, &person.account, lane).await {
+                    match self
+                        .look_up_person(connection, side, &person.account, true, lane)
+                        .await
+                    {
                         Ok(person) => person,
                         // Not being told who somebody is must not hold up everybody else.
                         Err(error) if error.is_refusal() => person,
@@ -1216,7 +1238,9 @@ impl Engine {
             })
         });
         // What they are set to may be written as people see it, and not every worklog is to have them.
-        let are_set = Side::BOTH.into_iter().any(|side| !rules.defaults[side].is_empty());
+        let are_set = Side::BOTH
+            .into_iter()
+            .any(|side| !rules.defaults[side].is_empty());
         if !mapped_attribute_in_use && !are_set {
             return Ok(());
         }
@@ -1228,7 +1252,9 @@ impl Engine {
         )?;
         let definitions = Sides::new(a, b);
         observed.lookups.defined = Sides::from_fn(|side| {
-            let keys = definitions[side].iter().map(|one| (one.key.clone(), one.required));
+            let keys = definitions[side]
+                .iter()
+                .map(|one| (one.key.clone(), one.required));
             Some(keys.collect())
         });
         observed.lookups.names = definitions.map(|_, definitions| {
@@ -1299,6 +1325,30 @@ impl Engine {
             .await?;
         Ok(count > connection.mass_delete_max)
     }
+}
+
+/// The worklogs of a side that its listing does not show, with when Tandem last wrote them. What nobody has waited for yet
+/// comes first; the others in turns, since no more than a few are asked for at a time.
+fn absent(observed: &Observed, side: Side) -> Vec<(WorklogId, Option<Timestamp>)> {
+    let live = observed
+        .pairs
+        .iter()
+        .filter(|pair| pair.state == PairState::Live && pair.link == observed.link);
+    let absent = live.filter(|pair| pair.ids[side].is_some_and(|id| observed.worklog(side, id).is_none()));
+    let (mut waiting, news): (Vec<&Pair>, Vec<&Pair>) = absent.partition(|pair| {
+        let wait = pair.wait.as_ref();
+        wait.is_some_and(|wait| wait.reason == Reason::Missing)
+    });
+    if !waiting.is_empty() {
+        // Spread over all of them, however regular the moments of the looks are.
+        let turn = (observed.now.as_second() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let turn = turn as usize % waiting.len();
+        waiting.rotate_left(turn);
+    }
+    let in_turn = news.into_iter().chain(waiting);
+    in_turn
+        .filter_map(|pair| Some((pair.ids[side]?, pair.written_at)))
+        .collect()
 }
 
 /// Says whether a worklog has lost a mapped attribute since both sides agreed. One that waits for that reason counts, too:

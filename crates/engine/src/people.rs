@@ -9,7 +9,7 @@ use tracing::info;
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
-use crate::ports::site::AttributeDefinition;
+use crate::ports::site::{AttributeDefinition, SiteErrorKind};
 use crate::ports::store::{Lane, PersonRow};
 
 /// How long a look-up that found somebody is good for; nobody found is looked up again with each parked retry.
@@ -21,12 +21,13 @@ const DEFINITIONS_FOR: SignedDuration = SignedDuration::from_hours(1);
 impl Engine {
     /// Looks up the account that a person of one side has on the other, and remembers it.
     ///
-    /// Returns the person as now known.
+    /// Returns the person as now known. `is_refused` says that the other site has refused them as an author.
     pub(crate) async fn look_up_person(
         &self,
         connection: &Connection,
         from: Side,
         account: &AccountId,
+        is_refused: bool,
         lane: Lane,
     ) -> Result<PersonRow, EngineError> {
         let (here, there) = (
@@ -42,9 +43,19 @@ impl Engine {
         if let Some(row) = said.into_iter().find(crate::operator::is_assigned) {
             return Ok(row);
         }
+        let unless_refused = |answer| match answer {
+            // Who may not look people up still has been told that the site does not take this one.
+            Err(EngineError::Site { error, .. })
+                if is_refused && matches!(error.kind, SiteErrorKind::Refused(_)) =>
+            {
+                Ok(None)
+            }
+            answer => answer,
+        };
         let same = self
             .call(there, lane, async |client| client.user(account).await)
-            .await?;
+            .await;
+        let same = unless_refused(same)?;
         let mut person = PersonRow {
             account: account.clone(),
             other: None,
@@ -54,10 +65,10 @@ impl Engine {
         if let Some(user) = same.filter(|user| user.active) {
             person.other = Some(account.clone());
             person.display_name = Some(user.display_name);
-        } else if let Some(original) = self
-            .call(here, lane, async |client| client.user(account).await)
-            .await?
-        {
+        } else if let Some(original) = unless_refused(
+            self.call(here, lane, async |client| client.user(account).await)
+                .await,
+        )? {
             person.display_name = Some(original.display_name);
             if let Some(email) = original.email.filter(|email| !email.is_empty()) {
                 let found = self

@@ -208,8 +208,10 @@ impl Engine {
         let unknown = observed
             .pairs
             .iter()
+            // What another link's run has in hand is for that one to say.
+            .filter(|pair| pair.state == PairState::Live && pair.link == observed.link)
             // What waits for somebody is in the queue for that.
-            .any(|pair| pair.state == PairState::Live && pair.intent.is_some() && pair.wait.is_none());
+            .any(|pair| pair.intent.is_some() && pair.wait.is_none());
         Ok(Rest {
             unshown,
             look_again,

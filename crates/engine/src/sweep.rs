@@ -7,7 +7,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::{ConnectionName, IssueId, JiraWorklogId, PairState, Reason, SiteName, Worklog, WorklogId};
+use tandem_core::{
+    ConnectionName, IssueId, JiraWorklogId, LinkKey, PairState, Reason, SiteName, Worklog, WorklogId,
+};
 use tracing::{info, warn};
 
 use crate::echo;
@@ -26,6 +28,9 @@ const DELETE_OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// How often Jira's feed of deletes is read where Tempo's audit trail tells of them: what is deleted in Jira's own screen may
 /// not stand there.
 const FEED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
+/// Jira's feeds do not tell of their last minute.
+const HELD_BACK: SignedDuration = SignedDuration::from_mins(2);
 
 /// Tempo's audit trail goes back 180 days.
 const PAPERTRAIL_REACH: SignedDuration = SignedDuration::from_hours(179 * 24);
@@ -242,10 +247,26 @@ impl Engine {
         self.jira_feed(site, lane).await
     }
 
-    /// Says whether Jira's feed was not read for a while. One that was never read is the audit's to begin.
+    /// Says whether Jira's feed was not read for a while, or not since a worklog was missed that it may tell of.
     async fn is_feed_due(&self, site: &Site) -> Result<bool, EngineError> {
-        let read = self.store.cursor(&jira_deleted(&site.name)).await?;
-        Ok(read.is_some_and(|cursor| cursor.at + FEED_EVERY <= self.clock.now()))
+        let name = jira_deleted(&site.name);
+        let now = self.clock.now();
+        let Some(read) = self.store.cursor(&name).await? else {
+            // It tells of nothing yet that an audit has not seen; from now on it may.
+            self.store.put_cursor(&name, &Cursor { at: now }).await?;
+            return Ok(false);
+        };
+        if read.at + FEED_EVERY <= now {
+            return Ok(true);
+        }
+        let missed = self.store.cursor(&missed(&site.name)).await?;
+        Ok(missed.is_some_and(|missed| missed.at > read.at))
+    }
+
+    /// Has the next sweep read Jira's feed of deletes, for a worklog that is not shown any more.
+    pub(crate) async fn note_missed(&self, site: &Site) -> Result<(), EngineError> {
+        let at = self.clock.now();
+        Ok(self.store.put_cursor(&missed(&site.name), &Cursor { at }).await?)
     }
 
     async fn papertrail(&self, site: &Site, lane: Lane) -> Result<usize, EngineError> {
@@ -311,7 +332,11 @@ impl Engine {
             until = page.until.unwrap_or(start);
             match page.next {
                 Some(next) if next > from => from = next,
-                _ => break,
+                _ => {
+                    // A feed without rows may say that it goes no further than it was asked from.
+                    until = until.max(start - HELD_BACK);
+                    break;
+                }
             }
         }
         self.store.put_cursor(&name, &Cursor { at: until }).await?;
@@ -335,16 +360,26 @@ impl Engine {
         let mut links = BTreeSet::new();
         let mut proven: BTreeSet<WorklogId> = BTreeSet::new();
         let mut braked: BTreeMap<ConnectionName, Vec<(SiteName, WorklogId)>> = BTreeMap::new();
+        let mut kept: BTreeMap<LinkKey, bool> = BTreeMap::new();
         for (connection, _) in self.connections_of(&site.name) {
             for place in self.store.whereabouts(&connection.name, &site.name, &ids).await? {
-                if place.state == PairState::Live {
-                    proven.insert(place.worklog);
-                    links.insert(DueKey::Link(place.link));
+                if place.state != PairState::Live {
+                    continue;
+                }
+                proven.insert(place.worklog);
+                if !kept.contains_key(&place.link) {
+                    let link = self.store.link(&place.link).await?;
+                    let is_kept = link.is_some_and(|link| link.outside.is_none());
+                    kept.insert(place.link.clone(), is_kept);
+                }
+                // What was unlinked, or left the scope, takes no twin along: it is nothing to be alarmed by.
+                if kept[&place.link] {
                     braked
                         .entry(connection.name.clone())
                         .or_default()
                         .push((site.name.clone(), place.worklog));
                 }
+                links.insert(DueKey::Link(place.link));
             }
         }
         let ops: Vec<Op> = rows
@@ -493,6 +528,11 @@ impl Engine {
 /// Names the cursor that says up to when a site's changes are read.
 pub(crate) fn changes(site: &SiteName) -> String {
     format!("changes:{site}")
+}
+
+/// Names the cursor that says when a worklog was last found missing that nothing tells of.
+fn missed(site: &SiteName) -> String {
+    format!("missed:{site}")
 }
 
 /// Names the cursor that says up to when Jira's feed of deletes is read.

@@ -361,6 +361,19 @@ impl Store for Table {
         .await
     }
 
+    async fn brake_ahead(
+        &self,
+        connection: &ConnectionName,
+        deletes: &[(SiteName, WorklogId)],
+        since: Timestamp,
+        enough: usize,
+    ) -> Result<usize, StoreError> {
+        self.call("brake_ahead", Kind::Read, |rows| {
+            rows.brake_ahead(connection, deletes, since, enough)
+        })
+        .await
+    }
+
     async fn release_brake(&self, connection: &ConnectionName, _: Timestamp) -> Result<(), StoreError> {
         self.call("release_brake", Kind::Write, |rows| {
             rows.release_brake(connection)

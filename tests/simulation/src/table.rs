@@ -104,6 +104,7 @@ pub struct Rows {
     tempo: BTreeMap<(SiteName, WorklogId), TempoId>,
     jira: BTreeMap<(SiteName, JiraWorklogId), WorklogId>,
     rounds: BTreeMap<ConnectionName, u64>,
+    full_at: BTreeMap<(ConnectionName, u64), Timestamp>,
     brake: BTreeMap<(ConnectionName, u64), BTreeMap<(SiteName, WorklogId), Timestamp>>,
     history: BTreeMap<(ConnectionName, String), HistoryRow>,
     sites: BTreeMap<SiteName, SiteState>,
@@ -827,9 +828,33 @@ impl Rows {
         for delete in deletes {
             registered.entry(delete.clone()).or_insert(now);
         }
+        let count = self.brake_ahead(connection, deletes, since, enough);
+        if count >= enough && !deletes.is_empty() {
+            self.full_at.insert((connection.clone(), round), now);
+        }
+        count
+    }
+
+    /// See [`Store::brake_ahead`](tandem_engine::ports::Store::brake_ahead).
+    pub fn brake_ahead(
+        &self,
+        connection: &ConnectionName,
+        deletes: &[(SiteName, WorklogId)],
+        since: Timestamp,
+        enough: usize,
+    ) -> usize {
+        let round = self.rounds.get(connection).copied().unwrap_or_default();
+        let key = (connection.clone(), round);
+        let none = BTreeMap::new();
+        let registered = self.brake.get(&key).unwrap_or(&none);
+        let known = |delete: &&(SiteName, WorklogId)| registered.contains_key(*delete);
+        let full_at = self.full_at.get(&key);
+        let is_held = |delete: &(SiteName, WorklogId)| full_at.is_some() && registered.get(delete) <= full_at;
+        if deletes.iter().filter(known).any(is_held) {
+            return enough;
+        }
         let count = registered.values().filter(|at| **at >= since).count();
-        // The table stops counting past enough, a page at a time.
-        count.min(enough.saturating_add(registered.len()))
+        count + deletes.iter().filter(|delete| !known(delete)).count()
     }
 
     /// See [`Store::release_brake`](tandem_engine::ports::Store::release_brake).

@@ -199,6 +199,16 @@ impl Store for DynamoStore {
         self.brake_count(connection, deletes, since, now, enough).await
     }
 
+    async fn brake_ahead(
+        &self,
+        connection: &ConnectionName,
+        deletes: &[(SiteName, WorklogId)],
+        since: Timestamp,
+        enough: usize,
+    ) -> Result<usize, StoreError> {
+        self.brake_count_ahead(connection, deletes, since, enough).await
+    }
+
     async fn release_brake(&self, connection: &ConnectionName, now: Timestamp) -> Result<(), StoreError> {
         self.brake_release(connection, now).await
     }

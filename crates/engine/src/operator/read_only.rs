@@ -390,21 +390,32 @@ impl Store for ReadOnly {
         self.inner.waiting(connection, cursor).await
     }
 
-    /// Counts what would be deleted now besides what the table has counted. What is in the table and still to be done,
-    /// such as after a kill, counts twice here: the brake may be said to hold what it would let through.
+    /// Counts what would be deleted now, of all looks, besides what the table has counted.
     async fn brake(
         &self,
         connection: &ConnectionName,
         deletes: &[(SiteName, WorklogId)],
         since: Timestamp,
-        now: Timestamp,
+        _now: Timestamp,
         enough: usize,
     ) -> Result<usize, StoreError> {
-        let before = self.inner.brake(connection, &[], since, now, enough).await?;
-        let mut found = self.found();
-        let counted = found.deletes.entry(connection.clone()).or_default();
-        counted.extend(deletes.iter().cloned());
-        Ok((before + counted.len()).min(enough))
+        self.brake_ahead(connection, deletes, since, enough).await
+    }
+
+    async fn brake_ahead(
+        &self,
+        connection: &ConnectionName,
+        deletes: &[(SiteName, WorklogId)],
+        since: Timestamp,
+        enough: usize,
+    ) -> Result<usize, StoreError> {
+        let counted: Vec<_> = {
+            let mut found = self.found();
+            let counted = found.deletes.entry(connection.clone()).or_default();
+            counted.extend(deletes.iter().cloned());
+            counted.iter().cloned().collect()
+        };
+        self.inner.brake_ahead(connection, &counted, since, enough).await
     }
 
     async fn release_brake(&self, _connection: &ConnectionName, _now: Timestamp) -> Result<(), StoreError> {

@@ -734,13 +734,22 @@ pub trait Store: Send + Sync {
     // --- brake ---
 
     /// Registers proven deletes of a connection (each worklog once) and returns how many were registered
-    /// since the later of `since` and the last release; stops counting past `enough`.
+    /// since the later of `since` and the last release; stops counting past `enough`. Once that many were counted, those
+    /// registered by then count as that many themselves until the next release.
     async fn brake(
         &self,
         connection: &ConnectionName,
         deletes: &[(SiteName, WorklogId)],
         since: Timestamp,
         now: Timestamp,
+        enough: usize,
+    ) -> Result<usize, StoreError>;
+    /// Returns what [`brake`](Store::brake) would, and registers nothing.
+    async fn brake_ahead(
+        &self,
+        connection: &ConnectionName,
+        deletes: &[(SiteName, WorklogId)],
+        since: Timestamp,
         enough: usize,
     ) -> Result<usize, StoreError>;
     /// Forgets the deletes registered so far.
