@@ -80,6 +80,7 @@ impl Site {
         let Some(old) = self.ledger.get(id).cloned() else {
             return;
         };
+        self.trace(now, actor, Action::Deleted, &old, Vec::new());
         self.forget_in_tempo(now, actor, &old);
         if let Some(jira_id) = old.jira_id {
             self.jira_remove(now, jira_id, flow);
@@ -87,7 +88,6 @@ impl Site {
     }
 
     fn forget_in_tempo(&mut self, now: Timestamp, actor: &str, old: &Worklog) {
-        self.trace(now, actor, Action::Deleted, old, Vec::new());
         // The last state, with the moment of the delete: Tempo's own example has all three times alike.
         let last = Worklog {
             updated_at: now,
@@ -185,6 +185,9 @@ impl Site {
             if let Some(old) = known {
                 // Jira's webhook doesn't say who deleted; Tempo can name the worklog's author at best.
                 let actor = old.author.clone();
+                if self.spec.papertrail_tells_of_jira_deletes {
+                    self.trace(now, &actor, Action::Deleted, &old, Vec::new());
+                }
                 self.told_from_jira(|site| site.forget_in_tempo(now, &actor, &old));
             }
             return;

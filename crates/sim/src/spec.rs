@@ -242,6 +242,8 @@ pub struct SiteSpec {
     pub jira_webhooks: Vec<JiraWebhookSpec>,
     /// Whether the service user may read the audit trail.
     pub papertrail: bool,
+    /// Whether the audit trail tells of deletes that were made in Jira.
+    pub papertrail_tells_of_jira_deletes: bool,
     /// Whether Tempo's times carry milliseconds.
     pub tempo_millis: bool,
     /// The start time Tempo gives a worklog that came without one.
@@ -292,6 +294,7 @@ impl SiteSpec {
             subscriptions: Vec::new(),
             jira_webhooks: Vec::new(),
             papertrail: true,
+            papertrail_tells_of_jira_deletes: true,
             tempo_millis: false,
             default_start_time: Time::constant(8, 0, 0, 0),
             jira_to_tempo_lag: Duration::from_secs(20),

@@ -73,6 +73,7 @@ faults! {
     Ring "ring" "No fault, but as hard: three sites that are all connected with one another.",
     Chain "chain" "No fault: three sites, of which the middle one is connected with both others.",
     LastingCause "lasting-cause" "What something waits for lasts longer than the storm: a permission, a period, a token.",
+    ClosedTrail "closed-trail" "No fault: Tempo's audit trail may not be read, or does not tell of deletes that were made in Jira.",
     RareEdit "rare-edit" "No fault: people also hand a worklog to a colleague, make it non-billable, and clear its attributes.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
 }

@@ -8,7 +8,8 @@ use tandem_engine::ports::store::{DueKey, DueRow};
 use tandem_sim::Permission;
 
 use crate::observer::{Apart, Broken, OWN};
-use crate::run::{Eve, Lasting, Plan};
+use crate::run::{Eve, Lasting, Plan, Trail};
+use crate::table::Rows;
 use crate::world::{World, tells_a_secret};
 
 /// How long a run may be under way.
@@ -26,6 +27,17 @@ struct Waiting<'p> {
     explained: bool,
 }
 
+/// The pairs of which a worklog is gone that nothing can tell of.
+pub(crate) fn untold(world: &World, plan: &Plan) -> Vec<(Pair, Side)> {
+    let rows = world.rows();
+    let live = rows.all_pairs().filter(|pair| pair.state == PairState::Live);
+    live.filter_map(|pair| {
+        let wait = pair.wait.as_ref().filter(|wait| wait.reason == Reason::Missing)?;
+        is_untold(world, &rows, plan, wait.side, &places(plan, pair)?).then(|| (pair.clone(), wait.side))
+    })
+    .collect()
+}
+
 /// What waits.
 fn waiting<'p>(world: &World, plan: &'p Plan) -> Vec<Waiting<'p>> {
     let rows = world.rows();
@@ -35,7 +47,8 @@ fn waiting<'p>(world: &World, plan: &'p Plan) -> Vec<Waiting<'p>> {
         let unheard = places
             .iter()
             .any(|(site, id)| id.is_some_and(|id| world.observer().is_unheard(site, id.0)));
-        let explained = unheard || stands(world, plan, wait.reason, &places);
+        let untold = wait.reason == Reason::Missing && is_untold(world, &rows, plan, wait.side, &places);
+        let explained = unheard || untold || stands(world, plan, wait.reason, &places);
         let pair = pair.clone();
         Some(Waiting {
             pair,
@@ -189,6 +202,23 @@ fn places<'p>(plan: &'p Plan, pair: &Pair) -> Option<[(&'p str, Option<WorklogId
 fn on_site(world: &World, site: &str, id: WorklogId) -> Option<tandem_sim::Worklog> {
     let worklogs = world.sim.worklogs(site).into_iter();
     worklogs.into_iter().find(|worklog| worklog.id == id.0)
+}
+
+/// Says whether a worklog is gone and nobody can know of it: the audit trail does not tell, and what Jira says of its own
+/// id says nothing where that was not learned in time. A person has to.
+fn is_untold(
+    world: &World,
+    rows: &Rows,
+    plan: &Plan,
+    side: Side,
+    places: &[(&str, Option<WorklogId>); 2],
+) -> bool {
+    let (site, Some(id)) = places[usize::from(side == Side::B)] else {
+        return false;
+    };
+    on_site(world, site, id).is_none()
+        && plan.trail(site) != Trail::Open
+        && rows.jira_ids(&site.into(), &[id]).is_empty()
 }
 
 /// Says whether what a pair waits for stands still: Eve's time has nowhere to go, and a conflict is between two that

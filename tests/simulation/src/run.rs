@@ -9,7 +9,8 @@ use http::Request;
 use http_body_util::BodyExt;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::{Pair, PairState, Reason};
+use tandem_core::{Pair, PairState, Reason, Side};
+use tandem_engine::operator::Decision;
 use tandem_runtime::config::ConfigEnv;
 use tandem_runtime::current::Published;
 use tandem_runtime::lambda::pass::{self, Pass};
@@ -28,7 +29,7 @@ use crate::network::Network;
 use crate::observer::{Broken, Field, OWN, SHARED, Setting};
 use crate::people::{EVERYBODY, People, project};
 use crate::process::Process;
-use crate::reckon::{braked, heard, leaks, misnamed, reckon, unnamed};
+use crate::reckon::{braked, heard, leaks, misnamed, reckon, unnamed, untold};
 use crate::store::Table;
 use crate::weather::Weather;
 use crate::world::{Log, PLANTED, World};
@@ -68,6 +69,19 @@ pub struct Plan {
     pub audit: Option<Duration>,
     /// What lasts longer than the storm, if anything does.
     pub lasting: Option<Lasting>,
+    /// What the sites' audit trails tell.
+    pub trails: Vec<Trail>,
+}
+
+/// What a site's audit trail tells the service user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trail {
+    /// Everything.
+    Open,
+    /// Nothing of deletes that were made in Jira.
+    OfTempo,
+    /// Nothing: it may not be read.
+    Closed,
 }
 
 /// A reason to wait that is still there when all else is calm.
@@ -138,6 +152,8 @@ const AUDITED: f64 = 0.3;
 const LASTING: f64 = 0.25;
 /// How many lives have three sites in a chain.
 const CHAINED: f64 = 0.15;
+/// How many lives have sites whose audit trail does not tell all.
+const UNTOLD: f64 = 0.3;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Plan {
@@ -210,10 +226,18 @@ impl Plan {
             3 => Lasting::Token,
             _ => Lasting::Period,
         });
+        let mut trail = Chance::new(seed, "audit trail");
+        let is_untold = allowed.has(Fault::ClosedTrail) && trail.yes(UNTOLD);
+        let trails = [Trail::Open, Trail::OfTempo, Trail::Closed, Trail::Closed];
+        let trails = sites.iter().map(|_| match is_untold {
+            true => trail.pick(&trails).copied().unwrap_or(Trail::Closed),
+            false => Trail::Open,
+        });
         Self {
             seed,
             audit,
             lasting,
+            trails: trails.collect(),
             sites,
             ring,
             links: chance.between(1, 3) as usize,
@@ -228,6 +252,12 @@ impl Plan {
             events,
             webhooks,
         }
+    }
+
+    /// What a site's audit trail tells.
+    pub(crate) fn trail(&self, site: &str) -> Trail {
+        let number = self.sites.iter().position(|one| one == site);
+        number.map_or(Trail::Open, |number| self.trails[number])
     }
 
     pub(crate) fn connections(&self) -> Vec<(&str, &str)> {
@@ -292,6 +322,8 @@ impl Plan {
             .attribute(AttributeSpec::new(OWN, "Own", AttributeKind::InputField))
             // One more issue that has no twin.
             .issues(key, self.links + 1);
+        spec.papertrail = self.trail(name) != Trail::Closed;
+        spec.papertrail_tells_of_jira_deletes = self.trail(name) != Trail::OfTempo;
         spec.service.jira_token = format!("jira-{name}-{PLANTED}");
         let [tempo, jira] = self.webhooks;
         if tempo {
@@ -725,6 +757,11 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
         outlast(&world, plan, lasting, &mut people, &lambda).await;
     }
     come_to_rest(&lambda).await;
+    let untold = untold(&world, plan);
+    if !untold.is_empty() {
+        vouch(&world, &lambda, untold).await;
+        tokio::time::sleep(Duration::from_secs(400)).await;
+    }
     let held = held_back(&world);
     if !held.is_empty() {
         braked(&world, plan, &held);
@@ -886,6 +923,22 @@ fn held_back(world: &World) -> Vec<Pair> {
         })
         .cloned()
         .collect()
+}
+
+/// A person says that what nobody else can know of is deleted.
+async fn vouch(world: &World, lambda: &Lambda, untold: Vec<(Pair, Side)>) {
+    lambda
+        .invoke(async |tandem, _| {
+            for (pair, side) in &untold {
+                let take = Decision::Take(*side);
+                let done = tandem
+                    .engine
+                    .decide(&pair.link, &pair.id, take, "pat", None)
+                    .await;
+                world.log(|| format!("a person says that {} is deleted on {side}: {done:?}", pair.id));
+            }
+        })
+        .await;
 }
 
 async fn release(world: &World, lambda: &Lambda) {
