@@ -70,6 +70,21 @@ async fn a_change_that_both_tell_of_costs_three_requests_and_its_echoes_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delete_that_only_jira_tells_of_costs_four_requests_where_the_audit_trail_is_closed() {
+    let world = Setup::two(1).webhooks(Webhooks::JiraOnly).build().await;
+    for site in [world.acme(), world.globex()] {
+        site.configure(|spec| spec.papertrail = false);
+    }
+    let id = world.acme().log_time("SUP-1", hour("ann", "goes")).unwrap();
+    world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
+    world.settle().await;
+    world.sweep().await;
+    world.wait(120).await;
+    costs_at_most(&world, 4, || world.acme().delete(id).unwrap()).await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_made_in_jiras_own_screen_costs_four_requests() {
     let world = Setup::two(1).webhooks(Webhooks::JiraOnly).build().await;
     world

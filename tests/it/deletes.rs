@@ -456,3 +456,155 @@ async fn a_worklog_that_comes_back_from_an_unlinked_issue_is_not_deleted_for_its
     assert_eq!(world.globex().worklogs_of("DEV-1").len(), 1);
     world.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_that_nobody_could_act_on_for_hours_is_held_all_the_same() {
+    let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+    for n in 0..60 {
+        let content = hour("ann", &format!("entry {n}"));
+        world
+            .acme()
+            .log_time(&format!("SUP-{}", 1 + n % 2), content)
+            .unwrap();
+    }
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 60);
+    let tokens = world.globex().tempo_tokens();
+    world.globex().expire_tempo_tokens();
+    world.wait(300).await;
+    world.sweep().await;
+    world.acme().retention_purge("2026-12-31".parse().unwrap());
+    world.wait(300).await;
+    world.sweep().await;
+    world.wait(3 * 3600).await;
+    world.globex().replace_tempo_token(&tokens[0]);
+    for _ in 0..3 {
+        world.wait(1000).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 60, "the purge went through");
+    assert_eq!(world.reasons().await, ["mass-delete"; 60]);
+
+    // A person lets them through, and no others are held after that.
+    let connection = &world.tandem.engine.connections[0];
+    world.tandem.engine.release_mass_delete(connection).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    let id = world.acme().log_time("SUP-1", hour("ann", "later")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    world.acme().delete(id).unwrap();
+    world.wait(300).await;
+    world.sweep().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_on_an_issue_that_was_unlinked_does_not_stop_other_deletes() {
+    let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+    for n in 0..30 {
+        world
+            .acme()
+            .log_time("SUP-2", hour("ann", &format!("entry {n}")))
+            .unwrap();
+    }
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    let engine = &world.tandem.engine;
+    let connection = &engine.connections[0];
+    let (links, _) = engine.store.links(&connection.name, None).await.unwrap();
+    let link = links
+        .iter()
+        .find(|link| link.a_key.as_deref() == Some("SUP-2"))
+        .unwrap();
+    assert!(engine.store.drop_link(&link.key, &connection.sites).await.unwrap());
+    for twin in world.globex().worklogs_of("DEV-2") {
+        world.globex().delete(twin.id).unwrap();
+    }
+    world.wait(300).await;
+    world.sweep().await;
+    world.acme().delete(id).unwrap();
+    world.wait(300).await;
+    world.sweep().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    assert_eq!(world.acme().worklogs().len(), 30, "unlinking leaves them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_in_jiras_own_screen_follows_though_no_audit_trail_tells_of_it() {
+    for noticed in [true, false] {
+        let (world, id) = synced(Webhooks::None).await;
+        for site in [world.acme(), world.globex()] {
+            site.configure(|spec| spec.papertrail_tells_of_jira_deletes = false);
+        }
+        world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
+        world.sweep().await;
+        world.settle().await;
+        world.wait(120).await;
+        world.sweep().await;
+        let jira = world.acme().worklog(id).unwrap().jira_id.unwrap();
+        world.acme().jira_delete(jira).unwrap();
+        world.wait(120).await;
+        if noticed {
+            // Somebody else's change has the issue looked at.
+            world.acme().log_time("SUP-1", hour("bob", "more")).unwrap();
+        }
+        let sweeps = if noticed { 2 } else { 13 };
+        for _ in 0..sweeps {
+            world.wait(300).await;
+            world.sweep().await;
+        }
+        assert_eq!(world.said("globex", "DEV-1").len(), 1 + usize::from(noticed));
+        world.assert_equal().await;
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_only_jira_tells_of_the_delete_of_an_issues_only_worklog_it_takes_two_minutes() {
+    let (world, id) = synced(Webhooks::JiraOnly).await;
+    for site in [world.acme(), world.globex()] {
+        site.configure(|spec| spec.papertrail = false);
+    }
+    world.sweep().await;
+    world.acme().delete(id).unwrap();
+    world.settle().await;
+    assert_eq!(world.reasons().await, ["missing"]);
+    for _ in 0..3 {
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 0);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn worklogs_that_stay_missing_do_not_hide_that_another_one_moved() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    let ids: Vec<u64> = (0..26)
+        .map(|n| {
+            let content = hour("ann", &format!("entry {n}"));
+            world.acme().log_time("SUP-1", content).unwrap()
+        })
+        .collect();
+    world.sweep().await;
+    world.settle().await;
+    // Nothing tells of the deletes.
+    world.acme().configure(|spec| spec.papertrail = false);
+    let feed = Matcher::jira("GET", "/rest/api/3/worklog/deleted").times(100);
+    let broken = Fault::LostBefore(FaultOutcome::Status(403));
+    world.sim.fail_next("acme", feed, broken);
+    for id in &ids[..25] {
+        world.acme().delete(*id).unwrap();
+    }
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.reasons().await, ["missing"; 25]);
+    world.acme().move_to_issue(ids[25], "SUP-2").unwrap();
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 25);
+    assert_eq!(world.reasons().await, ["missing"; 25]);
+}

@@ -3,6 +3,7 @@
 use tandem_core::{IssueId, LinkKey};
 use tandem_engine::ports::Store;
 use tandem_engine::ports::store::{DueKey, LinkRow, Linked};
+use tandem_sim::{Fault, FaultOutcome, Matcher};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -153,4 +154,53 @@ async fn a_link_that_was_made_right_before_a_death_is_brought_together_by_the_ne
     world.settle().await;
     assert_eq!(world.said("acme", "SUP-2"), world.said("globex", "DEV-2"));
     assert_eq!(world.said("globex", "DEV-2").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_that_moves_out_of_the_scope_takes_its_twin_away_and_brings_it_back() {
+    let world = scoped().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    for _ in 0..3 {
+        world.settle().await;
+        world.wait(400).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 0);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    world.acme().move_to_issue(id, "SUP-1").unwrap();
+    world.settle().await;
+    world.wait(400).await;
+    world.sweep().await;
+    assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_site_refuses_remote_links_the_twin_is_found_in_the_field() {
+    for on_acme in [true, false] {
+        let mut setup = Setup::two(0);
+        setup.config = setup.config.replace(
+            "table = []",
+            "from = [\"remote-link\", \"field\"]\nfield = { a = \"customfield_10042\", b = \"customfield_10077\" }",
+        );
+        let (site, field, key) = match on_acme {
+            true => (0, "customfield_10042", "DEV-1"),
+            false => (1, "customfield_10077", "SUP-1"),
+        };
+        let issue = setup.sites[site].issues[0].clone();
+        setup.sites[site].issues[0] = issue.field(field, key);
+        let world = setup.build().await;
+        for site in ["acme", "globex"] {
+            let links = Matcher::jira("GET", "/rest/api/3/issue/{issueIdOrKey}/remotelink").times(100);
+            world
+                .sim
+                .fail_next(site, links, Fault::LostBefore(FaultOutcome::Status(403)));
+        }
+        world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+        world.settle().await;
+        assert_eq!(world.said("globex", "DEV-1").len(), 1, "on acme: {on_acme}");
+    }
 }

@@ -80,6 +80,29 @@ async fn an_unknown_author_may_go_to_a_fallback_account_with_the_name_in_the_tex
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_not_look_people_up_has_the_fallback_account_all_the_same() {
+    let setup = Setup::two(1).extra("[connections.authors]\nunknown = \"account:bob\"\n");
+    let world = setup.build().await;
+    for site in ["acme", "globex"] {
+        for path in ["/rest/api/3/user", "/rest/api/3/user/search"] {
+            let users = Matcher::jira("GET", path).times(100);
+            let refused = Fault::LostBefore(FaultOutcome::Status(403));
+            world.sim.fail_next(site, users, refused);
+        }
+    }
+    world
+        .acme()
+        .log_time("SUP-1", hour("eve-acme", "debugging"))
+        .unwrap();
+    world.settle().await;
+    let said = world.said("globex", "DEV-1");
+    assert_eq!(
+        (said[0].0.as_str(), said[0].5.as_str()),
+        ("bob", "[eve-acme] debugging")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_in_front_of_a_text_stays_whoever_is_known_later() {
     let edits = [
         // The look-up's row has grown old and was removed.
