@@ -1,5 +1,6 @@
 //! Only a proven delete deletes.
 
+use tandem_engine::operator::{Decision, Resolved};
 use tandem_sim::{Fault, FaultOutcome, Matcher};
 
 use crate::world::{Setup, Webhooks, World, hour};
@@ -520,7 +521,13 @@ async fn what_is_deleted_on_an_issue_that_was_unlinked_does_not_stop_other_delet
         .iter()
         .find(|link| link.a_key.as_deref() == Some("SUP-2"))
         .unwrap();
-    assert!(engine.store.drop_link(&link.key, &connection.sites).await.unwrap());
+    assert!(
+        engine
+            .store
+            .drop_link(&link.key, &connection.sites)
+            .await
+            .unwrap()
+    );
     for twin in world.globex().worklogs_of("DEV-2") {
         world.globex().delete(twin.id).unwrap();
     }
@@ -607,4 +614,56 @@ async fn worklogs_that_stay_missing_do_not_hide_that_another_one_moved() {
     world.settle().await;
     assert_eq!(world.globex().worklogs().len(), 25);
     assert_eq!(world.reasons().await, ["missing"; 25]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_brake_holds_or_a_person_ignored_holds_no_delete_of_hours_later() {
+    for ignored in [true, false] {
+        let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+        for n in 0..30 {
+            let content = hour("ann", &format!("entry {n}"));
+            world.acme().log_time("SUP-1", content).unwrap();
+        }
+        world.sweep().await;
+        world.settle().await;
+        world.acme().retention_purge("2026-12-31".parse().unwrap());
+        world.wait(300).await;
+        world.sweep().await;
+        assert_eq!(world.reasons().await, ["mass-delete"; 30]);
+        let engine = &world.tandem.engine;
+        if ignored {
+            for pair in world.waiting().await {
+                let decided = engine.decide(&pair.link, &pair.id, Decision::Ignore, "pat", None);
+                assert!(matches!(decided.await.unwrap(), Resolved::Done(_)));
+            }
+        }
+        world.wait(2 * 3600).await;
+        for issue in ["SUP-1", "SUP-2"] {
+            let id = world.acme().log_time(issue, hour("ann", "later")).unwrap();
+            world.sweep().await;
+            world.settle().await;
+            assert_eq!(world.globex().worklogs().len(), 31);
+            world.acme().delete(id).unwrap();
+            world.wait(300).await;
+            world.tandem.engine.sweep_pass().await.unwrap();
+            let tandem = world.only_reading();
+            let (links, _) = tandem
+                .engine
+                .store
+                .links(&tandem.engine.connections[0].name, None)
+                .await
+                .unwrap();
+            let links = links.into_iter().map(|link| link.key).collect();
+            let mut planned = 0;
+            for link in &links {
+                let connection = &tandem.engine.connections[0];
+                let steps = tandem.engine.proposals(connection, link, &links).await.unwrap();
+                planned += steps.iter().filter(|step| step.worklog.is_some()).count();
+            }
+            assert_eq!(planned, 1, "{issue}");
+            tandem.engine.rest().await.unwrap();
+            world.settle().await;
+            assert_eq!(world.globex().worklogs().len(), 30, "{issue}, ignored: {ignored}");
+        }
+    }
 }

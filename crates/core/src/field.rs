@@ -64,6 +64,10 @@ impl Value {
     /// Says whether two values of the same field differ. What a side does not tell does not differ.
     pub(crate) fn differs(&self, other: &Value) -> bool {
         match (self, other) {
+            (Value::Author(left), Value::Author(right)) => {
+                let is_told = |author: &AccountId| author.as_str() != render::UNKNOWN_USER;
+                left != right && is_told(left) && is_told(right)
+            }
             (Value::Time(left), Value::Time(right)) => told_differently(left, right),
             (Value::OptSecs(left), Value::OptSecs(right)) => told_differently(left, right),
             // Sites cut blanks around a text as they like.
@@ -174,6 +178,8 @@ impl Field {
     /// Copies the field from one content of a side to another of the same side, told or not.
     pub(crate) fn copy(self, side: Side, from: &Content, to: &mut Content, rules: &Rules) {
         match self {
+            // Who is not told any more is still who it was.
+            Field::Author if from.author.as_str() == render::UNKNOWN_USER => {}
             Field::StartTime => to.start_time = from.start_time,
             Field::Billable => to.billable_secs = from.billable_secs,
             _ => self.set(side, to, rules, self.of(side, from, rules)),

@@ -9,7 +9,7 @@ use crate::field::{Field, Value};
 use crate::ids::{AccountId, Side, Sides};
 use crate::pair::Intent;
 use crate::reason::Reason;
-use crate::render::{self, Unrenderable};
+use crate::render::{self, Author, Unrenderable};
 use crate::rules::{ConflictPolicy, Lookups, Rules};
 use crate::worklog::Content;
 
@@ -80,8 +80,7 @@ pub fn merge(
     for field in Field::all(rules) {
         let values = Sides::from_fn(|side| field.of(side, &now[side], rules));
         let changed = Sides::from_fn(|side| match base {
-            // Who is not told any more is still who it was.
-            Some(_) if field == Field::Author && now[side].author.as_str() == render::UNKNOWN_USER => false,
+            Some(base) if field == Field::Description && is_unsigned(side, base, now) => false,
             Some(base) => field.of(side, &base[side], rules).differs(&values[side]),
             None => values[side].is_told(),
         });
@@ -89,12 +88,7 @@ pub fn merge(
         let decided = decided(field);
         let from = match (changed.a, changed.b) {
             _ if decided.is_some() => None,
-            (false, false) => {
-                if let Some(base) = base.filter(|_| field == Field::Description) {
-                    sign_anew(base, now, &mut merged, rules, lookups);
-                }
-                continue;
-            }
+            (false, false) => continue,
             (true, false) => Some(Side::A),
             (false, true) => Some(Side::B),
             (true, true) => None,
@@ -140,6 +134,9 @@ pub fn merge(
             merged.agreed.push(field);
         }
     }
+    if let Some(base) = base {
+        sign_anew(base, now, &mut merged, rules, lookups);
+    }
     Ok(merged)
 }
 
@@ -159,6 +156,18 @@ pub(crate) fn again(
     now[side.other()] = source.clone();
     let nobody = Sides::new(Timestamp::MIN, Timestamp::MIN);
     let mut content = merge(Some(base), &now, &nobody, &[], rules, lookups)?.contents[side].clone();
+    let from = side.other();
+    for field in Field::all(rules).filter(|field| *field != Field::Description) {
+        let said = Sides::from_fn(|side| field.of(side, &base[side], rules));
+        let lacks = matches!(field, Field::Attribute(_)) && !field.of(side, &content, rules).is_told();
+        // Word for word what the other side says is what a site had kept of its own, see `created`. And what was not
+        // mapped when both agreed may be by now.
+        if (said.a == said.b || lacks)
+            && let Ok(value) = field.rendered(from, source, rules, lookups)
+        {
+            field.set(side, &mut content, rules, value);
+        }
+    }
     content.start_time = content.start_time.or(source.start_time);
     content.billable_secs = content.billable_secs.or(source.billable_secs);
     render::fill(side, &mut content, rules, lookups);
@@ -178,7 +187,9 @@ fn text(
     if let Some(text) = base.and_then(|base| with_its_name(from, base, now)) {
         return text;
     }
-    let is_named = base.is_none_or(|base| name(from, base).is_some());
+    // Texts of an account that is a person's, too, may begin with brackets of their own.
+    let is_named =
+        base.is_none_or(|base| name(from, base).is_some() || !is_its_own(from, base, rules, lookups));
     let own = match is_named {
         true => render::own_text(&now[from], rules),
         false => now[from].description.as_str(),
@@ -189,7 +200,13 @@ fn text(
     }
 }
 
-/// Where the author alone has changed, who stands in front of the text of a fallback account is another one now, or nobody.
+/// Says whether the author of a side's worklog is who its twin's author is on that side, and stands for nobody else.
+fn is_its_own(side: Side, base: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
+    let author = render::author(side.other(), &base[side.other()].author, rules, lookups);
+    matches!(author, Ok(Author::Account(account)) if account == base[side].author)
+}
+
+/// Where the author has changed, who stands in front of the text of a fallback account is another one now, or nobody.
 fn sign_anew(
     base: &Sides<Content>,
     now: &Sides<Content>,
@@ -197,23 +214,54 @@ fn sign_anew(
     rules: &Rules,
     lookups: &Lookups,
 ) {
-    let is_another = |side: Side| {
-        let author = &now[side].author;
-        base[side].author != *author && author.as_str() != render::UNKNOWN_USER
-    };
-    let from = match (is_another(Side::A), is_another(Side::B)) {
-        (true, false) => Side::A,
-        (false, true) => Side::B,
-        _ => return,
+    if rules.fallback().is_none() {
+        return;
+    }
+    let crosses = |from: Side| merged.crossing[from].contains(&Field::Author);
+    let is_another = |side: Side| !stays(side, base, now);
+    let from = match (crosses(Side::A), crosses(Side::B)) {
+        (true, _) => Side::A,
+        (_, true) => Side::B,
+        _ => match (is_another(Side::A), is_another(Side::B)) {
+            (true, false) => Side::A,
+            (false, true) => Side::B,
+            _ => return,
+        },
     };
     let to = from.other();
-    let said = &now[to].description;
-    let new = text(from, Some(base), now, &merged.contents[to].author, rules, lookups);
-    let signed = name(to, base).is_some() || render::name_in_front(&new, &now[from].description).is_some();
-    if signed && new.trim() != said.trim() {
-        merged.crossing[from].push(Field::Description);
-        merged.contents[to].description = new;
+    // The text as it is to be there, whichever side it comes from.
+    let mut said = now.clone();
+    said[from] = merged.contents[from].clone();
+    let new = text(
+        from,
+        Some(base),
+        &said,
+        &merged.contents[to].author,
+        rules,
+        lookups,
+    );
+    let is_signed =
+        name(to, base).is_some() || render::name_in_front(&new, &said[from].description).is_some();
+    if !is_signed || new.trim() == merged.contents[to].description.trim() {
+        return;
     }
+    merged.agreed.retain(|field| *field != Field::Description);
+    let crossing = &mut merged.crossing[from];
+    if !crossing.contains(&Field::Description) {
+        crossing.push(Field::Description);
+    }
+    merged.contents[to].description = new;
+}
+
+/// Says whether somebody took the name away that was put in front of a side's text, and changed nothing else in it.
+fn is_unsigned(side: Side, base: &Sides<Content>, now: &Sides<Content>) -> bool {
+    let own = name(side, base).and_then(|name| base[side].description.strip_prefix(name));
+    own.is_some_and(|own| own.trim() == now[side].description.trim())
+}
+
+fn stays(side: Side, base: &Sides<Content>, now: &Sides<Content>) -> bool {
+    let author = |content: &Content| Value::Author(content.author.clone());
+    !author(&base[side]).differs(&author(&now[side]))
 }
 
 /// The name that was put in front of a side's text, as both sides last agreed.
@@ -224,8 +272,8 @@ fn name(side: Side, base: &Sides<Content>) -> Option<&str> {
 /// Says one side's text as the other would, where one of the two stands under a fallback account with its author's name in
 /// front: as long as that author stays, so does the name, whoever is known by now. `None` where there is no such name.
 fn with_its_name(from: Side, base: &Sides<Content>, now: &Sides<Content>) -> Option<String> {
-    let stays = |side: Side| base[side].author == now[side].author;
-    if base.a.author == base.b.author || !Side::BOTH.into_iter().all(stays) {
+    let all_stay = Side::BOTH.into_iter().all(|side| stays(side, base, now));
+    if base.a.author == base.b.author || !all_stay {
         return None;
     }
     let text = now[from].description.as_str();
@@ -328,10 +376,15 @@ pub fn agree(
     let Some(base) = base else {
         return Field::all(rules).all(fields).then(|| now.clone());
     };
-    let mut next = now.clone();
-    for field in Field::all(rules).filter(|field| !fields(*field)) {
+    let mut next = base.clone();
+    for side in Side::BOTH {
+        // What is not kept the same is remembered as it stands.
+        next[side].attributes.clone_from(&now[side].attributes);
+    }
+    for field in Field::all(rules) {
+        let agreed = if fields(field) { now } else { base };
         for side in Side::BOTH {
-            field.copy(side, &base[side], &mut next[side], rules);
+            field.copy(side, &agreed[side], &mut next[side], rules);
         }
     }
     Some(next)

@@ -929,14 +929,16 @@ impl<'o> Planner<'o> {
             return whole();
         };
         let mut body = merge::again(side, base, source, self.rules, lookups)?;
-        // Whoever it was before, the site does not take it any more.
-        if pair
-            .wait
-            .as_ref()
-            .is_some_and(|wait| wait.reason == Reason::AuthorUnmapped)
-        {
-            let whole = whole()?;
-            (body.author, body.description) = (whole.author, whole.description);
+        // What it said before, the site does not take any more.
+        match pair.wait.as_ref().map(|wait| wait.reason) {
+            Some(Reason::AuthorUnmapped) => {
+                let whole = whole()?;
+                (body.author, body.description) = (whole.author, whole.description);
+            }
+            Some(Reason::AttributeRequired | Reason::AttributeUnmapped | Reason::Rejected) => {
+                body.attributes.extend(whole()?.attributes);
+            }
+            _ => {}
         }
         Ok(body)
     }

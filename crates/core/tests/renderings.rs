@@ -153,6 +153,130 @@ fn whoever_takes_over_a_worklog_stands_in_front_of_its_text_where_they_have_no_a
 }
 
 #[test]
+fn a_text_that_was_edited_meanwhile_gets_the_new_name_too() {
+    for (before, after, copy, edited, expected) in [
+        ("eve", "bob", of("robot", "[Eve] x"), "[Eve] y", of("bob", "y")),
+        (
+            "eve",
+            "zoe",
+            of("robot", "[Eve] x"),
+            "[Eve] y",
+            of("robot", "[Zoe] y"),
+        ),
+        ("bob", "eve", of("bob", "x"), "y", of("robot", "[Eve] y")),
+    ] {
+        let mut world = agreed(&of(before, "x"), &copy);
+        let settings = robot(&mut world);
+        put(&mut world, Side::A, A, of(after, "x"), 100);
+        let author = copy.author.as_str();
+        put(&mut world, Side::B, B, of(author, edited), 200);
+        let mut done = written(&mut world, &settings);
+        done.sort();
+        assert_eq!(done, ["update a", "update b"], "{before} to {after}");
+        assert_eq!(only(&world, Side::A), of(after, "y"));
+        assert_eq!(only(&world, Side::B), expected);
+    }
+}
+
+#[test]
+fn a_name_that_goes_with_its_author_is_no_edit_of_the_text() {
+    let mut world = agreed(&of("robot", "[Eve] x"), &of("eve", "x"));
+    let mut settings = Settings::default();
+    settings.rules.unknown_author = UnknownAuthor::Account("robot".into());
+    settings.rules.policy.conflict = tandem_core::rules::ConflictPolicy::Side(Side::A);
+    let name = Person {
+        other: None,
+        display_name: Some("Eve".into()),
+    };
+    world.lookups.people.b.insert("eve".into(), name);
+    put(&mut world, Side::A, A, of("bob", "x"), 100);
+    put(&mut world, Side::B, B, of("eve", "y"), 200);
+    written(&mut world, &settings);
+    assert_eq!(only(&world, Side::A), of("bob", "y"));
+    assert_eq!(only(&world, Side::B), of("bob", "y"));
+}
+
+#[test]
+fn what_was_refused_of_a_new_name_is_not_forgotten() {
+    for (after, expected) in [("zoe", of("robot", "[Zoe] x")), ("bob", of("bob", "x"))] {
+        let mut world = agreed(&of("eve", "x"), &of("robot", "[Eve] x"));
+        let settings = robot(&mut world);
+        put(&mut world, Side::A, A, of(after, "x"), 100);
+        let step = tandem_core::plan::plan(&world, &settings).steps.remove(0);
+        let pair = step.refused(
+            &step.pair,
+            Reason::PeriodClosed,
+            "closed".into(),
+            at(100),
+            at(200),
+            &settings.rules,
+        );
+        world.pairs[0] = pair;
+        assert_eq!(written(&mut world, &settings), ["update b"], "{after}");
+        assert_eq!(only(&world, Side::B), expected);
+    }
+}
+
+#[test]
+fn what_a_site_kept_of_its_own_is_not_taken_over_word_for_word() {
+    // B kept its value, so that A goes on differing from what it says of it.
+    let rule = AttributeRule {
+        keys: Sides::new("_Account_".into(), "_Customer_".into()),
+        values: vec![("ACME1".into(), "GLX1".into()), ("ACME0".into(), "GLX0".into())],
+    };
+    let (a, b) = (
+        with(of("ann", "x"), "_Account_", "GLX0"),
+        with(of("ann", "x"), "_Customer_", "GLX0"),
+    );
+    let mut world = agreed(&a, &b);
+    let mut settings = Settings::default();
+    settings.rules.attributes.push(rule);
+    deleted_on(&mut world, Side::A, A);
+    put(
+        &mut world,
+        Side::B,
+        B,
+        with(of("ann", "y"), "_Customer_", "GLX0"),
+        100,
+    );
+    assert_eq!(written(&mut world, &settings), ["create a"]);
+    assert_eq!(only(&world, Side::A), with(of("ann", "y"), "_Account_", "ACME0"));
+}
+
+#[test]
+fn what_is_mapped_only_now_is_there_when_a_twin_is_made_anew() {
+    let rule = AttributeRule {
+        keys: Sides::new("_Account_".into(), "_Customer_".into()),
+        values: vec![("ACME1".into(), "GLX1".into())],
+    };
+    let mut world = agreed(&with(of("ann", "x"), "_Account_", "ACME1"), &of("ann", "x"));
+    let mut settings = Settings::default();
+    settings.rules.attributes.push(rule);
+    world.listings.b.clear();
+    world.pairs[0].ids.b = None;
+    assert_eq!(written(&mut world, &settings), ["create b"]);
+    assert_eq!(only(&world, Side::B), with(of("ann", "x"), "_Customer_", "GLX1"));
+}
+
+#[test]
+fn the_name_before_a_copy_never_gets_into_its_original_whatever_was_decided_in_between() {
+    let mut world = agreed(&of("eve", "x"), &of("robot", "[Eve] x"));
+    let mut settings = robot(&mut world);
+    settings.rules.policy.conflict = tandem_core::rules::ConflictPolicy::Park;
+    put(&mut world, Side::A, A, of("eve", "a"), 100);
+    put(&mut world, Side::B, B, of("robot", "[Eve] b"), 200);
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    world.pairs[0] = tandem_core::decide::take(&world.pairs[0], Side::B, &settings.rules)
+        .unwrap()
+        .pair;
+    assert_eq!(written(&mut world, &settings), ["update a"]);
+    assert_eq!(only(&world, Side::A), of("eve", "b"));
+    put(&mut world, Side::A, A, of("eve", "c"), 3000);
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), of("robot", "[Eve] c"));
+}
+
+#[test]
 fn an_author_who_is_not_told_any_more_is_who_it_was() {
     let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
     let settings = robot(&mut world);
@@ -163,6 +287,12 @@ fn an_author_who_is_not_told_any_more_is_who_it_was() {
     put(&mut world, Side::B, B, of("ann", "z"), 3000);
     assert_eq!(written(&mut world, &settings), ["update a"]);
     assert_eq!(only(&world, Side::A), of(nobody, "z"));
+    // Nor is it news once it is told again, or a reason to bring a deleted worklog back.
+    put(&mut world, Side::A, A, of("ann", "z"), 3000);
+    assert_eq!(written(&mut world, &settings), Vec::<String>::new());
+    put(&mut world, Side::B, B, of(nobody, "z"), 3000);
+    deleted_on(&mut world, Side::A, A);
+    assert_eq!(written(&mut world, &settings), ["delete b"]);
 }
 
 #[test]

@@ -512,7 +512,7 @@ impl Engine {
             .await
         {
             // A site on which issue linking is off says so in this way. The twin may be found in another.
-            Err(error) if error.is_refusal() => None,
+            Err(error) if error.is_refused() => None,
             links => links?,
         };
         let urls: Vec<String> = links.into_iter().flatten().map(|link| link.url).collect();
@@ -704,7 +704,7 @@ impl Engine {
                     .call(site, lane, async |client| client.remote_links(issue.id).await)
                     .await
                 {
-                    Err(error) if error.is_refusal() => break,
+                    Err(error) if error.is_refused() => break,
                     links => links?,
                 };
                 for key in links

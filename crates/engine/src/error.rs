@@ -69,6 +69,12 @@ impl EngineError {
         matches!(self, EngineError::Site { error, .. } if matches!(error.kind, Refused(_) | NotFound | Malformed | Unusable))
     }
 
+    /// Says whether a site answered that we may not do this.
+    pub(crate) fn is_refused(&self) -> bool {
+        use crate::ports::site::SiteErrorKind::Refused;
+        matches!(self, EngineError::Site { error, .. } if matches!(error.kind, Refused(_)))
+    }
+
     /// Returns what to say of it in a log: the same, without what the site said, which may name people and quote what
     /// they wrote. That stands in the table, where `queue` and `history` show it.
     pub fn unsaid(&self) -> impl std::fmt::Display {

@@ -673,10 +673,14 @@ impl Engine {
         let mut hidden: Sides<Vec<(WorklogId, Proof)>> = Sides::default();
         for side in Side::BOTH {
             let site = self.site_of(connection, side)?;
-            let absent = absent(observed, side);
-            if absent.is_empty() {
+            let (news, waiting) = absent(observed, side);
+            if news.is_empty() && waiting.is_empty() {
                 continue;
             }
+            // What waited before, a sweep has looked for in Jira's feed.
+            let known = waiting.len();
+            let absent: Vec<Written> = news.into_iter().chain(waiting).collect();
+            let is_new = |nth: usize| nth + known < absent.len();
             let mut probes = PROBES_MAX;
             let mut is_missed = false;
             let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
@@ -693,7 +697,7 @@ impl Engine {
                 Some(since) => self.in_the_audit_trail(site, since, lane).await?,
                 None => BTreeSet::new(),
             };
-            for (id, written_at) in absent {
+            for (nth, (id, written_at)) in absent.iter().copied().enumerate() {
                 let proof = proofs.remove(&id);
                 let hearsay = proof.as_ref().is_some_and(is_jiras) && !confirmed.contains(&id);
                 if let Some(proof) = proof.clone().filter(|_| !hearsay) {
@@ -715,7 +719,7 @@ impl Engine {
                     .call(site, lane, async |client| client.worklog(id).await)
                     .await?;
                 let Some(worklog) = found else {
-                    is_missed |= proof.is_none();
+                    is_missed |= proof.is_none() && is_new(nth);
                     hidden[side].extend(proof.map(|proof| (id, proof)));
                     continue;
                 };
@@ -1293,6 +1297,11 @@ impl Engine {
             .pairs
             .iter()
             .filter(|pair| pair.state == PairState::Live && !pair.released)
+            // What is held already is held by that, and says nothing of what comes later.
+            .filter(|pair| {
+                let reason = pair.wait.as_ref().map(|wait| wait.reason);
+                !pair.is_ignored() && reason != Some(Reason::MassDelete)
+            })
         {
             for side in Side::BOTH {
                 let (Some(id), Some(_)) = (pair.ids[side], pair.ids[side.other()]) else {
@@ -1327,9 +1336,12 @@ impl Engine {
     }
 }
 
-/// The worklogs of a side that its listing does not show, with when Tandem last wrote them. What nobody has waited for yet
-/// comes first; the others in turns, since no more than a few are asked for at a time.
-fn absent(observed: &Observed, side: Side) -> Vec<(WorklogId, Option<Timestamp>)> {
+/// A worklog, and when Tandem last wrote it.
+type Written = (WorklogId, Option<Timestamp>);
+
+/// The worklogs of a side that its listing does not show: those that do not wait for it yet, and the others, in turns, since
+/// no more than a few are asked for at a time.
+fn absent(observed: &Observed, side: Side) -> (Vec<Written>, Vec<Written>) {
     let live = observed
         .pairs
         .iter()
@@ -1345,10 +1357,13 @@ fn absent(observed: &Observed, side: Side) -> Vec<(WorklogId, Option<Timestamp>)
         let turn = turn as usize % waiting.len();
         waiting.rotate_left(turn);
     }
-    let in_turn = news.into_iter().chain(waiting);
-    in_turn
-        .filter_map(|pair| Some((pair.ids[side]?, pair.written_at)))
-        .collect()
+    let told = |pairs: Vec<&Pair>| {
+        let pairs = pairs.into_iter();
+        pairs
+            .filter_map(|pair| Some((pair.ids[side]?, pair.written_at)))
+            .collect()
+    };
+    (told(news), told(waiting))
 }
 
 /// Says whether a worklog has lost a mapped attribute since both sides agreed. One that waits for that reason counts, too:

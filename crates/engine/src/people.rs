@@ -9,7 +9,7 @@ use tracing::info;
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
-use crate::ports::site::{AttributeDefinition, SiteErrorKind};
+use crate::ports::site::AttributeDefinition;
 use crate::ports::store::{Lane, PersonRow};
 
 /// How long a look-up that found somebody is good for; nobody found is looked up again with each parked retry.
@@ -38,18 +38,20 @@ impl Engine {
         // What a person has said is not looked up: a site that refuses it all the same has another reason.
         let said = self
             .store
-            .people(&here.name, &there.name, std::slice::from_ref(account), now)
+            .people(
+                &here.name,
+                &there.name,
+                std::slice::from_ref(account),
+                Timestamp::MIN,
+            )
             .await?;
-        if let Some(row) = said.into_iter().find(crate::operator::is_assigned) {
-            return Ok(row);
+        if let Some(row) = said.iter().find(|row| crate::operator::is_assigned(row)) {
+            return Ok(row.clone());
         }
+        let name = said.into_iter().find_map(|row| row.display_name);
+        // Who may not look people up still has been told that the site does not take this one.
         let unless_refused = |answer| match answer {
-            // Who may not look people up still has been told that the site does not take this one.
-            Err(EngineError::Site { error, .. })
-                if is_refused && matches!(error.kind, SiteErrorKind::Refused(_)) =>
-            {
-                Ok(None)
-            }
+            Err(error) if is_refused && EngineError::is_refused(&error) => Ok(None),
             answer => answer,
         };
         let same = self
@@ -59,7 +61,7 @@ impl Engine {
         let mut person = PersonRow {
             account: account.clone(),
             other: None,
-            display_name: None,
+            display_name: name,
             expires: now + FOUND_FOR,
         };
         if let Some(user) = same.filter(|user| user.active) {

@@ -74,6 +74,7 @@ faults! {
     Chain "chain" "No fault: three sites, of which the middle one is connected with both others.",
     LastingCause "lasting-cause" "What something waits for lasts longer than the storm: a permission, a period, a token.",
     ClosedTrail "closed-trail" "No fault: Tempo's audit trail may not be read, or does not tell of deletes that were made in Jira.",
+    Robot "robot" "No fault: whoever has no account on the other site is written under another one, with their name in the text.",
     RareEdit "rare-edit" "No fault: people also hand a worklog to a colleague, make it non-billable, and clear its attributes.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
 }

@@ -211,9 +211,20 @@ pub const SHARED: &str = "_Shared_";
 /// The attribute that each site has for itself.
 pub const OWN: &str = "_Own_";
 
-/// Returns the tag that a text begins with.
+/// The account that stands for whoever has none, in lives that have one.
+pub const ROBOT: &str = "robot";
+
+/// Splits a text into the name that stands in front of it, with its brackets, and the rest.
+pub fn named(text: &str) -> (&str, &str) {
+    match text.find("] ").filter(|_| text.starts_with('[')) {
+        Some(end) => text.split_at(end + 2),
+        None => ("", text),
+    }
+}
+
+/// Returns the tag that a text begins with, behind a name.
 pub fn tag(text: Option<&str>) -> Option<&str> {
-    let word = text?.split_whitespace().next()?;
+    let word = named(text?).1.split_whitespace().next()?;
     (word.starts_with('w') && word[1..].bytes().all(|byte| byte.is_ascii_digit())).then_some(word)
 }
 
@@ -258,7 +269,18 @@ impl Observer {
     }
 
     fn values(&self, site: &str, worklog: &Worklog) -> Values {
-        let person = (site.to_owned(), worklog.author.clone());
+        let text = worklog.description.as_deref().unwrap_or_default();
+        // Where the robot stands for somebody, it is somebody's.
+        let (name, own) = named(text);
+        let (author, text) = match (worklog.author.as_str(), name) {
+            (ROBOT, "[Eve Moor] ") => ("eve".to_owned(), own),
+            (ROBOT, name) if name.starts_with("[eve-") => ("eve".to_owned(), own),
+            (author, _) => {
+                let person = self.setting.people.get(&(site.to_owned(), author.to_owned()));
+                let stranger = || format!("stranger {author}");
+                (person.cloned().unwrap_or_else(stranger), text)
+            }
+        };
         let issue = (site.to_owned(), worklog.issue);
         let mut values = BTreeMap::from([
             (
@@ -268,22 +290,12 @@ impl Observer {
                     None => format!("issue {} of {site}", worklog.issue),
                 },
             ),
-            (
-                Field::Author,
-                self.setting
-                    .people
-                    .get(&person)
-                    .cloned()
-                    .unwrap_or_else(|| format!("stranger {}", worklog.author)),
-            ),
+            (Field::Author, author),
             (Field::StartDate, worklog.start_date.to_string()),
             (Field::StartTime, worklog.start_time.to_string()),
             (Field::TimeSpent, worklog.time_spent_secs.to_string()),
             (Field::Billable, worklog.billable_secs.to_string()),
-            (
-                Field::Description,
-                worklog.description.clone().unwrap_or_default(),
-            ),
+            (Field::Description, text.to_owned()),
         ]);
         values.insert(
             Field::Shared,
@@ -668,7 +680,8 @@ impl Observer {
                 issue: worklog.issue,
                 values,
                 own,
-                touched: None,
+                // Whoever looked before that has lost the same race.
+                touched: old.touched,
                 unrecorded: old.unrecorded.max(Unheard::Update),
             },
         );

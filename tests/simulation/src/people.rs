@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use tandem_sim::{Content, Refused, SiteHandle, Worklog};
 
 use crate::chance::Chance;
-use crate::observer::{Field, OWN, SHARED, tag};
+use crate::observer::{Field, OWN, SHARED, named, tag};
 use crate::world::World;
 
 /// Everybody, by the name that they go by on all sites. The last ones log no time of their own.
@@ -182,7 +182,8 @@ impl People {
                     let value = format!("own {}", self.next());
                     content.attributes.insert(OWN.into(), value);
                 }
-                _ => content.description = Some(self.text(tag)),
+                // Whose it is, they leave.
+                _ => content.description = Some(renamed(content.description.as_deref(), self.text(tag))),
             }
         }
     }
@@ -202,6 +203,10 @@ impl People {
                 let others = EVERYBODY.iter().filter(|person| is_new(Field::Author, person));
                 if let Some(person) = rare.pick(&others.collect::<Vec<_>>()) {
                     content.author = Self::account(person, handle.name());
+                    content.description = content
+                        .description
+                        .as_deref()
+                        .map(|text| named(text).1.to_owned());
                 }
             }
             1 if is_new(Field::Billable, "0") => content.billable_secs = 0,
@@ -257,6 +262,7 @@ impl People {
             return;
         };
         let (secs, text) = (self.secs(), self.text(tag));
+        let text = renamed(worklog.description.as_deref(), text);
         let both = self.chance.yes(0.5);
         let done = handle.jira_edit("bob", jira, |worklog| {
             worklog.time_spent_secs = secs;
@@ -266,6 +272,11 @@ impl People {
         });
         self.refused(done);
     }
+}
+
+/// A text with the name in front that another one has.
+fn renamed(old: Option<&str>, text: String) -> String {
+    format!("{}{text}", named(old.unwrap_or_default()).0)
 }
 
 /// The project of a site's issues.

@@ -26,7 +26,7 @@ use crate::chance::Chance;
 use crate::faults::{Allowed, Fault};
 use crate::lines::Lines;
 use crate::network::Network;
-use crate::observer::{Broken, Field, OWN, SHARED, Setting};
+use crate::observer::{Broken, Field, OWN, ROBOT, SHARED, Setting};
 use crate::people::{EVERYBODY, People, project};
 use crate::process::Process;
 use crate::reckon::{braked, heard, leaks, misnamed, reckon, unnamed, untold};
@@ -104,6 +104,8 @@ pub enum Eve {
     Later,
     /// Never: her time waits.
     Never,
+    /// Never: another account stands for her, with her name in the text.
+    Robot,
 }
 
 /// What came of a run.
@@ -182,6 +184,7 @@ impl Plan {
         let eve = match chance.between(0, 9) {
             0..=6 => Eve::Mapped,
             7 | 8 if allowed.has(Fault::Publish) => Eve::Later,
+            _ if allowed.has(Fault::Robot) && Chance::new(seed, "robot").yes(0.6) => Eve::Robot,
             _ => Eve::Never,
         };
         let happenings = [
@@ -291,10 +294,14 @@ impl Plan {
                 true => format!("[[\"eve-{a}\", \"eve-{b}\"]]"),
                 false => "[]".to_owned(),
             };
+            let unknown = match self.eve {
+                Eve::Robot => format!("account:{ROBOT}"),
+                _ => "park".to_owned(),
+            };
             text.push_str(&format!(
                 "[[connections]]\nname = \"{a}-{b}\"\na = \"{a}\"\nb = \"{b}\"\nsince = \"2026-01-01\"\n\
                  [connections.links]\nfrom = [\"table\"]\ntable = [{}]\n\
-                 [connections.authors]\nmap = {authors}\n\
+                 [connections.authors]\nmap = {authors}\nunknown = \"{unknown}\"\n\
                  [connections.attributes]\nmap = [{{ a = \"{SHARED}\", b = \"{SHARED}\" }}]\n\
                  [connections.policy]\nconflict = \"{}\"\ndelete_vs_edit = \"{}\"\n\
                  mass_delete = {{ max = {}, within = \"12h\" }}\n",
@@ -313,6 +320,7 @@ impl Plan {
             .user(UserSpec::new("ann", "Ann Archer"))
             .user(UserSpec::new("bob", "Bob Baker"))
             .user(UserSpec::new(format!("eve-{name}"), "Eve Moor"))
+            .user(UserSpec::new(ROBOT, "Robot"))
             .user(UserSpec::new("kim", "Kim Novak"))
             .user(UserSpec::new("lee", "Lee Stone"))
             .user(UserSpec::new("mia", "Mia Wood"))
@@ -611,7 +619,7 @@ impl Fate {
             Fault::BulkBusy => handle.set_bulk_busy(&issue, true),
             Fault::Publish => {
                 self.published += 1;
-                let text = plan.config(plan.eve != Eve::Never, self.published);
+                let text = plan.config(matches!(plan.eve, Eve::Mapped | Eve::Later), self.published);
                 world.rows().put_config(&text, world.now());
                 return;
             }

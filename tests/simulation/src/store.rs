@@ -367,7 +367,7 @@ impl Store for Table {
         deletes: &[(SiteName, WorklogId)],
         since: Timestamp,
         enough: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<(usize, Vec<(SiteName, WorklogId)>), StoreError> {
         self.call("brake_ahead", Kind::Read, |rows| {
             rows.brake_ahead(connection, deletes, since, enough)
         })

@@ -828,9 +828,10 @@ impl Rows {
         for delete in deletes {
             registered.entry(delete.clone()).or_insert(now);
         }
-        let count = self.brake_ahead(connection, deletes, since, enough);
+        let (count, _) = self.brake_ahead(connection, deletes, since, enough);
         if count >= enough && !deletes.is_empty() {
-            self.full_at.insert((connection.clone(), round), now);
+            let full_at = self.full_at.entry((connection.clone(), round)).or_insert(now);
+            *full_at = now.max(*full_at);
         }
         count
     }
@@ -842,7 +843,7 @@ impl Rows {
         deletes: &[(SiteName, WorklogId)],
         since: Timestamp,
         enough: usize,
-    ) -> usize {
+    ) -> (usize, Vec<(SiteName, WorklogId)>) {
         let round = self.rounds.get(connection).copied().unwrap_or_default();
         let key = (connection.clone(), round);
         let none = BTreeMap::new();
@@ -850,11 +851,11 @@ impl Rows {
         let known = |delete: &&(SiteName, WorklogId)| registered.contains_key(*delete);
         let full_at = self.full_at.get(&key);
         let is_held = |delete: &(SiteName, WorklogId)| full_at.is_some() && registered.get(delete) <= full_at;
+        let new = deletes.iter().filter(|delete| !known(delete)).cloned().collect();
         if deletes.iter().filter(known).any(is_held) {
-            return enough;
+            return (enough, new);
         }
-        let count = registered.values().filter(|at| **at >= since).count();
-        count + deletes.iter().filter(|delete| !known(delete)).count()
+        (registered.values().filter(|at| **at >= since).count(), new)
     }
 
     /// See [`Store::release_brake`](tandem_engine::ports::Store::release_brake).

@@ -30,6 +30,8 @@ struct Counted {
     full_at: Option<Timestamp>,
     /// Those asked for that are not registered yet.
     new: BTreeSet<Key>,
+    /// When the last of the others was registered.
+    latest: Option<Timestamp>,
     /// Whether one of them was registered when there were too many.
     is_held: bool,
 }
@@ -52,7 +54,8 @@ impl DynamoStore {
         });
         self.write_all(rows.collect(), Vec::new()).await?;
         let count = self.brake_since(connection, &counted, since, enough).await?;
-        let is_told = counted.full_at.is_some() && counted.new.is_empty();
+        let is_told =
+            counted.full_at.is_some() && counted.new.is_empty() && counted.latest <= counted.full_at;
         if count >= enough && !deletes.is_empty() && !is_told {
             self.brake_full(connection, counted.round, now).await?;
         }
@@ -65,10 +68,14 @@ impl DynamoStore {
         deletes: &[(SiteName, WorklogId)],
         since: Timestamp,
         enough: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<(usize, Vec<(SiteName, WorklogId)>), StoreError> {
         let counted = self.brake_known(connection, deletes).await?;
         let count = self.brake_since(connection, &counted, since, enough).await?;
-        Ok(count + counted.new.len())
+        let key = |(site, worklog): &(SiteName, WorklogId)| {
+            Key::brake_delete(connection, counted.round, site, *worklog)
+        };
+        let new = deletes.iter().filter(|delete| counted.new.contains(&key(delete)));
+        Ok((count, new.cloned().collect()))
     }
 
     async fn brake_known(
@@ -87,16 +94,19 @@ impl DynamoStore {
             .iter()
             .map(|(site, worklog)| Key::brake_delete(connection, round, site, *worklog))
             .collect();
-        let mut is_held = false;
+        let (mut is_held, mut latest) = (false, None);
         // Each counts from its first time.
         for item in self.get_all(new.iter().cloned()).await? {
             new.remove(&row::key(&item)?);
-            is_held |= full_at.is_some() && row::optional_time(&item, "at")? <= full_at;
+            let at = row::optional_time(&item, "at")?;
+            is_held |= full_at.is_some() && at <= full_at;
+            latest = latest.max(at);
         }
         Ok(Counted {
             round,
             full_at,
             new,
+            latest,
             is_held,
         })
     }
@@ -124,15 +134,18 @@ impl DynamoStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let is_same = match round {
-            0 => "attribute_not_exists(#round) OR #round = :round",
+            0 => "(attribute_not_exists(#round) OR #round = :round)",
             _ => "#round = :round",
         };
+        // It never goes back: others may have registered theirs by a later clock.
         let write = Write::update(Key::brake_round(connection))
-            .when(is_same)
+            .when(format!(
+                "{is_same} AND (attribute_not_exists(#full_at) OR #full_at < :now)"
+            ))
             .set("#full_at = :now")
             .value(":round", number(round))
             .value(":now", time(now));
-        // Refused: it was released meanwhile.
+        // Refused: it was released meanwhile, or that was noted.
         self.send("note that the brake is full", write, ReturnValue::None)
             .await?;
         Ok(())

@@ -205,7 +205,7 @@ impl Store for DynamoStore {
         deletes: &[(SiteName, WorklogId)],
         since: Timestamp,
         enough: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<(usize, Vec<(SiteName, WorklogId)>), StoreError> {
         self.brake_count_ahead(connection, deletes, since, enough).await
     }
 

@@ -127,6 +127,24 @@ async fn beside_somebody_at_work_no_two_slots_are_closer_than_the_rate_allows() 
 }
 
 #[tokio::test]
+async fn whoever_begins_meanwhile_is_noticed_whatever_their_clock_says() {
+    let store = Arc::new(store().await);
+    let clock = alone();
+    let ahead = ReadOnly::new(store.clone(), clock.clone());
+    store.reserve(&acme(), start(), INTERVAL, PATIENCE).await.unwrap();
+    clock.sleep(Duration::from_secs(20)).await;
+    for slow in [0, 1500, 2900] {
+        slot(&ahead, &clock).await;
+        let theirs = clock.now() - SignedDuration::from_millis(slow);
+        store.reserve(&acme(), theirs, INTERVAL, PATIENCE).await.unwrap();
+        let before = store.free_at(&acme()).await.unwrap();
+        slot(&ahead, &clock).await;
+        assert_ne!(store.free_at(&acme()).await.unwrap(), before, "not in line");
+        clock.sleep(Duration::from_secs(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_429_while_looking_ahead_keeps_everybody_away_from_the_site() {
     let store = Arc::new(store().await);
     let clock = alone();

@@ -48,19 +48,17 @@ const IN_LINE: SignedDuration = SignedDuration::from_secs(10);
 struct Line {
     /// From when on a slot is free after those that were taken here.
     own: Option<Timestamp>,
-    /// How the shared bucket stood after the last slot that was taken from it here.
+    /// How the shared bucket stood when it was last looked at or taken from here.
     left: Option<Timestamp>,
     /// Until when slots are taken from the shared bucket.
     shared_until: Option<Timestamp>,
 }
 
 impl Line {
-    /// Since when on nobody else's slots are in the way, if somebody else took one just now.
-    fn others(&self, bucket: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
-        bucket
-            .filter(|free_at| Some(*free_at) > self.left)
-            .map(|free_at| free_at + AT_REST)
-            .filter(|rest| *rest > now)
+    /// Says whether somebody else took a slot: just now, or, whatever their clock says, since the last look.
+    fn others(&self, bucket: Option<Timestamp>, now: Timestamp) -> bool {
+        let news = bucket.filter(|free_at| Some(*free_at) > self.left);
+        news.is_some_and(|free_at| self.left.is_some() || free_at + AT_REST > now)
     }
 
     fn is_shared(&self, now: Timestamp) -> bool {
@@ -95,25 +93,28 @@ impl ReadOnly {
         *line
     }
 
-    /// Looks whether others are at work on a site, and notes it. Whoever took a slot a moment ago may just have ended:
-    /// waits a moment and looks again.
+    /// Looks whether others are at work on a site, and notes it. At the first look, whoever took a slot a moment ago may just
+    /// have ended: waits a moment and looks again.
     async fn look_round(&self, site: &SiteName) -> Result<Option<Timestamp>, StoreError> {
-        let bucket = self.inner.free_at(site).await?;
+        let mut bucket = self.inner.free_at(site).await?;
         let now = self.clock.now();
         let line = self.line(site, |_| {});
-        let Some(rest) = line.others(bucket, now) else {
-            return Ok(bucket);
-        };
-        let may_have_ended = rest < now + AT_REST + AT_REST;
-        if !line.is_shared(now) && may_have_ended {
-            self.clock.sleep(rest.duration_since(now).unsigned_abs()).await;
-            let again = self.inner.free_at(site).await?;
-            if again == bucket {
-                return Ok(bucket);
-            }
+        let mut at_work = line.others(bucket, now);
+        if at_work && line.left.is_none() {
+            let rest = bucket.map_or(now, |free_at| free_at.min(now + AT_REST)) + AT_REST;
+            let wait = rest.duration_since(now);
+            self.clock
+                .sleep(Duration::try_from(wait).unwrap_or_default())
+                .await;
+            let before = std::mem::replace(&mut bucket, self.inner.free_at(site).await?);
+            at_work = bucket != before;
         }
+        let now = self.clock.now();
         self.line(site, |line| {
-            line.shared_until = Some(self.clock.now() + IN_LINE);
+            line.left = line.left.max(bucket);
+            if at_work {
+                line.shared_until = Some(now + IN_LINE);
+            }
         });
         Ok(bucket)
     }
@@ -399,7 +400,11 @@ impl Store for ReadOnly {
         _now: Timestamp,
         enough: usize,
     ) -> Result<usize, StoreError> {
-        self.brake_ahead(connection, deletes, since, enough).await
+        let (count, new) = self.inner.brake_ahead(connection, deletes, since, enough).await?;
+        let mut found = self.found();
+        let counted = found.deletes.entry(connection.clone()).or_default();
+        counted.extend(new);
+        Ok(count + counted.len())
     }
 
     async fn brake_ahead(
@@ -408,14 +413,8 @@ impl Store for ReadOnly {
         deletes: &[(SiteName, WorklogId)],
         since: Timestamp,
         enough: usize,
-    ) -> Result<usize, StoreError> {
-        let counted: Vec<_> = {
-            let mut found = self.found();
-            let counted = found.deletes.entry(connection.clone()).or_default();
-            counted.extend(deletes.iter().cloned());
-            counted.iter().cloned().collect()
-        };
-        self.inner.brake_ahead(connection, &counted, since, enough).await
+    ) -> Result<(usize, Vec<(SiteName, WorklogId)>), StoreError> {
+        self.inner.brake_ahead(connection, deletes, since, enough).await
     }
 
     async fn release_brake(&self, _connection: &ConnectionName, _now: Timestamp) -> Result<(), StoreError> {

@@ -744,14 +744,15 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         enough: usize,
     ) -> Result<usize, StoreError>;
-    /// Returns what [`brake`](Store::brake) would, and registers nothing.
+    /// Returns what [`brake`](Store::brake) would but for those that are not registered yet, and which those are. Registers
+    /// nothing.
     async fn brake_ahead(
         &self,
         connection: &ConnectionName,
         deletes: &[(SiteName, WorklogId)],
         since: Timestamp,
         enough: usize,
-    ) -> Result<usize, StoreError>;
+    ) -> Result<(usize, Vec<(SiteName, WorklogId)>), StoreError>;
     /// Forgets the deletes registered so far.
     async fn release_brake(&self, connection: &ConnectionName, now: Timestamp) -> Result<(), StoreError>;
 
