@@ -148,7 +148,8 @@ pub(super) async fn credentials(tandem: &Tandem) -> Result<Wrong, Failure> {
         .filter(|finding| finding.check != "permissions" && !settings::CHECKS.contains(&finding.check))
         .any(|finding| finding.state == State::Fail || finding.is_unanswered());
     let failed = findings.iter().any(|finding| finding.state == State::Fail);
-    findings.retain(|finding| matches!(finding.state, State::Warn | State::Fail));
+    // What a person can do nothing about is no news here.
+    findings.retain(|finding| finding.fix.is_some());
     Ok(Wrong {
         failed,
         text: shown(&findings),
@@ -211,7 +212,7 @@ mod tests {
         let site = SiteName::new("acme");
         let findings = [
             Finding::ok("tempo-token", &site, "Tempo accepts the token"),
-            Finding::warn(
+            Finding::unknown(
                 "jira-token-expiry",
                 &site,
                 "when Jira's token ends is not recorded, so that nobody is warned (after a year at most)",
@@ -222,7 +223,7 @@ mod tests {
             let text = laid_out(&findings, Some(columns));
             assert!(output::fits(&text, Some(columns)), "{columns}:\n{text}");
             assert!(
-                text.contains("warn   jira-token-expiry, acme\n"),
+                text.contains("unknown  jira-token-expiry, acme\n"),
                 "{columns}:\n{text}"
             );
         }
