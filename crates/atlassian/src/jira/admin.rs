@@ -145,10 +145,15 @@ struct WebhookWire {
     url: String,
     #[serde(default, deserialize_with = "lenient::or_default")]
     events: Vec<String>,
-    #[serde(default, deserialize_with = "lenient::truthy")]
+    // One that is switched off says so.
+    #[serde(default = "switched_on", deserialize_with = "lenient::truthy")]
     enabled: bool,
     #[serde(default)]
     is_signed: Option<bool>,
+}
+
+fn switched_on() -> bool {
+    true
 }
 
 impl From<WebhookWire> for AdminWebhook {
@@ -245,4 +250,21 @@ pub fn read_property(body: &[u8]) -> Result<Value, Misread> {
         value: Value,
     }
     Ok(parse::<Property>(body)?.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhook_is_switched_off_only_where_its_list_says_so() {
+        let enabled = |more: &str| {
+            let list =
+                format!(r#"[{{"self":"https://a.atlassian.net/x/7","url":"https://t.example"{more}}}]"#);
+            read_webhooks(list.as_bytes()).unwrap()[0].enabled
+        };
+        assert!(enabled(""));
+        assert!(enabled(r#","enabled":true"#));
+        assert!(!enabled(r#","enabled":false"#));
+    }
 }
