@@ -18,6 +18,9 @@ pub const WORKLOG_EVENTS: [&str; 3] = ["worklog.created", "worklog.updated", "wo
 /// Most ids in one call for attribute values.
 pub const VALUE_IDS_MAX: usize = 500;
 
+/// How Tempo calls a timesheet that takes changes.
+pub const OPEN: &str = "OPEN";
+
 /// A webhook subscription. Each has a secret of its own.
 #[derive(Clone, Debug)]
 pub struct Subscription {
@@ -166,17 +169,22 @@ pub fn read_subscriptions(body: &[u8]) -> Result<Vec<Subscription>, Misread> {
         .collect()
 }
 
-/// Reads how a timesheet stands, such as `OPEN` or `APPROVED`.
+/// Reads how a timesheet stands, such as [`OPEN`] or `APPROVED`. One that does not say has never been submitted.
 pub fn read_timesheet(body: &[u8]) -> Result<String, Misread> {
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Status {
-        key: String,
+        #[serde(default)]
+        key: Option<String>,
     }
     #[derive(Deserialize)]
     struct Timesheet {
+        #[serde(default, deserialize_with = "lenient::or_default")]
         status: Status,
     }
-    Ok(parse::<Timesheet>(body)?.status.key)
+    Ok(parse::<Timesheet>(body)?
+        .status
+        .key
+        .unwrap_or_else(|| OPEN.to_owned()))
 }
 
 /// Reads the address of the Jira on whose issue a listed worklog stands; `None` where none is listed, or does not say.
@@ -222,4 +230,23 @@ pub fn read_periods(body: &[u8]) -> Result<Vec<Period>, Misread> {
         .into_iter()
         .map(|Row { from, to }| Period { from, to })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timesheet_that_does_not_say_how_it_stands_is_open() {
+        let stands = |body: &str| read_timesheet(body.as_bytes()).unwrap();
+        assert_eq!(stands(r#"{"status":{"key":"APPROVED"}}"#), "APPROVED");
+        for silent in [
+            "{}",
+            r#"{"status":null}"#,
+            r#"{"status":{}}"#,
+            r#"{"status":{"key":null}}"#,
+        ] {
+            assert_eq!(stands(silent), OPEN, "{silent}");
+        }
+    }
 }

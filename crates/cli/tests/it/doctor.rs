@@ -441,6 +441,30 @@ fn timesheets_that_are_closed_on_one_side_alone_and_a_hidden_audit_trail_are_tol
     assert!(ok(&ran, "globex", "periods"), "{ran:?}");
 }
 
+#[test]
+fn somebody_without_a_timesheet_hides_nobody_elses() {
+    let bench = lived_in();
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let mut content = hour("bob", "has no timesheet");
+    content.start_date = today;
+    bench.acme().log_time("SUP-1", content).unwrap();
+    let long_ago = today.saturating_sub(jiff::Span::new().days(60));
+    bench.globex().close_period(long_ago, today);
+    // Of the two who logged today, Bob is asked for first.
+    bench.globex().fail_next(
+        Matcher::tempo("GET", "/4/timesheet-approvals/user/{accountId}"),
+        Fault::LostBefore(FaultOutcome::Status(404)),
+    );
+    let ran = doctor(&bench).ended(3);
+    tells(&ran, "globex", "periods", "warn", "open on acme: Ann Archer");
+    assert!(
+        !found(&ran)
+            .iter()
+            .any(|(of, what)| of.1 == "periods" && what.contains("Bob")),
+        "{ran:?}"
+    );
+}
+
 /// A clock beside the machine's.
 struct Beside(SignedDuration);
 

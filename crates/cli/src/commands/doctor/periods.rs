@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
-use tandem_atlassian::tempo::admin::Period;
+use tandem_atlassian::tempo::admin::{OPEN, Period};
 use tandem_core::{AccountId, Side, SiteName};
 use tandem_engine::Connection;
 use tandem_engine::operator::Matched;
@@ -30,9 +30,6 @@ const ASKED_MAX: usize = 30;
 const NAMED_MAX: usize = 5;
 
 const CHECK: &str = "periods";
-
-/// How Tempo calls a timesheet that takes changes.
-const OPEN: &str = "OPEN";
 
 pub(super) async fn look(
     look: &Look<'_>,
@@ -84,18 +81,34 @@ async fn of_side(
         .await?;
     let mut closed = Vec::new();
     let mut asked = 0;
+    // Those whom Tempo does not know on one of the sites: nobody has a timesheet there to compare.
+    let mut absent = BTreeSet::new();
     let people = people(look, connection, side, recent).await?;
     // The newest first: that is where changes come.
     'all: for period in periods.iter().rev() {
         for person in &people {
             let Some(here) = &person.other else { continue };
+            if absent.contains(here) {
+                continue;
+            }
             if asked == ASKED_MAX {
                 break 'all;
             }
             asked += 1;
-            let state = status(look, site, here, *period).await?;
-            if state == OPEN || status(look, other, &person.account, *period).await? != OPEN {
+            let Some(state) = status(look, site, here, *period).await? else {
+                absent.insert(here);
                 continue;
+            };
+            if state == OPEN {
+                continue;
+            }
+            match status(look, other, &person.account, *period).await? {
+                Some(there) if there == OPEN => {}
+                Some(_) => continue,
+                None => {
+                    absent.insert(here);
+                    continue;
+                }
             }
             let name = person.display_name.clone().unwrap_or_else(|| here.to_string());
             closed.push(format!(
@@ -154,14 +167,18 @@ async fn people(
     Ok(people)
 }
 
+/// How a person's timesheet stands; `None` where Tempo has none of that person.
 async fn status(
     look: &Look<'_>,
     site: &SiteName,
     account: &AccountId,
     period: Period,
-) -> Result<String, Trouble> {
+) -> Result<Option<String>, Trouble> {
     look.ask(site, Vendor::Tempo, async |client| {
-        client.timesheet_status(account, period).await
+        match client.timesheet_status(account, period).await {
+            Err(error) if error.status == Some(404) => Ok(None),
+            answer => answer.map(Some),
+        }
     })
     .await
 }
