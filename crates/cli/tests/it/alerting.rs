@@ -132,6 +132,16 @@ fn a_chat_that_is_down_fails_nothing_and_hears_of_it_later() {
     assert_eq!(chat.heard().len(), 1);
 }
 
+#[test]
+fn an_address_that_is_not_where_it_should_be_is_told_as_that_of_the_alerts() {
+    let bench = alerts("webhook = \"env:NO_SUCH_CHAT\"");
+    bench.acme().log_time("SUP-1", hour("zoe", "waits")).unwrap();
+    bench
+        .run(&["reconcile"])
+        .ended(3)
+        .says("the secret of [alerts] (env:NO_SUCH_CHAT) cannot be read");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_program_gets_the_text_and_may_fail_without_harm() {

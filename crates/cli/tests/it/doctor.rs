@@ -465,6 +465,72 @@ fn somebody_without_a_timesheet_hides_nobody_elses() {
     );
 }
 
+#[test]
+fn alerts_that_would_reach_nobody_are_told() {
+    let with = |how: &str| {
+        let bench = Bench::with(&format!("[alerts]\n{how}\n"));
+        live(&bench);
+        bench
+    };
+    let tells = |ran: &Ran, state: &str, words: &str| {
+        let found = found(ran);
+        let of = |(of, what): &&((String, String, String), String)| of.1 == "alerts" && what.contains(words);
+        let said = found.iter().find(of);
+        assert!(
+            said.is_some_and(|(of, _)| of.2 == state),
+            "no {state} with {words:?}: {found:#?}"
+        );
+    };
+    let bench = with("webhook = \"env:NO_SUCH_CHAT\"\ncommand = [\"no-such-program\", \"-x\"]");
+    let ran = doctor(&bench).ended(3);
+    tells(
+        &ran,
+        "fail",
+        "the secret of [alerts] (env:NO_SUCH_CHAT) cannot be read: the variable is not set",
+    );
+    tells(&ran, "fail", "there is no program `no-such-program`");
+    let shown = bench.run(&["doctor"]).ended(3).out;
+    assert!(
+        shown
+            .lines()
+            .any(|line| line.starts_with("FAIL") && line.contains("alerts")),
+        "{shown}"
+    );
+    let of_a_site = bench.run(&["doctor", "--json", "--site", "acme"]).ended(0);
+    assert!(!of_a_site.out.contains("alerts"), "{of_a_site:?}");
+
+    let bench = with("webhook = \"file:chat.txt\"");
+    std::fs::write(bench.path("chat.txt"), "ftp://hush.example\n").unwrap();
+    let ran = doctor(&bench).ended(3);
+    tells(&ran, "fail", "the secret of [alerts]: this address is not https");
+    assert!(
+        !ran.out.contains("hush"),
+        "the address is as good as a password: {ran:?}"
+    );
+    std::fs::write(bench.path("chat.txt"), "http://127.0.0.1:9/hush\n").unwrap();
+    tells(&doctor(&bench).ended(0), "ok", "nothing was sent");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_for_alerts_that_nobody_may_run_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::with("[alerts]\ncommand = [\"PROGRAM\"]\n");
+    live(&bench);
+    let program = bench.path("notify");
+    let file = bench.path("tandem.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("PROGRAM", program.to_str().unwrap())).unwrap();
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    let says = |mode: u32, code: i32, words: &str| {
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
+        let ran = doctor(&bench).ended(code);
+        assert!(ran.out.contains(words), "no {words:?} in {ran:?}");
+    };
+    says(0o644, 3, "notify is not executable");
+    says(0o755, 0, "it was not run");
+}
+
 /// A clock beside the machine's.
 struct Beside(SignedDuration);
 

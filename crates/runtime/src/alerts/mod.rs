@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::wiring::Tandem;
 
+pub use send::{Way, ways};
 pub use what::Alert;
 
 /// The note in which the table keeps what was told.

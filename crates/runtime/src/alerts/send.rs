@@ -1,6 +1,7 @@
 //! Ways to tell people: a webhook, a program, a topic of SNS.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use secrecy::ExposeSecret;
 use tandem_atlassian::Transport;
 use tandem_atlassian::transport::TransportError;
 use tandem_aws::Topic;
-use tandem_aws::secrets::Stage;
+use tandem_aws::secrets::{SecretError, Stage};
 use tandem_core::SiteName;
 use tracing::warn;
 use url::Url;
@@ -28,6 +29,61 @@ const ANSWER_MAX: usize = 400;
 
 /// How often a program is looked at whether it has ended.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// A way to tell people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// An address that takes a text.
+    Webhook,
+    /// A program of this machine.
+    Command,
+}
+
+/// Lists the ways that the configuration names, and what keeps each from being used, as far as that can be seen
+/// without telling anybody anything.
+pub async fn ways(tandem: &Tandem) -> Vec<(Way, Result<(), String>)> {
+    let alerts = &tandem.config.alerts;
+    let mut ways = Vec::new();
+    if let Some(target) = &alerts.webhook {
+        ways.push((Way::Webhook, address(tandem, target).await.map(drop)));
+    }
+    if let Some(program) = alerts.command.first() {
+        ways.push((Way::Command, there(program)));
+    }
+    ways
+}
+
+/// Says why a program cannot be run. One without a folder is looked for where the system would.
+fn there(program: &str) -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = match Path::new(program).components().count() {
+        1 => std::env::split_paths(&path)
+            .map(|folder| folder.join(program))
+            .collect(),
+        _ => vec![program.into()],
+    };
+    // On Windows a program may be called by half its name.
+    let with_ending = |place: &PathBuf| place.with_extension(std::env::consts::EXE_EXTENSION);
+    let is_there = |place: &PathBuf| place.is_file() || with_ending(place).is_file();
+    let Some(found) = places.iter().find(|place| is_there(place)) else {
+        return Err(format!("there is no program `{program}`"));
+    };
+    if places.iter().any(|place| is_there(place) && is_executable(place)) {
+        return Ok(());
+    }
+    Err(format!("{} is not executable", found.display()))
+}
+
+#[cfg(unix)]
+fn is_executable(place: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(place).is_ok_and(|about| about.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(_: &Path) -> bool {
+    true
+}
 
 /// Sends a text by each way that the configuration names.
 pub(super) async fn everywhere(tandem: &Tandem, transport: &dyn Transport, text: &str) -> Sent {
@@ -95,10 +151,7 @@ async fn webhook(
     transport: &dyn Transport,
     text: &str,
 ) -> Result<(), String> {
-    let address = match target {
-        AlertTarget::Url(url) => url.clone(),
-        AlertTarget::Secret(secret) => kept(tandem, secret).await?,
-    };
+    let address = address(tandem, target).await?;
     let body = serde_json::json!({ "text": text }).to_string();
     let request = Request::post(address.as_str())
         .header(header::CONTENT_TYPE, "application/json")
@@ -113,8 +166,12 @@ async fn webhook(
     }
 }
 
-/// Reads the address of a webhook from where it is kept.
-async fn kept(tandem: &Tandem, secret: &crate::config::SecretRef) -> Result<Url, String> {
+/// Returns the address of a webhook, from where it is kept.
+async fn address(tandem: &Tandem, target: &AlertTarget) -> Result<Url, String> {
+    let secret = match target {
+        AlertTarget::Url(url) => return Ok(url.clone()),
+        AlertTarget::Secret(secret) => secret,
+    };
     let Some(secrets) = tandem.secrets.values().next() else {
         return Err("there are no secrets".into());
     };
@@ -122,8 +179,17 @@ async fn kept(tandem: &Tandem, secret: &crate::config::SecretRef) -> Result<Url,
         .secrets
         .text(&SiteName::new("alerts"), &source(secret), Stage::Current)
         .await
-        .map_err(|error| error.to_string())?
-        .ok_or("the secret is empty")?;
+        // It is no site's, as the error would say.
+        .map_err(|error| match error {
+            SecretError::Unreadable { what, .. } => {
+                format!("the secret of [alerts] ({secret}) cannot be read: {what}")
+            }
+            SecretError::Unreachable { what, .. } => {
+                format!("the secret of [alerts] ({secret}) is out of reach for now: {what}")
+            }
+            SecretError::Malformed { what, .. } => format!("the secret of [alerts] ({secret}) {what}"),
+        })?
+        .ok_or("the secret of [alerts] is empty")?;
     let loopback = tandem
         .config
         .sites

@@ -54,7 +54,9 @@ pub(super) struct Finding {
     pub(super) check: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connection: Option<ConnectionName>,
-    pub(super) site: SiteName,
+    /// `None` where it is about no site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) site: Option<SiteName>,
     pub(super) state: State,
     /// What was found, in a sentence.
     pub(super) what: String,
@@ -63,11 +65,17 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    fn new(check: &'static str, site: &SiteName, state: State, what: String, fix: Option<String>) -> Self {
+    pub(super) fn new(
+        check: &'static str,
+        site: Option<&SiteName>,
+        state: State,
+        what: String,
+        fix: Option<String>,
+    ) -> Self {
         Self {
             check,
             connection: None,
-            site: site.clone(),
+            site: site.cloned(),
             state,
             what,
             fix,
@@ -75,7 +83,7 @@ impl Finding {
     }
 
     pub(super) fn ok(check: &'static str, site: &SiteName, what: impl Into<String>) -> Self {
-        Self::new(check, site, State::Ok, what.into(), None)
+        Self::new(check, Some(site), State::Ok, what.into(), None)
     }
 
     pub(super) fn warn(
@@ -84,7 +92,7 @@ impl Finding {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self::new(check, site, State::Warn, what.into(), Some(fix.into()))
+        Self::new(check, Some(site), State::Warn, what.into(), Some(fix.into()))
     }
 
     pub(super) fn fail(
@@ -93,7 +101,7 @@ impl Finding {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self::new(check, site, State::Fail, what.into(), Some(fix.into()))
+        Self::new(check, Some(site), State::Fail, what.into(), Some(fix.into()))
     }
 
     pub(super) fn unknown(
@@ -102,7 +110,7 @@ impl Finding {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self::new(check, site, State::Unknown, what.into(), Some(fix.into()))
+        Self::new(check, Some(site), State::Unknown, what.into(), Some(fix.into()))
     }
 
     /// For a probe that gave no answer. `by_hand` says how a person finds out what the token may not see.
@@ -110,7 +118,7 @@ impl Finding {
         match trouble {
             Trouble::Rejected => Self::new(
                 check,
-                site,
+                Some(site),
                 State::Unknown,
                 "not looked at, since the credentials are not accepted".to_owned(),
                 None,

@@ -3,6 +3,7 @@
 //! Each probe fails alone: one that cannot be made becomes a line of its own. Nothing is written anywhere.
 
 mod address;
+mod alerts;
 mod links;
 mod look;
 mod people;
@@ -67,7 +68,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         }
     }
     let look = Look::new(&opened.tandem, connections, sites);
-    let findings = all(&look).await?;
+    let mut findings = all(&look).await?;
+    // They are of no site, and so not of one that was asked for.
+    if arguments.site.is_none() && arguments.connection.is_none() {
+        findings.extend(alerts::look(&opened.tandem).await);
+    }
     if global.json {
         output::json(&findings)?;
     } else {
@@ -169,9 +174,10 @@ fn laid_out(findings: &[Finding], columns: Option<u16>) -> String {
     if findings.is_empty() {
         return String::new();
     }
-    let place = |finding: &Finding| match &finding.connection {
-        Some(connection) => format!("{} ({connection})", finding.site),
-        None => finding.site.to_string(),
+    let place = |finding: &Finding| match (&finding.site, &finding.connection) {
+        (Some(site), Some(connection)) => format!("{site} ({connection})"),
+        (Some(site), None) => site.to_string(),
+        (None, _) => "the file".to_owned(),
     };
     let widest = |of: &dyn Fn(&Finding) -> usize| findings.iter().map(of).max().unwrap_or(0);
     let before = widest(&|finding| finding.check.len()) + widest(&|finding| place(finding).len());
