@@ -9,6 +9,7 @@ use serde::Serialize;
 use tandem_core::{ConnectionName, IssueId, LinkKey, Reason, Side, Sides};
 use tandem_engine::discover::issue_ref;
 use tandem_engine::operator::{LinkAct, QueueId, QueueItem};
+use tandem_engine::ports::SiteClient;
 use tandem_engine::ports::site::{IssueRef, JiraIssue};
 use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
 use tandem_engine::{Connection, Engine};
@@ -465,23 +466,25 @@ async fn import_all(
     let stop = Stop::listen();
     let mut progress = Progress::begin(good.len());
     let mut done = 0;
+    let mut known: Sides<Known> = Sides::default();
     for chunk in good.chunks(ASKED_AT_ONCE) {
         progress.tell(done);
-        let mut found: Sides<BTreeMap<String, JiraIssue>> = Sides::default();
         for side in Side::BOTH {
-            let asked: Vec<IssueRef> = chunk
-                .iter()
-                .map(|(_, (a, b))| issue_ref(if side == Side::A { a } else { b }))
-                .collect();
-            let Some(answer) = stop.or(ask_all(engine, connection, side, &asked)).await else {
+            // Where side a's issue is not there, side b's does not matter.
+            let (of_a, of_side) = match side {
+                Side::A => (None, &mut known.a),
+                Side::B => (Some(&known.a), &mut known.b),
+            };
+            let names = chunk.iter().filter_map(|(_, (a, b))| match of_a {
+                None => Some(a),
+                Some(of_a) => found_by(of_a, a).map(|_| b),
+            });
+            let Some(asked) = stop.or(ask_all(engine, connection, side, names, of_side)).await else {
                 return Err(stopped(good.len() - done));
             };
-            found[side] = answer?;
+            asked?;
         }
-        let of_line = |(a_name, b_name): &(String, String)| {
-            let a = found.a.get(&a_name.to_uppercase());
-            (a, found.b.get(&b_name.to_uppercase()))
-        };
+        let of_line = |(a, b): &(String, String)| (found_by(&known.a, a), found_by(&known.b, b));
         let named = chunk.iter().filter_map(|(_, names)| match of_line(names) {
             (Some(a), Some(b)) => Some(key(connection, a, b)),
             _ => None,
@@ -540,37 +543,71 @@ async fn import_all(
     Ok(())
 }
 
-/// Asks for many issues at once, by their keys and ids as written. A key that has changed leads to nobody here,
-/// so those are asked for one by one.
+/// What is known of the issues that a file names: by their names, as [`issue_ref`] writes them; `None` is nobody's.
+type Known = BTreeMap<String, Option<JiraIssue>>;
+
+/// Asks for what is not known yet of some issues, many at once. The answer names issues as they are called now: where
+/// one has another name, or two names, what is left is asked for again, in parts, until it is clear which is which.
 async fn ask_all(
     engine: &Engine,
     connection: &Connection,
     side: Side,
-    asked: &[IssueRef],
-) -> Result<BTreeMap<String, JiraIssue>, Failure> {
+    names: impl Iterator<Item = &String>,
+    known: &mut Known,
+) -> Result<(), Failure> {
     let name = &connection.sites[side];
     let site = engine
         .sites
         .get(name)
         .ok_or_else(|| Failure::failed(format!("site {name} is not configured")))?;
-    let issues = engine
-        .call(site, Lane::Live, async |client| client.issues(asked, &[]).await)
-        .await?;
-    let mut found = BTreeMap::new();
-    for issue in issues {
-        found.insert(issue.id.to_string(), issue.clone());
-        found.insert(issue.key.to_uppercase(), issue);
-    }
-    for one in asked {
-        let text = match one {
-            IssueRef::Id(id) => id.to_string(),
-            IssueRef::Key(key) => key.clone(),
-        };
-        if !found.contains_key(&text)
-            && let Some(issue) = resolve::ask(engine, name, &text).await?
-        {
-            found.insert(text, issue);
+    let unknown: BTreeSet<String> = names
+        .map(|name| written(&issue_ref(name)))
+        .filter(|name| !known.contains_key(name))
+        .collect();
+    let mut parts = vec![Vec::from_iter(unknown)];
+    while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+        let asked: Vec<IssueRef> = part.iter().map(|name| issue_ref(name)).collect();
+        let ask = async |client: &dyn SiteClient| client.issues(&asked, &[]).await;
+        let issues = engine
+            .unhurried(async || engine.call(site, Lane::Live, ask).await)
+            .await?;
+        let mut others = Vec::new();
+        for issue in issues {
+            let names = [issue.id.to_string(), issue.key.to_uppercase()];
+            let of_part: Vec<String> = names.into_iter().filter(|name| part.contains(name)).collect();
+            if of_part.is_empty() {
+                others.push(issue);
+            } else {
+                known.extend(of_part.into_iter().map(|name| (name, Some(issue.clone()))));
+            }
+        }
+        let left: Vec<String> = part
+            .iter()
+            .filter(|name| !known.contains_key(*name))
+            .cloned()
+            .collect();
+        match (left.as_slice(), others.as_slice()) {
+            ([one], [issue]) => drop(known.insert(one.clone(), Some(issue.clone()))),
+            // Of those that were answered for, one may have two names in the file.
+            (_, []) if left.len() < part.len() => parts.push(left),
+            (_, []) => known.extend(left.into_iter().map(|name| (name, None))),
+            // Where most have moved, as with their project, halves would only be more requests.
+            (_, others) if others.len() * 2 >= left.len() => {
+                parts.extend(left.into_iter().map(|name| vec![name]))
+            }
+            _ => parts.extend(left.chunks(left.len().div_ceil(2)).map(<[String]>::to_vec)),
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+fn found_by<'k>(known: &'k Known, name: &str) -> Option<&'k JiraIssue> {
+    known.get(&written(&issue_ref(name)))?.as_ref()
+}
+
+fn written(issue: &IssueRef) -> String {
+    match issue {
+        IssueRef::Id(id) => id.to_string(),
+        IssueRef::Key(key) => key.clone(),
+    }
 }

@@ -180,6 +180,51 @@ fn a_thousand_links_are_imported_by_the_hundred() {
 }
 
 #[test]
+fn issues_that_nobody_knows_are_asked_for_by_the_hundred_too() {
+    let bench = Bench::new();
+    bench.reconcile();
+    let mut text = String::from("a,b\n");
+    for number in 5000..5300 {
+        writeln!(text, "SUP-{number},DEV-{number}").unwrap();
+    }
+    let file = write(&bench, "links.csv", &text);
+    bench.sim.reset_requests();
+    let ran = bench
+        .run(&["link", "import", &file])
+        .ended(3)
+        .says("300 bad lines");
+    assert_eq!(ran.err.matches("acme has no issue SUP-5").count(), 300, "{ran:?}");
+    let asked = bench.sim.requests();
+    // Whether the twin of an issue that is not there is there does not matter.
+    assert!(asked.iter().all(|one| one.site == "acme"), "{asked:?}");
+    assert!(asked.len() <= 3, "{} requests for 300 lines", asked.len());
+}
+
+#[test]
+fn an_issue_that_has_moved_is_found_by_its_old_key_among_many() {
+    let bench = Bench::new();
+    bench.reconcile();
+    let mut text = twins(&bench, 100..190);
+    bench.acme().add_issue(IssueSpec::new("NEW-1"));
+    let moved = bench.acme().jira_move_issue("ann", "SUP-150", "NEW").unwrap();
+    // Once by each of its names, once in small letters, and once more; and one that nobody knows.
+    writeln!(text, "{moved},DEV-150").unwrap();
+    text.push_str("sup-100,DEV-100\nSUP-100,DEV-100\nSUP-9000,DEV-100\n");
+    let file = write(&bench, "links.csv", &text);
+    bench.sim.reset_requests();
+    let ran = bench.run(&["link", "import", &file]).ended(3);
+    let ran = ran.says("90 links made, 3 there already, 1 bad line");
+    assert!(
+        ran.err.contains("links.csv:94: acme has no issue SUP-9000"),
+        "{ran:?}"
+    );
+    let asked = bench.sim.requests().len();
+    assert!(asked <= 6, "{asked} requests for 94 lines");
+    let twice = bench.sim.violations();
+    assert!(!twice.iter().any(|one| one.what.contains("-100")), "{twice:?}");
+}
+
+#[test]
 fn what_the_automatic_ways_find_is_shown_and_not_made() {
     let bench = Bench::new();
     let path = bench.path("tandem.toml");
