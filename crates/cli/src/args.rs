@@ -200,6 +200,16 @@ impl Command {
         }
     }
 
+    /// Says whether it looks ahead with a table that keeps nothing of it.
+    pub(crate) fn looks_ahead(&self) -> bool {
+        match self {
+            Self::Plan(_) => true,
+            Self::Backfill(arguments) => arguments.only_looks(),
+            Self::Link(arguments) => arguments.discovers(),
+            _ => false,
+        }
+    }
+
     /// Says which table it needs.
     pub(crate) fn needs(&self) -> Needs {
         match self {

@@ -9,10 +9,11 @@ use tandem_atlassian::ReqwestTransport;
 use tandem_aws::secrets::{SecretError, Secrets};
 use tandem_aws::{AwsEnvironment, DynamoStore, Embedded, TableCounts};
 use tandem_core::SiteName;
-use tandem_engine::Engine;
 use tandem_engine::operator::ReadOnly;
+use tandem_engine::ports::site::SiteErrorKind;
 use tandem_engine::ports::store::ConfigVersion;
 use tandem_engine::ports::{Store, StoreError};
+use tandem_engine::{Engine, EngineError};
 use tandem_runtime::clock::SystemClock;
 use tandem_runtime::config::{AlertTarget, Config, ConfigEnv, ConfigError, SecretRef};
 use tandem_runtime::metrics::Metrics;
@@ -98,7 +99,29 @@ pub(crate) async fn look_ahead<T>(
     .await?;
     let looked = look(opened.engine()).await;
     opened.engine().rest().await?;
+    if let Err(Failure::Failed(error)) = &looked
+        && let Some(error) = error.downcast_ref()
+        && let Some(rejected) = rejected(opened.engine(), error).await
+    {
+        return Err(Failure::failed(rejected));
+    }
     looked
+}
+
+/// Says so where a look ahead met a site that rejects the credentials. The engine takes it for paused from then on; it
+/// is so only if the table has it so.
+pub(crate) async fn rejected(engine: &Engine, error: &EngineError) -> Option<String> {
+    let (site, said) = match error {
+        EngineError::Site { site, error } if error.kind == SiteErrorKind::CredentialsRejected => {
+            (site, error.to_string())
+        }
+        EngineError::Paused { site, detail, .. } => {
+            let state = engine.store.site(site).await.ok()?;
+            state.paused.is_none().then(|| (site, detail.clone()))?
+        }
+        _ => return None,
+    };
+    Some(format!("{site} does not accept the credentials: {said}"))
 }
 
 async fn ready(

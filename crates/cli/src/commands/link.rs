@@ -88,6 +88,11 @@ impl Arguments {
         matches!(self.action, Action::List | Action::Discover)
     }
 
+    /// Says whether it looks ahead.
+    pub(crate) fn discovers(&self) -> bool {
+        matches!(self.action, Action::Discover)
+    }
+
     /// Says which table it needs.
     pub(crate) fn needs(&self) -> Needs {
         match self.action {

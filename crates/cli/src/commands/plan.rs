@@ -62,7 +62,9 @@ async fn planned(global: &Global, arguments: &Arguments, engine: &Engine) -> Res
             Ok(more) => proposals.extend(more),
             Err(error) => {
                 failed += 1;
-                output::say(format!("error: {link} cannot be planned: {error}"));
+                let rejected = open::rejected(engine, &error).await;
+                let why = rejected.unwrap_or_else(|| error.to_string());
+                output::say(format!("error: {link} cannot be planned: {why}"));
             }
         }
     }

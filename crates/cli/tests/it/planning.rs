@@ -251,3 +251,34 @@ fn each_step_of_a_plan_is_a_request_of_reconcile_and_each_park_waits_in_the_queu
         assert_eq!(steps(&rest), Vec::<&Value>::new());
     }
 }
+
+#[test]
+fn a_token_that_is_rejected_is_told_and_no_site_is_said_to_be_paused() {
+    let bench = Bench::new();
+    // Without the audit trail nothing is asked of Tempo before the links are.
+    bench.globex().configure(|spec| spec.papertrail = false);
+    for issue in ["SUP-1", "SUP-2"] {
+        bench.acme().log_time(issue, hour("ann", "new")).unwrap();
+    }
+    bench.reconcile();
+    bench.globex().expire_tempo_tokens();
+    for command in [
+        &["plan"][..],
+        &["plan", "--issue", "SUP-1", "--issue", "SUP-2"],
+        &["backfill", "--since", "2026-01-01", "--dry-run"],
+        &["link", "discover"],
+    ] {
+        let ran = bench.run(command).ended(1);
+        assert!(
+            ran.err.contains("globex does not accept the credentials: Tempo"),
+            "{ran:?}"
+        );
+        assert!(!ran.err.contains("paused"), "{ran:?}");
+    }
+    let paused = |bench: &Bench| bench.run(&["status", "--json"]).json()["sites"][1]["paused"].clone();
+    assert!(paused(&bench).is_null());
+    // Once it is paused, that is so.
+    bench.run(&["reconcile"]).ended(1);
+    bench.run(&["plan"]).ended(1).says("globex is paused: Tempo");
+    assert!(paused(&bench).is_object());
+}
