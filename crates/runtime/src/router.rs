@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -65,39 +66,33 @@ enum Vendor {
     Tempo,
 }
 
-async fn jira(
-    State(current): State<Shared>,
-    Path(site): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    take(current, Vendor::Jira, &site, &headers, body)
+/// The site that a path names, by a name that no site has where it is not text: what is wrong with it is nobody's to
+/// learn.
+type Named = Result<Path<String>, PathRejection>;
+
+fn name(site: Named) -> SiteName {
+    SiteName::new(site.map(|Path(site)| site).unwrap_or_default())
+}
+
+async fn jira(State(current): State<Shared>, site: Named, headers: HeaderMap, body: Body) -> Response {
+    take(current, Vendor::Jira, name(site), &headers, body)
         .await
         .into_response()
 }
 
-async fn tempo(
-    State(current): State<Shared>,
-    Path(site): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    take(current, Vendor::Tempo, &site, &headers, body)
+async fn tempo(State(current): State<Shared>, site: Named, headers: HeaderMap, body: Body) -> Response {
+    take(current, Vendor::Tempo, name(site), &headers, body)
         .await
         .into_response()
 }
 
 /// Tempo asks once whether we are there: the value it sends has to come back as it is.
-async fn handshake(
-    State(current): State<Shared>,
-    Path(site): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
+async fn handshake(State(current): State<Shared>, site: Named, RawQuery(query): RawQuery) -> Response {
     let tandem = match current.tandem().await {
         Ok(tandem) => tandem,
         Err(problem) => return unavailable(&problem),
     };
-    if !tandem.secrets.contains_key(&SiteName::new(site)) {
+    if !tandem.secrets.contains_key(&name(site)) {
         return refused();
     }
     let value = query.as_deref().and_then(|query| {
@@ -143,7 +138,7 @@ fn unavailable(problem: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "try again later").into_response()
 }
 
-async fn take(current: Shared, vendor: Vendor, site: &str, headers: &HeaderMap, body: Body) -> Response {
+async fn take(current: Shared, vendor: Vendor, site: SiteName, headers: &HeaderMap, body: Body) -> Response {
     let tandem = match current.tandem().await {
         Ok(tandem) => tandem,
         Err(problem) => return unavailable(&problem),
@@ -158,7 +153,6 @@ async fn take(current: Shared, vendor: Vendor, site: &str, headers: &HeaderMap, 
             return (StatusCode::BAD_REQUEST, "the body broke off").into_response();
         }
     };
-    let site = SiteName::new(site);
     let Some(secrets) = tandem.secrets.get(&site) else {
         tandem.metrics.count(Metric::Rejected, &[]);
         return refused();

@@ -19,7 +19,7 @@ use crate::amazon::Amazon;
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 const TEMPO_SECRET: &str = "tempo-secret-of-the-test";
-const JIRA_SECRET: &str = "jira-secret-of-the-test";
+pub const JIRA_SECRET: &str = "jira-secret-of-the-test";
 
 /// Two sites on loopback, a directory with a configuration, and the binary.
 pub struct Bench {

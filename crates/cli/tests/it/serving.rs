@@ -1,8 +1,43 @@
 //! `serve` and `reconcile` keep two sites the same.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
-use crate::bench::{Bench, hour, wait};
+use tandem_atlassian::signature::sign_jira;
+
+use crate::bench::{Bench, JIRA_SECRET, Serving, hour, wait};
+
+/// Sends what Jira would, and returns the status and the text of the answer.
+fn told_by_jira(serving: &Serving, site: &str, secret: &str) -> (u16, String) {
+    let body = r#"{"webhookEvent":"jira:issue_deleted","timestamp":1800000000000,"issue":{"id":"10001"}}"#;
+    let host = serving.url.strip_prefix("http://").unwrap();
+    let signature = sign_jira(body.as_bytes(), &secret.into());
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST /hooks/jira/{site} HTTP/1.1\r\nhost: {host}\r\nx-hub-signature: {signature}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), text.to_owned())
+}
+
+#[test]
+fn a_site_that_cannot_be_read_is_as_unknown_as_any_other() {
+    let bench = Bench::new();
+    let serving = bench.serve_quietly();
+    assert_eq!(told_by_jira(&serving, "acme", JIRA_SECRET).0, 204);
+    let unknown = told_by_jira(&serving, "nobody", JIRA_SECRET);
+    assert_eq!(unknown.0, 401);
+    for strange in ["%FF", "acme%FF", "%C3%28"] {
+        assert_eq!(told_by_jira(&serving, strange, JIRA_SECRET), unknown, "{strange}");
+    }
+    assert_eq!(told_by_jira(&serving, "acme", "wrong"), unknown);
+}
 
 #[test]
 fn serve_carries_every_kind_of_change_in_both_directions() {
