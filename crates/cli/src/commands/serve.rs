@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use clap::Args;
 use tandem_aws::Embedded;
 use tandem_runtime::lambda::gauges;
@@ -22,6 +26,10 @@ use crate::{open, output};
 
 /// How long requests under way may take once the process is to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
+
+/// How long a sender waits for its answer, at most. Tempo counts one that comes after 30 s as failed, and switches a
+/// subscription off after ten of them; another process that holds the table's file keeps a request for that long.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// How often rows of the embedded table whose time is over are removed.
 const SWEEP_EXPIRED: Duration = Duration::from_secs(3600);
@@ -97,7 +105,7 @@ pub(crate) async fn everything(
     listener: TcpListener,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let app = router(Arc::new(Arc::clone(&tandem)));
+    let app = router(Arc::new(Arc::clone(&tandem))).layer(from_fn(in_time));
     let server = axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone()));
     let server = tokio::spawn(async move { server.await });
     let expiry = tokio::spawn(async move {
@@ -124,6 +132,19 @@ pub(crate) async fn everything(
             Ok(())
         }
     }
+}
+
+/// Has a sender come again where there is no answer in time. What it told of may be stored all the same: a hint that
+/// comes twice costs a look.
+async fn in_time(request: Request, next: Next) -> Response {
+    if let Ok(answer) = tokio::time::timeout(ANSWER, next.run(request)).await {
+        return answer;
+    }
+    warn!(
+        "Could not take a webhook: the table or the site's secret was not to be had within {} s",
+        ANSWER.as_secs()
+    );
+    (StatusCode::SERVICE_UNAVAILABLE, "try again later").into_response()
 }
 
 /// Keeps an eye on Tempo's subscriptions; all runners on the table take turns.

@@ -1,7 +1,9 @@
 //! A table behind an address, as DynamoDB's is: what the binary meets with `--table`.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -26,6 +28,7 @@ pub struct Amazon {
 struct Asked {
     units: Mutex<f64>,
     needed: Mutex<BTreeSet<String>>,
+    stalled: AtomicBool,
 }
 
 impl Amazon {
@@ -51,6 +54,11 @@ impl Amazon {
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_ENDPOINT_URL", &self.url);
+    }
+
+    /// Has the table give no more answers, and be no further away than before.
+    pub fn stall(&self) {
+        self.asked.stalled.store(true, Ordering::Relaxed);
     }
 
     /// Takes the read units that were asked of it so far, as DynamoDB charges them.
@@ -85,6 +93,9 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, String) {
+    while asked.stalled.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let target = headers["x-amz-target"].to_str().unwrap();
     let mut body: Value = serde_json::from_slice(&body).unwrap();
     body["ReturnConsumedCapacity"] = json!("TOTAL");

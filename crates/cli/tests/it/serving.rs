@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use tandem_atlassian::signature::sign_jira;
 
@@ -37,6 +38,16 @@ fn a_site_that_cannot_be_read_is_as_unknown_as_any_other() {
         assert_eq!(told_by_jira(&serving, strange, JIRA_SECRET), unknown, "{strange}");
     }
     assert_eq!(told_by_jira(&serving, "acme", "wrong"), unknown);
+}
+
+#[test]
+fn a_sender_is_told_to_come_again_while_it_still_listens() {
+    let bench = Bench::on_a_table("");
+    let serving = bench.serve_quietly();
+    bench.amazon().stall();
+    let begun = Instant::now();
+    assert_eq!(told_by_jira(&serving, "acme", JIRA_SECRET).0, 503);
+    assert!(begun.elapsed() < Duration::from_secs(13), "{:?}", begun.elapsed());
 }
 
 #[test]
