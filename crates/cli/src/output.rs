@@ -1,9 +1,11 @@
 //! Writing to stdout and stderr.
 
 use std::io::{BufWriter, ErrorKind, Write, stderr, stdout};
+use std::sync::{Mutex, PoisonError};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use console::{Term, measure_text_width};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::ending::Failure;
@@ -46,7 +48,23 @@ pub(crate) fn written(result: Result<(), Failure>) -> Result<(), Failure> {
 /// Tells a person something, on stderr.
 pub(crate) fn say(text: impl AsRef<str>) {
     // There is nobody left to tell when this fails.
-    let _ = writeln!(stderr().lock(), "{}", text.as_ref());
+    let _ = above(|| writeln!(stderr().lock(), "{}", text.as_ref()));
+}
+
+/// The bar that is drawn over itself on stderr just now.
+static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Says which bar is drawn from now on, if any.
+pub(crate) fn draw(bar: Option<ProgressBar>) {
+    *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+}
+
+/// Writes lines to stderr, above what is drawn there: whatever goes to it past this tears the bar.
+pub(crate) fn above<T>(write: impl FnOnce() -> T) -> T {
+    match &*DRAWN.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
 }
 
 /// Lays rows out in columns, without lines around them. In a terminal that is too narrow for that, long cells go on

@@ -269,6 +269,62 @@ fn what_waits_fits_the_terminal_and_its_ids_stay_whole() {
 }
 
 #[test]
+fn a_warning_is_a_sentence_and_stands_above_the_bar() {
+    let bench = Bench::new();
+    with_much(&bench, 60);
+    let alone = Content::new("zoe", "2024-03-01", "09:00:00", 600).text("alone");
+    bench.acme().log_time("SUP-1", alone).unwrap();
+    let ran = bench.run(&BACKFILL).ended(3).says("\nwarning: Parked ");
+    assert!(
+        !ran.err.contains("WARN") && !ran.err.contains("wait.reason"),
+        "{ran:?}"
+    );
+    // Who asks for the log gets it as it is.
+    bench
+        .acme()
+        .log_time("SUP-1", crate::bench::hour("zoe", "of late"))
+        .unwrap();
+    let mut command = bench.command(&["reconcile"]);
+    let ran = crate::bench::run(command.env("TANDEM_LOG", "warn")).ended(3);
+    assert!(
+        ran.err.contains(" WARN ") && ran.err.contains("wait.reason"),
+        "{ran:?}"
+    );
+    if !has_terminals() {
+        return;
+    }
+    let bench = Bench::new();
+    with_much(&bench, 60);
+    // Met when some is written already.
+    for n in 0..20 {
+        let content = Content::new("zoe", "2024-03-28", "19:00:00", 600).text(format!("alone {n}"));
+        bench.acme().log_time("SUP-1", content.clone()).unwrap();
+        bench.acme().log_time("SUP-2", content).unwrap();
+    }
+    let command = format!(
+        "{} {} --config {} --data {}",
+        tandem().get_program().to_string_lossy(),
+        BACKFILL.join(" "),
+        bench.path("tandem.toml").display(),
+        bench.data().display(),
+    );
+    let shown = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .env("TANDEM_ALLOW_LOOPBACK", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert_eq!(text.matches("warning: Parked").count(), 40, "{text:?}");
+    for (at, _) in text.match_indices("warning: ") {
+        let line = text[..at].rsplit('\n').next().unwrap();
+        let left = line.rsplit(['\r', 'K']).next().unwrap();
+        assert_eq!(left, "", "something stands before a warning: {line:?}");
+    }
+}
+
+#[test]
 fn a_terminal_gets_a_bar() {
     if !has_terminals() {
         return;

@@ -39,6 +39,7 @@ impl Progress {
             };
             bar.set_style(style.with_key("rate", rate));
             bar.enable_steady_tick(Duration::from_millis(500));
+            output::draw(Some(bar.clone()));
             bar
         });
         Self {
@@ -86,6 +87,7 @@ impl Progress {
     pub(super) fn stop(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            output::draw(None);
         }
     }
 }
