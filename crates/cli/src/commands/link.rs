@@ -297,6 +297,10 @@ async fn remove(
         Some(row) => Some(row),
         None => by_present_key(engine, connection, a_key, b_key).await?,
     };
+    let held = match &row {
+        Some(row) => held_deletes(engine, &row.key).await?,
+        None => 0,
+    };
     let gone = match &row {
         Some(row) => engine.store.drop_link(&row.key, &connection.sites).await?,
         None => false,
@@ -313,11 +317,18 @@ async fn remove(
     let (a, b) = resolve::shown(&row);
     if global.json {
         output::json(
-            &serde_json::json!({ "connection": connection.name, "a_issue": a, "b_issue": b, "removed": true }),
+            &serde_json::json!({ "connection": connection.name, "a_issue": a, "b_issue": b, "removed": true, "held_deletes": held }),
         )?;
     } else {
         output::say(format!(
             "{a} and {b} are twins no longer; their worklogs are left as they are"
+        ));
+    }
+    if held > 0 {
+        output::say(format!(
+            "note: {} that the brake held back {} no longer with it: what one side lost stays on the other",
+            words::count(held, "delete"),
+            if held == 1 { "waits" } else { "wait" },
         ));
     }
     let again = match row.found_by.as_str() {
@@ -330,6 +341,20 @@ async fn remove(
         "note: {again} still names them, so they are found again when either is looked at; take it out there too"
     ));
     Ok(Ending::Done)
+}
+
+/// Counts the deletes of a link that the brake holds back.
+async fn held_deletes(engine: &Engine, link: &LinkKey) -> Result<usize, Failure> {
+    let is_held = |item: &QueueItem| {
+        let is_of_link = matches!(&item.id, QueueId::Pair { link: of, .. } if of == link);
+        is_of_link && item.reason == Some(Reason::MassDelete)
+    };
+    Ok(engine
+        .whole_queue()
+        .await?
+        .iter()
+        .filter(|item| is_held(item))
+        .count())
 }
 
 /// For issues whose keys have changed since they were linked.

@@ -225,6 +225,43 @@ fn an_issue_that_has_moved_is_found_by_its_old_key_among_many() {
 }
 
 #[test]
+fn deletes_that_were_held_back_and_go_with_their_link_are_told() {
+    let bench = Bench::with("[connections.policy]\nmass_delete = { max = 1, within = \"1h\" }");
+    let ids: Vec<u64> = (0..4)
+        .map(|n| {
+            bench
+                .acme()
+                .log_time("SUP-1", hour("ann", &format!("{n}")))
+                .unwrap()
+        })
+        .collect();
+    bench.reconcile();
+    for id in ids {
+        bench.acme().delete(id).unwrap();
+    }
+    bench.run(&["reconcile"]).ended(3);
+    let held = bench
+        .run(&["queue", "--json"])
+        .ended(3)
+        .json()
+        .as_array()
+        .unwrap()
+        .len();
+    assert!(held > 1);
+    bench
+        .run(&["link", "rm", "SUP-1", "DEV-1"])
+        .ended(0)
+        .says(&format!(
+            "{held} deletes that the brake held back wait no longer with it"
+        ));
+    assert_eq!(bench.run(&["queue", "--json"]).json(), serde_json::json!([]));
+    // A link without any says nothing of it.
+    let other = bench.run(&["link", "rm", "SUP-2", "DEV-2", "--json"]).ended(0);
+    assert!(!other.err.contains("brake"), "{other:?}");
+    assert_eq!(other.json()["held_deletes"], 0);
+}
+
+#[test]
 fn what_the_automatic_ways_find_is_shown_and_not_made() {
     let bench = Bench::new();
     let path = bench.path("tandem.toml");
