@@ -15,7 +15,37 @@ use crate::{output, words};
 pub(crate) fn read(path: &Path, kind: Kind) -> Result<Vec<Line>, Failure> {
     let bytes = std::fs::read(path)
         .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
+    if let Some(otherwise) = otherwise(&bytes) {
+        return Err(Failure::usage(format!(
+            "{} {otherwise}; save it as CSV in UTF-8, with commas between the columns",
+            path.display()
+        )));
+    }
     Ok(pairs::read(kind, &bytes))
+}
+
+/// Says how a file is saved whose every line would be a bad one.
+fn otherwise(bytes: &[u8]) -> Option<&'static str> {
+    // No text of keys and account ids holds a zero, and every letter of theirs in UTF-16 does.
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0) {
+        return Some("is saved as UTF-16");
+    }
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    if bytes.contains(&b',')
+        && lines
+            .clone()
+            .any(|line| !line.starts_with(b"#") && line.contains(&b','))
+    {
+        return None;
+    }
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"))?;
+    let parted = [
+        (b';', "has its columns parted by `;`"),
+        (b'\t', "has its columns parted by tabs"),
+    ];
+    parted
+        .into_iter()
+        .find_map(|(by, said)| first.contains(&by).then_some(said))
 }
 
 /// How often a long import says how far it is.

@@ -262,6 +262,35 @@ fn deletes_that_were_held_back_and_go_with_their_link_are_told() {
 }
 
 #[test]
+fn a_file_that_is_saved_otherwise_is_called_what_it_is() {
+    let bench = Bench::new();
+    bench.reconcile();
+    let file = bench.path("pairs.csv");
+    let says = |bytes: &[u8], words: &str| {
+        std::fs::write(&file, bytes).unwrap();
+        for what in ["link", "users"] {
+            let ran = bench.run(&[what, "import", file.to_str().unwrap()]).ended(2);
+            ran.says(words).says("pairs.csv");
+        }
+    };
+    let text = "a,b\r\nSUP-3,DEV-3\r\n";
+    let wide = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| {
+        let units = text.encode_utf16().flat_map(bytes);
+        mark.iter().copied().chain(units).collect::<Vec<u8>>()
+    };
+    says(&wide(b"\xff\xfe", u16::to_le_bytes), "UTF-16");
+    says(&wide(b"\xfe\xff", u16::to_be_bytes), "UTF-16");
+    says(&wide(b"", u16::to_le_bytes), "UTF-16");
+    says(b"a;b\r\nSUP-3;DEV-3\r\n", "`;`");
+    says(b"# from a sheet, by hand\nSUP-3\tDEV-3\n", "tabs");
+    // One line that is parted otherwise is that line's fault.
+    std::fs::write(&file, "SUP-3,DEV-3\nSUP-4;DEV-4\n").unwrap();
+    let ran = bench.run(&["link", "import", file.to_str().unwrap()]).ended(3);
+    ran.says("pairs.csv:2: 1 instead of 2 columns")
+        .says("1 link made");
+}
+
+#[test]
 fn what_the_automatic_ways_find_is_shown_and_not_made() {
     let bench = Bench::new();
     let path = bench.path("tandem.toml");
