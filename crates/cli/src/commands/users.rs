@@ -9,6 +9,7 @@ use serde::Serialize;
 use tandem_core::{AccountId, ConnectionName, Side};
 use tandem_engine::operator::{Assigned, How, Matched, Standing};
 use tandem_engine::ports::SiteClient;
+use tandem_engine::ports::site::SiteErrorKind;
 use tandem_engine::ports::store::Lane;
 use tandem_engine::{Connection, Engine, EngineError};
 use tandem_runtime::pairs::{Kind, Line};
@@ -107,7 +108,11 @@ async fn list(global: &Global, engine: &Engine, connections: Vec<&Connection>) -
     for connection in connections {
         for side in Side::BOTH {
             for account in authors(engine, connection, side).await? {
-                let person = engine.match_person(connection, side, &account).await?;
+                let mut person = engine.match_person(connection, side, &account).await?;
+                // Whom a person named, nobody had to ask for.
+                if person.display_name.is_none() && person.how != How::Nobody {
+                    person.display_name = name(engine, connection, side, &account).await?;
+                }
                 people.push(Shown {
                     connection: connection.name.clone(),
                     side,
@@ -153,6 +158,28 @@ async fn list(global: &Global, engine: &Engine, connections: Vec<&Connection>) -
         }
     }
     Ok(Ending::differs_if(unmatched > 0))
+}
+
+/// How an account is called on its site, where the site says.
+async fn name(
+    engine: &Engine,
+    connection: &Connection,
+    side: Side,
+    account: &AccountId,
+) -> Result<Option<String>, Failure> {
+    let Some(site) = engine.sites.get(&connection.sites[side]) else {
+        return Ok(None);
+    };
+    let ask = async |client: &dyn SiteClient| client.user(account).await;
+    match engine
+        .unhurried(async || engine.call(site, Lane::Live, ask).await)
+        .await
+    {
+        Ok(user) => Ok(user.map(|user| user.display_name)),
+        // The service user may not look at people; who they are on the other site is known all the same.
+        Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Who logged time on linked issues of a side of late.

@@ -291,6 +291,31 @@ fn a_file_that_is_saved_otherwise_is_called_what_it_is() {
 }
 
 #[test]
+fn people_whom_a_file_or_the_map_names_are_shown_by_name() {
+    let bench = Bench::with("[connections.authors]\nmap = [[\"ann\", \"ann\"]]\n");
+    bench.globex().put_user(UserSpec::new("z2", "Somebody Else"));
+    bench.reconcile();
+    let file = write(&bench, "people.csv", "zoe,z2\n");
+    bench.run(&["users", "import", &file]).ended(0);
+    for who in ["ann", "zoe"] {
+        bench.acme().log_time("SUP-1", today(who, "named")).unwrap();
+    }
+    let listed = bench.run(&["users", "list", "--json"]).ended(0).json();
+    let named: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            [&one["account"], &one["display_name"], &one["how"]].map(|text| text.as_str().unwrap_or(""))
+        })
+        .collect();
+    assert_eq!(
+        named,
+        [["ann", "Ann Archer", "map"], ["zoe", "Zoe Zimmer", "import"]]
+    );
+}
+
+#[test]
 fn what_the_automatic_ways_find_is_shown_and_not_made() {
     let bench = Bench::new();
     let path = bench.path("tandem.toml");
