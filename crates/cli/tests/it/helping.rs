@@ -46,6 +46,20 @@ fn each_command_has_a_manual_page() {
         text.contains(".TH") && text.contains("side that counts"),
         "{text}"
     );
+    let link = std::fs::read_to_string(pages.join("tandem-link-import.1")).unwrap();
+    let (_, examples) = link.split_once("\n.SH EXAMPLES\n").unwrap();
+    let (examples, notes) = examples.split_once("\n.SH NOTES\n").unwrap();
+    assert!(
+        examples.contains("tandem link import links.csv") && notes.contains("the good ones are kept"),
+        "{link}"
+    );
+    for page in &names {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(
+            !text.contains("EXTRA") && !text.contains("Examples:"),
+            "{page}: {text}"
+        );
+    }
     run(tandem().args(["man", "/dev/null/x"]))
         .ended(1)
         .says("cannot be written");
