@@ -13,6 +13,9 @@ use crate::{output, words};
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// How long it has to go on until what is left follows from it: the first writes go out all at once.
+const TOLD_AFTER: Duration = Duration::from_secs(3);
+
 pub(super) struct Progress {
     /// Worklogs to write, per link.
     expected: Vec<u64>,
@@ -30,14 +33,14 @@ impl Progress {
     pub(super) fn new(expected: Vec<u64>, before: &[Standing]) -> Self {
         let total = expected.iter().sum();
         let bar = (total > 0 && stderr().is_terminal()).then(|| {
-            let style = "{bar:30} {pos} of {len} worklogs  {rate}  {eta} left";
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let rate = |state: &ProgressState, out: &mut dyn Write| {
+            let style = ProgressStyle::with_template("{bar:30} {line}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            let line = move |state: &ProgressState, out: &mut dyn Write| {
                 // It is for eyes alone: what cannot be written is left out.
-                let _ = write!(out, "{:.1}/s", state.per_sec());
+                let _ = out.write_str(&line(state.pos(), total, state.elapsed()));
             };
-            bar.set_style(style.with_key("rate", rate));
+            bar.set_style(style.with_key("line", line));
             bar.enable_steady_tick(Duration::from_millis(500));
             output::draw(Some(bar.clone()));
             bar
@@ -96,11 +99,12 @@ impl Progress {
 fn line(done: u64, total: u64, elapsed: Duration) -> String {
     let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
     let mut text = format!("{done} of {total} worklogs ({percent} %)");
-    let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
-    if done > 0 {
-        text.push_str(&format!(", {rate:.1} a second"));
+    if done == 0 || done < total && elapsed < TOLD_AFTER {
+        return text;
     }
-    if done > 0 && done < total {
+    let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
+    text.push_str(&format!(", {rate:.1} a second"));
+    if done < total {
         let left = (total - done) as f64 / rate;
         text.push_str(&format!(", {} left", words::secs(left)));
     }
@@ -134,6 +138,15 @@ mod tests {
         let text = line(1200, 20_000, Duration::from_secs(12));
         assert_eq!(text, "1200 of 20000 worklogs (6 %), 100.0 a second, 3 min left");
         assert_eq!(line(0, 5, Duration::ZERO), "0 of 5 worklogs (0 %)");
+        // The first writes go out all at once: nothing follows from them.
+        assert_eq!(
+            line(50, 20_000, Duration::from_millis(20)),
+            "50 of 20000 worklogs (0 %)"
+        );
+        assert_eq!(
+            line(19_999, 20_000, Duration::from_secs(100)),
+            "19999 of 20000 worklogs (99 %), 200.0 a second, 1 s left"
+        );
         assert_eq!(
             line(5, 5, Duration::from_secs(5)),
             "5 of 5 worklogs (100 %), 1.0 a second"
