@@ -78,24 +78,52 @@ pub(crate) fn unbroken(header: &[&str], rows: Vec<Vec<String>>) -> String {
     fitting(header, rows, None)
 }
 
-/// The same, in so many columns.
+/// The same, in so many columns. Where not even the headings fit, each row is shown by itself.
 pub(crate) fn fitting(header: &[&str], rows: Vec<Vec<String>>, columns: Option<u16>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.to_vec());
-    for row in rows {
-        table.add_row(row.into_iter().map(|cell| plain(&cell)));
-    }
+    let mut table = in_columns(&rows);
+    table.set_header(header.to_vec());
     let text = laid_out(&table);
-    match columns {
-        Some(columns) if !fits(&text, Some(columns)) => {
-            // One more for the blank that each line begins with.
-            table
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(columns.saturating_add(1));
-            laid_out(&table)
-        }
-        _ => text,
+    let Some(columns) = columns.filter(|columns| !fits(&text, Some(*columns))) else {
+        return text;
+    };
+    let text = narrowed(table, columns);
+    let is_whole = |word: &str| text.split_whitespace().any(|one| one == word);
+    if header
+        .iter()
+        .flat_map(|title| title.split_whitespace())
+        .all(is_whole)
+    {
+        return text;
     }
+    let widest = header
+        .iter()
+        .map(|title| measure_text_width(title))
+        .max()
+        .unwrap_or(0);
+    let by_itself = |row: Vec<String>| {
+        // Of one width in all rows.
+        let titles = header.iter().map(|title| format!("{title:widest$}"));
+        let lines: Vec<Vec<String>> = titles.zip(row).map(|(title, cell)| vec![title, cell]).collect();
+        narrowed(in_columns(&lines), columns)
+    };
+    rows.into_iter().map(by_itself).collect::<Vec<_>>().join("\n\n")
+}
+
+fn in_columns(rows: &[Vec<String>]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| plain(cell)));
+    }
+    table
+}
+
+fn narrowed(mut table: Table, columns: u16) -> String {
+    // One more for the blank that each line begins with.
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(columns.saturating_add(1));
+    laid_out(&table)
 }
 
 /// The columns of the terminal that data goes to, or those that `COLUMNS` says it has; `None` where it goes elsewhere.
@@ -165,6 +193,33 @@ mod tests {
             assert!(fits(&narrow, Some(columns)), "{columns}:\n{narrow}");
             assert!(narrow.contains("paused") && narrow.contains("token"), "{narrow}");
         }
+    }
+
+    #[test]
+    fn where_a_heading_would_be_broken_each_row_is_shown_by_itself() {
+        let header = [
+            "SITE",
+            "HEALTH",
+            "LAST SWEEP",
+            "DELETES ARE READ FROM",
+            "TEMPO'S WEBHOOKS",
+        ];
+        let row = |site: &str| {
+            [site, "ok", "3 min ago", "Tempo's audit trail", "ok"]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        let narrow = fitting(&header, vec![row("acme"), row("globex")], Some(40));
+        assert!(fits(&narrow, Some(40)), "{narrow}");
+        let words = header.iter().flat_map(|title| title.split(' '));
+        for word in words {
+            let times = narrow.split_whitespace().filter(|one| *one == word).count();
+            assert_eq!(times, 2, "{word}:\n{narrow}");
+        }
+        assert!(
+            narrow.contains("SITE                   acme\n") && narrow.contains("\n\nSITE"),
+            "{narrow}"
+        );
     }
 
     #[test]
