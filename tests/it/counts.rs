@@ -70,7 +70,7 @@ async fn a_change_that_both_tell_of_costs_three_requests_and_its_echoes_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delete_that_only_jira_tells_of_costs_four_requests_where_the_audit_trail_is_closed() {
+async fn a_delete_that_only_jira_tells_of_costs_a_fifth_request_where_the_audit_trail_is_closed() {
     let world = Setup::two(1).webhooks(Webhooks::JiraOnly).build().await;
     for site in [world.acme(), world.globex()] {
         site.configure(|spec| spec.papertrail = false);
@@ -80,7 +80,9 @@ async fn a_delete_that_only_jira_tells_of_costs_four_requests_where_the_audit_tr
     world.settle().await;
     world.sweep().await;
     world.wait(120).await;
-    costs_at_most(&world, 4, || world.acme().delete(id).unwrap()).await;
+    // That others' time is shown is looked at again after the answer that the worklog is not there: whoever lost their
+    // permissions between the two would take one that moved for deleted.
+    costs_at_most(&world, 5, || world.acme().delete(id).unwrap()).await;
     assert_eq!(world.globex().worklogs().len(), 1);
 }
 

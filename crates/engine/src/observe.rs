@@ -814,19 +814,40 @@ impl Engine {
             return Ok(());
         }
         // Tempo has a permission of its own to see other people's time, which Jira does not tell of. Where a listing shows
-        // some of theirs, it is there.
+        // some of theirs, both are there. Not the one that was read before: a permission may have ended since.
         let fallback = connection.settings.rules.fallback();
-        let mut shown = observed.listings[side].values();
-        let sees_others = shown.any(|worklog| Some(&worklog.content.author) != fallback);
-        // And so are Jira's, which need not be asked for then.
-        let is_blind = match sees_others {
-            true => observed.blind[side],
-            false => self.is_blind(site, side, observed, lane).await?,
+        let is_others = |worklog: &Worklog| Some(&worklog.content.author) != fallback;
+        let mut sees_others = observed.listings[side].values().any(is_others);
+        if sees_others {
+            let issue = observed.link.issue(side);
+            let again = self
+                .call(site, lane, async |client| client.list_issue(issue, 0).await)
+                .await;
+            let again = match again {
+                Err(error) if error.is_refusal() => Vec::new(),
+                again => again?.rows,
+            };
+            sees_others = again.iter().any(is_others);
+            let of_ours = again
+                .into_iter()
+                .filter(|worklog| hidden.iter().any(|(id, _)| *id == worklog.id));
+            observed.listings[side].extend(of_ours.map(|worklog| (worklog.id, worklog)));
+        }
+        // Where others have vanished without a word of anybody's, and nobody else's time is shown, it is sight that is lost.
+        let (news, waiting) = absent(observed, side);
+        let is_silent = |(id, _): &Written| {
+            !observed.proofs[side].contains_key(id)
+                && !observed.moved_away[side].contains(id)
+                && hidden.iter().all(|(told, _)| told != id)
         };
-        if is_blind {
+        let has_vanished = news.iter().chain(&waiting).any(is_silent);
+        if !sees_others && (has_vanished || self.is_blind(site, side, observed, lane).await?) {
             return Ok(());
         }
         for (id, proof) in hidden {
+            if observed.listings[side].contains_key(&id) {
+                continue;
+            }
             // Where the twin is gone too, nothing is to be deleted any more, and the pair would be forgotten for good. Jira
             // tells whether it stands elsewhere, but not of the last minute.
             let pair = observed.pairs.iter().find(|pair| pair.ids[side] == Some(id));
