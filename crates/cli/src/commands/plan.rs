@@ -18,8 +18,9 @@ use crate::{open, output, resolve, words};
   tandem plan --issue SUP-1 --issue SUP-2 --data ./data
   tandem plan --json --data ./data | jq '.steps[] | select(.op == \"delete\")'
 
-Exit code 3 when something would be written or set aside. Nothing is written, on either site or in Tandem's own table.
-What is listed is what `reconcile` then does; what cannot be foreseen is in docs/operate.md.")]
+Exit code 3 when something would be written or set aside. Nothing is written, on either site or in Tandem's own table
+(except, while others are at work on a site, the count of its requests that all share). What is listed is what
+`reconcile` then does; what cannot be foreseen is in docs/operate.md.")]
 pub(crate) struct Arguments {
     /// Only this issue, by its key or id on either side; may be given several times
     #[arg(long, value_name = "KEY", value_parser = crate::values::some)]
