@@ -823,11 +823,26 @@ impl Engine {
             let again = self
                 .call(site, lane, async |client| client.list_issue(issue, 0).await)
                 .await;
-            let again = match again {
-                Err(error) if error.is_refusal() => Vec::new(),
-                again => again?.rows,
+            let (again, is_all) = match again {
+                Err(error) if error.is_refusal() => (Vec::new(), false),
+                again => {
+                    let again = again?;
+                    (again.rows, again.next.is_none())
+                }
             };
             sees_others = again.iter().any(is_others);
+            if is_all {
+                // What nobody knows yet, and is not shown any more, is not begun with: it went, or is hidden, and then it
+                // is looked for again.
+                let known: BTreeSet<WorklogId> =
+                    observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
+                let before = observed.listings[side].len();
+                observed.listings[side]
+                    .retain(|id, _| known.contains(id) || again.iter().any(|worklog| worklog.id == *id));
+                if !sees_others && observed.listings[side].len() < before {
+                    observed.known_by = Some(observed.now + UNTOLD);
+                }
+            }
             let of_ours = again
                 .into_iter()
                 .filter(|worklog| hidden.iter().any(|(id, _)| *id == worklog.id));

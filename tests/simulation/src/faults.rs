@@ -234,7 +234,12 @@ impl Allowed {
 
     /// And once more.
     pub fn at_third(self) -> Self {
-        self.without(Fault::RareEdit).without(Fault::Chain)
+        self.at_fourth().without(Fault::RareEdit).without(Fault::Chain)
+    }
+
+    /// And again.
+    pub fn at_fourth(self) -> Self {
+        self.without(Fault::ClosedTrail).without(Fault::Robot)
     }
 
     /// Adds one.
