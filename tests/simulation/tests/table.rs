@@ -403,6 +403,8 @@ async fn compare(seed: u64, steps: usize) {
                     real.hold(&site, until).await.unwrap();
                     ours.hold(&site, until);
                 }
+                let a = real.free_at(&site).await.unwrap();
+                same!(seed, step, "free at", a, ours.free_at(&site));
             }
             17 => {
                 let connection = caller.connection();
@@ -414,13 +416,29 @@ async fn compare(seed: u64, steps: usize) {
                     ours.release_brake(&connection);
                 }
                 let since = now - Duration::from_secs(30);
-                let a = real.brake(&connection, &deletes, since, now, 50).await.unwrap();
+                // Few enough that there are too many now and then.
+                let enough = 2 + caller.n(8) as usize;
+                let a = real
+                    .brake_ahead(&connection, &deletes, since, enough)
+                    .await
+                    .unwrap();
+                same!(
+                    seed,
+                    step,
+                    "brake ahead",
+                    a,
+                    ours.brake_ahead(&connection, &deletes, since, enough)
+                );
+                let a = real
+                    .brake(&connection, &deletes, since, now, enough)
+                    .await
+                    .unwrap();
                 same!(
                     seed,
                     step,
                     "brake",
                     a,
-                    ours.brake(&connection, &deletes, since, now, 50)
+                    ours.brake(&connection, &deletes, since, now, enough)
                 );
             }
             18 => {
