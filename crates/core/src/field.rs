@@ -61,12 +61,11 @@ impl fmt::Display for Value {
 }
 
 impl Value {
-    /// Says whether two values of the same field differ. What a side does not tell does not differ.
+    /// Says whether a value of the same field that stands now differs from this one. What a side does not tell does not.
     pub(crate) fn differs(&self, other: &Value) -> bool {
         match (self, other) {
             (Value::Author(left), Value::Author(right)) => {
-                let is_told = |author: &AccountId| author.as_str() != render::UNKNOWN_USER;
-                left != right && is_told(left) && is_told(right)
+                left != right && right.as_str() != render::UNKNOWN_USER
             }
             (Value::Time(left), Value::Time(right)) => told_differently(left, right),
             (Value::OptSecs(left), Value::OptSecs(right)) => told_differently(left, right),

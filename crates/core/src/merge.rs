@@ -9,7 +9,7 @@ use crate::field::{Field, Value};
 use crate::ids::{AccountId, Side, Sides};
 use crate::pair::Intent;
 use crate::reason::Reason;
-use crate::render::{self, Author, Unrenderable};
+use crate::render::{self, Unrenderable};
 use crate::rules::{ConflictPolicy, Lookups, Rules};
 use crate::worklog::Content;
 
@@ -126,7 +126,13 @@ pub fn merge(
             }
             field => field.rendered(from, &now[from], rules, lookups)?,
         };
-        if value.differs(&values[to]) {
+        // Where somebody is not told any more, it is still who it was.
+        let hidden = matches!(&values[to], Value::Author(author) if author.as_str() == render::UNKNOWN_USER);
+        let present = match base.filter(|_| hidden) {
+            Some(base) => &field.of(to, &base[to], rules),
+            None => &values[to],
+        };
+        if value.differs(present) {
             merged.crossing[from].push(field);
             field.set(to, &mut merged.contents[to], rules, value);
         } else {
@@ -157,7 +163,17 @@ pub(crate) fn again(
     let nobody = Sides::new(Timestamp::MIN, Timestamp::MIN);
     let mut content = merge(Some(base), &now, &nobody, &[], rules, lookups)?.contents[side].clone();
     let from = side.other();
-    for field in Field::all(rules).filter(|field| *field != Field::Description) {
+    // Whoever it was for both, and is to be another there by now, may be so with their name in front.
+    if base.a.author == base.b.author
+        && source.author.as_str() != render::UNKNOWN_USER
+        && let Ok(author) = render::author(from, &source.author, rules, lookups)
+        && *author.account() != content.author
+    {
+        content.author = author.account().clone();
+        content.description = render::description(from, source, rules, lookups);
+    }
+    let others = |field: &Field| !matches!(field, Field::Author | Field::Description);
+    for field in Field::all(rules).filter(others) {
         let said = Sides::from_fn(|side| field.of(side, &base[side], rules));
         let lacks = matches!(field, Field::Attribute(_)) && !field.of(side, &content, rules).is_told();
         // Word for word what the other side says is what a site had kept of its own, see `created`. And what was not
@@ -187,12 +203,9 @@ fn text(
     if let Some(text) = base.and_then(|base| with_its_name(from, base, now)) {
         return text;
     }
-    // Texts of an account that is a person's, too, may begin with brackets of their own.
-    let is_named =
-        base.is_none_or(|base| name(from, base).is_some() || !is_its_own(from, base, rules, lookups));
-    let own = match is_named {
-        true => render::own_text(&now[from], rules),
-        false => now[from].description.as_str(),
+    let own = match base {
+        Some(base) if name(from, base).is_none() => unsigned(from, base, now, rules, lookups),
+        _ => render::own_text(&now[from], rules),
     };
     match rules.fallback() {
         Some(fallback) if fallback == author => render::signed(from, &now[from], own, rules, lookups),
@@ -200,10 +213,23 @@ fn text(
     }
 }
 
-/// Says whether the author of a side's worklog is who its twin's author is on that side, and stands for nobody else.
-fn is_its_own(side: Side, base: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
-    let author = render::author(side.other(), &base[side.other()].author, rules, lookups);
-    matches!(author, Ok(Author::Account(account)) if account == base[side].author)
+/// A side's text, of which the base does not show that a name was put in front: it may have been, where one of the two
+/// texts was decided on since. Texts of an account that is a person's, too, may begin with brackets of their own.
+fn unsigned<'n>(
+    side: Side,
+    base: &Sides<Content>,
+    now: &'n Sides<Content>,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> &'n str {
+    let (other, text) = (side.other(), now[side].description.as_str());
+    let author = render::author(other, &base[other].author, rules, lookups);
+    let name = author.ok().and_then(|author| author.name());
+    let rest = name.and_then(|name| text.strip_prefix(name.as_str()));
+    match rest {
+        Some(rest) if rules.fallback() == Some(&now[side].author) => rest.trim_start(),
+        _ => text,
+    }
 }
 
 /// Where the author has changed, who stands in front of the text of a fallback account is another one now, or nobody.

@@ -924,19 +924,25 @@ impl<'o> Planner<'o> {
     /// What a worklog that is made on `side` is to say.
     fn body(&self, pair: &Pair, side: Side, source: &Content) -> Result<Content, Unrenderable> {
         let lookups = &self.observed.lookups;
-        let whole = || render::whole(side.other(), source, self.rules, lookups);
         let Some(base) = &pair.base else {
-            return whole();
+            return render::whole(side.other(), source, self.rules, lookups);
         };
         let mut body = merge::again(side, base, source, self.rules, lookups)?;
         // What it said before, the site does not take any more.
+        let from = side.other();
         match pair.wait.as_ref().map(|wait| wait.reason) {
-            Some(Reason::AuthorUnmapped) => {
-                let whole = whole()?;
-                (body.author, body.description) = (whole.author, whole.description);
+            Some(Reason::AuthorUnmapped) if source.author.as_str() != render::UNKNOWN_USER => {
+                let author = render::author(from, &source.author, self.rules, lookups)?;
+                body.author = author.account().clone();
+                body.description = render::description(from, source, self.rules, lookups);
             }
             Some(Reason::AttributeRequired | Reason::AttributeUnmapped | Reason::Rejected) => {
-                body.attributes.extend(whole()?.attributes);
+                for (index, rule) in self.rules.attributes.iter().enumerate() {
+                    let value = render::attribute(from, source, index, self.rules, lookups);
+                    if let Ok(Some(value)) = value {
+                        body.attributes.insert(rule.keys[side].clone(), value);
+                    }
+                }
             }
             _ => {}
         }

@@ -277,6 +277,67 @@ fn the_name_before_a_copy_never_gets_into_its_original_whatever_was_decided_in_b
 }
 
 #[test]
+fn who_takes_over_a_worklog_whose_author_is_hidden_takes_it_over_there_too() {
+    let nobody = "__tempo-io__unknown_user";
+    let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
+    let settings = robot(&mut world);
+    put(&mut world, Side::B, B, of(nobody, "x"), 50);
+    put(&mut world, Side::A, A, of("bob", "x"), 100);
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), of("bob", "x"));
+
+    let mut world = agreed(&of(nobody, "x"), &of("robot", "[somebody] x"));
+    let settings = robot(&mut world);
+    put(&mut world, Side::A, A, of("bob", "x"), 100);
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), of("bob", "x"));
+}
+
+#[test]
+fn a_twin_that_goes_to_the_robot_when_it_is_made_anew_has_its_authors_name() {
+    let mut world = agreed(&of("eve", "x"), &of("eve", "x"));
+    let settings = robot(&mut world);
+    world.listings.b.clear();
+    world.pairs[0].ids.b = None;
+    assert_eq!(written(&mut world, &settings), ["create b"]);
+    assert_eq!(only(&world, Side::B), of("robot", "[Eve] x"));
+
+    // But not where she is merely not told any more.
+    let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
+    let settings = robot(&mut world);
+    put(&mut world, Side::A, A, of("__tempo-io__unknown_user", "x"), 100);
+    world.listings.b.clear();
+    world.pairs[0].ids.b = None;
+    assert_eq!(written(&mut world, &settings), ["create b"]);
+    assert_eq!(only(&world, Side::B), of("ann", "x"));
+}
+
+#[test]
+fn brackets_that_both_sides_had_agreed_on_are_nobodys_name() {
+    let text = "[ABC-1] fix";
+    let mut world = agreed(&of("eve", text), &of("robot", text));
+    let settings = robot(&mut world);
+    put(&mut world, Side::B, B, of("robot", "[ABC-1] fix, again"), 100);
+    assert_eq!(written(&mut world, &settings), ["update a"]);
+    assert_eq!(only(&world, Side::A), of("eve", "[ABC-1] fix, again"));
+}
+
+#[test]
+fn what_was_refused_once_goes_through_though_its_author_is_not_told_any_more() {
+    let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
+    let settings = Settings::default();
+    world.listings.b.clear();
+    world.pairs[0].ids.b = None;
+    let step = tandem_core::plan::plan(&world, &settings).steps.remove(0);
+    let (why, rules) = ("too many hours".into(), &settings.rules);
+    let pair = step.refused(&step.pair, Reason::Rejected, why, at(100), at(200), rules);
+    world.pairs[0] = pair;
+    put(&mut world, Side::A, A, of("__tempo-io__unknown_user", "x"), 300);
+    assert_eq!(written(&mut world, &settings), ["create b"]);
+    assert_eq!(only(&world, Side::B), of("ann", "x"));
+}
+
+#[test]
 fn an_author_who_is_not_told_any_more_is_who_it_was() {
     let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
     let settings = robot(&mut world);

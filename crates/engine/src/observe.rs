@@ -671,6 +671,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut confirmations = CONFIRMATIONS_MAX;
         let mut hidden: Sides<Vec<(WorklogId, Proof)>> = Sides::default();
+        let mut silent: Sides<BTreeSet<WorklogId>> = Sides::default();
         for side in Side::BOTH {
             let site = self.site_of(connection, side)?;
             let (news, waiting) = absent(observed, side);
@@ -719,7 +720,10 @@ impl Engine {
                     .call(site, lane, async |client| client.worklog(id).await)
                     .await?;
                 let Some(worklog) = found else {
-                    is_missed |= proof.is_none() && is_new(nth);
+                    if proof.is_none() {
+                        is_missed |= is_new(nth);
+                        silent[side].insert(id);
+                    }
                     hidden[side].extend(proof.map(|proof| (id, proof)));
                     continue;
                 };
@@ -747,7 +751,7 @@ impl Engine {
         for side in Side::BOTH {
             let told = told[side.other()].iter().map(|(id, _)| *id).collect();
             let hidden = std::mem::take(&mut hidden[side]);
-            self.confirm(connection, side, hidden, &told, observed, lane)
+            self.confirm(connection, side, hidden, &silent[side], &told, observed, lane)
                 .await?;
         }
         Ok(())
@@ -799,12 +803,14 @@ impl Engine {
     }
 
     /// Takes worklogs that Jira said were deleted, and that Tempo does not show, as proven gone: if the service user may
-    /// see what there is. `told` is what the other side is told to have lost likewise.
+    /// see what there is. `silent` are those that are not shown either, and of which nobody said so; `told` is what the other
+    /// side is told to have lost likewise.
     async fn confirm(
         &self,
         connection: &Connection,
         side: Side,
         hidden: Vec<(WorklogId, Proof)>,
+        silent: &BTreeSet<WorklogId>,
         told: &BTreeSet<WorklogId>,
         observed: &mut Observed,
         lane: Lane,
@@ -848,14 +854,14 @@ impl Engine {
                 .filter(|worklog| hidden.iter().any(|(id, _)| *id == worklog.id));
             observed.listings[side].extend(of_ours.map(|worklog| (worklog.id, worklog)));
         }
-        // Where others have vanished without a word of anybody's, and nobody else's time is shown, it is sight that is lost.
-        let (news, waiting) = absent(observed, side);
-        let is_silent = |(id, _): &Written| {
-            !observed.proofs[side].contains_key(id)
-                && !observed.moved_away[side].contains(id)
-                && hidden.iter().all(|(told, _)| told != id)
-        };
-        let has_vanished = news.iter().chain(&waiting).any(is_silent);
+        // Where others vanished without a word about when this is said to have gone, and nobody else's time is shown, it is
+        // sight that is lost. What was missing long before says nothing of it.
+        let told_at = hidden.iter().map(|(_, proof)| proof.at).min();
+        let has_vanished = observed.pairs.iter().any(|pair| {
+            let wait = pair.wait.as_ref().filter(|wait| wait.reason == Reason::Missing);
+            let is_old = wait.is_some_and(|wait| Some(wait.since + TRAIL_OVERLAP) < told_at);
+            pair.ids[side].is_some_and(|id| silent.contains(&id)) && !is_old
+        });
         if !sees_others && (has_vanished || self.is_blind(site, side, observed, lane).await?) {
             return Ok(());
         }
@@ -1335,8 +1341,8 @@ impl Engine {
             .filter(|pair| pair.state == PairState::Live && !pair.released)
             // What is held already is held by that, and says nothing of what comes later.
             .filter(|pair| {
-                let reason = pair.wait.as_ref().map(|wait| wait.reason);
-                !pair.is_ignored() && reason != Some(Reason::MassDelete)
+                let wait = pair.wait.as_ref();
+                wait.is_none_or(|wait| wait.reason != Reason::MassDelete)
             })
         {
             for side in Side::BOTH {
