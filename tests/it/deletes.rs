@@ -667,3 +667,58 @@ async fn what_the_brake_holds_or_a_person_ignored_holds_no_delete_of_hours_later
         }
     }
 }
+
+/// Sixty worklogs on one issue that are gone, of which Jira's feed alone can tell.
+async fn sixty_gone(feed_is_open: bool) -> World {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    for n in 0..60 {
+        let content = hour("ann", &format!("entry {n}"));
+        world.acme().log_time("SUP-1", content).unwrap();
+    }
+    world.sweep().await;
+    world.settle().await;
+    world.wait(120).await;
+    world.sweep().await;
+    for site in [world.acme(), world.globex()] {
+        site.configure(|spec| spec.papertrail = false);
+    }
+    if !feed_is_open {
+        let feed = Matcher::jira("GET", "/rest/api/3/worklog/deleted").times(4);
+        let broken = Fault::LostBefore(FaultOutcome::Status(503));
+        world.sim.fail_next("acme", feed, broken);
+    }
+    world.acme().retention_purge("2026-12-31".parse().unwrap());
+    world.audit().await;
+    world.settle().await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_that_jira_alone_tells_of_are_all_found_however_many_there_are() {
+    let world = sixty_gone(true).await;
+    for _ in 0..4 {
+        world.wait(300).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.reasons().await, ["mass-delete"; 60]);
+    assert_eq!(world.globex().worklogs().len(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_somebody_ignored_missing_worklogs_lets_no_purge_through_the_brake() {
+    let world = sixty_gone(false).await;
+    assert_eq!(world.reasons().await, ["missing"; 60]);
+    for pair in world.waiting().await {
+        let engine = &world.tandem.engine;
+        let decided = engine.decide(&pair.link, &pair.id, Decision::Ignore, "pat", None);
+        assert!(matches!(decided.await.unwrap(), Resolved::Done(_)));
+    }
+    for _ in 0..6 {
+        world.wait(300).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.reasons().await, ["mass-delete"; 60]);
+    assert_eq!(world.globex().worklogs().len(), 60);
+}
