@@ -9,7 +9,7 @@ use crate::field::{Field, Value};
 use crate::ids::{AccountId, Side, Sides};
 use crate::pair::Intent;
 use crate::reason::Reason;
-use crate::render::{self, Unrenderable};
+use crate::render::{self, Author, Unrenderable};
 use crate::rules::{ConflictPolicy, Lookups, Rules};
 use crate::worklog::Content;
 
@@ -224,11 +224,12 @@ fn unsigned<'n>(
 ) -> &'n str {
     let (other, text) = (side.other(), now[side].description.as_str());
     let author = render::author(other, &base[other].author, rules, lookups);
-    let name = author.ok().and_then(|author| author.name());
-    let rest = name.and_then(|name| text.strip_prefix(name.as_str()));
-    match rest {
-        Some(rest) if rules.fallback() == Some(&now[side].author) => rest.trim_start(),
-        _ => text,
+    let is_its_own = matches!(author, Ok(Author::Account(account)) if account == base[side].author);
+    let own = render::own_text(&now[side], rules);
+    let bracket = text.strip_suffix(own).unwrap_or_default().trim_end();
+    match is_its_own || base[other].description.starts_with(bracket) {
+        true => text,
+        false => own,
     }
 }
 

@@ -37,14 +37,6 @@ impl Author {
             Author::Account(account) | Author::Fallback(account, _) => account,
         }
     }
-
-    /// Returns the name that is put in front of the text, in its brackets, if one is.
-    pub(crate) fn name(&self) -> Option<String> {
-        match self {
-            Author::Account(_) => None,
-            Author::Fallback(_, name) => Some(named(name, "")),
-        }
-    }
 }
 
 /// Finds the account on the other side: explicit map, then what was looked up, then the same account.

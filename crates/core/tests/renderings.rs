@@ -338,6 +338,18 @@ fn what_was_refused_once_goes_through_though_its_author_is_not_told_any_more() {
 }
 
 #[test]
+fn a_name_that_was_just_put_in_front_is_not_carried_back() {
+    // Both were edited, one side was written, and the other was deleted before it was.
+    let mut world = agreed(&of("robot", "x"), &of("eve", "x"));
+    let mut settings = Settings::default();
+    settings.rules.unknown_author = UnknownAuthor::Account("robot".into());
+    put(&mut world, Side::A, A, of("robot", "[Eve] y"), 100);
+    deleted_on(&mut world, Side::B, B);
+    assert_eq!(written(&mut world, &settings), ["create b"]);
+    assert_eq!(only(&world, Side::B), of("eve", "y"));
+}
+
+#[test]
 fn an_author_who_is_not_told_any_more_is_who_it_was() {
     let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
     let settings = robot(&mut world);
