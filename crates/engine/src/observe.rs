@@ -750,9 +750,12 @@ impl Engine {
         let told = hidden.clone();
         for side in Side::BOTH {
             let told = told[side.other()].iter().map(|(id, _)| *id).collect();
-            let hidden = std::mem::take(&mut hidden[side]);
-            self.confirm(connection, side, hidden, &silent[side], &told, observed, lane)
-                .await?;
+            let hearsay = Hearsay {
+                hidden: std::mem::take(&mut hidden[side]),
+                silent: &silent[side],
+                told: &told,
+            };
+            self.confirm(connection, side, hearsay, observed, lane).await?;
         }
         Ok(())
     }
@@ -803,18 +806,16 @@ impl Engine {
     }
 
     /// Takes worklogs that Jira said were deleted, and that Tempo does not show, as proven gone: if the service user may
-    /// see what there is. `silent` are those that are not shown either, and of which nobody said so; `told` is what the other
-    /// side is told to have lost likewise.
+    /// see what there is.
     async fn confirm(
         &self,
         connection: &Connection,
         side: Side,
-        hidden: Vec<(WorklogId, Proof)>,
-        silent: &BTreeSet<WorklogId>,
-        told: &BTreeSet<WorklogId>,
+        hearsay: Hearsay<'_>,
         observed: &mut Observed,
         lane: Lane,
     ) -> Result<(), EngineError> {
+        let Hearsay { hidden, silent, told } = hearsay;
         let site = self.site_of(connection, side)?;
         if hidden.is_empty() {
             return Ok(());
@@ -1376,6 +1377,16 @@ impl Engine {
             .await?;
         Ok(count > connection.mass_delete_max)
     }
+}
+
+/// What is said of worklogs of a side that are not shown.
+struct Hearsay<'h> {
+    /// Those that Jira said were deleted.
+    hidden: Vec<(WorklogId, Proof)>,
+    /// Those of which nobody said so.
+    silent: &'h BTreeSet<WorklogId>,
+    /// What the other side is told to have lost likewise.
+    told: &'h BTreeSet<WorklogId>,
 }
 
 /// A worklog, and when Tandem last wrote it.
