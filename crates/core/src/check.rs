@@ -194,7 +194,8 @@ impl<'c> Checker<'c> {
             return Err(Violation::SecondTwin(name(), side));
         }
         // What it said before it is made again, both sides had agreed on.
-        let agreed = pair.base.as_ref().map(|base| &base[side]);
+        let row = self.rows.get(&pair.id);
+        let agreed = row.and_then(|row| row.base.as_ref()).map(|base| &base[side]);
         let told: Vec<&Content> = [source].into_iter().chain(agreed).collect();
         let entered = told.iter().any(|c| c.start_date == body.start_date)
             && told.iter().any(|c| c.start_time == body.start_time)

@@ -773,6 +773,12 @@ impl Observer {
         })
     }
 
+    /// Says whether a person had moved a worklog to another issue.
+    pub fn has_moved(&self, site: &str, worklog: u64) -> bool {
+        let mut left = self.roots.values().flat_map(|root| &root.removals);
+        left.any(|left| left.moved && left.site == site && left.id == worklog)
+    }
+
     /// Returns what is not the same on all sites, or is on one alone. What nobody can judge is left out, and what stands
     /// where it has no twin.
     pub fn apart(&self, sites: usize) -> Vec<Apart> {

@@ -205,7 +205,7 @@ fn on_site(world: &World, site: &str, id: WorklogId) -> Option<tandem_sim::Workl
 }
 
 /// Says whether a worklog is gone and nobody can know of it: the audit trail does not tell, and what Jira says of its own
-/// id says nothing where that was not learned in time. A person has to.
+/// id says nothing where that was not learned in time: with a move it gets another one. A person has to.
 fn is_untold(
     world: &World,
     rows: &Rows,
@@ -218,7 +218,7 @@ fn is_untold(
     };
     on_site(world, site, id).is_none()
         && plan.trail(site) != Trail::Open
-        && rows.jira_ids(&site.into(), &[id]).is_empty()
+        && (rows.jira_ids(&site.into(), &[id]).is_empty() || world.observer().has_moved(site, id.0))
 }
 
 /// Says whether what a pair waits for stands still: Eve's time has nowhere to go, and a conflict is between two that

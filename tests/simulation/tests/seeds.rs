@@ -36,8 +36,8 @@ const ONCE_BROKEN_LAST: [u64; 11] = [
 /// mistake.
 const ONCE_BROKEN_BEFORE: [u64; 3] = [1093, 21391, 23970];
 
-/// And of those as they are now.
-const ONCE_BROKEN_NOW: [u64; 4] = [18236, 55208, 55384, 68514];
+/// And of those as they are now. The last one was the observer's mistake.
+const ONCE_BROKEN_NOW: [u64; 5] = [18236, 55208, 55384, 68514, 90012];
 
 /// All faults but those that RELIABILITY.md names as open.
 fn allowed() -> Allowed {

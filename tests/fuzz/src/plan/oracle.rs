@@ -142,14 +142,13 @@ impl Judge<'_> {
             .iter()
             .any(|row| row.id != pair.id && row.ids[from] == Some(origin));
         let twin = self.row().and_then(|row| row.ids[side]);
-        let hours = |content: &Content| {
-            (
-                content.start_date,
-                content.start_time,
-                content.time_spent_secs,
-                content.billable_secs,
-            )
-        };
+        // Or what the worklog that it takes the place of had said when both sides last agreed.
+        let agreed = self.row().and_then(|row| Some(&row.base.as_ref()?[side]));
+        let said: Vec<&Content> = [source].into_iter().chain(agreed).collect();
+        let is_entered = said.iter().any(|one| one.start_date == body.start_date)
+            && said.iter().any(|one| one.start_time == body.start_time)
+            && said.iter().any(|one| one.time_spent_secs == body.time_spent_secs)
+            && said.iter().any(|one| one.billable_secs == body.billable_secs);
         vec![
             (twice, "two creates for one worklog"),
             (elsewhere, "a create for another pair's worklog"),
@@ -180,7 +179,7 @@ impl Judge<'_> {
                     .any(|pair| pair.state != PairState::Live),
                 "a create for a pair that is not alive",
             ),
-            (hours(source) != hours(body), "hours that nobody entered"),
+            (!is_entered, "hours that nobody entered"),
             (
                 !self.is_said(from, origin, source),
                 "a create of what nobody said",
