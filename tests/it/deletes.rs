@@ -722,3 +722,47 @@ async fn that_somebody_ignored_missing_worklogs_lets_no_purge_through_the_brake(
     assert_eq!(world.reasons().await, ["mass-delete"; 60]);
     assert_eq!(world.globex().worklogs().len(), 60);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_interrupted_create_made_is_not_made_again_where_sight_is_lost_in_mid_look() {
+    let world = Setup::two(1).webhooks(Webhooks::JiraOnly).build().await;
+    for site in [world.acme(), world.globex()] {
+        site.configure(|spec| spec.papertrail = false);
+    }
+    let id = world.acme().log_time("SUP-1", hour("ann", "goes")).unwrap();
+    world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
+    world.settle().await;
+    world.sweep().await;
+    world.wait(120).await;
+    // A create takes effect, nothing is heard of it, and nobody looks for as long as it may take to show.
+    let created = Matcher::tempo("POST", "/4/worklogs");
+    let lost = Fault::LostAfter(FaultOutcome::Status(504));
+    world.sim.fail_next("acme", created, lost);
+    world.globex().log_time("DEV-1", hour("ann", "new")).unwrap();
+    world.wait(3).await;
+    world.tandem.engine.run_due(None).await.unwrap();
+    assert_eq!(world.said("acme", "SUP-1").len(), 3);
+    world.wait(100).await;
+    // Between the listing and the answer that something is gone, other people's time is hidden.
+    world.acme().delete(id).unwrap();
+    let slow = Fault::Slow(std::time::Duration::from_secs(10));
+    world
+        .sim
+        .fail_next("acme", Matcher::tempo("GET", "/4/worklogs/{id}"), slow);
+    world.wait(3).await;
+    let hidden = async {
+        world.wait(5).await;
+        let permission = tandem_sim::Permission::ViewAll;
+        world.acme().set_permission(None, permission, false);
+    };
+    let (ran, ()) = futures::join!(world.tandem.engine.run_due(None), hidden);
+    ran.unwrap();
+    world.acme().restore_permissions();
+    for _ in 0..4 {
+        world.settle().await;
+        world.wait(300).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.said("acme", "SUP-1").len(), 2);
+    world.assert_equal().await;
+}

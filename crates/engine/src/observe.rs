@@ -838,7 +838,12 @@ impl Engine {
                 }
             };
             sees_others = again.iter().any(is_others);
-            if is_all {
+            // What an interrupted create made is nobody's either. Were it left out, it would be made again.
+            let is_awaited = observed.pairs.iter().any(|pair| {
+                let mut made = pair.intent.iter().chain(&pair.abandoned);
+                made.any(|intent| intent.kind == IntentKind::Create && intent.side == side)
+            });
+            if is_all && !is_awaited {
                 // What nobody knows yet, and is not shown any more, is not begun with: it went, or is hidden, and then it
                 // is looked for again.
                 let known: BTreeSet<WorklogId> =
