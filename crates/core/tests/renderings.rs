@@ -218,6 +218,76 @@ fn what_was_refused_of_a_new_name_is_not_forgotten() {
 }
 
 #[test]
+fn what_one_side_does_not_tell_is_taken_from_the_other_where_it_is_made_anew() {
+    let (a, mut b) = (of("ann", "x"), of("ann", "x"));
+    (b.start_time, b.billable_secs) = (None, None);
+    let mut world = agreed(&a, &b);
+    world.listings.b.clear();
+    world.pairs[0].ids.b = None;
+    assert_eq!(written(&mut world, &Settings::default()), ["create b"]);
+    assert_eq!(only(&world, Side::B), a);
+}
+
+#[test]
+fn texts_that_are_the_same_mean_the_same_though_they_begin_as_with_a_name() {
+    let mut world = twins();
+    let settings = robot(&mut world);
+    let both = Sides::new(of("robot", "[ABC-1] fix"), of("robot", "[ABC-1] fix"));
+    let differing = tandem_core::merge::differing(&both, &settings.rules, &world.lookups);
+    assert_eq!(differing, Vec::<&str>::new());
+}
+
+#[test]
+fn an_original_that_is_told_again_does_not_take_its_copy_over() {
+    let (original, copy) = copied_by_a_tool();
+    let mut world = agreed(&original, &copy);
+    let settings = Settings::default();
+    let hidden = Content {
+        author: "__tempo-io__unknown_user".into(),
+        ..original.clone()
+    };
+    put(&mut world, Side::A, A, hidden, 50);
+    assert_eq!(written(&mut world, &settings), Vec::<String>::new());
+    put(&mut world, Side::A, A, original, 60);
+    assert_eq!(written(&mut world, &settings), Vec::<String>::new());
+    assert_eq!(only(&world, Side::B), copy);
+}
+
+#[test]
+fn what_a_site_was_found_to_demand_is_filled_in_once_there_is_a_value_for_it() {
+    let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
+    put(&mut world, Side::A, A, of("ann", "y"), 100);
+    let refused = |world: &mut Observed, reason| {
+        let settings = Settings::default();
+        let step = tandem_core::plan::plan(world, &settings).steps.remove(0);
+        let why = "it is required".into();
+        world.pairs[0] = step.refused(&step.pair, reason, why, at(100), at(200), &settings.rules);
+    };
+    refused(&mut world, Reason::AttributeRequired);
+    let settings = demands(&mut world);
+    world.lookups.defined.b = None;
+    assert_eq!(written(&mut world, &settings), ["update b"]);
+    assert_eq!(only(&world, Side::B), with(of("ann", "y"), "_Activity_", "9"));
+
+    // And a value that was mapped wrongly, once it is mapped rightly.
+    let (a, b) = (
+        with(of("ann", "x"), "_Account_", "ACME1"),
+        with(of("ann", "x"), "_Customer_", "GLX7"),
+    );
+    let mut world = agreed(&a, &b);
+    world.listings.b.clear();
+    world.pairs[0].ids.b = None;
+    refused(&mut world, Reason::Rejected);
+    let mut settings = Settings::default();
+    settings.rules.attributes.push(AttributeRule {
+        keys: Sides::new("_Account_".into(), "_Customer_".into()),
+        values: vec![("ACME1".into(), "GLX8".into())],
+    });
+    assert_eq!(written(&mut world, &settings), ["create b"]);
+    assert_eq!(only(&world, Side::B), with(of("ann", "x"), "_Customer_", "GLX8"));
+}
+
+#[test]
 fn what_a_site_kept_of_its_own_is_not_taken_over_word_for_word() {
     // B kept its value, so that A goes on differing from what it says of it.
     let rule = AttributeRule {
