@@ -45,7 +45,12 @@ impl DynamoStore {
         now: Timestamp,
         enough: usize,
     ) -> Result<usize, StoreError> {
-        let counted = self.brake_known(connection, deletes).await?;
+        let mut counted = self.brake_known(connection, deletes).await?;
+        // First, where these alone are too many: whoever dies behind their rows leaves them held.
+        if counted.new.len() >= enough {
+            self.brake_full(connection, counted.round, now).await?;
+            counted.full_at = counted.full_at.max(Some(now));
+        }
         // Two runners that register one at the same moment write the same.
         let rows = counted.new.iter().map(|key| {
             let mut item = row::expiring(row::bare(key), after(now, DELETE_KEPT));
@@ -54,8 +59,11 @@ impl DynamoStore {
         });
         self.write_all(rows.collect(), Vec::new()).await?;
         let count = self.brake_since(connection, &counted, since, enough).await?;
-        let is_told =
-            counted.full_at.is_some() && counted.new.is_empty() && counted.latest <= counted.full_at;
+        let newest = match counted.new.is_empty() {
+            true => counted.latest,
+            false => Some(now),
+        };
+        let is_told = counted.full_at.is_some() && newest <= counted.full_at;
         if count >= enough && !deletes.is_empty() && !is_told {
             self.brake_full(connection, counted.round, now).await?;
         }

@@ -90,3 +90,36 @@ async fn runners_that_register_together_count_everything() {
     );
     assert!(store.brake(&connection, &[], at(-60), at(0), 20).await.unwrap() > 20);
 }
+
+#[tokio::test]
+async fn whoever_dies_while_a_purge_is_registered_leaves_what_is_registered_held() {
+    let connection = connection();
+    let purge: Vec<_> = (0..60).map(|n| (acme(), WorklogId(n))).collect();
+    let mut partly = 0;
+    for polls in 0..200 {
+        let store = yielding(&tandem_aws::Embedded::open(None).await.unwrap());
+        let mut registering = store.brake(&connection, &purge, at(-3600), at(0), 21);
+        for _ in 0..polls {
+            if futures::poll!(registering.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(registering);
+        // Hours later, when the window has passed.
+        let since = at(9 * 3600);
+        let (_, new) = store.brake_ahead(&connection, &purge, since, 21).await.unwrap();
+        let known: Vec<_> = purge.iter().filter(|one| !new.contains(one)).cloned().collect();
+        if known.is_empty() {
+            continue;
+        }
+        partly += usize::from(known.len() < purge.len());
+        let (count, _) = store.brake_ahead(&connection, &known, since, 21).await.unwrap();
+        assert!(
+            count >= 21,
+            "died after {polls} polls, {} registered",
+            known.len()
+        );
+    }
+    assert!(partly > 0);
+}
