@@ -1,7 +1,7 @@
 //! Only a proven delete deletes.
 
 use tandem_engine::operator::{Decision, Resolved};
-use tandem_sim::{Fault, FaultOutcome, Matcher};
+use tandem_sim::{Fault, FaultOutcome, Matcher, Permission};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -765,4 +765,206 @@ async fn what_an_interrupted_create_made_is_not_made_again_where_sight_is_lost_i
     }
     assert_eq!(world.said("acme", "SUP-1").len(), 2);
     world.assert_equal().await;
+}
+
+/// A move whose twin the site will not let go, because the service user may not delete there.
+async fn moved_and_refused() -> (World, u64, u64) {
+    let (world, id) = synced(Webhooks::Both).await;
+    let twin = world.globex().worklogs()[0].id;
+    let globex = world.globex();
+    globex.set_permission(None, Permission::DeleteAll, false);
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    (world, id, twin)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_may_delete_the_old_twin_that_tandem_was_not_let_take_away() {
+    let (world, _, twin) = moved_and_refused().await;
+    world.globex().restore_permissions();
+    world.globex().delete(twin).unwrap();
+    world.wait(1000).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.acme().worklogs().len(), 0);
+    assert_eq!(world.globex().worklogs().len(), 0);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_that_moves_back_before_its_twin_was_taken_away_can_be_deleted_there() {
+    let (world, id, twin) = moved_and_refused().await;
+    world.acme().move_to_issue(id, "SUP-1").unwrap();
+    world.settle().await;
+    world.globex().restore_permissions();
+    world.wait(1000).await;
+    world.sweep().await;
+    world.settle().await;
+    world.globex().delete(twin).unwrap();
+    world.wait(1000).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.acme().worklogs().len(), 0);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_survives_the_move_of_its_twin_to_an_issue_without_one() {
+    for (policy, stays) in [("edit", true), ("park", true), ("delete", false)] {
+        let policy = format!("[connections.policy]\ndelete_vs_edit = \"{policy}\"\n");
+        let mut world = Setup::two(2).extra(&policy).build().await;
+        let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+        world.settle().await;
+        world.wait(120).await;
+        let twin = world.globex().worklogs()[0].id;
+        world.lose_webhooks();
+        let three_hours = |worklog: &mut tandem_sim::Content| worklog.time_spent_secs = 10800;
+        world.globex().edit(twin, three_hours).unwrap();
+        world.acme().move_to_issue(id, "SUP-3").unwrap();
+        world.sim.drop_deliveries();
+        world.wait(10).await;
+        world.sweep().await;
+        world.settle().await;
+        assert_eq!(world.acme().worklogs().len(), 1);
+        let there = world.said("globex", "DEV-1");
+        if !stays {
+            assert!(there.is_empty(), "{policy}");
+            continue;
+        }
+        assert_eq!(there[0].3, 10800, "{policy}");
+        assert_eq!(world.reasons().await, ["conflict"]);
+        // Whoever moves it back finds the edit there.
+        world.acme().move_to_issue(id, "SUP-1").unwrap();
+        world.wait(300).await;
+        world.sweep().await;
+        world.settle().await;
+        assert_eq!(world.said("acme", "SUP-1"), world.said("globex", "DEV-1"));
+        assert_eq!(world.said("acme", "SUP-1")[0].3, 10800);
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_twin_moved_out_of_reach_may_stay_and_is_not_made_a_second_time() {
+    for (original, twin) in [("acme", "globex"), ("globex", "acme")] {
+        let policy = "[connections.policy]\ndelete = \"park\"\n";
+        let world = Setup::two(2).extra(policy).build().await;
+        let issue = |site: &str, number: u8| match site {
+            "acme" => format!("SUP-{number}"),
+            _ => format!("DEV-{number}"),
+        };
+        let began = world.sim.site(original);
+        began.log_time(&issue(original, 1), hour("ann", "work")).unwrap();
+        world.settle().await;
+        // The one on acme moves, whether it is the original or the copy.
+        let id = world.acme().worklogs()[0].id;
+        world.acme().move_to_issue(id, "SUP-3").unwrap();
+        world.settle().await;
+        assert_eq!(world.reasons().await, ["conflict"], "{original} to {twin}");
+        let pair = world.waiting().await.remove(0);
+        let take = Decision::Take(tandem_core::Side::B);
+        let decided = world.tandem.engine.decide(&pair.link, &pair.id, take, "pat", None);
+        assert!(matches!(decided.await.unwrap(), Resolved::Done(_)));
+        for _ in 0..3 {
+            world.wait(1000).await;
+            world.sweep().await;
+            world.settle().await;
+        }
+        world.audit().await;
+        world.settle().await;
+        assert_eq!(world.acme().worklogs().len(), 1);
+        assert_eq!(world.globex().worklogs().len(), 1);
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_let_through_is_what_the_queue_shows_and_not_what_waited_on_issues_unlinked_since() {
+    let policy = "[connections.policy]\nmass_delete = { max = 2, within = \"1h\" }\n";
+    let world = Setup::two(2).extra(policy).webhooks(Webhooks::None).build().await;
+    for issue in ["SUP-1", "SUP-2"] {
+        for n in 0..5 {
+            world
+                .acme()
+                .log_time(issue, hour("ann", &format!("{issue} {n}")))
+                .unwrap();
+        }
+    }
+    world.sweep().await;
+    world.settle().await;
+    world.wait(120).await;
+    for worklog in world.acme().worklogs() {
+        world.acme().delete(worklog.id).unwrap();
+    }
+    world.wait(300).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.reasons().await.len(), 10);
+    let engine = &world.tandem.engine;
+    let connection = &engine.connections[0];
+    let (links, _) = engine.store.links(&connection.name, None).await.unwrap();
+    let link = links
+        .iter()
+        .find(|link| link.a_key.as_deref() == Some("SUP-2"))
+        .unwrap();
+    let sites = &connection.sites;
+    assert!(engine.store.drop_link(&link.key, sites).await.unwrap());
+    assert_eq!(engine.release_mass_delete(connection).await.unwrap(), 5);
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 0);
+    assert_eq!(world.said("globex", "DEV-2").len(), 5);
+    engine.store.put_link(link, sites).await.unwrap();
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-2").len(), 5);
+    assert_eq!(world.reasons().await, ["mass-delete"; 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_policy_kept_is_not_doubled_by_whoever_logs_it_again() {
+    let policy = "[connections.policy]\ndelete = \"keep\"\n";
+    let world = Setup::two(1).extra(policy).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.settle().await;
+    world.acme().delete(id).unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    let again = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    // They are twins again.
+    let two_hours = |worklog: &mut tandem_sim::Content| worklog.time_spent_secs = 7200;
+    world.acme().edit(again, two_hours).unwrap();
+    world.settle().await;
+    world.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_is_what_was_deleted_last_and_not_what_had_been_agreed_on() {
+    let policy = "[connections.policy]\ndelete_vs_edit = \"delete\"\n";
+    let mut world = Setup::two(1).extra(policy).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.settle().await;
+    world.wait(120).await;
+    let twin = world.globex().worklogs()[0].id;
+    world.lose_webhooks();
+    let three_hours = |worklog: &mut tandem_sim::Content| worklog.time_spent_secs = 10800;
+    world.globex().edit(twin, three_hours).unwrap();
+    world.acme().delete(id).unwrap();
+    world.sim.drop_deliveries();
+    world.wait(10).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    let engine = &world.tandem.engine;
+    let name = engine.connections[0].name.clone();
+    let lines = engine.store.history(&[name], None, 100).await.unwrap();
+    let line = lines.iter().find(|line| line.op == "delete").unwrap();
+    engine.undelete(line).await.unwrap();
+    world.settle().await;
+    world.sweep().await;
+    world.settle().await;
+    world.assert_equal().await;
+    assert_eq!(world.said("acme", "SUP-1")[0].3, 10800);
 }

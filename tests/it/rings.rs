@@ -277,3 +277,43 @@ async fn of_the_deletes_of_one_work_on_three_sites_one_is_undone_and_brings_it_b
         same_everywhere(&world, 1, 2);
     }
 }
+
+/// One hour on a chain, whose middle copy is about to go while others are edited.
+async fn middle_deleted(edited: &[(&str, u64)]) -> World {
+    let mut world = sites(false, Webhooks::Both).await;
+    world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.acme().log_time("SUP-1", hour("bob", "beside it")).unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 1, 2);
+    world.lose_webhooks();
+    let of = |site: &str| {
+        let all = world.sim.site(site).worklogs();
+        all.into_iter().find(|one| one.author == "ann").unwrap().id
+    };
+    for (site, secs) in edited {
+        let edit = |worklog: &mut tandem_sim::Content| worklog.time_spent_secs = *secs as i64;
+        world.sim.site(site).edit(of(site), edit).unwrap();
+    }
+    world.globex().delete(of("globex")).unwrap();
+    world.sim.drop_deliveries();
+    for _ in 0..4 {
+        rest(&world).await;
+    }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_edited_brings_the_middle_of_a_chain_back_and_holds_up_nobody() {
+    for edited in [&[("initech", 7200)][..], &[("acme", 7200), ("initech", 10800)], &[("acme", 7200)]] {
+        let world = middle_deleted(edited).await;
+        let others = |site: &str| world.sim.site(site).worklogs().len();
+        assert_eq!((others("acme"), others("globex"), others("initech")), (2, 2, 2), "{edited:?}");
+        same_everywhere(&world, 1, 2);
+        assert_eq!(world.reasons().await, Vec::<&str>::new(), "{edited:?}");
+        assert!(world.due().await.is_empty(), "{edited:?}");
+        // And what is logged after it goes everywhere.
+        world.acme().log_time("SUP-1", hour("bob", "later")).unwrap();
+        rest(&world).await;
+        same_everywhere(&world, 1, 3);
+    }
+}

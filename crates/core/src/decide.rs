@@ -38,8 +38,8 @@ pub fn take(pair: &Pair, side: Side, rules: &Rules) -> Result<Decided, String> {
                 let seen = Sides::new(a.clone(), b.clone());
                 Ok(values_of(pair, side, &seen, rules))
             }
-            (Some(seen), None) => Ok(deleted(pair, Side::B, side, seen, rules)),
-            (None, Some(seen)) => Ok(deleted(pair, Side::A, side, seen, rules)),
+            (Some(seen), None) => Ok(gone(pair, Side::B, side, seen, rules)),
+            (None, Some(seen)) => Ok(gone(pair, Side::A, side, seen, rules)),
             (None, None) => Err("it was not remembered what it said; `tandem retry` looks again".into()),
         },
         Reason::Missing if wait.side == side => {
@@ -147,13 +147,18 @@ fn values_of(pair: &Pair, side: Side, seen: &Sides<Content>, rules: &Rules) -> D
     }
 }
 
-/// The worklog on `gone` was deleted, and the other side said `seen`.
-fn deleted(pair: &Pair, gone: Side, side: Side, seen: &Content, rules: &Rules) -> Decided {
+/// The worklog on `gone` was deleted, or stands on an issue without a twin, and the other side said `seen`.
+fn gone(pair: &Pair, gone: Side, side: Side, seen: &Content, rules: &Rules) -> Decided {
     let there = gone.other();
     let mut next = pair.clone();
     next.decided = Unmet::default();
     next.wait = None;
-    let what = if side == there {
+    let moved = pair.wait.as_ref().is_some_and(|wait| wait.moved);
+    let what = if side == there && moved {
+        // Made again, it would stand on that side twice.
+        next.state = PairState::Kept;
+        format!("side {there} counts: it stays there, and on side {gone} where it was moved to")
+    } else if side == there {
         next.ids[gone] = None;
         next.seen[gone] = None;
         next.strays[gone] = None;

@@ -151,7 +151,7 @@ pub fn merge(
 ///
 /// # Errors
 /// As [`merge`].
-pub(crate) fn again(
+pub fn again(
     side: Side,
     base: &Sides<Content>,
     source: &Content,
@@ -175,7 +175,18 @@ pub(crate) fn again(
     let others = |field: &Field| !matches!(field, Field::Author | Field::Description);
     for field in Field::all(rules).filter(others) {
         let said = Sides::from_fn(|side| field.of(side, &base[side], rules));
-        let lacks = matches!(field, Field::Attribute(_)) && !field.of(side, &content, rules).is_told();
+        let lacks = match field {
+            Field::Attribute(index) => {
+                // What was only filled in on the other side, nobody entered.
+                let key = &rules.attributes[index].keys[from];
+                let filled = render::default(from, key, rules, lookups);
+                let is_filled = filled.is_some()
+                    && filled.as_ref() == source.attributes.get(key)
+                    && filled.as_ref() == base[from].attributes.get(key);
+                !field.of(side, &content, rules).is_told() && !is_filled
+            }
+            _ => false,
+        };
         // Word for word what the other side says is what a site had kept of its own, see `created`. And what was not
         // mapped when both agreed may be by now.
         if (said.a == said.b || lacks)

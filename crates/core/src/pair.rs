@@ -152,6 +152,9 @@ pub struct Wait {
     pub next_attempt: Option<Timestamp>,
     /// What both sides said when it was set aside. A difference is a reason to try again.
     pub tried: Sides<Option<Content>>,
+    /// What is not there was not deleted: it stands on an issue without a twin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
 }
 
 impl Pair {

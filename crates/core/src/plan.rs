@@ -360,6 +360,7 @@ impl<'o> Planner<'o> {
                 return self.wait_on(pair, until);
             }
             let waited = pair.wait.take();
+            pair.ignored = None;
             if let Some(step) = self.bring_home(&mut pair, &found) {
                 return self.push(pair, step.0, step.1, vec![]);
             }
@@ -376,6 +377,7 @@ impl<'o> Planner<'o> {
             return self.wait_on(pair, until);
         }
         let wait = pair.wait.take();
+        pair.ignored = None;
         pair.decided
             .settle(|field| merged.agreed.contains(&field), self.rules);
         let mut merged = merged;
@@ -383,14 +385,16 @@ impl<'o> Planner<'o> {
             let lacked = wait
                 .as_ref()
                 .is_some_and(|wait| wait.reason == Reason::AttributeRequired && wait.side == side);
-            self.fill(side, &mut merged.contents[side], lacked);
+            let source = merged.contents[side.other()].clone();
+            self.fill(side, &mut merged.contents[side], &source, lacked);
         }
         self.update(pair, found, now, merged);
     }
 
     /// Gives a worklog that is written the configured values of attributes that its site demands: of those that the site
-    /// says so of, and of all where it has refused it for the want of one.
-    fn fill(&self, side: Side, content: &mut Content, all: bool) {
+    /// says so of, and of all where it has refused it for the want of one. What came to be mapped since both sides agreed says
+    /// what the other side does.
+    fn fill(&self, side: Side, content: &mut Content, source: &Content, all: bool) {
         let mut full = content.clone();
         render::fill(side, &mut full, self.rules, &self.observed.lookups);
         let defined = self.observed.lookups.defined[side].as_ref();
@@ -399,6 +403,18 @@ impl<'o> Planner<'o> {
         for (key, value) in full.attributes {
             if is_demanded(&key) && !is_mapped(&key) {
                 content.attributes.entry(key).or_insert(value);
+            }
+        }
+        for (index, rule) in self.rules.attributes.iter().enumerate() {
+            let key = &rule.keys[side];
+            if !is_demanded(key) || content.attributes.contains_key(key) {
+                continue;
+            }
+            let lookups = &self.observed.lookups;
+            if let Ok(Some(value)) =
+                render::attribute(side.other(), source, index, self.rules, lookups)
+            {
+                content.attributes.insert(key.clone(), value);
             }
         }
     }
@@ -515,10 +531,10 @@ impl<'o> Planner<'o> {
     /// A worklog is proven gone on `side`; `twin` is the other one, `found` if its listing shows it.
     fn deleted(&mut self, mut pair: Pair, side: Side, proof: Proof, twin: WorklogId, found: Option<Worklog>) {
         let there = side.other();
-        let edited = match (&found, &pair.base) {
-            (Some(worklog), Some(base)) => changed(there, &base[there], &worklog.content, self.rules),
-            _ => false,
-        };
+        let moved = proof.moved_to.is_some();
+        let edited = found
+            .as_ref()
+            .filter(|worklog| self.is_edited(&pair, there, &worklog.content));
         let before = found
             .as_ref()
             .map(|worklog| worklog.content.clone())
@@ -533,14 +549,22 @@ impl<'o> Planner<'o> {
             reason: Reason::Conflict,
             detail,
         };
-        if edited && proof.moved_to.is_none() {
+        if let Some(source) = edited {
             match self.rules.policy.delete_vs_edit {
                 DeleteVsEdit::Delete => {}
-                DeleteVsEdit::Park => {
+                // An edit wins, and there is nothing to make: what it is to win over stands elsewhere.
+                DeleteVsEdit::Edit if moved => {
                     let why = conflict(format!(
-                        "deleted on {side} and edited on {there}; the policy is to ask a person"
+                        "moved to an issue without a twin on {side}, but edited on {there}"
                     ));
-                    return self.park(pair, there, why, tried);
+                    return self.park_gone(pair, there, why, tried, moved);
+                }
+                DeleteVsEdit::Park => {
+                    let gone = if moved { "moved to an issue without a twin" } else { "deleted" };
+                    let why = conflict(format!(
+                        "{gone} on {side} and edited on {there}; the policy is to ask a person"
+                    ));
+                    return self.park_gone(pair, there, why, tried, moved);
                 }
                 DeleteVsEdit::Edit => {
                     // Whatever was let through, it was not this edit.
@@ -551,7 +575,7 @@ impl<'o> Planner<'o> {
                         return;
                     }
                     let cause = format!("{gone}, but edited on {there}: the edit wins");
-                    return self.create(pair, side, &before, cause);
+                    return self.begin(pair, there, source, cause);
                 }
             }
         }
@@ -571,7 +595,7 @@ impl<'o> Planner<'o> {
             }
             DeletePolicy::Park => {
                 let why = conflict(format!("{gone}; the policy is to ask a person"));
-                return self.park(pair, there, why, tried);
+                return self.park_gone(pair, there, why, tried, moved);
             }
         }
         // Once parked, it stays so until a person lets it through, however much time passes.
@@ -609,6 +633,20 @@ impl<'o> Planner<'o> {
             moves: false,
         };
         self.push(pair, action, gone, vec![]);
+    }
+
+    /// Says whether somebody edited what is left of a pair. Where nothing was agreed on, what was seen when it was set
+    /// aside tells; and where a person is to say which of two values counts, either is an edit.
+    fn is_edited(&self, pair: &Pair, side: Side, now: &Content) -> bool {
+        match (&pair.base, &pair.wait) {
+            (Some(base), _) => changed(side, &base[side], now, self.rules),
+            (None, Some(wait)) => {
+                let seen = wait.tried[side].as_ref();
+                wait.reason == Reason::Conflict
+                    || seen.is_some_and(|seen| changed(side, seen, now, self.rules))
+            }
+            (None, None) => false,
+        }
     }
 
     /// Says whether a move went round a ring and took both of a pair's worklogs along, so that nothing of it is
@@ -796,7 +834,7 @@ impl<'o> Planner<'o> {
             tried[side] = Some(source.content.clone());
             return self.park(pair, side, why, tried);
         }
-        self.begin(pair, side, &source);
+        self.begin(pair, side, &source, format!("new on {side}"));
     }
 
     /// Looks on `to` for what a create that was given up on made after all, before another one is made, and says
@@ -853,18 +891,29 @@ impl<'o> Planner<'o> {
     }
 
     /// Finds or makes the twin of a worklog that has none.
-    fn begin(&mut self, pair: Pair, side: Side, source: &Worklog) {
+    fn begin(&mut self, pair: Pair, side: Side, source: &Worklog, cause: String) {
         let to = side.other();
         match self.observed.copies[side].get(&source.id) {
             Some(Copy::InFlight) => return self.look_at(self.observed.now + self.settings.grace),
             Some(Copy::Known(copy)) => {
                 if self.observed.listings[to].contains_key(copy) && !self.taken[to].contains(copy) {
                     self.taken[to].insert(*copy);
-                    return self.adopt(pair, to, *copy, None, "another connection had made its copy");
+                    // Where it takes the place of one that was agreed on, what is edited here goes across, and no more.
+                    let base = pair.base.clone();
+                    return self.adopt(pair, to, *copy, base, "another connection had made its copy");
                 }
-                // The copy is on an issue that this link does not reach, or not listed yet. A second one is
-                // never made, but the first is looked for again.
-                return self.look_at(self.observed.now + self.settings.park_retry);
+                // Not listed yet, or on an issue that this link does not reach. A second one is never made.
+                let listed_by = source.created_at + self.settings.grace;
+                if self.observed.now < listed_by {
+                    return self.look_at(listed_by);
+                }
+                let why = Unrenderable {
+                    reason: Reason::Missing,
+                    detail: format!("its twin on side {to} is worklog {copy}, which its issue does not show"),
+                };
+                let mut tried = Sides::new(None, None);
+                tried[side] = Some(source.content.clone());
+                return self.park(pair, to, why, tried);
             }
             None => {}
         }
@@ -892,7 +941,35 @@ impl<'o> Planner<'o> {
                 "the same work was already logged on both sides",
             );
         }
-        self.create(pair, to, &source.content, format!("new on {side}"));
+        if let Some(kept) = self.kept_of(&pair, side, &rendered) {
+            let mut next = kept.clone();
+            next.ids[side] = pair.ids[side];
+            next.seen = Sides::default();
+            next.state = PairState::Live;
+            next.base = None;
+            self.settled.insert(kept.id.clone());
+            let cause = format!("logged again on {side}, and kept on {to}");
+            return self.push(next, Action::Record(Recorded::Adopt), cause, vec![]);
+        }
+        self.create(pair, to, &source.content, cause);
+    }
+
+    /// Finds what a policy kept of a worklog that was deleted on `side`, where somebody logs the same again that no row knows
+    /// yet.
+    fn kept_of(&self, newcomer: &Pair, side: Side, rendered: &Content) -> Option<&'o Pair> {
+        if self.row(&newcomer.id).is_some() {
+            return None;
+        }
+        let (observed, to) = (self.observed, side.other());
+        observed.pairs.iter().find(|pair| {
+            let stands = pair.ids[to].and_then(|id| observed.listings[to].get(&id));
+            let gone = pair.ids[side].is_some_and(|id| !observed.listings[side].contains_key(&id));
+            pair.state == PairState::Kept
+                && pair.link == observed.link
+                && gone
+                && !self.settled.contains(&pair.id)
+                && stands.is_some_and(|worklog| twin::same_work(rendered, &worklog.content))
+        })
     }
 
     /// Plans the create of a pair's worklog on `side` from what the other side says.
@@ -1034,7 +1111,7 @@ impl<'o> Planner<'o> {
                     tried[side] = Some(worklog.content.clone());
                     self.park(pair, side, why, tried);
                 } else {
-                    self.begin(pair, side, worklog);
+                    self.begin(pair, side, worklog, format!("new on {side}"));
                 }
             }
         }
@@ -1149,12 +1226,11 @@ impl<'o> Planner<'o> {
                 Some(pair.strays[side].unwrap_or_else(|| pair.link.issue(side)))
             };
         }
-        self.push(
-            next,
-            Action::Record(Recorded::Move),
-            format!("moved here from link {}", pair.link),
-            vec![],
-        );
+        let cause = match pair.link == self.observed.link {
+            true => "another connection made it again".to_string(),
+            false => format!("moved here from link {}", pair.link),
+        };
+        self.push(next, Action::Record(Recorded::Move), cause, vec![]);
     }
 
     // --- helpers ---
@@ -1201,7 +1277,19 @@ impl<'o> Planner<'o> {
         }
     }
 
-    fn park(&mut self, mut pair: Pair, side: Side, why: Unrenderable, tried: Sides<Option<Content>>) {
+    fn park(&mut self, pair: Pair, side: Side, why: Unrenderable, tried: Sides<Option<Content>>) {
+        self.park_gone(pair, side, why, tried, false);
+    }
+
+    /// The same for one of which a worklog is gone; `moved` says that it stands on an issue without a twin.
+    fn park_gone(
+        &mut self,
+        mut pair: Pair,
+        side: Side,
+        why: Unrenderable,
+        tried: Sides<Option<Content>>,
+        moved: bool,
+    ) {
         let now = self.observed.now;
         let patience = if why.reason == Reason::Missing {
             self.settings.look_at_missing
@@ -1242,6 +1330,7 @@ impl<'o> Planner<'o> {
             attempts: 0,
             next_attempt: (why.reason != Reason::MassDelete).then_some(retry),
             tried,
+            moved,
         });
         self.push(pair, Action::Record(Recorded::Park), cause, vec![]);
     }

@@ -181,7 +181,7 @@ fn stored(side: Side, key: &str, name: &str, lookups: &Lookups) -> Option<String
         .map(|(value, _)| value.clone())
 }
 
-fn default(to: Side, key: &str, rules: &Rules, lookups: &Lookups) -> Option<String> {
+pub(crate) fn default(to: Side, key: &str, rules: &Rules, lookups: &Lookups) -> Option<String> {
     let value = rules.defaults[to].get(key)?;
     Some(stored(to, key, value, lookups).unwrap_or_else(|| value.clone()))
 }

@@ -341,6 +341,7 @@ impl Step {
             attempts: earlier.map_or(0, |wait| wait.attempts) + 1,
             next_attempt: Some(retry),
             tried,
+            moved: false,
         });
         pair
     }
@@ -412,6 +413,7 @@ pub(crate) fn kept_by_the_site(
         attempts: 1,
         next_attempt: Some(retry),
         tried,
+        moved: false,
     })
 }
 

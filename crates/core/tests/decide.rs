@@ -7,7 +7,7 @@ use tandem_core::decide::{choose, take};
 use tandem_core::observed::{Observed, Settings};
 use tandem_core::plan::{Action, Recorded, plan};
 use tandem_core::rules::{ConflictPolicy, DeletePolicy, DeleteVsEdit};
-use tandem_core::{Ignored, Intent, IntentKind, IssueId, Pair, Reason, Side, Sides, WorklogId};
+use tandem_core::{Ignored, Intent, IntentKind, IssueId, Pair, Reason, Side, Sides, Wait, WorklogId};
 
 use twins::{A, B, at, deleted_on, link, put, run, said, twins};
 
@@ -232,4 +232,64 @@ fn what_is_set_aside_is_left_alone_until_its_worklog_changes() {
     // Within the second of the last one.
     put(&mut world, Side::A, A, said("another try", 3600), 100);
     assert_eq!(run(&mut world, &settings), ["update b"]);
+}
+
+#[test]
+fn what_waits_for_a_person_to_say_which_value_counts_is_no_copy_to_delete() {
+    // The same work was logged on both sides before anybody kept them the same, and said differently.
+    let (mut world, mut settings) = (twins(), asks());
+    settings.rules.policy.delete_vs_edit = DeleteVsEdit::Edit;
+    world.pairs[0].base = None;
+    put(&mut world, Side::B, B, said("on b", 7200), 0);
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    deleted_on(&mut world, Side::A, A);
+    assert_eq!(run(&mut world, &settings), ["create a"]);
+    assert_eq!(texts(&world).a, texts(&world).b);
+}
+
+#[test]
+fn what_was_never_agreed_on_goes_with_its_twin_unless_it_was_edited_since_it_waits() {
+    for edited in [false, true] {
+        let (mut world, settings) = (twins(), Settings::default());
+        let (a, b) = (said("work", 3600), said("work", 3600));
+        let pair = &mut world.pairs[0];
+        pair.base = None;
+        pair.wait = Some(Wait {
+            reason: Reason::PeriodClosed,
+            side: Side::B,
+            detail: String::new(),
+            since: at(0),
+            attempts: 1,
+            next_attempt: Some(at(2000)),
+            tried: Sides::new(Some(a), Some(b.clone())),
+            moved: false,
+        });
+        put(&mut world, Side::B, B, if edited { said("work", 7200) } else { b }, 0);
+        world.force = true;
+        deleted_on(&mut world, Side::A, A);
+        let expected = if edited { "create a" } else { "delete b" };
+        assert_eq!(run(&mut world, &settings), [expected]);
+    }
+}
+
+#[test]
+fn whoever_sets_an_absence_aside_has_not_set_aside_the_next_one() {
+    let (mut world, settings) = (twins(), Settings::default());
+    let a = world.listings.a.remove(&A).unwrap();
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    let pair = &mut world.pairs[0];
+    let wait = pair.wait.clone().unwrap();
+    pair.ignored = Some(Ignored {
+        reason: wait.reason,
+        ids: pair.ids,
+        seen: pair.seen,
+        tried: wait.tried,
+    });
+    assert!(pair.is_ignored());
+    world.listings.a.insert(A, a);
+    run(&mut world, &settings);
+    world.listings.a.remove(&A);
+    run(&mut world, &settings);
+    assert_eq!(reason(&world), Some(Reason::Missing));
+    assert!(!world.pairs[0].is_ignored());
 }

@@ -522,6 +522,52 @@ fn what_a_site_demands_is_filled_in_where_an_older_worklog_lacks_it() {
 }
 
 #[test]
+fn what_came_to_be_demanded_and_mapped_is_filled_in_where_older_worklogs_lack_it() {
+    let rule = AttributeRule {
+        keys: Sides::new("_Kind_".into(), "_Activity_".into()),
+        values: vec![],
+    };
+    // What the other side says, and where it says nothing, the default.
+    for (kind, activity) in [(Some("5"), "5"), (None, "9")] {
+        let kind = |content: Content| match kind {
+            Some(kind) => with(content, "_Kind_", kind),
+            None => content,
+        };
+        let mut world = agreed(&kind(of("ann", "x")), &of("ann", "x"));
+        let mut settings = demands(&mut world);
+        settings.rules.attributes.push(rule.clone());
+        put(&mut world, Side::A, A, kind(of("ann", "y")), 100);
+        assert_eq!(written(&mut world, &settings), ["update b"]);
+        assert_eq!(only(&world, Side::B), with(of("ann", "y"), "_Activity_", activity));
+        assert_eq!(only(&world, Side::A), kind(of("ann", "y")));
+    }
+}
+
+#[test]
+fn what_was_only_filled_in_on_one_side_is_entered_on_the_other_by_nobody() {
+    let filled = with(of("ann", "x"), "_Activity_", "9");
+    let mut world = agreed(&of("ann", "x"), &filled);
+    let mut settings = demands(&mut world);
+    settings.rules.attributes.push(AttributeRule {
+        keys: Sides::new("_Kind_".into(), "_Activity_".into()),
+        values: vec![],
+    });
+    // Its twin moved, and what had been left behind was taken away.
+    world.listings.a.clear();
+    world.pairs[0].ids.a = None;
+    assert_eq!(written(&mut world, &settings), ["create a"]);
+    assert_eq!(only(&world, Side::A), of("ann", "x"));
+    // Chosen by somebody, it is told.
+    let mut world = agreed(&of("ann", "x"), &filled);
+    world.listings.a.clear();
+    world.pairs[0].ids.a = None;
+    put(&mut world, Side::B, B, with(of("ann", "x"), "_Activity_", "5"), 100);
+    demands(&mut world);
+    assert_eq!(written(&mut world, &settings), ["create a"]);
+    assert_eq!(only(&world, Side::A), with(of("ann", "x"), "_Kind_", "5"));
+}
+
+#[test]
 fn an_attribute_that_a_person_chose_outlasts_a_move_though_there_is_a_default_for_it() {
     let own = with(of("ann", "x"), "_Activity_", "5");
     let mut world = agreed(&of("ann", "x"), &own);

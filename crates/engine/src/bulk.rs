@@ -71,7 +71,9 @@ impl Run<'_> {
         }
         self.engine.pass(site, self.lane).await?;
         let now = self.now();
-        let begun = self.begin_all(steps, side, observed).await?;
+        let Some(begun) = self.begin_all(steps, side, observed).await? else {
+            return Ok(Fate::InGroups(1));
+        };
         if self.now() > now + LATE {
             // As with a single write: somebody else may have given up on us by now.
             self.take_back(begun, side, observed).await?;
@@ -94,13 +96,13 @@ impl Run<'_> {
         }
     }
 
-    /// Writes the intents.
+    /// Writes the intents; none of them where another connection makes one of the copies.
     async fn begin_all<'s>(
         &mut self,
         steps: &[&'s Step],
         side: Side,
         observed: &Observed,
-    ) -> Result<Vec<Begun<'s>>, EngineError> {
+    ) -> Result<Option<Vec<Begun<'s>>>, EngineError> {
         let now = self.now();
         let rows: BTreeMap<_, &Pair> = observed.pairs.iter().map(|row| (&row.id, row)).collect();
         let roots = self.roots(steps, side).await?;
@@ -112,7 +114,12 @@ impl Run<'_> {
             let before = newer.unwrap_or(&step.pair);
             let mut row = step.begun(before, now, now + ATTEMPT, &self.connection.settings.rules);
             row.rev += 1;
-            let mut ops = self.intent_ops(step, side, &row, root.as_ref(), now).await?;
+            let Some(mut ops) = self
+                .intent_ops(step, side, &row, root.as_ref(), now, observed)
+                .await?
+            else {
+                return Ok(None);
+            };
             ops.extend(known.into_iter().flat_map(|known| self.left_behind(known, &row)));
             ops.extend(self.made(step, now, observed));
             commits.add(ops);
@@ -120,7 +127,7 @@ impl Run<'_> {
         }
         self.set_busy(observed, &[]);
         self.commit_all(commits).await?;
-        Ok(begun)
+        Ok(Some(begun))
     }
 
     /// The worklogs at the start of the chains that creates carry on.

@@ -272,6 +272,7 @@ impl Run<'_> {
             if let Some(row) = observed.pairs.iter().find(|row| row.id == pair.id) {
                 let parted = recorded == Recorded::Move && observed.orphaned.contains(&pair.id);
                 ops.extend(self.without(row, &pair, parted));
+                ops.extend(self.stand_again(row, &pair, observed).await?);
             }
             if recorded == Recorded::Adopt {
                 ops.extend(self.adopted(step, &pair, observed).await?);
@@ -405,6 +406,7 @@ impl Run<'_> {
                 root: root.clone(),
                 site: there.clone(),
                 claim,
+                instead_of: None,
             });
         }
         // What stands there may be a person's edit of what we wrote: it is as old as the listing says.
@@ -598,13 +600,15 @@ impl Run<'_> {
         // The slot comes before the intent, so that little time passes between intent and call.
         self.engine.pass(site, self.lane).await?;
 
-        let (row, root) = self.begin(step, side, observed).await?;
+        let Some((row, root)) = self.begin(step, side, observed).await? else {
+            return Ok(self.left_to_others(step));
+        };
         if row
             .intent
             .as_ref()
             .is_some_and(|intent| self.now() > intent.at + LATE)
         {
-            return self.give_up(row, root, side, observed).await;
+            return self.give_up(step, row, root, side, observed).await;
         }
 
         let was_there = AtomicBool::new(true);
@@ -640,13 +644,22 @@ impl Run<'_> {
             .await
     }
 
-    /// Commits the intent of a step, and returns the pair's row as it stands then.
+    /// Leaves a copy to the connection that is making it: the next look finds it.
+    fn left_to_others(&mut self, step: &Step) -> Fate {
+        self.report.failed.insert(step.pair.id.clone());
+        let what = format!("another connection makes the copy of {}", step.pair.id);
+        self.report.trouble.get_or_insert((None, what));
+        Fate::Skipped
+    }
+
+    /// Commits the intent of a step, and returns the pair's row as it stands then; `None` where another connection makes
+    /// that copy.
     async fn begin(
         &mut self,
         step: &Step,
         side: Side,
         observed: &mut Observed,
-    ) -> Result<(Pair, Option<Root>), EngineError> {
+    ) -> Result<Option<(Pair, Option<Root>)>, EngineError> {
         let begun = observed
             .pairs
             .iter()
@@ -657,27 +670,34 @@ impl Run<'_> {
         let mut row = step.begun(&before_row, now, now + ATTEMPT, &self.connection.settings.rules);
         row.rev += 1;
         let root = self.root(step, side).await?;
-        let mut ops = self.intent_ops(step, side, &row, root.as_ref(), now).await?;
+        let Some(mut ops) = self
+            .intent_ops(step, side, &row, root.as_ref(), now, observed)
+            .await?
+        else {
+            return Ok(None);
+        };
         ops.extend(self.made(step, now, observed));
         // A worklog that this step gives up on, such as one that an edit of its twin brings back under a new id.
         if let Some(known) = observed.pairs.iter().find(|known| known.id == row.id) {
             ops.extend(self.left_behind(known, &row));
+            ops.extend(self.stand_again(known, &row, observed).await?);
         }
         self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
-        Ok((row, root))
+        Ok(Some((row, root)))
     }
 
     /// Takes an intent back: the machine slept since, and somebody else may have given up on us by now.
     async fn give_up(
         &mut self,
+        step: &Step,
         mut row: Pair,
         root: Option<Root>,
         side: Side,
         observed: &mut Observed,
     ) -> Result<Fate, EngineError> {
         row.had_no_effect(&self.connection.settings.rules);
-        self.put(row, root, side, observed).await?;
+        self.put(step, row, root, side, observed).await?;
         self.report.unfinished = true;
         Ok(Fate::Skipped)
     }
@@ -793,6 +813,51 @@ impl Run<'_> {
         Ok(Fate::Skipped)
     }
 
+    /// What is written where a worklog stands that was to be taken away for a move: from then on it is a person's again to
+    /// delete.
+    async fn stands(&self, side: Side, worklog: WorklogId) -> Result<Option<Op>, EngineError> {
+        let site = self.connection.sites[side].clone();
+        let known = self.engine.store.origins(&[(site.clone(), worklog)]).await?;
+        let marked = known.into_iter().find(|(_, origin)| origin.moved_away);
+        Ok(marked.map(|(_, mut origin)| {
+            origin.moved_away = false;
+            Op::PutOrigin { site, worklog, origin }
+        }))
+    }
+
+    /// The same for a step whose write had no effect.
+    async fn stands_still(&self, step: &Step) -> Result<Option<Op>, EngineError> {
+        match &step.action {
+            Action::Delete {
+                side,
+                worklog,
+                moves: true,
+                ..
+            } => self.stands(*side, *worklog).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// The same for what a row was to have deleted, and is listed when it is not to be any more.
+    async fn stand_again(
+        &self,
+        row: &Pair,
+        next: &Pair,
+        observed: &Observed,
+    ) -> Result<Option<Op>, EngineError> {
+        let deletes = |pair: &Pair| {
+            let intent = pair.intent.as_ref()?;
+            (intent.kind == IntentKind::Delete).then_some(intent.side)
+        };
+        let Some(side) = deletes(row).filter(|_| deletes(next).is_none() && next.state == PairState::Live) else {
+            return Ok(None);
+        };
+        match next.ids[side].filter(|id| row.ids[side] == Some(*id) && observed.worklog(side, *id).is_some()) {
+            Some(worklog) => self.stands(side, worklog).await,
+            None => Ok(None),
+        }
+    }
+
     /// The worklog at the start of the chain that a write carries on.
     async fn root(&self, step: &Step, side: Side) -> Result<Option<Root>, EngineError> {
         let from = side.other();
@@ -817,6 +882,7 @@ impl Run<'_> {
         ))
     }
 
+    /// What is written with the intent of a step. `None` where another connection makes that copy.
     pub(crate) async fn intent_ops(
         &self,
         step: &Step,
@@ -824,7 +890,8 @@ impl Run<'_> {
         row: &Pair,
         root: Option<&Root>,
         now: Timestamp,
-    ) -> Result<Vec<Op>, EngineError> {
+        observed: &Observed,
+    ) -> Result<Option<Vec<Op>>, EngineError> {
         let site = &self.connection.sites[side];
         let mut ops = vec![Op::PutPair(Box::new(row.clone()))];
         let echo =
@@ -879,11 +946,18 @@ impl Run<'_> {
             Some(root),
         ) = (&step.action, root)
         {
-            // Before the delete, so that no other connection ever takes it for a person's.
+            // Before the delete, so that no other connection ever takes it for a person's. What else is known of it is kept:
+            // the delete may come to nothing.
+            let known = self.engine.store.origins(&[(site.clone(), *worklog)]).await?;
+            let known = known.into_iter().next().map(|(_, origin)| origin);
+            let (written_updated_at, edited_at) = match known {
+                Some(origin) => (origin.written_updated_at, origin.edited_at),
+                None => (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH),
+            };
             let origin = Origin {
                 root: root.clone(),
-                written_updated_at: now,
-                edited_at: now,
+                written_updated_at,
+                edited_at,
                 moved_away: true,
             };
             ops.push(Op::PutOrigin {
@@ -894,17 +968,50 @@ impl Run<'_> {
         }
         if let (Action::Create { .. }, Some(root)) = (&step.action, root) {
             ops.extend(self.places(row, None));
-            let claim = Claim {
+            let Some(claim) = self.claim(row, side, root, observed).await? else {
+                return Ok(None);
+            };
+            ops.push(claim);
+        }
+        Ok(Some(ops))
+    }
+
+    /// Claims a root's copy on a side, which `None` says that another connection has or makes. A copy of another
+    /// connection that was deleted is made again only where an edit of its twin brings it back.
+    async fn claim(
+        &self,
+        row: &Pair,
+        side: Side,
+        root: &Root,
+        observed: &Observed,
+    ) -> Result<Option<Op>, EngineError> {
+        let site = self.connection.sites[side].clone();
+        let mut instead_of = None;
+        if self.engine.is_shared(self.connection, side) {
+            let known = self
+                .engine
+                .store
+                .claims(&site, std::slice::from_ref(root))
+                .await?;
+            let theirs = known.into_iter().map(|(_, claim)| claim);
+            let theirs = theirs.filter(|claim| claim.connection != self.connection.name);
+            for claim in theirs {
+                let is_void = self.engine.is_void(self.connection, side, observed, &claim);
+                if row.base.is_none() || !is_void.await? {
+                    return Ok(None);
+                }
+                instead_of = Some(claim);
+            }
+        }
+        Ok(Some(Op::PutClaim {
+            root: root.clone(),
+            site,
+            claim: Claim {
                 connection: self.connection.name.clone(),
                 worklog: None,
-            };
-            ops.push(Op::PutClaim {
-                root: root.clone(),
-                site: site.clone(),
-                claim,
-            });
-        }
-        Ok(ops)
+            },
+            instead_of,
+        }))
     }
 
     async fn done(
@@ -989,6 +1096,7 @@ impl Run<'_> {
                         root,
                         site: site.clone(),
                         claim,
+                        instead_of: None,
                     });
                 }
             }
@@ -1110,23 +1218,23 @@ impl Run<'_> {
         let (reason, stop) = match &error.kind {
             SiteErrorKind::Unreachable { retry_after } => {
                 let after = retry_after.map(|after| now + signed(after));
-                return self.keep(row, root, side, after, &error, observed).await;
+                return self.keep(step, row, root, after, &error, observed).await;
             }
             SiteErrorKind::Malformed if unknown => {
-                return self.keep(row, root, side, None, &error, observed).await;
+                return self.keep(step, row, root, None, &error, observed).await;
             }
-            SiteErrorKind::Busy => return self.keep(row, root, side, None, &error, observed).await,
+            SiteErrorKind::Busy => return self.keep(step, row, root, None, &error, observed).await,
             SiteErrorKind::RateLimited { .. } | SiteErrorKind::CredentialsRejected => (None, true),
             // It went while we looked. The next look tells what became of it.
             SiteErrorKind::NotFound if !matches!(step.action, Action::Create { .. }) => {
-                return self.keep(row, root, side, None, &error, observed).await;
+                return self.keep(step, row, root, None, &error, observed).await;
             }
             SiteErrorKind::NotFound => (Some(Reason::IssueUnlinked), false),
             SiteErrorKind::Refused(reason) => (Some(*reason), false),
             SiteErrorKind::Malformed | SiteErrorKind::Unusable => (Some(Reason::Rejected), false),
         };
         if stop {
-            self.put(row, root, side, observed).await?;
+            self.put(step, row, root, side, observed).await?;
             return Err(EngineError::site(&site.name, error));
         }
         let reason = reason.unwrap_or(Reason::Rejected);
@@ -1135,7 +1243,7 @@ impl Run<'_> {
             if !state.demands_estimate {
                 state.demands_estimate = true;
                 self.engine.put_site_state(site, &state).await?;
-                self.put(row, root, side, observed).await?;
+                self.put(step, row, root, side, observed).await?;
                 return Ok(Fate::PlanAgain);
             }
         }
@@ -1145,11 +1253,11 @@ impl Run<'_> {
         {
             Ok(false) => {}
             Ok(true) => {
-                self.put(row, root, side, observed).await?;
+                self.put(step, row, root, side, observed).await?;
                 return Ok(Fate::PlanAgain);
             }
             Err(error) => {
-                self.put(row, root, side, observed).await?;
+                self.put(step, row, root, side, observed).await?;
                 return Err(error);
             }
         }
@@ -1162,6 +1270,7 @@ impl Run<'_> {
             self.history(step, &row, now, None, Some(&detail), observed),
         ];
         ops.extend(self.give_up_claim(&row, root, side));
+        ops.extend(self.stands_still(step).await?);
         self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
         warn!(link.key = %self.link, pair.id = %row.id, wait.reason = %reason, "{} refused {} of {}: {reason}", site.name, row.id, self.link);
@@ -1174,9 +1283,9 @@ impl Run<'_> {
     /// Leaves a pair for a later run, with its intent if the outcome is unknown.
     async fn keep(
         &mut self,
+        step: &Step,
         row: Pair,
         root: Option<Root>,
-        side: Side,
         not_before: Option<Timestamp>,
         error: &SiteError,
         observed: &mut Observed,
@@ -1187,12 +1296,14 @@ impl Run<'_> {
         let over = row.intent.as_ref().map_or(self.now(), |intent| intent.until);
         self.report.over = Some(self.report.over.map_or(over, |sooner| sooner.min(over)));
         self.report.trouble.get_or_insert((not_before, error.to_string()));
-        self.put(row, root, side, observed).await?;
+        let side = step.side().unwrap_or(Side::B);
+        self.put(step, row, root, side, observed).await?;
         Ok(Fate::Skipped)
     }
 
     async fn put(
         &mut self,
+        step: &Step,
         mut row: Pair,
         root: Option<Root>,
         side: Side,
@@ -1202,6 +1313,7 @@ impl Run<'_> {
         let mut ops = vec![Op::PutPair(Box::new(row.clone()))];
         if row.intent.is_none() {
             ops.extend(self.give_up_claim(&row, root, side));
+            ops.extend(self.stands_still(step).await?);
         }
         self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;

@@ -24,7 +24,7 @@ use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
 use crate::ports::site::{IssueRef, Shadow, SiteErrorKind};
 use crate::ports::store::{
-    Announced, Announcement, DueKey, DueRow, Evidence, EvidenceId, Lane, LookupQuery, Op, Root,
+    Announced, Announcement, Claim, DueKey, DueRow, Evidence, EvidenceId, Lane, LookupQuery, Op, Root,
 };
 
 /// Pages of one issue's listing that are read at most: 200,000 worklogs.
@@ -631,23 +631,38 @@ impl Engine {
     }
 
     /// Where Tandem set out to delete a twin, leaves out of the other side's listing what is known to be deleted there: a
-    /// listing that lags would pass for a worklog that came back.
+    /// listing that lags would pass for a worklog that came back. On a site of several connections, one of which may just have
+    /// deleted it, the same goes for what has no twin: it would be copied on.
     async fn leave_out_the_deleted(
         &self,
         connection: &Connection,
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
         for side in Side::BOTH {
-            let followed: Vec<WorklogId> = observed
+            let is_shared = self.is_shared(connection, side);
+            let mut followed: Vec<WorklogId> = observed
                 .pairs
                 .iter()
                 .filter(|pair| {
                     let intent = pair.intent.as_ref();
-                    intent.is_some_and(|intent| intent.kind == IntentKind::Delete && intent.side != side)
+                    let follows =
+                        intent.is_some_and(|intent| intent.kind == IntentKind::Delete && intent.side != side);
+                    follows || (is_shared && pair.ids[side.other()].is_none())
                 })
                 .filter_map(|pair| pair.ids[side])
                 .filter(|id| observed.listings[side].contains_key(id))
                 .collect();
+            if is_shared {
+                let paired: BTreeSet<WorklogId> =
+                    observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
+                let listed = observed.listings[side].values();
+                let new = listed.filter(|worklog| {
+                    !paired.contains(&worklog.id)
+                        && !observed.foreign[side].contains(&worklog.id)
+                        && observed.begins(worklog.content.start_date)
+                });
+                followed.extend(new.map(|worklog| worklog.id));
+            }
             if followed.is_empty() {
                 continue;
             }
@@ -1003,15 +1018,28 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut asked = Vec::new();
         let mut unpaired: Sides<Vec<WorklogId>> = Sides::default();
+        // One that is proven gone may be made again, and then as another one.
+        let has = |pair: &Pair, side: Side| {
+            let id = pair.ids[side]?;
+            let proof = observed.proofs[side].get(&id);
+            let gone = observed.worklog(side, id).is_none() && proof.is_some_and(|one| one.moved_to.is_none());
+            (!gone).then_some(id)
+        };
         let half: BTreeSet<(Side, WorklogId)> = observed
             .pairs
             .iter()
             .filter(|pair| pair.state == PairState::Live)
-            .filter_map(|pair| match (pair.ids.a, pair.ids.b) {
+            .filter_map(|pair| match (has(pair, Side::A), has(pair, Side::B)) {
                 (Some(id), None) => Some((Side::A, id)),
                 (None, Some(id)) => Some((Side::B, id)),
                 _ => None,
             })
+            .collect();
+        // Whose twin is gone, and comes back where an edit wins.
+        let agreed = observed.pairs.iter().filter(|pair| pair.base.is_some());
+        let had_twin: BTreeSet<(Side, WorklogId)> = agreed
+            .flat_map(|pair| Side::BOTH.map(|side| Some((side, pair.ids[side]?))))
+            .flatten()
             .collect();
         for side in Side::BOTH {
             let paired: BTreeSet<WorklogId> =
@@ -1082,6 +1110,10 @@ impl Engine {
             let mut twins: BTreeMap<WorklogId, WorklogId> = BTreeMap::new();
             for (root, id) in &roots {
                 if let Some(claim) = claims.get(root) {
+                    let comes_back = had_twin.contains(&(side, *id));
+                    if comes_back && self.is_void(connection, side.other(), observed, claim).await? {
+                        continue;
+                    }
                     twins.extend(claim.worklog.map(|twin| (*id, twin)));
                     if claim.connection != connection.name {
                         let copy = claim.worklog.map_or(Copy::InFlight, Copy::Known);
@@ -1166,6 +1198,40 @@ impl Engine {
         Ok(made)
     }
 
+    /// Says whether another connection's claim is over: the copy that it made was deleted. Should it be wanted again, whoever
+    /// comes first makes it.
+    pub(crate) async fn is_void(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &Observed,
+        claim: &Claim,
+    ) -> Result<bool, EngineError> {
+        let Some(copy) = claim.worklog.filter(|_| claim.connection != connection.name) else {
+            return Ok(false);
+        };
+        self.is_deleted(connection, side, observed, copy).await
+    }
+
+    /// Says whether a worklog that is not shown is proven to be deleted.
+    async fn is_deleted(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &Observed,
+        worklog: WorklogId,
+    ) -> Result<bool, EngineError> {
+        if observed.worklog(side, worklog).is_some() {
+            return Ok(false);
+        }
+        if let Some(proof) = observed.proofs[side].get(&worklog) {
+            return Ok(proof.moved_to.is_none());
+        }
+        let site = &connection.sites[side];
+        let known = self.store.evidence(site, &[EvidenceId::Tempo(worklog)]).await?;
+        Ok(known.iter().any(|proof| proof.moved_to.is_none()))
+    }
+
     /// Says whether a worklog is known to be gone: deleted, taken away by us for a move, or no twin of anybody's since its
     /// issue's link was replaced.
     async fn is_gone(
@@ -1191,8 +1257,8 @@ impl Engine {
             || places.iter().any(|place| place.parted))
     }
 
-    /// Finds worklogs that another connection made in the place of one that it had to take away for a move. They
-    /// carry on that one's pair; `twins` are their twins by origin.
+    /// Finds worklogs that another connection made in the place of one that it had to take away for a move, or that was deleted
+    /// and came back by an edit of yet another copy. They carry on that one's pair; `twins` are their twins by origin.
     async fn find_successors(
         &self,
         connection: &Connection,
@@ -1226,7 +1292,8 @@ impl Engine {
                 .store
                 .origins(&[(connection.sites[side].clone(), old)])
                 .await?;
-            if origins.iter().any(|(_, origin)| origin.moved_away) {
+            let taken_away = origins.iter().any(|(_, origin)| origin.moved_away);
+            if taken_away || self.is_deleted(connection, side, observed, old).await? {
                 observed.successors[side].insert(*id, pair.id.clone());
                 if !observed.pairs.iter().any(|row| row.id == pair.id) {
                     observed.pairs.push(pair);

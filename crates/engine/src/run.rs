@@ -327,8 +327,8 @@ impl Engine {
         let (at, attempts, reason) = match failure {
             EngineError::Deferred { until, .. } => ((*until).max(now), row.attempts, None),
             EngineError::Lost => (backoff, attempts, None),
-            // It is in line, and did not fail.
-            EngineError::Held => (now + self.backoff(&row.key, 1, now), row.attempts, None),
+            // It is in line, and did not fail: what it waited for before, it may wait for still.
+            EngineError::Held => (now + self.backoff(&row.key, 1, now), row.attempts, row.reason),
             EngineError::Paused { until, .. } => (*until, attempts, Some(Reason::CredentialsRejected)),
             EngineError::Parked { reason, .. } => (park, attempts, Some(*reason)),
             EngineError::Site { error, .. } => match &error.kind {
@@ -368,7 +368,10 @@ impl Engine {
             at,
             attempts,
             reason,
-            detail: (!waits_in_line).then(|| failure.to_string()),
+            detail: match failure {
+                EngineError::Held => row.detail.clone(),
+                _ => (!waits_in_line).then(|| failure.to_string()),
+            },
             quiet: false,
             announced: row.announced.clone(),
         }

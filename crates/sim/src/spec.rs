@@ -252,6 +252,8 @@ pub struct SiteSpec {
     pub jira_to_tempo_lag: Duration,
     /// Whether Tempo's webhooks also tell of changes that came from Jira.
     pub tempo_tells_of_jira_changes: bool,
+    /// Worklogs and attributes that Tempo puts on a page at most, whatever is asked for.
+    pub page_max: usize,
     /// Tempo's rate limit.
     pub tempo_rate: RateRule,
     /// Jira's rate limit.
@@ -299,6 +301,7 @@ impl SiteSpec {
             default_start_time: Time::constant(8, 0, 0, 0),
             jira_to_tempo_lag: Duration::from_secs(20),
             tempo_tells_of_jira_changes: true,
+            page_max: 5000,
             tempo_rate: RateRule {
                 per_second: 5,
                 enforced: true,

@@ -74,6 +74,8 @@ faults! {
     Chain "chain" "No fault: three sites, of which the middle one is connected with both others.",
     LastingCause "lasting-cause" "What something waits for lasts longer than the storm: a permission, a period, a token.",
     ClosedTrail "closed-trail" "No fault: Tempo's audit trail may not be read, or does not tell of deletes that were made in Jira.",
+    SmallPages "small-pages" "No fault: Tempo puts few worklogs on a page, so that others come and go between two of them.",
+    OtherWords "other-words" "No fault: one site has words of its own for the values of an attribute.",
     Robot "robot" "No fault: whoever has no account on the other site is written under another one, with their name in the text.",
     RareEdit "rare-edit" "No fault: people also hand a worklog to a colleague, make it non-billable, and clear its attributes.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
@@ -239,7 +241,12 @@ impl Allowed {
 
     /// And again.
     pub fn at_fourth(self) -> Self {
-        self.without(Fault::ClosedTrail).without(Fault::Robot)
+        self.at_fifth().without(Fault::ClosedTrail).without(Fault::Robot)
+    }
+
+    /// And lately.
+    pub fn at_fifth(self) -> Self {
+        self.without(Fault::SmallPages).without(Fault::OtherWords)
     }
 
     /// Adds one.

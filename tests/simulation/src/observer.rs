@@ -168,6 +168,8 @@ pub struct Setting {
     pub people: BTreeMap<(String, String), String>,
     /// How far listings may lag.
     pub lag: SignedDuration,
+    /// The site that has words of its own for the attribute that both sides share.
+    pub other_words: Option<String>,
 }
 
 /// A worklog that is not the same on all sites.
@@ -207,6 +209,12 @@ pub struct Observer {
 
 /// The attribute that is mapped between the sites.
 pub const SHARED: &str = "_Shared_";
+
+/// What its values begin with,
+pub const WORD: &str = "shared ";
+
+/// and where a site has words of its own.
+pub const OTHER_WORD: &str = "geteilt ";
 
 /// The attribute that each site has for itself.
 pub const OWN: &str = "_Own_";
@@ -297,10 +305,16 @@ impl Observer {
             (Field::Billable, worklog.billable_secs.to_string()),
             (Field::Description, text.to_owned()),
         ]);
-        values.insert(
-            Field::Shared,
-            worklog.attributes.get(SHARED).cloned().unwrap_or_default(),
-        );
+        let shared = worklog.attributes.get(SHARED).cloned().unwrap_or_default();
+        let shared = match self.setting.other_words.as_deref() == Some(site) {
+            // What is not in its words is not what anybody entered.
+            true if !shared.is_empty() => match shared.strip_prefix(OTHER_WORD) {
+                Some(number) => format!("{WORD}{number}"),
+                None => format!("not in words of {site}: {shared}"),
+            },
+            _ => shared,
+        };
+        values.insert(Field::Shared, shared);
         values
     }
 

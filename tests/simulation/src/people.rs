@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use tandem_sim::{Content, Refused, SiteHandle, Worklog};
 
 use crate::chance::Chance;
-use crate::observer::{Field, OWN, SHARED, named, tag};
+use crate::observer::{Field, OTHER_WORD, OWN, SHARED, WORD, named, tag};
 use crate::world::World;
 
 /// Everybody, by the name that they go by on all sites. The last ones log no time of their own.
@@ -26,11 +26,13 @@ pub struct People {
     sites: Vec<String>,
     links: usize,
     refusals: usize,
+    /// The site that has words of its own.
+    other_words: Option<String>,
 }
 
 impl People {
     /// Gathers them: `links` is the number of linked issues per site; one more has no twin.
-    pub fn new(seed: u64, sites: &[String], links: usize, rare: bool) -> Self {
+    pub fn new(seed: u64, sites: &[String], links: usize, rare: bool, other_words: Option<String>) -> Self {
         Self {
             chance: Chance::new(seed, "people"),
             rare: rare.then(|| Chance::new(seed, "rare edits")),
@@ -39,6 +41,7 @@ impl People {
             sites: sites.to_vec(),
             links,
             refusals: 0,
+            other_words,
         }
     }
 
@@ -77,6 +80,14 @@ impl People {
 
     fn text(&mut self, tag: &str) -> String {
         format!("{tag} edit {}", self.next())
+    }
+
+    fn shared(&mut self, site: &str) -> String {
+        let word = match self.other_words.as_deref() == Some(site) {
+            true => OTHER_WORD,
+            false => WORD,
+        };
+        format!("{word}{}", self.next())
     }
 
     fn issue(&mut self, site: &str) -> String {
@@ -154,7 +165,7 @@ impl People {
             content.billable_secs = self.secs();
         }
         if self.chance.yes(0.5) {
-            content = content.attribute(SHARED, format!("shared {}", self.next()));
+            content = content.attribute(SHARED, self.shared(handle.name()));
         }
         if self.chance.yes(0.5) {
             content = content.attribute(OWN, format!("own {}", self.next()));
@@ -162,7 +173,7 @@ impl People {
         self.refused(handle.log_time(&issue, content));
     }
 
-    fn change(&mut self, content: &mut Content, tag: &str) {
+    fn change(&mut self, site: &str, content: &mut Content, tag: &str) {
         // Mostly one field, as people do.
         let fields = match self.chance.yes(0.7) {
             true => 1,
@@ -175,7 +186,7 @@ impl People {
                 2 | 3 => content.time_spent_secs = self.secs(),
                 4 => content.billable_secs = self.secs(),
                 5 => {
-                    let value = format!("shared {}", self.next());
+                    let value = self.shared(site);
                     content.attributes.insert(SHARED.into(), value);
                 }
                 6 => {
@@ -225,7 +236,7 @@ impl People {
             return;
         };
         let mut content = worklog.content.clone();
-        self.change(&mut content, tag);
+        self.change(handle.name(), &mut content, tag);
         self.change_seldom(world, handle, &mut content, tag);
         self.refused(handle.edit(worklog.id, |old| *old = content));
     }

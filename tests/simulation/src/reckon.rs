@@ -235,7 +235,12 @@ fn stands(world: &World, plan: &Plan, reason: Reason, places: &[(&str, Option<Wo
             plan.eve == Eve::Never && there.iter().any(eves)
         }
         Reason::Conflict => match there.as_slice() {
-            [(_, a), (_, b)] => {
+            [(on_a, a), (on_b, b)] => {
+                let observer = world.observer();
+                // One was edited while the other went where it has no twin.
+                if observer.is_linked(on_a, a.issue) != observer.is_linked(on_b, b.issue) {
+                    return plan.delete_vs_edit == "edit";
+                }
                 let own = |worklog: &tandem_sim::Worklog| {
                     let mut content = worklog.content.clone();
                     content.attributes.remove(OWN);

@@ -26,7 +26,7 @@ use crate::chance::Chance;
 use crate::faults::{Allowed, Fault};
 use crate::lines::Lines;
 use crate::network::Network;
-use crate::observer::{Broken, Field, OWN, ROBOT, SHARED, Setting};
+use crate::observer::{Broken, Field, OTHER_WORD, OWN, ROBOT, SHARED, Setting, WORD};
 use crate::people::{EVERYBODY, People, project};
 use crate::process::Process;
 use crate::reckon::{braked, heard, leaks, misnamed, reckon, unnamed, untold};
@@ -71,6 +71,10 @@ pub struct Plan {
     pub lasting: Option<Lasting>,
     /// What the sites' audit trails tell.
     pub trails: Vec<Trail>,
+    /// Worklogs on a page, at most.
+    pub page: usize,
+    /// Whether the second site has words of its own for an attribute's values.
+    pub other_words: bool,
 }
 
 /// What a site's audit trail tells the service user.
@@ -156,6 +160,11 @@ const LASTING: f64 = 0.25;
 const CHAINED: f64 = 0.15;
 /// How many lives have sites whose audit trail does not tell all.
 const UNTOLD: f64 = 0.3;
+/// How many lives have sites that put few worklogs on a page.
+const PAGED: f64 = 0.2;
+/// How many lives have a site with words of its own, and how many of these are known.
+const OTHER_WORDS: f64 = 0.1;
+const WORDS: u64 = 600;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Plan {
@@ -236,8 +245,17 @@ impl Plan {
             true => trail.pick(&trails).copied().unwrap_or(Trail::Closed),
             false => Trail::Open,
         });
+        let mut pages = Chance::new(seed, "pages");
+        let page = match allowed.has(Fault::SmallPages) && stock == 0 && pages.yes(PAGED) {
+            true => pages.between(1, 4) as usize,
+            false => 5000,
+        };
         Self {
             seed,
+            page,
+            other_words: allowed.has(Fault::OtherWords)
+                && stock == 0
+                && Chance::new(seed, "other words").yes(OTHER_WORDS),
             audit,
             lasting,
             trails: trails.collect(),
@@ -261,6 +279,24 @@ impl Plan {
     pub(crate) fn trail(&self, site: &str) -> Trail {
         let number = self.sites.iter().position(|one| one == site);
         number.map_or(Trail::Open, |number| self.trails[number])
+    }
+
+    /// The site that has words of its own.
+    fn has_other_words(&self) -> Option<String> {
+        self.sites.get(1).filter(|_| self.other_words).cloned()
+    }
+
+    /// The values of the shared attribute, where two sites call them differently.
+    fn values(&self, a: &str, b: &str) -> String {
+        let of = |site: &str, number: u64| match self.has_other_words().as_deref() == Some(site) {
+            true => format!("\"{OTHER_WORD}{number}\""),
+            false => format!("\"{WORD}{number}\""),
+        };
+        if of(a, 0) == of(b, 0) {
+            return String::new();
+        }
+        let pairs = (0..WORDS).map(|number| format!("[{}, {}]", of(a, number), of(b, number)));
+        format!(", values = [{}]", pairs.collect::<Vec<_>>().join(", "))
     }
 
     pub(crate) fn connections(&self) -> Vec<(&str, &str)> {
@@ -298,11 +334,12 @@ impl Plan {
                 Eve::Robot => format!("account:{ROBOT}"),
                 _ => "park".to_owned(),
             };
+            let values = self.values(a, b);
             text.push_str(&format!(
                 "[[connections]]\nname = \"{a}-{b}\"\na = \"{a}\"\nb = \"{b}\"\nsince = \"2026-01-01\"\n\
                  [connections.links]\nfrom = [\"table\"]\ntable = [{}]\n\
                  [connections.authors]\nmap = {authors}\nunknown = \"{unknown}\"\n\
-                 [connections.attributes]\nmap = [{{ a = \"{SHARED}\", b = \"{SHARED}\" }}]\n\
+                 [connections.attributes]\nmap = [{{ a = \"{SHARED}\", b = \"{SHARED}\"{values} }}]\n\
                  [connections.policy]\nconflict = \"{}\"\ndelete_vs_edit = \"{}\"\n\
                  mass_delete = {{ max = {}, within = \"12h\" }}\n",
                 table.join(", "),
@@ -330,6 +367,7 @@ impl Plan {
             .attribute(AttributeSpec::new(OWN, "Own", AttributeKind::InputField))
             // One more issue that has no twin.
             .issues(key, self.links + 1);
+        spec.page_max = self.page;
         spec.papertrail = self.trail(name) != Trail::Closed;
         spec.papertrail_tells_of_jira_deletes = self.trail(name) != Trail::OfTempo;
         spec.service.jira_token = format!("jira-{name}-{PLANTED}");
@@ -698,6 +736,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
     world.log(|| format!("{plan:?}"));
     let mut setting = Setting {
         lag: SignedDuration::try_from(plan.weather.sites.listing_lag.update).unwrap_or_default(),
+        other_words: plan.has_other_words(),
         ..Setting::default()
     };
     for name in &plan.sites {
@@ -879,7 +918,8 @@ async fn outlast(world: &World, plan: &Plan, lasting: Lasting, people: &mut Peop
 }
 
 async fn storm(world: &World, plan: &Plan) -> People {
-    let mut people = People::new(plan.seed, &plan.sites, plan.links, world.allows(Fault::RareEdit));
+    let rare = world.allows(Fault::RareEdit);
+    let mut people = People::new(plan.seed, &plan.sites, plan.links, rare, plan.has_other_words());
     let mut fate = Fate {
         chance: Chance::new(plan.seed, "fate"),
         undo: Vec::new(),

@@ -245,6 +245,9 @@ impl Store for Table {
         let world = Arc::clone(self.0.world());
         world.suspect(ROW, &format!("{ops:?}"));
         self.call("commit", Kind::Transaction, |rows| {
+            if let Some(op) = rows.refuses(&ops) {
+                world.log(|| format!("refused: {op:?}"));
+            }
             let committed = rows.commit(&ops);
             if matches!(committed, Ok(Committed::Yes)) {
                 // A pair without an intent: whatever was written to its worklogs is recorded.

@@ -563,6 +563,11 @@ impl Rows {
         Ok(Committed::Yes)
     }
 
+    /// The first of some operations whose condition does not hold.
+    pub fn refuses<'o>(&self, ops: &'o [Op]) -> Option<&'o Op> {
+        ops.iter().find(|op| !self.holds(op))
+    }
+
     fn holds(&self, op: &Op) -> bool {
         match op {
             Op::Fence { key, owner } => self
@@ -604,10 +609,15 @@ impl Rows {
                 .whereabouts
                 .get(&(new.connection.clone(), new.site.clone(), new.worklog))
                 .is_none_or(|row| row.pair == new.pair),
-            Op::PutClaim { root, site, claim } => self
+            Op::PutClaim {
+                root,
+                site,
+                claim,
+                instead_of,
+            } => self
                 .claims
                 .get(&(root.clone(), site.clone()))
-                .is_none_or(|row| row.connection == claim.connection),
+                .is_none_or(|row| row.connection == claim.connection || instead_of.as_ref() == Some(row)),
             Op::DropClaim {
                 root,
                 site,
@@ -673,7 +683,9 @@ impl Rows {
             } => {
                 self.origins.insert((site.clone(), *worklog), origin.clone());
             }
-            Op::PutClaim { root, site, claim } => {
+            Op::PutClaim {
+                root, site, claim, ..
+            } => {
                 self.claims.insert((root.clone(), site.clone()), claim.clone());
             }
             Op::DropClaim { root, site, .. } => {

@@ -36,7 +36,7 @@ const ONCE_BROKEN_LAST: [u64; 11] = [
 /// mistake.
 const ONCE_BROKEN_BEFORE: [u64; 3] = [1093, 21391, 23970];
 
-/// And of those as they are now. The last one was the observer's mistake.
+/// And of those that came after them. The last one was the observer's mistake.
 const ONCE_BROKEN_NOW: [u64; 5] = [18236, 55208, 55384, 68514, 90012];
 
 /// All faults but those that RELIABILITY.md names as open.
@@ -107,7 +107,7 @@ fn seeds_that_once_broke_a_promise_keep_it() {
         .chain(
             ONCE_BROKEN_NOW
                 .iter()
-                .flat_map(|seed| failures(*seed, 1, &allowed())),
+                .flat_map(|seed| failures(*seed, 1, &allowed().at_fifth())),
         )
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));

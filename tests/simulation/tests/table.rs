@@ -78,6 +78,10 @@ impl Caller {
         WorklogId(100 + self.n(4))
     }
 
+    fn copy(&mut self) -> Option<WorklogId> {
+        (self.n(2) == 0).then(|| self.worklog())
+    }
+
     fn jira(&mut self) -> JiraWorklogId {
         JiraWorklogId(900 + self.n(4))
     }
@@ -139,6 +143,7 @@ impl Caller {
                 attempts: 1,
                 next_attempt: None,
                 tried: Sides::new(None, None),
+                moved: false,
             });
         }
         pair
@@ -189,8 +194,12 @@ impl Caller {
                 site: self.site(),
                 claim: Claim {
                     connection: self.connection(),
-                    worklog: None,
+                    worklog: self.copy(),
                 },
+                instead_of: (self.n(2) == 0).then(|| Claim {
+                    connection: self.connection(),
+                    worklog: self.copy(),
+                }),
             },
             7 => Op::DropClaim {
                 root: self.root(),

@@ -167,12 +167,23 @@ fn op_writes(op: &Op) -> Result<Vec<Write>, StoreError> {
             worklog,
             origin,
         } => Write::put(row::with_body(&Key::origin(site, *worklog), origin)?)?,
-        Op::PutClaim { root, site, claim } => {
-            let mut item = row::with_body(&Key::claim(root, site), claim)?;
+        Op::PutClaim {
+            root,
+            site,
+            claim,
+            instead_of,
+        } => {
+            let key = Key::claim(root, site);
+            let mut item = row::with_body(&key, claim)?;
             item.insert("connection".to_owned(), text(claim.connection.as_str()));
-            Write::put(item)?
-                .when("attribute_not_exists(#pk) OR #connection = :connection")
-                .value(":connection", text(claim.connection.as_str()))
+            let connection = text(claim.connection.as_str());
+            let put = Write::put(item)?.value(":connection", connection);
+            match instead_of {
+                None => put.when("attribute_not_exists(#pk) OR #connection = :connection"),
+                Some(old) => put
+                    .when("attribute_not_exists(#pk) OR #connection = :connection OR #body = :body")
+                    .value(":body", row::body_of(&key, old)?),
+            }
         }
         Op::DropClaim {
             root,

@@ -56,8 +56,13 @@ pub(super) fn bare(key: &Key) -> Item {
 /// Makes a row with a body.
 pub(super) fn with_body<T: Serialize>(key: &Key, body: &T) -> Result<Item, StoreError> {
     let mut item = bare(key);
-    item.insert(BODY.to_owned(), text(json(key, body)?));
+    item.insert(BODY.to_owned(), body_of(key, body)?);
     Ok(item)
+}
+
+/// What a row keeps of some content: conditions can ask for exactly that.
+pub(super) fn body_of<T: Serialize>(key: &Key, body: &T) -> Result<AttributeValue, StoreError> {
+    Ok(text(json(key, body)?))
 }
 
 /// Adds the attributes of the index.

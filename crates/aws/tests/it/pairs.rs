@@ -186,6 +186,17 @@ async fn a_copy_is_claimed_by_one_connection() {
             connection: connection.into(),
             worklog: worklog.map(WorklogId),
         },
+        instead_of: None,
+    };
+    let instead = |worklog: Option<u64>| {
+        let mut op = claim("two", None);
+        if let Op::PutClaim { instead_of, .. } = &mut op {
+            *instead_of = Some(Claim {
+                connection: "one".into(),
+                worklog: worklog.map(WorklogId),
+            });
+        }
+        op
     };
     let drop = |connection: &str| Op::DropClaim {
         root: root.clone(),
@@ -210,6 +221,19 @@ async fn a_copy_is_claimed_by_one_connection() {
         .unwrap();
     assert_eq!(found[0].1.worklog, Some(WorklogId(5)));
     assert_eq!(store.commit(vec![drop("two")]).await.unwrap(), Committed::Lost);
+    // Only what was known of it is replaced, and not what became of it since.
+    for (known, committed) in [(None, Committed::Lost), (Some(4), Committed::Lost), (Some(5), Committed::Yes)] {
+        assert_eq!(store.commit(vec![instead(known)]).await.unwrap(), committed);
+    }
+    assert_eq!(
+        store.commit(vec![claim("one", None)]).await.unwrap(),
+        Committed::Lost
+    );
+    assert_eq!(store.commit(vec![drop("two")]).await.unwrap(), Committed::Yes);
+    assert_eq!(
+        store.commit(vec![claim("one", None)]).await.unwrap(),
+        Committed::Yes
+    );
     assert_eq!(store.commit(vec![drop("one")]).await.unwrap(), Committed::Yes);
     assert!(
         store

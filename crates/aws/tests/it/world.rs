@@ -178,6 +178,7 @@ pub(crate) fn wait(since: Timestamp) -> Wait {
         attempts: 1,
         next_attempt: None,
         tried: Sides::new(Some(content("a")), None),
+        moved: false,
     }
 }
 

@@ -80,6 +80,7 @@ fn pair(number: u64) -> Pair {
             attempts: 1,
             next_attempt: None,
             tried: Sides::default(),
+            moved: false,
         });
     }
     pair

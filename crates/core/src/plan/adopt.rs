@@ -176,6 +176,7 @@ impl<'o> Planner<'o> {
             // Only a person can tell.
             next_attempt: None,
             tried,
+            moved: false,
         });
         self.push(pair, Action::Record(Recorded::Park), detail, vec![]);
     }

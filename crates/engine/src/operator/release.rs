@@ -1,8 +1,8 @@
 //! Letting deletes through that the brake holds back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_core::{Pair, PairState, Reason};
+use tandem_core::{LinkKey, Pair, PairState, Reason};
 
 use crate::decided::grounds_of_wait;
 use crate::error::EngineError;
@@ -66,6 +66,7 @@ impl Engine {
         by: Option<&str>,
     ) -> Result<(usize, Vec<DueKey>), EngineError> {
         let mut links = BTreeSet::new();
+        let mut known: BTreeMap<LinkKey, bool> = BTreeMap::new();
         let mut released = 0;
         let mut cursor = None;
         loop {
@@ -80,7 +81,16 @@ impl Engine {
                 {
                     continue;
                 }
-                if self.release(connection, &pair, by).await? {
+                // What waits on issues that are linked no more is shown to nobody, and so not let through.
+                let linked = match known.get(&pair.link) {
+                    Some(linked) => *linked,
+                    None => {
+                        let linked = self.store.link(&pair.link).await?.is_some();
+                        known.insert(pair.link.clone(), linked);
+                        linked
+                    }
+                };
+                if linked && self.release(connection, &pair, by).await? {
                     released += 1;
                     links.insert(DueKey::Link(pair.link));
                 }

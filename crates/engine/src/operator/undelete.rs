@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
+use tandem_core::rules::{Lookups, Rules};
 use tandem_core::{
     Content, Intent, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId,
-    twin,
+    merge, twin,
 };
 use tracing::info;
 
@@ -141,7 +142,7 @@ impl Engine {
         if gone.state == PairState::Live {
             return not("the worklog is not deleted");
         }
-        let Some((side, body)) = what_to_write(line, &gone) else {
+        let Some((side, body)) = what_to_write(line, &gone, &connection.settings.rules) else {
             return not("what it said is not remembered any more");
         };
         if is_forgotten(&body) {
@@ -299,11 +300,15 @@ struct Undoable<'e> {
     base: Option<Sides<Content>>,
 }
 
-/// The side that a deleted worklog began on, and what it said there.
-fn what_to_write(line: &HistoryRow, gone: &Pair) -> Option<(Side, Content)> {
+/// The side that a deleted worklog began on, and what it said there, with what the worklog that was taken away said anew.
+fn what_to_write(line: &HistoryRow, gone: &Pair, rules: &Rules) -> Option<(Side, Content)> {
     let began = began_on(&gone.id).unwrap_or(line.side);
     match (&gone.base, &line.before) {
-        (Some(base), _) if began != line.side => Some((began, base[began].clone())),
+        (Some(base), Some(before)) if began != line.side => {
+            let last = merge::again(began, base, before, rules, &Lookups::default());
+            Some((began, last.unwrap_or_else(|_| base[began].clone())))
+        }
+        (Some(base), None) if began != line.side => Some((began, base[began].clone())),
         // The line holds what was taken away, values that are not mapped included.
         (_, Some(before)) => Some((line.side, before.clone())),
         (Some(base), None) => Some((began, base[began].clone())),

@@ -269,7 +269,7 @@ pub enum Op {
         origin: Origin,
     },
     /// Claims the right to make the copy of a root worklog on a site; there must be no claim, or one of the
-    /// same connection. Writing it again records the copy's id.
+    /// same connection, or the one that it takes the place of. Writing it again records the copy's id.
     PutClaim {
         /// The root.
         root: Root,
@@ -277,6 +277,8 @@ pub enum Op {
         site: SiteName,
         /// The claim.
         claim: Claim,
+        /// Another connection's claim, whose copy is known to be gone.
+        instead_of: Option<Claim>,
     },
     /// Gives up a claim that this connection holds.
     DropClaim {

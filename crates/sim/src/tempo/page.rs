@@ -35,6 +35,7 @@ impl Page {
             call.violation(format!("limit={limit} is beyond {LIMIT_MAX}"));
             limit = LIMIT_MAX;
         }
+        let limit = limit.min(call.site.spec.page_max.max(1));
         Ok(Self { offset, limit })
     }
 

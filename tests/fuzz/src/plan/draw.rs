@@ -308,6 +308,7 @@ fn wait(bytes: &mut Bytes<'_>) -> Wait {
         attempts: u32::from(bytes.below(3)),
         next_attempt: bytes.some(2, moment),
         tried: Sides::new(bytes.some(2, content), bytes.some(2, content)),
+        moved: false,
     }
 }
 
