@@ -864,7 +864,10 @@ async fn whose_twin_moved_out_of_reach_may_stay_and_is_not_made_a_second_time() 
         assert_eq!(world.reasons().await, ["conflict"], "{original} to {twin}");
         let pair = world.waiting().await.remove(0);
         let take = Decision::Take(tandem_core::Side::B);
-        let decided = world.tandem.engine.decide(&pair.link, &pair.id, take, "pat", None);
+        let decided = world
+            .tandem
+            .engine
+            .decide(&pair.link, &pair.id, take, "pat", None);
         assert!(matches!(decided.await.unwrap(), Resolved::Done(_)));
         for _ in 0..3 {
             world.wait(1000).await;

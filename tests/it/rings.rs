@@ -304,10 +304,18 @@ async fn middle_deleted(edited: &[(&str, u64)]) -> World {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_was_edited_brings_the_middle_of_a_chain_back_and_holds_up_nobody() {
-    for edited in [&[("initech", 7200)][..], &[("acme", 7200), ("initech", 10800)], &[("acme", 7200)]] {
+    for edited in [
+        &[("initech", 7200)][..],
+        &[("acme", 7200), ("initech", 10800)],
+        &[("acme", 7200)],
+    ] {
         let world = middle_deleted(edited).await;
         let others = |site: &str| world.sim.site(site).worklogs().len();
-        assert_eq!((others("acme"), others("globex"), others("initech")), (2, 2, 2), "{edited:?}");
+        assert_eq!(
+            (others("acme"), others("globex"), others("initech")),
+            (2, 2, 2),
+            "{edited:?}"
+        );
         same_everywhere(&world, 1, 2);
         assert_eq!(world.reasons().await, Vec::<&str>::new(), "{edited:?}");
         assert!(world.due().await.is_empty(), "{edited:?}");
@@ -316,4 +324,36 @@ async fn whoever_was_edited_brings_the_middle_of_a_chain_back_and_holds_up_nobod
         rest(&world).await;
         same_everywhere(&world, 1, 3);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_by_another_name_makes_again_what_the_old_one_had_made() {
+    let mut world = Setup::two(2).webhooks(Webhooks::None).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    let moving = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
+    rest(&world).await;
+    world.restart(|config| config.replace("name = \"acme-globex\"", "name = \"renamed\""));
+    rest(&world).await;
+    world.audit().await;
+    rest(&world).await;
+    assert_eq!(world.globex().worklogs().len(), 2);
+    let twins = world.globex().worklogs();
+    let twin = twins
+        .iter()
+        .find(|one| one.description.as_deref() == Some("work"))
+        .unwrap();
+    world.globex().delete(twin.id).unwrap();
+    let two_hours = |worklog: &mut tandem_sim::Content| worklog.time_spent_secs = 7200;
+    world.acme().edit(id, two_hours).unwrap();
+    world.acme().move_to_issue(moving, "SUP-2").unwrap();
+    rest(&world).await;
+    // And nothing waits behind them.
+    world.acme().log_time("SUP-1", hour("bob", "later")).unwrap();
+    rest(&world).await;
+    for number in [1, 2] {
+        let said = world.said("acme", &format!("SUP-{number}"));
+        assert_eq!(said.len(), 3 - number);
+        assert_eq!(world.said("globex", &format!("DEV-{number}")), said);
+    }
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
 }

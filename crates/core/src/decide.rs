@@ -43,7 +43,9 @@ pub fn take(pair: &Pair, side: Side, rules: &Rules) -> Result<Decided, String> {
             (None, None) => Err("it was not remembered what it said; `tandem retry` looks again".into()),
         },
         Reason::Missing if wait.side == side => {
-            let id = pair.ids[side].ok_or("there is no worklog on that side")?;
+            let id = pair.ids[side].ok_or(
+                "another connection made its twin, which is not here, and a second one is never made: bring that one back, or leave this one alone with `tandem ignore`",
+            )?;
             Ok(Decided {
                 pair: pair.clone(),
                 lost: Vec::new(),

@@ -381,12 +381,13 @@ impl<'o> Planner<'o> {
         pair.decided
             .settle(|field| merged.agreed.contains(&field), self.rules);
         let mut merged = merged;
+        let sources = merged.contents.clone();
         for side in Side::BOTH {
             let lacked = wait
                 .as_ref()
                 .is_some_and(|wait| wait.reason == Reason::AttributeRequired && wait.side == side);
-            let source = merged.contents[side.other()].clone();
-            self.fill(side, &mut merged.contents[side], &source, lacked);
+            let source = &sources[side.other()];
+            self.fill(side, &mut merged.contents[side], source, lacked);
         }
         self.update(pair, found, now, merged);
     }
@@ -411,9 +412,7 @@ impl<'o> Planner<'o> {
                 continue;
             }
             let lookups = &self.observed.lookups;
-            if let Ok(Some(value)) =
-                render::attribute(side.other(), source, index, self.rules, lookups)
-            {
+            if let Ok(Some(value)) = render::attribute(side.other(), source, index, self.rules, lookups) {
                 content.attributes.insert(key.clone(), value);
             }
         }
@@ -560,7 +559,11 @@ impl<'o> Planner<'o> {
                     return self.park_gone(pair, there, why, tried, moved);
                 }
                 DeleteVsEdit::Park => {
-                    let gone = if moved { "moved to an issue without a twin" } else { "deleted" };
+                    let gone = if moved {
+                        "moved to an issue without a twin"
+                    } else {
+                        "deleted"
+                    };
                     let why = conflict(format!(
                         "{gone} on {side} and edited on {there}; the policy is to ask a person"
                     ));
@@ -642,8 +645,9 @@ impl<'o> Planner<'o> {
             (Some(base), _) => changed(side, &base[side], now, self.rules),
             (None, Some(wait)) => {
                 let seen = wait.tried[side].as_ref();
-                wait.reason == Reason::Conflict
-                    || seen.is_some_and(|seen| changed(side, seen, now, self.rules))
+                // What a policy asks about a delete is a conflict, too, and has seen one side alone.
+                let is_of_values = wait.reason == Reason::Conflict && wait.tried[side.other()].is_some();
+                is_of_values || seen.is_some_and(|seen| changed(side, seen, now, self.rules))
             }
             (None, None) => false,
         }
@@ -904,12 +908,20 @@ impl<'o> Planner<'o> {
                 }
                 // Not listed yet, or on an issue that this link does not reach. A second one is never made.
                 let listed_by = source.created_at + self.settings.grace;
-                if self.observed.now < listed_by {
-                    return self.look_at(listed_by);
+                let has_had_one = self.row(&pair.id).is_some_and(|row| row.ids[to].is_some());
+                if self.observed.now < listed_by || has_had_one {
+                    return self.look_at(listed_by.max(self.observed.now + self.settings.grace));
                 }
                 let why = Unrenderable {
                     reason: Reason::Missing,
-                    detail: format!("its twin on side {to} is worklog {copy}, which its issue does not show"),
+                    detail: match self.taken[to].contains(copy) {
+                        true => {
+                            format!("its twin on side {to} is worklog {copy}, which is another one's here")
+                        }
+                        false => {
+                            format!("its twin on side {to} is worklog {copy}, which its issue does not show")
+                        }
+                    },
                 };
                 let mut tried = Sides::new(None, None);
                 tried[side] = Some(source.content.clone());
@@ -1304,7 +1316,7 @@ impl<'o> Planner<'o> {
                 |side| matches!((&wait.tried[side], &tried[side]), (Some(then), Some(now)) if then != now);
             let edited = Side::BOTH.into_iter().any(edited);
             let heeded = edited && pair.ignored.is_some();
-            wait.reason == why.reason && wait.detail == why.detail && !heeded
+            wait.reason == why.reason && wait.detail == why.detail && wait.moved == moved && !heeded
         });
         let unchanged = self.row(&pair.id).is_some_and(|row| {
             row.intent == pair.intent

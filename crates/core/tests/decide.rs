@@ -264,7 +264,13 @@ fn what_was_never_agreed_on_goes_with_its_twin_unless_it_was_edited_since_it_wai
             tried: Sides::new(Some(a), Some(b.clone())),
             moved: false,
         });
-        put(&mut world, Side::B, B, if edited { said("work", 7200) } else { b }, 0);
+        put(
+            &mut world,
+            Side::B,
+            B,
+            if edited { said("work", 7200) } else { b },
+            0,
+        );
         world.force = true;
         deleted_on(&mut world, Side::A, A);
         let expected = if edited { "create a" } else { "delete b" };
@@ -292,4 +298,37 @@ fn whoever_sets_an_absence_aside_has_not_set_aside_the_next_one() {
     run(&mut world, &settings);
     assert_eq!(reason(&world), Some(Reason::Missing));
     assert!(!world.pairs[0].is_ignored());
+}
+
+#[test]
+fn what_a_policy_asks_about_a_delete_is_no_edit() {
+    // Nothing was agreed on yet, since what was to be written was refused.
+    let (mut world, mut settings) = (twins(), Settings::default());
+    settings.rules.policy.delete = DeletePolicy::Park;
+    world.pairs[0].base = None;
+    world.force = true;
+    deleted_on(&mut world, Side::A, A);
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    assert_eq!(reason(&world), Some(Reason::Conflict));
+    assert_eq!(texts(&world).a.len(), 0);
+    world.pairs[0] = take(&world.pairs[0], Side::A, &settings.rules).unwrap().pair;
+    assert_eq!(run(&mut world, &settings), ["delete b"]);
+}
+
+#[test]
+fn of_rows_that_an_earlier_version_parked_it_is_noted_that_the_worklog_moved() {
+    let (mut world, mut settings) = (twins(), Settings::default());
+    settings.rules.policy.delete = DeletePolicy::Park;
+    deleted_on(&mut world, Side::A, A);
+    if let Some(proof) = world.proofs.a.get_mut(&A) {
+        proof.moved_to = Some(IssueId(99));
+    }
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    world.pairs[0].wait.as_mut().unwrap().moved = false;
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    let decided = take(&world.pairs[0], Side::B, &settings.rules).unwrap();
+    assert_eq!(
+        decided.pair.ids, world.pairs[0].ids,
+        "it is made a second time by nobody"
+    );
 }

@@ -538,9 +538,28 @@ fn what_came_to_be_demanded_and_mapped_is_filled_in_where_older_worklogs_lack_it
         settings.rules.attributes.push(rule.clone());
         put(&mut world, Side::A, A, kind(of("ann", "y")), 100);
         assert_eq!(written(&mut world, &settings), ["update b"]);
-        assert_eq!(only(&world, Side::B), with(of("ann", "y"), "_Activity_", activity));
+        assert_eq!(
+            only(&world, Side::B),
+            with(of("ann", "y"), "_Activity_", activity)
+        );
         assert_eq!(only(&world, Side::A), kind(of("ann", "y")));
     }
+}
+
+#[test]
+fn what_both_sites_demand_is_filled_in_on_each_with_its_own_default() {
+    let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
+    let mut settings = demands(&mut world);
+    let keys = Sides::new("_Kind_".to_owned(), "_Activity_".to_owned());
+    settings.rules.defaults.a.insert(keys.a.clone(), "1".into());
+    settings
+        .rules
+        .attributes
+        .push(AttributeRule { keys, values: vec![] });
+    world.lookups.defined.a = Some(BTreeMap::from([("_Kind_".into(), true)]));
+    put(&mut world, Side::A, A, of("ann", "y"), 100);
+    assert_eq!(written(&mut world, &settings)[0], "update b");
+    assert_eq!(only(&world, Side::B).attributes["_Activity_"], "9");
 }
 
 #[test]
@@ -561,7 +580,13 @@ fn what_was_only_filled_in_on_one_side_is_entered_on_the_other_by_nobody() {
     let mut world = agreed(&of("ann", "x"), &filled);
     world.listings.a.clear();
     world.pairs[0].ids.a = None;
-    put(&mut world, Side::B, B, with(of("ann", "x"), "_Activity_", "5"), 100);
+    put(
+        &mut world,
+        Side::B,
+        B,
+        with(of("ann", "x"), "_Activity_", "5"),
+        100,
+    );
     demands(&mut world);
     assert_eq!(written(&mut world, &settings), ["create a"]);
     assert_eq!(only(&world, Side::A), with(of("ann", "x"), "_Kind_", "5"));

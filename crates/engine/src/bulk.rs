@@ -71,7 +71,15 @@ impl Run<'_> {
         }
         self.engine.pass(site, self.lane).await?;
         let now = self.now();
-        let Some(begun) = self.begin_all(steps, side, observed).await? else {
+        let begun = match self.begin_all(steps, side, observed).await {
+            // Whoever made one of the copies, of the others nobody did.
+            Err(EngineError::Lost) if !self.contested => {
+                self.contested = true;
+                None
+            }
+            begun => begun?,
+        };
+        let Some(begun) = begun else {
             return Ok(Fate::InGroups(1));
         };
         if self.now() > now + LATE {

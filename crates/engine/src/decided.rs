@@ -17,16 +17,13 @@ pub(crate) fn policy_of(step: &Step, rules: &Rules) -> Option<&'static str> {
         Action::Delete {
             side,
             before,
-            proof,
             moves: false,
             ..
         } => {
             let base = step.pair.base.as_ref().map(|base| &base[*side]);
             let edited = base.is_some_and(|base| changed(*side, base, before, rules));
             match (policy.delete_vs_edit, policy.delete) {
-                (DeleteVsEdit::Delete, _) if edited && proof.moved_to.is_none() => {
-                    Some("delete_vs_edit = delete")
-                }
+                (DeleteVsEdit::Delete, _) if edited => Some("delete_vs_edit = delete"),
                 (_, DeletePolicy::Mirror) => Some("delete = mirror"),
                 // A person let this one through.
                 (_, DeletePolicy::Keep | DeletePolicy::Park) => None,
@@ -50,12 +47,17 @@ pub(crate) fn policy_of(step: &Step, rules: &Rules) -> Option<&'static str> {
 
 /// The policy that has something wait, if it is not a site that does not take it.
 pub(crate) fn policy_of_wait(wait: &Wait, rules: &Rules) -> Option<&'static str> {
-    let deleted = wait.detail.starts_with("deleted on ");
+    // Of what one side has lost, what the other one said is all there is to remember.
+    let deleted = wait.tried.a.is_some() != wait.tried.b.is_some();
     match wait.reason {
         Reason::MassDelete => Some("mass_delete"),
         Reason::AuthorUnmapped => Some("unknown = park"),
-        Reason::Conflict if deleted && wait.detail.contains(" and edited on ") => {
-            Some("delete_vs_edit = park")
+        Reason::Conflict if deleted && wait.detail.contains(" edited on ") => {
+            Some(match rules.policy.delete_vs_edit {
+                DeleteVsEdit::Edit => "delete_vs_edit = edit",
+                DeleteVsEdit::Delete => "delete_vs_edit = delete",
+                DeleteVsEdit::Park => "delete_vs_edit = park",
+            })
         }
         Reason::Conflict if deleted => Some("delete = park"),
         Reason::Conflict => Some(conflict(rules.policy.conflict)),

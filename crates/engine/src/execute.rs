@@ -66,6 +66,8 @@ pub(crate) struct Run<'e> {
     pub(crate) renewed: Timestamp,
     /// The issues that it holds (see [`crate::hold`]).
     pub(crate) held: Vec<SharedIssue>,
+    /// Whether a create could not be begun: somebody else may have made that copy.
+    pub(crate) contested: bool,
     /// Until when something that was sent may still take effect.
     pub(crate) busy_until: Option<Timestamp>,
     pub(crate) report: Report,
@@ -600,7 +602,16 @@ impl Run<'_> {
         // The slot comes before the intent, so that little time passes between intent and call.
         self.engine.pass(site, self.lane).await?;
 
-        let Some((row, root)) = self.begin(step, side, observed).await? else {
+        let mut begun = self.begin(step, side, observed).await;
+        // Of a connection that is configured no more, nobody reads the claims beforehand.
+        if matches!(begun, Err(EngineError::Lost))
+            && !self.contested
+            && matches!(step.action, Action::Create { .. })
+        {
+            self.contested = true;
+            begun = self.begin(step, side, observed).await;
+        }
+        let Some((row, root)) = begun? else {
             return Ok(self.left_to_others(step));
         };
         if row
@@ -821,7 +832,11 @@ impl Run<'_> {
         let marked = known.into_iter().find(|(_, origin)| origin.moved_away);
         Ok(marked.map(|(_, mut origin)| {
             origin.moved_away = false;
-            Op::PutOrigin { site, worklog, origin }
+            Op::PutOrigin {
+                site,
+                worklog,
+                origin,
+            }
         }))
     }
 
@@ -849,10 +864,12 @@ impl Run<'_> {
             let intent = pair.intent.as_ref()?;
             (intent.kind == IntentKind::Delete).then_some(intent.side)
         };
-        let Some(side) = deletes(row).filter(|_| deletes(next).is_none() && next.state == PairState::Live) else {
+        let Some(side) = deletes(row).filter(|_| deletes(next).is_none() && next.state == PairState::Live)
+        else {
             return Ok(None);
         };
-        match next.ids[side].filter(|id| row.ids[side] == Some(*id) && observed.worklog(side, *id).is_some()) {
+        match next.ids[side].filter(|id| row.ids[side] == Some(*id) && observed.worklog(side, *id).is_some())
+        {
             Some(worklog) => self.stands(side, worklog).await,
             None => Ok(None),
         }
@@ -987,7 +1004,7 @@ impl Run<'_> {
     ) -> Result<Option<Op>, EngineError> {
         let site = self.connection.sites[side].clone();
         let mut instead_of = None;
-        if self.engine.is_shared(self.connection, side) {
+        if self.contested || self.engine.is_shared(self.connection, side) {
             let known = self
                 .engine
                 .store

@@ -1018,12 +1018,18 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut asked = Vec::new();
         let mut unpaired: Sides<Vec<WorklogId>> = Sides::default();
-        // One that is proven gone may be made again, and then as another one.
+        // One that is proven gone may be made again, and then as another one, where what is left of it was edited.
         let has = |pair: &Pair, side: Side| {
-            let id = pair.ids[side]?;
+            let (id, other) = (pair.ids[side]?, side.other());
             let proof = observed.proofs[side].get(&id);
-            let gone = observed.worklog(side, id).is_none() && proof.is_some_and(|one| one.moved_to.is_none());
-            (!gone).then_some(id)
+            let gone =
+                observed.worklog(side, id).is_none() && proof.is_some_and(|one| one.moved_to.is_none());
+            let left = pair.ids[other].and_then(|twin| observed.listings[other].get(&twin));
+            let edited = left.is_some_and(|left| match &pair.base {
+                Some(base) => field::changed(other, &base[other], &left.content, &connection.settings.rules),
+                None => true,
+            });
+            (!(gone && edited)).then_some(id)
         };
         let half: BTreeSet<(Side, WorklogId)> = observed
             .pairs
@@ -1210,7 +1216,14 @@ impl Engine {
         let Some(copy) = claim.worklog.filter(|_| claim.connection != connection.name) else {
             return Ok(false);
         };
-        self.is_deleted(connection, side, observed, copy).await
+        if self.is_deleted(connection, side, observed, copy).await? {
+            return Ok(true);
+        }
+        // Nobody is there any more to make anew what was taken away for a move.
+        if self.connection(&claim.connection).is_some() || observed.worklog(side, copy).is_some() {
+            return Ok(false);
+        }
+        Ok(!self.own_moves(connection, side, &[copy]).await?.is_empty())
     }
 
     /// Says whether a worklog that is not shown is proven to be deleted.
@@ -1243,6 +1256,9 @@ impl Engine {
     ) -> Result<bool, EngineError> {
         if observed.worklog(side, worklog).is_some() {
             return Ok(false);
+        }
+        if observed.proofs[side].contains_key(&worklog) {
+            return Ok(true);
         }
         let site = &connection.sites[side];
         let proven = !self
@@ -1474,7 +1490,7 @@ fn absent(observed: &Observed, side: Side) -> (Vec<Written>, Vec<Written>) {
     let absent = live.filter(|pair| pair.ids[side].is_some_and(|id| observed.worklog(side, id).is_none()));
     let (mut waiting, news): (Vec<&Pair>, Vec<&Pair>) = absent.partition(|pair| {
         let wait = pair.wait.as_ref();
-        wait.is_some_and(|wait| wait.reason == Reason::Missing)
+        wait.is_some_and(|wait| wait.reason == Reason::Missing || wait.moved)
     });
     if !waiting.is_empty() {
         // Spread over all of them, however regular the moments of the looks are.

@@ -115,6 +115,7 @@ impl Engine {
             started: now,
             renewed: now,
             held: Vec::new(),
+            contested: false,
             busy_until: None,
             report: Report::default(),
         };

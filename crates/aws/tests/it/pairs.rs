@@ -222,7 +222,11 @@ async fn a_copy_is_claimed_by_one_connection() {
     assert_eq!(found[0].1.worklog, Some(WorklogId(5)));
     assert_eq!(store.commit(vec![drop("two")]).await.unwrap(), Committed::Lost);
     // Only what was known of it is replaced, and not what became of it since.
-    for (known, committed) in [(None, Committed::Lost), (Some(4), Committed::Lost), (Some(5), Committed::Yes)] {
+    for (known, committed) in [
+        (None, Committed::Lost),
+        (Some(4), Committed::Lost),
+        (Some(5), Committed::Yes),
+    ] {
         assert_eq!(store.commit(vec![instead(known)]).await.unwrap(), committed);
     }
     assert_eq!(
