@@ -318,7 +318,7 @@ class Deployment:
 
     def scheduled(self, name):
         """Has a schedule's target run with the schedule's own input, and returns its answer."""
-        schedule = self.cloud.client("scheduler").get_schedule(GroupName=STACK, Name=name)
+        schedule = self.cloud.client("scheduler").get_schedule(GroupName=STACK, Name=f"{STACK}-{name}")
         target = schedule["Target"]
         answer = self.cloud.client("lambda").invoke(FunctionName=target["Arn"], Payload=target["Input"].encode())
         payload = json.loads(answer["Payload"].read())
@@ -335,10 +335,10 @@ class Deployment:
     def fire(self, name):
         """Has the Scheduler fire a schedule's target once, as soon as it looks, with all that the schedule says of it."""
         scheduler = self.cloud.client("scheduler")
-        schedule = scheduler.get_schedule(GroupName=STACK, Name=name)
+        schedule = scheduler.get_schedule(GroupName=STACK, Name=f"{STACK}-{name}")
         scheduler.create_schedule(
             GroupName=STACK,
-            Name=f"{name}-once",
+            Name=f"{STACK}-{name}-once",
             ScheduleExpression=time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime()),
             FlexibleTimeWindow={"Mode": "OFF"},
             Target=schedule["Target"],
