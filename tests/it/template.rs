@@ -768,6 +768,41 @@ fn what_the_table_and_its_index_turn_away_is_watched_and_shown() {
     assert_eq!(alarms.len(), 4);
 }
 
+/// Nothing but the access log tells what was turned away from what was refused.
+#[test]
+fn webhooks_that_the_endpoint_turns_away_are_counted_and_watched() {
+    let root = Stack::of_two_sites();
+    let stage = root.properties("ApiStage");
+    let fields: BTreeMap<String, String> =
+        serde_json::from_str(stage["AccessLogSettings"]["Format"].as_str().unwrap()).unwrap();
+    assert_eq!(fields["status"], "$context.status");
+    let stack = &root.nested["Observability"];
+    let filter = stack.properties("EndpointThrottled");
+    // All of the log's values are texts.
+    assert_eq!(filter["FilterPattern"], "{ $.status = \"429\" }");
+    let inside = root.properties("Observability");
+    assert_eq!(filter["LogGroupName"], inside["Parameters"]["ApiLogName"]);
+    assert_eq!(
+        stage["AccessLogSettings"]["DestinationArn"],
+        root.resolve(&json!({"Fn::GetAtt": "ApiLog.Arn"})).unwrap()
+    );
+    let made = list(&filter["MetricTransformations"]);
+    assert_eq!(made.len(), 1);
+    let (namespace, name) = (&made[0]["MetricNamespace"], &made[0]["MetricName"]);
+    assert_eq!(
+        namespace, "Tandem/tandem",
+        "another deployment's are not counted with them"
+    );
+    let alarm = stack.properties("EndpointThrottledAlarm");
+    assert_eq!((&alarm["Namespace"], &alarm["MetricName"]), (namespace, name));
+    let dashboard = stack.properties("Dashboard");
+    let shown = format!("[{namespace}, {name}, {{");
+    assert!(
+        dashboard["DashboardBody"].as_str().unwrap().contains(&shown),
+        "the dashboard does not show {shown}"
+    );
+}
+
 #[test]
 fn each_alarm_has_its_page_and_each_page_its_alarm() {
     let root = Stack::of_two_sites();
