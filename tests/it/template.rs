@@ -215,7 +215,15 @@ fn the_worker_is_woken_by_hints_alone_and_gives_up_in_bounds() {
     );
     assert_eq!(mapping["BisectBatchOnFunctionError"], true);
     assert_eq!(mapping["StartingPosition"], "TRIM_HORIZON");
-    assert!((1..=10).contains(&mapping["MaximumRetryAttempts"].as_i64().unwrap()));
+    // What is told of it counts the first attempt, too.
+    assert_eq!(mapping["MaximumRetryAttempts"], 3);
+    for (page, words) in [
+        ("stream-failures", "A batch failed four times"),
+        ("stream-behind", "given up after four attempts"),
+    ] {
+        let text = read(&format!("docs/runbooks/{page}.md"));
+        assert!(text.contains(words), "{page} does not say: {words}");
+    }
     // The stream keeps a record for a day; a paused stack's are not failures.
     assert_eq!(mapping["MaximumRecordAgeInSeconds"], 86_400);
     assert!(mapping["DestinationConfig"]["OnFailure"]["Destination"].is_string());
