@@ -26,8 +26,13 @@ mod assumed {
     pub const LOG_BYTES: f64 = 8_000.0;
     /// What the function writes itself, times this: lines of Lambda's own and of the endpoint's access log come on top.
     pub const LOGGED_BESIDE: f64 = 2.0;
-    /// Readings of secrets: of two sites by three functions, each at most once in 30 s in a sandbox.
-    pub const SECRETS_READ: f64 = 500_000.0;
+    /// How long a call of `webhook` and one of `worker` takes, in seconds; the second mostly waits for the sites.
+    pub const WEBHOOK_SECS: f64 = 0.05;
+    pub const WORKER_SECS: f64 = 3.0;
+    /// How long a sandbox is there for each second in which it works.
+    pub const SANDBOX_SECS: f64 = 2.0;
+    /// Seconds between two readings of a site's secret in one sandbox, at least.
+    pub const SECRET_KEPT_SECS: f64 = 30.0;
 }
 
 /// List prices of us-east-1 in US dollars, as AWS published them in 2025, without free allowances.
@@ -43,14 +48,16 @@ mod price {
     pub const LOG_GB: f64 = 0.50;
     pub const METRIC: f64 = 0.30;
     pub const ALARM: f64 = 0.10;
+    pub const DASHBOARD: f64 = 3.00;
     pub const SECRET: f64 = 0.40;
     pub const SECRET_READ: f64 = 0.05e-4;
 }
 
 /// What one person does in a month, and what a deployment has.
 const CHANGES: f64 = 130.0;
-const METRICS: f64 = 40.0;
+const METRICS: f64 = 41.0;
 const SITES: f64 = 2.0;
+const MONTH_SECS: f64 = 30.0 * 86_400.0;
 
 struct Month {
     people: f64,
@@ -58,7 +65,8 @@ struct Month {
     functions: f64,
     table: f64,
     logs: f64,
-    fixed: f64,
+    watched: f64,
+    secrets: f64,
 }
 
 impl Month {
@@ -70,9 +78,12 @@ impl Month {
         let worklogs = people * 105.0 * 12.0;
         let (dues, sweeps, audits) = (43_200.0, 8_640.0, 30.0);
         let calls = changes * (WEBHOOKS + WORKERS) + dues + sweeps + audits;
-        // 50 ms of 256 MB for a webhook, 3 s of 512 MB for a run (it waits for the sites), 0.3 s for a pass.
-        let gib_seconds =
-            changes * (WEBHOOKS * 0.05 * 0.25 + WORKERS * 3.0 * 0.5) + (dues + sweeps) * 0.3 * 0.5;
+        // Of 256 MB for a webhook and of 512 MB for a run; 0.3 s for a pass.
+        let (webhooks, workers) = (changes * WEBHOOKS * WEBHOOK_SECS, changes * WORKERS * WORKER_SECS);
+        let gib_seconds = webhooks * 0.25 + workers * 0.5 + (dues + sweeps) * 0.3 * 0.5;
+        // One sandbox of each of three functions is always there; more, when they work at once.
+        let sandboxes = 3.0 * MONTH_SECS + (webhooks + workers) * SANDBOX_SECS;
+        let secrets_read = SITES * sandboxes / SECRET_KEPT_SECS;
         let functions = calls * CALL + gib_seconds * GIB_SECOND + changes * WEBHOOKS * HTTP_API;
         let read = changes * CHANGE.0 + dues * DUE.0 + sweeps * SWEEP.0 + audits * worklogs * AUDITED;
         let write = changes * CHANGE.1 + dues * DUE.1 + sweeps * SWEEP.1;
@@ -84,20 +95,22 @@ impl Month {
             functions,
             table: read * READ_UNIT + write * WRITE_UNIT + stored * STORED_GB,
             logs: (changes * LOG_BYTES + (dues + sweeps) * 2_000.0) * LOGGED_BESIDE / 1e9 * LOG_GB,
-            fixed: METRICS * METRIC + alarms * ALARM + SITES * SECRET + SECRETS_READ * SECRET_READ,
+            watched: METRICS * METRIC + alarms * ALARM + DASHBOARD,
+            secrets: SITES * SECRET + secrets_read * SECRET_READ,
         }
     }
 
     fn row(&self) -> String {
-        let total = self.functions + self.table + self.logs + self.fixed;
+        let total = self.functions + self.table + self.logs + self.watched + self.secrets;
         format!(
-            "| {:.0} | {:.0} | ${:.2} | ${:.2} | ${:.2} | ${:.2} | **${total:.2}** | ${:.4} |",
+            "| {:.0} | {:.0} | ${:.2} | ${:.2} | ${:.2} | ${:.2} | ${:.2} | **${total:.2}** | ${:.4} |",
             self.people,
             self.changes,
             self.functions,
             self.table,
             self.logs,
-            self.fixed,
+            self.watched,
+            self.secrets,
             total / self.people
         )
     }
