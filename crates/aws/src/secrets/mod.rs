@@ -4,21 +4,22 @@
 //! is missing there, never what is there.
 
 mod keep;
+mod moment;
 mod site_secret;
 mod source;
 mod versions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::{ExposeSecret, SecretString};
 use tandem_core::SiteName;
-use tokio::time::Instant;
 
 pub use self::keep::{KeepError, Kept as KeptSecrets};
+use self::moment::Moment;
 pub use self::site_secret::{SiteSecret, TempoOauth, Token, WEBHOOK_SECRETS_MAX};
 pub use self::source::{SecretSource, SourceError};
 pub use self::versions::{Described, VersionError, Versions};
@@ -79,13 +80,17 @@ type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
 /// The client of Secrets Manager, where there is one; made when it is first needed.
 type Manager = LazyLock<Option<Client>, Box<dyn FnOnce() -> Option<Client> + Send>>;
 
+/// The wall clock.
+type WallClock = dyn Fn() -> SystemTime + Send + Sync;
+
 /// A secret, and when it was read.
-type Kept = (Instant, Arc<SiteSecret>);
+type Kept = (Moment, Arc<SiteSecret>);
 
 /// Fetches sites' secrets and keeps them for a moment.
 pub struct Secrets {
     manager: Manager,
     environment: Box<Variable>,
+    wall_clock: Box<WallClock>,
     kept_for: Duration,
     kept: Mutex<HashMap<(SiteName, SecretSource), Kept>>,
 }
@@ -107,6 +112,7 @@ impl Secrets {
         Self {
             manager: LazyLock::new(Box::new(manager)),
             environment: Box::new(environment),
+            wall_clock: Box::new(SystemTime::now),
             kept_for: KEPT,
             kept: Mutex::default(),
         }
@@ -123,6 +129,17 @@ impl Secrets {
         self
     }
 
+    /// Goes by another wall clock than the machine's.
+    pub fn wall_clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.wall_clock = Box::new(now);
+        self
+    }
+
+    /// This moment.
+    fn now(&self) -> Moment {
+        Moment::at((self.wall_clock)())
+    }
+
     /// Returns a site's secret, from memory if it was read a moment ago.
     pub async fn get(&self, site: &SiteName, source: &SecretSource) -> Result<Arc<SiteSecret>, SecretError> {
         let key = (site.clone(), source.clone());
@@ -133,13 +150,13 @@ impl Secrets {
             .get(&key)
             .cloned();
         if let Some((at, secret)) = &kept
-            && at.elapsed() < self.kept_for
+            && self.now().since(at) < self.kept_for
         {
             return Ok(Arc::clone(secret));
         }
         match (self.reload(site, source).await, kept) {
             (Err(SecretError::Unreachable { what, .. }), Some((at, secret)))
-                if at.elapsed() < self.kept_for + KEPT_UNANSWERED =>
+                if self.now().since(&at) < self.kept_for + KEPT_UNANSWERED =>
             {
                 tracing::warn!(site = %site, "Using the secret as last read, since Secrets Manager is silent: {what}");
                 Ok(secret)
@@ -164,7 +181,7 @@ impl Secrets {
             .get(&key)
             .cloned();
         match kept {
-            Some((at, secret)) if at.elapsed() <= age => Ok(secret),
+            Some((at, secret)) if self.now().since(&at) <= age => Ok(secret),
             _ => self.reload(site, source).await,
         }
     }
@@ -197,7 +214,7 @@ impl Secrets {
         self.kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert((site.clone(), source.clone()), (Instant::now(), secret));
+            .insert((site.clone(), source.clone()), (self.now(), secret));
     }
 
     /// Reads one version of a site's secret; `None` where there is no such version.

@@ -1,9 +1,9 @@
 //! Sites' secrets from the environment and from files.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -47,6 +47,41 @@ async fn a_secret_is_kept_for_a_moment_and_read_anew_when_asked() {
             .unwrap()
             .is_none()
     );
+}
+
+/// Lambda freezes a function between two events, for an hour or more, and the process's own clock may stand still then.
+#[tokio::test(start_paused = true)]
+async fn a_secret_from_before_a_freeze_is_read_anew_though_the_processs_clock_stood_still() {
+    let reads = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&reads);
+    let wall = Arc::new(AtomicU64::new(1_800_000_000));
+    let shown = Arc::clone(&wall);
+    let secrets = Secrets::new(None, move |_| {
+        Some(json(&format!("hush-{}", counted.fetch_add(1, Ordering::SeqCst))))
+    })
+    .wall_clock(move || UNIX_EPOCH + Duration::from_secs(shown.load(Ordering::SeqCst)));
+    let source: SecretSource = "env:TANDEM_ACME".parse().unwrap();
+    let read = async || {
+        secrets.get(&acme(), &source).await.unwrap();
+        reads.load(Ordering::SeqCst)
+    };
+    let doubted = async |secs| {
+        let age = Duration::from_secs(secs);
+        secrets.not_older(&acme(), &source, age).await.unwrap();
+        reads.load(Ordering::SeqCst)
+    };
+    assert_eq!((read().await, read().await), (1, 1));
+    wall.fetch_add(29, Ordering::SeqCst);
+    assert_eq!((read().await, doubted(29).await), (1, 1));
+    wall.fetch_add(3_600, Ordering::SeqCst);
+    assert_eq!((read().await, read().await), (2, 2));
+    wall.fetch_add(10, Ordering::SeqCst);
+    assert_eq!((doubted(10).await, doubted(9).await), (2, 3));
+    // A clock that was set back tells nothing of how old anything is.
+    wall.fetch_sub(1, Ordering::SeqCst);
+    assert_eq!((read().await, read().await), (4, 4));
+    wall.fetch_sub(1, Ordering::SeqCst);
+    assert_eq!(doubted(3_600).await, 5);
 }
 
 #[tokio::test]
