@@ -96,6 +96,11 @@ impl Metrics {
         self.with(metric, part, |value| *value = value.saturating_add(1));
     }
 
+    /// Writes a metric that is counted even if there is nothing to count: an alarm forgets a bad day only for a better one.
+    pub fn even_if_none(&self, metric: Metric, part: &[&str]) {
+        self.with(metric, part, |_| {});
+    }
+
     /// Sets a gauge.
     pub fn set(&self, metric: Metric, part: &[&str], to: i64) {
         self.with(metric, part, |value| *value = to);

@@ -51,7 +51,7 @@ async fn reconcile(
             }
             let report = pass::run_alone(&tandem.engine, pass, deadline).await?;
             if !report.skipped {
-                gauges::read_after(&tandem, pass, deadline).await;
+                gauges::read_after(&tandem, &report, deadline).await;
             }
             // With the time at which it is so, whatever else takes until the deadline.
             lambda::write_metrics(published);

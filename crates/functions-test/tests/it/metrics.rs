@@ -200,6 +200,22 @@ async fn what_waits_is_told_by_each_sweep_for_as_long_as_it_stands() {
     assert_eq!(sweep().await, [3, 2, 1]);
 }
 
+/// The alarm `drift` looks at the newest days of which there is something: were nothing written, a bad one would stay the
+/// newest for days, and a second one could not be told from it.
+#[tokio::test]
+async fn a_night_without_differences_is_told_as_well() {
+    let world = World::new().await;
+    world.pass("sweep").await;
+    let told = |world: &World| {
+        let lines = embedded(&world.reconcile.log());
+        let values = lines.iter().filter_map(|line| line["DriftFound"].as_i64());
+        values.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&world), [0; 0], "a sweep knows nothing of it");
+    world.pass("audit").await;
+    assert_eq!(told(&world), [0]);
+}
+
 #[tokio::test]
 async fn one_id_leads_from_a_webhook_to_the_write_and_into_the_history() {
     let world = World::new().await;

@@ -8,7 +8,7 @@ use tandem_engine::EngineError;
 use tandem_engine::operator::ItemState;
 use tracing::warn;
 
-use super::pass::Pass;
+use super::pass::{Pass, Report};
 use super::{ANSWER, sleep_until};
 use crate::metrics::Metric;
 use crate::wiring::Tandem;
@@ -32,8 +32,12 @@ pub async fn read(tandem: &Tandem, pass: Pass) {
 }
 
 /// Measures what a pass leaves behind, while there is time for that: what is paused, and after a sweep what waits once it
-/// has done what it could.
-pub async fn read_after(tandem: &Tandem, pass: Pass, deadline: Timestamp) {
+/// has done what it could. An audit that came to its end says that it did, however little differed.
+pub async fn read_after(tandem: &Tandem, report: &Report, deadline: Timestamp) {
+    let pass = report.pass;
+    if pass == Pass::Audit && !report.cut_short {
+        tandem.metrics.even_if_none(Metric::DriftFound, &[]);
+    }
     let work = std::pin::pin!(async {
         if let Err(problem) = waits(tandem, pass).await {
             warn!("Could not tell what waits: {problem}");
@@ -48,7 +52,11 @@ pub async fn read_all(tandem: &Tandem) {
     read(tandem, Pass::Due).await;
     read(tandem, Pass::Sweep).await;
     let soon = tandem.engine.clock.now() + READ_ALL;
-    read_after(tandem, Pass::Sweep, soon).await;
+    let swept = Report {
+        pass: Pass::Sweep,
+        ..Report::default()
+    };
+    read_after(tandem, &swept, soon).await;
 }
 
 async fn waits(tandem: &Tandem, pass: Pass) -> Result<(), EngineError> {
