@@ -32,7 +32,11 @@ const IN_OUR_NAME: [(&str, &str, &str); 8] = [
         "dynamodb:GetShardIterator",
         "its mapping reads the stream",
     ),
-    ("worker", "dynamodb:ListStreams", "its mapping reads the stream"),
+    (
+        "worker",
+        "dynamodb:ListStreams",
+        "Lambda asks for it when it makes the mapping, though on an ARN it grants nothing",
+    ),
     (
         "worker",
         "sqs:SendMessage",
