@@ -1,12 +1,14 @@
 //! The standard AWS variables, and the clients built from them.
 //!
 //! `aws-config` is left out on purpose: a function gets its region and credentials in its environment, and
-//! profiles, SSO and instance metadata would only make its cold start slower.
+//! profiles, SSO and instance metadata would only make its cold start slower. A process that people start may bring what
+//! gives credentials with it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -25,15 +27,16 @@ pub enum EnvironmentError {
     /// A variable is not set.
     #[error("{0} is not set; AWS needs it")]
     Missing(&'static str),
+    /// There are no credentials at all.
+    #[error("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set; AWS needs them")]
+    NoKeys,
 }
 
 /// Region, credentials and endpoints.
 #[derive(Clone, Debug)]
 pub struct AwsEnvironment {
     region: String,
-    access_key_id: String,
-    secret_access_key: SecretString,
-    session_token: Option<SecretString>,
+    access: Access,
     endpoint: Option<String>,
     dynamodb_endpoint: Option<String>,
     secrets_manager_endpoint: Option<String>,
@@ -41,9 +44,55 @@ pub struct AwsEnvironment {
     ca_bundle: Option<PathBuf>,
 }
 
+/// What requests are signed with.
+#[derive(Clone, Debug)]
+enum Access {
+    /// The keys of the environment, which stay the same for as long as the process lives.
+    Keys {
+        id: String,
+        secret: SecretString,
+        session_token: Option<SecretString>,
+    },
+    /// What is asked before each request, and keeps what it gives by itself.
+    Asked(SharedCredentialsProvider),
+}
+
+impl Access {
+    fn provider(&self) -> SharedCredentialsProvider {
+        match self {
+            Self::Keys {
+                id,
+                secret,
+                session_token,
+            } => SharedCredentialsProvider::new(keys(id, secret, session_token.as_ref())),
+            Self::Asked(provider) => provider.clone(),
+        }
+    }
+}
+
+fn keys(id: &str, secret: &SecretString, session_token: Option<&SecretString>) -> Credentials {
+    let session_token = session_token.map(|token| token.expose_secret().to_owned());
+    Credentials::new(id, secret.expose_secret(), session_token, None, "environment")
+}
+
 impl AwsEnvironment {
     /// Reads the standard variables; those set to nothing count as missing.
     pub fn from_vars(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, EnvironmentError> {
+        Self::read(vars, None)
+    }
+
+    /// The same, but where there are no credentials these are asked for each time, and kept by whoever gives them.
+    pub fn from_vars_or(
+        vars: impl IntoIterator<Item = (String, String)>,
+        credentials: SharedCredentialsProvider,
+    ) -> Result<Self, EnvironmentError> {
+        Self::read(vars, Some(credentials))
+    }
+
+    fn read(
+        vars: impl IntoIterator<Item = (String, String)>,
+        otherwise: Option<SharedCredentialsProvider>,
+    ) -> Result<Self, EnvironmentError> {
         let mut region = None;
         let mut default_region = None;
         let mut access_key_id = None;
@@ -72,13 +121,23 @@ impl AwsEnvironment {
                 _ => {}
             }
         }
+        let region = region.or(default_region);
+        let region = region.ok_or(EnvironmentError::Missing("AWS_REGION"))?;
+        let access = match (access_key_id, secret_access_key, otherwise) {
+            (Some(id), Some(secret), _) => Access::Keys {
+                id,
+                secret,
+                session_token,
+            },
+            // One without the other is a mistake, whoever else could be asked.
+            (Some(_), None, _) => return Err(EnvironmentError::Missing("AWS_SECRET_ACCESS_KEY")),
+            (None, Some(_), _) => return Err(EnvironmentError::Missing("AWS_ACCESS_KEY_ID")),
+            (None, None, Some(provider)) => Access::Asked(provider),
+            (None, None, None) => return Err(EnvironmentError::NoKeys),
+        };
         Ok(Self {
-            region: region
-                .or(default_region)
-                .ok_or(EnvironmentError::Missing("AWS_REGION"))?,
-            access_key_id: access_key_id.ok_or(EnvironmentError::Missing("AWS_ACCESS_KEY_ID"))?,
-            secret_access_key: secret_access_key.ok_or(EnvironmentError::Missing("AWS_SECRET_ACCESS_KEY"))?,
-            session_token,
+            region,
+            access,
             endpoint,
             dynamodb_endpoint,
             secrets_manager_endpoint,
@@ -92,12 +151,15 @@ impl AwsEnvironment {
         let mut config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
             .region(aws_sdk_dynamodb::config::Region::new(self.region.clone()))
-            .credentials_provider(self.credentials())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .timeout_config(timeouts())
             .sleep_impl(TokioSleep::new())
             .http_client(https::client(self.ca_bundle.clone()))
             .interceptor(counts.clone());
+        config.set_credentials_provider(Some(self.access.provider()));
+        if let Access::Asked(_) = self.access {
+            config = config.identity_cache(aws_sdk_dynamodb::config::IdentityCache::no_cache());
+        }
         if let Some(endpoint) = self.dynamodb_endpoint.as_ref().or(self.endpoint.as_ref()) {
             config = config.endpoint_url(endpoint);
         }
@@ -109,11 +171,14 @@ impl AwsEnvironment {
         let mut config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
             .region(aws_sdk_secretsmanager::config::Region::new(self.region.clone()))
-            .credentials_provider(self.credentials())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .timeout_config(timeouts())
             .sleep_impl(TokioSleep::new())
             .http_client(https::client(self.ca_bundle.clone()));
+        config.set_credentials_provider(Some(self.access.provider()));
+        if let Access::Asked(_) = self.access {
+            config = config.identity_cache(aws_sdk_secretsmanager::config::IdentityCache::no_cache());
+        }
         if let Some(endpoint) = self.secrets_manager_endpoint.as_ref().or(self.endpoint.as_ref()) {
             config = config.endpoint_url(endpoint);
         }
@@ -123,22 +188,19 @@ impl AwsEnvironment {
     /// Takes a topic of SNS, to publish to, by its ARN.
     ///
     /// # Errors
-    /// When that is no topic's ARN.
+    /// When that is no topic's ARN, or the environment has no keys.
     pub fn topic(&self, arn: &str) -> Result<Topic, TopicError> {
         let address = self.sns_endpoint.as_ref().or(self.endpoint.as_ref());
-        Topic::new(arn, address.map(String::as_str), self.credentials())
-    }
-
-    fn credentials(&self) -> Credentials {
-        Credentials::new(
-            self.access_key_id.clone(),
-            self.secret_access_key.expose_secret(),
-            self.session_token
-                .as_ref()
-                .map(|token| token.expose_secret().to_owned()),
-            None,
-            "environment",
-        )
+        let Access::Keys {
+            id,
+            secret,
+            session_token,
+        } = &self.access
+        else {
+            return Err(TopicError::NoKeys);
+        };
+        let keys = keys(id, secret, session_token.as_ref());
+        Topic::new(arn, address.map(String::as_str), keys)
     }
 }
 

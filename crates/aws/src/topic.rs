@@ -31,6 +31,9 @@ pub enum TopicError {
     /// The address of SNS cannot be used.
     #[error("the address of SNS cannot be used: {0}")]
     Address(String),
+    /// There is nothing to sign requests with.
+    #[error("requests to SNS are signed with the environment's own keys, and there are none")]
+    NoKeys,
     /// The request could not be signed.
     #[error("a request to SNS could not be signed: {0}")]
     Unsigned(String),

@@ -4,6 +4,7 @@
 //! Exit code: 0 done or equal, 1 failed, 2 wrong usage or configuration, 3 done but something differs or waits.
 
 mod args;
+mod aws_cli;
 mod commands;
 mod csv_file;
 mod ending;

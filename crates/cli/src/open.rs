@@ -3,11 +3,12 @@
 //! All that can be wrong there is found before any work begins.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use tandem_atlassian::ReqwestTransport;
 use tandem_aws::secrets::{SecretError, Secrets};
-use tandem_aws::{AwsEnvironment, DynamoStore, Embedded, TableCounts};
+use tandem_aws::{AwsEnvironment, DynamoStore, Embedded, EnvironmentError, TableCounts};
 use tandem_core::SiteName;
 use tandem_engine::operator::ReadOnly;
 use tandem_engine::ports::site::SiteErrorKind;
@@ -20,6 +21,7 @@ use tandem_runtime::metrics::Metrics;
 use tandem_runtime::wiring::{self, Parts, Tandem};
 
 use crate::args::{Global, Needs};
+use crate::aws_cli::AwsCli;
 use crate::ending::Failure;
 use crate::output::say;
 
@@ -58,7 +60,7 @@ pub(crate) async fn check_version(
         &version_file(global, version),
         &version.text,
         config,
-        &secrets(config)?,
+        &secrets(config).await?,
     )
     .await
 }
@@ -129,7 +131,7 @@ async fn ready(
     wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
 ) -> Result<Opened, Failure> {
     let config = config(global)?;
-    let secrets = secrets(&config)?;
+    let secrets = secrets(&config).await?;
     let text = std::fs::read_to_string(&global.config).unwrap_or_default();
     check_secrets(&global.config, &text, &config, &secrets).await?;
     wire(global, config, secrets, wrap).await
@@ -138,7 +140,7 @@ async fn ready(
 /// Opens everything, whether the sites' secrets are there or not: for what looks whether they are.
 pub(crate) async fn open_to_look(global: &Global) -> Result<Opened, Failure> {
     let config = config(global)?;
-    let secrets = secrets(&config)?;
+    let secrets = secrets(&config).await?;
     wire(global, config, secrets, |store| store).await
 }
 
@@ -197,7 +199,7 @@ pub(crate) async fn dynamo(global: &Global) -> Result<(DynamoStore, Option<Embed
         (Some(_), Some(_)) => Err(Failure::usage("--data and --table exclude each other")),
         (Some(name), None) => {
             let counts = TableCounts::default();
-            let client = aws()?.dynamodb(&counts);
+            let client = aws().await?.dynamodb(&counts);
             Ok((DynamoStore::new(client, name, counts), None))
         }
         (None, directory) => {
@@ -218,17 +220,35 @@ pub(crate) async fn dynamo(global: &Global) -> Result<(DynamoStore, Option<Embed
     }
 }
 
-pub(crate) fn aws() -> Result<AwsEnvironment, Failure> {
-    let variables = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    AwsEnvironment::from_vars(variables).map_err(|error| {
-        Failure::usage(format!(
-            "{error}. Region and credentials are taken from the environment alone, not from profiles\n  right: eval \"$(aws configure export-credentials --format env)\"; export AWS_REGION=…"
-        ))
+/// AWS's command line, as all clients of this process ask it.
+static AWS_CLI: LazyLock<AwsCli> = LazyLock::new(AwsCli::default);
+
+/// Region and credentials of the environment; where it has no credentials, AWS's command line is asked for them, at once, so
+/// that what is wrong with them is told before any work begins.
+pub(crate) async fn aws() -> Result<AwsEnvironment, Failure> {
+    let variables: Vec<_> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let read = match AwsEnvironment::from_vars(variables.iter().cloned()) {
+        Err(EnvironmentError::NoKeys) => {
+            AWS_CLI.credentials().await.map_err(|problem| {
+                Failure::usage(format!(
+                    "no credentials of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set, and {problem}\n  right: the AWS CLI, version 2, with credentials of its own (`aws sts get-caller-identity` shows whose; AWS_PROFILE says which profile); or export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…, and AWS_SESSION_TOKEN=… with temporary ones"
+                ))
+            })?;
+            AwsEnvironment::from_vars_or(variables, SharedCredentialsProvider::new(AWS_CLI.clone()))
+        }
+        read => read,
+    };
+    read.map_err(|error| match error {
+        EnvironmentError::Missing("AWS_REGION") => Failure::usage(format!(
+            "{error}. The region is taken from the environment alone, not from profiles\n  right: export AWS_REGION=…"
+        )),
+        error => Failure::usage(error.to_string()),
     })
 }
 
-fn secrets(config: &Config) -> Result<Secrets, Failure> {
+async fn secrets(config: &Config) -> Result<Secrets, Failure> {
     let in_aws = config
         .sites
         .values()
@@ -238,7 +258,7 @@ fn secrets(config: &Config) -> Result<Secrets, Failure> {
             Some(AlertTarget::Secret(SecretRef::Aws(_)))
         );
     let manager = if in_aws {
-        Some(aws()?.secrets_manager())
+        Some(aws().await?.secrets_manager())
     } else {
         None
     };

@@ -101,7 +101,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             ))
         })?;
     let id = in_aws(site)?;
-    let secrets = Secrets::new(Some(open::aws()?.secrets_manager()), |_| None);
+    let secrets = Secrets::new(Some(open::aws().await?.secrets_manager()), |_| None);
     let Some(versions) = secrets.versions(id) else {
         return Err(Failure::usage("AWS is not set up here"));
     };

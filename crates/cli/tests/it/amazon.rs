@@ -28,6 +28,7 @@ pub struct Amazon {
 struct Asked {
     units: Mutex<f64>,
     needed: Mutex<BTreeSet<String>>,
+    signed_by: Mutex<BTreeSet<String>>,
     stalled: AtomicBool,
 }
 
@@ -66,6 +67,11 @@ impl Amazon {
         std::mem::take(&mut *self.asked.units.lock().unwrap())
     }
 
+    /// Whose access keys signed what was asked of it so far.
+    pub fn signed_by(&self) -> BTreeSet<String> {
+        self.asked.signed_by.lock().unwrap().clone()
+    }
+
     /// The actions that a policy has to allow for what was asked of it so far.
     pub fn needed(&self) -> BTreeSet<String> {
         self.asked.needed.lock().unwrap().clone()
@@ -96,6 +102,10 @@ async fn answer(
     while asked.stalled.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let signature = headers["authorization"].to_str().unwrap();
+    let (_, key) = signature.split_once("Credential=").unwrap();
+    let key = key.split('/').next().unwrap().to_owned();
+    asked.signed_by.lock().unwrap().insert(key);
     let target = headers["x-amz-target"].to_str().unwrap();
     let mut body: Value = serde_json::from_slice(&body).unwrap();
     body["ReturnConsumedCapacity"] = json!("TOTAL");

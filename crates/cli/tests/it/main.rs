@@ -24,6 +24,8 @@ mod privacy;
 mod serving;
 mod setting;
 mod showing;
+#[cfg(unix)]
+mod signing;
 mod storing;
 mod tabled;
 mod telling;

@@ -246,7 +246,7 @@ async fn check(mut config: Config, typed: &[Typed]) -> Result<Ending, Failure> {
         .values()
         .any(|site| matches!(site.secret, SecretRef::Aws(_)));
     let manager = if in_aws {
-        Some(open::aws()?.secrets_manager())
+        Some(open::aws().await?.secrets_manager())
     } else {
         None
     };
