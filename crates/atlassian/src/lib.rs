@@ -35,4 +35,4 @@ pub use instant::parse_instant;
 pub use observer::{RequestObserver, RequestSeen};
 pub use redact::{MESSAGE_CHARS_MAX, excerpt, message};
 pub use send::{AtlassianSite, CALL_DEADLINE};
-pub use transport::{ReqwestTransport, Transport, TransportError};
+pub use transport::{LazyTransport, ReqwestTransport, Transport, TransportError};

@@ -1,6 +1,6 @@
 //! The only place that touches the network.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -98,6 +98,39 @@ impl ReqwestTransport {
             .build()
             .map_err(ClientError::Http)?;
         Ok(Self { client })
+    }
+}
+
+/// The real network, set up with the first request or by [`prepare`](Self::prepare): that takes a while, and whoever takes in
+/// webhooks never sends one.
+#[derive(Debug, Default)]
+pub struct LazyTransport {
+    made: OnceLock<Result<ReqwestTransport, String>>,
+}
+
+impl LazyTransport {
+    /// Sets the client up now, such as while something else is waited for.
+    pub fn prepare(&self) {
+        let _ = self.made();
+    }
+
+    fn made(&self) -> Result<&ReqwestTransport, TransportError> {
+        let made = self
+            .made
+            .get_or_init(|| ReqwestTransport::new().map_err(|error| error.to_string()));
+        made.as_ref()
+            .map_err(|problem| TransportError::NotSent(problem.clone()))
+    }
+}
+
+#[async_trait]
+impl Transport for LazyTransport {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, TransportError> {
+        self.made()?.send(request, deadline).await
     }
 }
 

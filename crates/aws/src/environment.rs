@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use secrecy::{ExposeSecret, SecretString};
@@ -41,7 +42,8 @@ pub struct AwsEnvironment {
     dynamodb_endpoint: Option<String>,
     secrets_manager_endpoint: Option<String>,
     sns_endpoint: Option<String>,
-    ca_bundle: Option<PathBuf>,
+    /// One for all clients: setting TLS up takes longer than most else of a function's start.
+    https: SharedHttpClient,
 }
 
 /// What requests are signed with.
@@ -142,7 +144,7 @@ impl AwsEnvironment {
             dynamodb_endpoint,
             secrets_manager_endpoint,
             sns_endpoint,
-            ca_bundle,
+            https: https::client(ca_bundle),
         })
     }
 
@@ -154,7 +156,7 @@ impl AwsEnvironment {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .timeout_config(timeouts())
             .sleep_impl(TokioSleep::new())
-            .http_client(https::client(self.ca_bundle.clone()))
+            .http_client(self.https.clone())
             .interceptor(counts.clone());
         config.set_credentials_provider(Some(self.access.provider()));
         if let Access::Asked(_) = self.access {
@@ -174,7 +176,7 @@ impl AwsEnvironment {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .timeout_config(timeouts())
             .sleep_impl(TokioSleep::new())
-            .http_client(https::client(self.ca_bundle.clone()));
+            .http_client(self.https.clone());
         config.set_credentials_provider(Some(self.access.provider()));
         if let Access::Asked(_) = self.access {
             config = config.identity_cache(aws_sdk_secretsmanager::config::IdentityCache::no_cache());

@@ -36,6 +36,8 @@ pub(crate) struct Manager {
     pub(crate) writes: Writes,
     /// How many writes got no answer.
     pub(crate) lost: usize,
+    /// How often a text was asked for.
+    pub(crate) read: usize,
     made: usize,
 }
 
@@ -80,6 +82,7 @@ impl Manager {
     }
 
     pub(crate) fn answer(&mut self, operation: &str, body: &Value) -> Answer {
+        self.read += usize::from(operation == "GetSecretValue");
         let id = body["SecretId"].as_str().unwrap_or_default();
         let found = self
             .secrets

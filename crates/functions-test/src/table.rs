@@ -165,6 +165,11 @@ impl Table {
         locked(&self.shared.secrets).lost
     }
 
+    /// Returns how often the text of a secret was asked for.
+    pub fn secrets_read(&self) -> usize {
+        locked(&self.shared.secrets).read
+    }
+
     /// Says what becomes of writes of secrets from now on.
     pub fn set_secret_writes(&self, writes: Writes) {
         locked(&self.shared.secrets).writes = writes;

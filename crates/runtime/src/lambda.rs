@@ -14,10 +14,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{Either, join, select};
+use futures::future::{Either, join, join_all, select};
 use jiff::{SignedDuration, Timestamp};
-use tandem_atlassian::ReqwestTransport;
-use tandem_atlassian::transport::ClientError;
+use tandem_atlassian::LazyTransport;
 use tandem_aws::secrets::Secrets;
 use tandem_aws::{AwsEnvironment, DynamoStore, EnvironmentError, TableCounts};
 use tandem_engine::Engine;
@@ -35,7 +34,7 @@ use crate::panics;
 /// How long before its deadline an invocation is left, so that its answer still goes out.
 const ANSWER: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long a start waits for the configuration. After ten seconds Lambda ends it, and has it begin once more in the
+/// How long a start waits for the configuration and the sites' secrets. After ten seconds Lambda ends it, and has it begin once more in the
 /// first event's time.
 const START: Duration = Duration::from_secs(3);
 
@@ -54,28 +53,47 @@ pub enum StartError {
     /// A variable of AWS is missing.
     #[error(transparent)]
     Aws(#[from] EnvironmentError),
-    /// The network cannot be set up.
-    #[error("the HTTP client cannot be set up")]
-    Network(#[from] ClientError),
+}
+
+/// What a function is there for, and so what its start makes ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Verifies webhooks: with the sites' secrets, and without a word to a site.
+    Webhooks,
+    /// Talks to the sites, with their secrets.
+    Sites,
+    /// Renews tokens: reads the one secret that it is asked for, anew.
+    Tokens,
 }
 
 /// Starts the log and makes what lives as long as the process. To be called once.
 ///
-/// The configuration is read here too, where Lambda's time is not yet an event's; if that fails, the first event
-/// tries again.
+/// The configuration is read here too, and the sites' secrets where they are needed: Lambda's time is not yet an event's,
+/// and a start has a whole processor for the names, connections and TLS that come with it. If that fails, the first event tries
+/// again.
 ///
 /// # Errors
 /// When the environment lacks something; the log has said what.
-pub async fn start(vars: impl IntoIterator<Item = (String, String)>) -> Result<Arc<Published>, StartError> {
+pub async fn start(
+    work: Work,
+    vars: impl IntoIterator<Item = (String, String)>,
+) -> Result<Arc<Published>, StartError> {
     let environment = Environment::from_vars(vars);
     log(environment
         .as_ref()
         .map_or(Level::INFO, |environment| environment.log));
-    match environment.and_then(|environment| environment.published()) {
-        Ok(published) => {
+    match environment {
+        Ok(environment) => {
+            let network = Arc::<LazyTransport>::default();
+            let published = environment.published(Arc::clone(&network));
             // The table is asked first; what needs no answer is done while it answers.
-            let meanwhile = async { published.secrets().prepare() };
-            join(read_early(&published), meanwhile).await;
+            let meanwhile = async {
+                published.secrets().prepare();
+                if work != Work::Webhooks {
+                    network.prepare();
+                }
+            };
+            join(read_early(&published, work), meanwhile).await;
             Ok(Arc::new(published))
         }
         Err(error) => {
@@ -85,17 +103,32 @@ pub async fn start(vars: impl IntoIterator<Item = (String, String)>) -> Result<A
     }
 }
 
-/// Reads the configuration, so that the first event finds it, if the table gives it at once.
-async fn read_early(published: &Published) {
+/// Reads the configuration, so that the first event finds it, if the table gives it at once; and then the sites' secrets,
+/// where they are needed.
+async fn read_early(published: &Published, work: Work) {
     let read = pin!(published.current());
-    let enough = pin!(published.clock().sleep(START));
-    match select(read, enough).await {
-        Either::Left((Ok(_), _)) => {}
-        Either::Left((Err(error), _)) => warn!("Started without a configuration: {error}"),
-        Either::Right(_) => warn!(
-            "Started without a configuration: the table has not given it within {} s",
+    let mut enough = pin!(published.clock().sleep(START));
+    let tandem = match select(read, &mut enough).await {
+        Either::Left((Ok(tandem), _)) => tandem,
+        Either::Left((Err(error), _)) => return warn!("Started without a configuration: {error}"),
+        Either::Right(_) => {
+            return warn!(
+                "Started without a configuration: the table has not given it within {} s",
+                START.as_secs()
+            );
+        }
+    };
+    if work == Work::Tokens {
+        return;
+    }
+    // One that cannot be read is told of by whoever needs it.
+    let secrets = tandem.secrets.values().map(|secret| secret.current(false));
+    let read = pin!(join_all(secrets));
+    if let Either::Right(_) = select(read, enough).await {
+        warn!(
+            "Started without all secrets: they have not come within {} s",
             START.as_secs()
-        ),
+        );
     }
 }
 
@@ -153,7 +186,7 @@ impl Environment {
         })
     }
 
-    fn published(self) -> Result<Published, StartError> {
+    fn published(self, network: Arc<LazyTransport>) -> Published {
         let counts = TableCounts::default();
         let metrics = Arc::new(Metrics::new(&self.table));
         let store = DynamoStore::new(self.aws.dynamodb(&counts), self.table, counts);
@@ -161,15 +194,14 @@ impl Environment {
             move || Some(self.aws.secrets_manager()),
             |name| std::env::var(name).ok(),
         );
-        let transport = Arc::new(ReqwestTransport::new()?);
-        Ok(Published::new(
+        Published::new(
             Arc::new(store),
             Arc::new(secrets),
-            transport,
+            network,
             Arc::new(SystemClock),
             self.config,
         )
-        .counted(metrics))
+        .counted(metrics)
     }
 }
 

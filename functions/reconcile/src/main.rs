@@ -24,7 +24,7 @@ struct Detail {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let published = lambda::start(std::env::vars()).await?;
+    let published = lambda::start(lambda::Work::Sites, std::env::vars()).await?;
     let people =
         People::from_vars(std::env::vars()).inspect_err(|problem| error!("Cannot start: {problem}"))?;
     run(service_fn(async |event| {

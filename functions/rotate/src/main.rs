@@ -8,7 +8,7 @@ use tracing::error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let rotation = Rotation::new(lambda::start(std::env::vars()).await?);
+    let rotation = Rotation::new(lambda::start(lambda::Work::Tokens, std::env::vars()).await?);
     run(service_fn(async |event| {
         rotate(&rotation, event)
             .await

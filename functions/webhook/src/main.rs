@@ -14,7 +14,7 @@ use tower::util::MapRequestLayer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let published = lambda::start(std::env::vars()).await?;
+    let published = lambda::start(lambda::Work::Webhooks, std::env::vars()).await?;
     let router = router(Arc::clone(&published) as Arc<dyn Current>);
     let service = service_fn(move |request: Request| {
         let (router, published) = (router.clone(), Arc::clone(&published));

@@ -14,7 +14,7 @@ use tracing::{error, warn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let published = lambda::start(std::env::vars()).await?;
+    let published = lambda::start(lambda::Work::Sites, std::env::vars()).await?;
     run(service_fn(async |event| {
         let answer = work(&published, event).await;
         lambda::write_metrics(&published);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tandem_runtime::lambda::start(std::env::vars()).await?;
+    tandem_runtime::lambda::start(tandem_runtime::lambda::Work::Tokens, std::env::vars()).await?;
     run(service_fn(
         async |event: LambdaEvent<Value>| -> Result<Value, Error> { panic!("fell over {}", event.payload) },
     ))

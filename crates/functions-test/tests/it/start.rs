@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tandem_functions_test::{Function, Table};
 
-use crate::world::{binary, environment};
+use crate::world::{World, binary, environment};
 
 #[tokio::test]
 async fn a_missing_variable_stops_every_function_by_name() {
@@ -27,6 +27,34 @@ async fn a_missing_variable_stops_every_function_by_name() {
                 "{name} without {missing}:\n{log}"
             );
         }
+    }
+}
+
+/// A start has a whole processor, and nobody waits for it; an event has what its memory comes to, and somebody does.
+#[tokio::test]
+async fn the_sites_secrets_are_read_before_the_first_event_by_those_who_need_them() {
+    let world = World::new().await;
+    let started = async |function: &Function| {
+        while function.asked_at().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Those of the world itself are to be through with theirs.
+    for function in [&*world.webhook, &world.worker, &world.reconcile] {
+        started(function).await;
+    }
+    for (name, reads) in [
+        ("webhook", true),
+        ("worker", true),
+        ("reconcile", true),
+        ("rotate", false),
+    ] {
+        let before = world.table.secrets_read();
+        let environment: Vec<_> = environment(name, &world.table).into_iter().collect();
+        let function = Function::start(name, &binary(name), &environment).await;
+        started(&function).await;
+        let read = world.table.secrets_read() - before;
+        assert_eq!(read, if reads { 2 } else { 0 }, "{name}: {}", function.log());
     }
 }
 
