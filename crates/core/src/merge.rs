@@ -99,6 +99,10 @@ pub fn merge(
                 merged.agreed.push(field);
                 continue;
             }
+            None if base.is_none() && field == Field::Author && one_stands_for_the_other(now, rules) => {
+                merged.agreed.push(field);
+                continue;
+            }
             None => {
                 let winner = match decided.and_then(|one| one.winner(field, &values, edited, rules)) {
                     Some(side) => side,
@@ -338,6 +342,13 @@ fn still_defined(side: Side, key: &str, lookups: &Lookups) -> Result<(), Unrende
             side.other()
         ),
     })
+}
+
+/// Says whether one of two twins that were just found is under the fallback account: another connection wrote it for
+/// somebody, who is nobody else for it.
+fn one_stands_for_the_other(now: &Sides<Content>, rules: &Rules) -> bool {
+    let fallback = rules.fallback();
+    (fallback == Some(&now.a.author)) != (fallback == Some(&now.b.author))
 }
 
 /// Says whether a field means the same on both sides. Mappings may lose something, so either direction counts.

@@ -547,6 +547,20 @@ fn what_came_to_be_demanded_and_mapped_is_filled_in_where_older_worklogs_lack_it
 }
 
 #[test]
+fn a_twin_that_was_found_under_the_stand_in_makes_nobody_another() {
+    for (a, b) in [("eve", "robot"), ("robot", "kim")] {
+        let mut world = agreed(&of(a, "x"), &of(b, "x"));
+        world.pairs[0].base = None;
+        let mut settings = Settings::default();
+        settings.rules.unknown_author = UnknownAuthor::Account("robot".into());
+        put(&mut world, Side::B, B, of(b, "x"), 100);
+        assert_eq!(written(&mut world, &settings), Vec::<String>::new());
+        assert_eq!(only(&world, Side::A).author.as_str(), a);
+        assert_eq!(only(&world, Side::B).author.as_str(), b);
+    }
+}
+
+#[test]
 fn what_both_sites_demand_is_filled_in_on_each_with_its_own_default() {
     let mut world = agreed(&of("ann", "x"), &of("ann", "x"));
     let mut settings = demands(&mut world);
