@@ -55,7 +55,8 @@ async fn ordered(world: &World, order: &Order) -> Vec<LinkKey> {
 /// Estimates, orders and runs, as the command does.
 async fn backfill(world: &World, order: &Order) -> Vec<Standing> {
     let links = ordered(world, order).await;
-    world.tandem.engine.run_backfill(&links, |_| {}).await.unwrap()
+    let ran = world.tandem.engine.run_backfill(&links, |_| {}).await;
+    ran.unwrap().standing
 }
 
 fn all_done(standing: &[Standing]) -> bool {
@@ -99,7 +100,7 @@ async fn a_first_sync(issues: usize, worklogs: usize) {
     let engine = &world.tandem.engine;
     let links = engine.order_backfill(&estimated.links, &order).await.unwrap();
     world.sim.reset_requests();
-    let standing = engine.run_backfill(&links, |_| {}).await.unwrap();
+    let standing = engine.run_backfill(&links, |_| {}).await.unwrap().standing;
     assert!(all_done(&standing), "{standing:?}");
     let written = world.writes();
     assert_eq!(written.len(), expected, "{written:?}");
@@ -158,7 +159,7 @@ async fn a_backfill_that_is_killed_again_and_again_makes_each_worklog_once() {
         let time = Duration::from_millis(90 + 137 * kills % 1900);
         let engine = world.tandem.engine.run_backfill(&links, |_| {});
         if let Ok(standing) = tokio::time::timeout(time, engine).await {
-            assert!(all_done(&standing.unwrap()));
+            assert!(all_done(&standing.unwrap().standing));
             break;
         }
         kills += 1;
@@ -276,7 +277,7 @@ async fn somebody_elses_bulk_action_is_waited_for() {
         world.globex().set_bulk_busy("DEV-1", false);
     };
     let (standing, ()) = futures::join!(world.tandem.engine.run_backfill(&links, |_| {}), free);
-    assert!(all_done(&standing.unwrap()));
+    assert!(all_done(&standing.unwrap().standing));
     assert_eq!(world.globex().worklogs().len(), 30);
     assert_all_equal(&world).await;
 }
@@ -305,7 +306,7 @@ async fn a_persons_change_goes_before_a_backfill() {
         longest
     };
     let (standing, longest) = futures::join!(world.tandem.engine.run_backfill(&links, |_| {}), person);
-    assert!(all_done(&standing.unwrap()));
+    assert!(all_done(&standing.unwrap().standing));
     // Settling, a place among the runs, and three requests with their slots.
     assert!(longest <= 10.0, "{longest} s");
     assert_eq!(world.globex().tempo_rate().answered_429, 0);
@@ -328,8 +329,8 @@ async fn a_change_in_between_does_not_make_a_backfill_forgotten() {
         .unwrap();
     world.tandem.engine.run_due(None).await.unwrap();
     assert_eq!(world.said("globex", "DEV-1").len(), 6);
-    let standing = world.tandem.engine.run_backfill(&links, |_| {}).await.unwrap();
-    assert!(all_done(&standing));
+    let ran = world.tandem.engine.run_backfill(&links, |_| {}).await.unwrap();
+    assert!(all_done(&ran.standing));
     assert_eq!(world.said("globex", "DEV-1").len(), 6);
 }
 
@@ -591,7 +592,7 @@ async fn a_kill_in_the_middle_of_adopting_makes_no_second_copy() {
         let links = ordered(&world, &order).await;
         let run = world.tandem.engine.run_backfill(&links, |_| {});
         if let Ok(standing) = tokio::time::timeout(Duration::from_millis(time), run).await {
-            assert!(all_done(&standing.unwrap()));
+            assert!(all_done(&standing.unwrap().standing));
             break;
         }
         world.restart(str::to_owned);
@@ -603,4 +604,33 @@ async fn a_kill_in_the_middle_of_adopting_makes_no_second_copy() {
     let deadline = world.now() + SignedDuration::from_secs(60);
     world.tandem.engine.run_due(Some(deadline)).await.unwrap();
     assert_eq!(world.reasons().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_links_changes_go_across_beside_a_first_sync_and_only_beside_one() {
+    let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+    world.sweep().await;
+    fill(&world, 2, 3);
+    world.acme().log_time("SUP-1", hour("ann", "new")).unwrap();
+    let engine = &world.tandem.engine;
+    let (links, _) = engine
+        .store
+        .links(&engine.connections[0].name, None)
+        .await
+        .unwrap();
+    let first = links.iter().find(|link| link.a_key.as_deref() == Some("SUP-1"));
+    let due = tandem_engine::ports::store::DueKey::Link(first.unwrap().key.clone());
+    let live = tandem_engine::ports::store::Lane::Live;
+    engine.hint_all(vec![due], live, false).await.unwrap();
+    world.wait(5).await;
+    // Where there is nothing to bring over, nothing is written.
+    let ran = engine.run_backfill(&[], |_| {}).await.unwrap();
+    assert_eq!((ran.written, world.globex().worklogs().len()), (0, 0));
+    let order = order("2025-01-01");
+    let mut estimated = estimate(&world, &order).await.links;
+    estimated.retain(|one| one.link != first.unwrap().key);
+    let asked = engine.order_backfill(&estimated, &order).await.unwrap();
+    let ran = engine.run_backfill(&asked, |_| {}).await.unwrap();
+    assert_eq!(ran.standing, [Standing::Done { written: 3 }]);
+    assert_eq!((ran.written, world.globex().worklogs().len()), (4, 4));
 }

@@ -243,6 +243,9 @@ impl Command {
             Self::Link(arguments) if arguments.imports() => None,
             Self::Users(arguments) if arguments.imports() => None,
             _ if self.only_looks() => Some("nothing was changed"),
+            Self::Init(_) => {
+                Some("unless it said that it is written, there is no configuration: begin again")
+            }
             Self::Reconcile(_) => Some(
                 "what was begun is looked at again, and the next `tandem reconcile` or `tandem serve` goes on from there",
             ),

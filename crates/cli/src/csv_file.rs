@@ -26,9 +26,25 @@ pub(crate) fn read(path: &Path, kind: Kind) -> Result<Vec<Line>, Failure> {
 
 /// Says how a file is saved whose every line would be a bad one.
 fn otherwise(bytes: &[u8]) -> Option<&'static str> {
-    // No text of keys and account ids holds a zero, and every letter of theirs in UTF-16 does.
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0) {
+    // No text of keys and account ids holds a zero, and every letter of theirs in UTF-16 does. One here and there is its
+    // line's fault.
+    let zeros = |from: usize| {
+        bytes
+            .iter()
+            .skip(from)
+            .step_by(2)
+            .filter(|byte| **byte == 0)
+            .count()
+    };
+    let is_wide = |from: usize| zeros(from) * 4 > bytes.len() && zeros(1 - from) * 20 < bytes.len();
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || is_wide(0) || is_wide(1) {
         return Some("is saved as UTF-16");
+    }
+    let odd = bytes
+        .iter()
+        .filter(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+    if odd.count() * 20 > bytes.len() {
+        return Some("holds no text");
     }
     let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     if bytes.contains(&b',')

@@ -111,6 +111,15 @@ pub enum Standing {
     },
 }
 
+/// What came of working at some links' backfills.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// How they stand, in the same order.
+    pub standing: Vec<Standing>,
+    /// Writes to the sites in that time, those of other links that were due included.
+    pub written: u64,
+}
+
 impl Standing {
     /// When it goes on by itself, if that is worth waiting for.
     fn goes_on_at(&self) -> Option<Timestamp> {
@@ -242,7 +251,7 @@ impl Engine {
     }
 
     /// Works at what is due until the backfills of some links are done or can go on only later. Other links' changes
-    /// are carried over meanwhile, and first. `tell` is told now and then how the backfills stand. Ends early after
+    /// are carried over meanwhile, and first; where there is no link, nothing is done. `tell` is told now and then how the backfills stand. Ends early after
     /// [`Engine::stop_soon`].
     ///
     /// # Errors
@@ -251,7 +260,7 @@ impl Engine {
         &self,
         links: &[LinkKey],
         tell: impl Fn(&[Standing]),
-    ) -> Result<Vec<Standing>, EngineError> {
+    ) -> Result<Ran, EngineError> {
         let work = pin!(self.work_at(links));
         let watch = pin!(async {
             loop {
@@ -262,20 +271,25 @@ impl Engine {
                 }
             }
         });
-        let standing = match select(work, watch).await {
-            Either::Left((standing, _)) => standing?,
+        let ran = match select(work, watch).await {
+            Either::Left((ran, _)) => ran?,
             Either::Right((error, _)) => return Err(error),
         };
-        tell(&standing);
-        Ok(standing)
+        tell(&ran.standing);
+        Ok(ran)
     }
 
-    async fn work_at(&self, links: &[LinkKey]) -> Result<Vec<Standing>, EngineError> {
+    async fn work_at(&self, links: &[LinkKey]) -> Result<Ran, EngineError> {
+        let mut written = 0;
+        // Whoever has nothing to bring over asked for no other link's changes either.
+        if links.is_empty() {
+            return Ok(Ran::default());
+        }
         for _ in 0..PASSES_MAX {
-            self.run_due(None).await?;
+            written += self.run_due(None).await?.written as u64;
             let standing = self.backfill_standing(links).await?;
             if self.is_stopping() {
-                return Ok(standing);
+                return Ok(Ran { standing, written });
             }
             let forgotten: Vec<DueKey> = links
                 .iter()
@@ -296,10 +310,11 @@ impl Engine {
                         self.sleep_until(until.min(self.clock.now() + NAP)).await;
                     }
                 }
-                None => return Ok(standing),
+                None => return Ok(Ran { standing, written }),
             }
         }
-        self.backfill_standing(links).await
+        let standing = self.backfill_standing(links).await?;
+        Ok(Ran { standing, written })
     }
 
     async fn standing_of(&self, link: &LinkKey) -> Result<Standing, EngineError> {

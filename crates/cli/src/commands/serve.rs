@@ -95,6 +95,12 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         write_metrics(&tandem, &file).await;
     }
     signals.abort();
+    output::say(match global.data.is_some() || global.table.is_some() {
+        true => {
+            "stopped; what was begun or waits is in the table, and the next `tandem serve` or `tandem reconcile` goes on from there"
+        }
+        false => "stopped; the table was in memory and is gone",
+    });
     Ok(Ending::Done)
 }
 

@@ -283,6 +283,15 @@ fn a_file_that_is_saved_otherwise_is_called_what_it_is() {
     says(&wide(b"", u16::to_le_bytes), "UTF-16");
     says(b"a;b\r\nSUP-3;DEV-3\r\n", "`;`");
     says(b"# from a sheet, by hand\nSUP-3\tDEV-3\n", "tabs");
+    says(
+        b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0,\x03\0\x3e\0\x01\0\0\0\n\x11,\x03",
+        "holds no text",
+    );
+    // One line with a byte of something else in it is that line's fault, too.
+    let mixed = b"SUP-1,DEV-1\n\xff\xfe\x00bad,DEV-2\nSUP-2,DEV-2\n";
+    std::fs::write(&file, mixed).unwrap();
+    let ran = bench.run(&["link", "import", file.to_str().unwrap()]).ended(3);
+    ran.says("pairs.csv:2: ").says("1 bad line");
     // One line that is parted otherwise is that line's fault.
     std::fs::write(&file, "SUP-3,DEV-3\nSUP-4;DEV-4\n").unwrap();
     let ran = bench.run(&["link", "import", file.to_str().unwrap()]).ended(3);

@@ -494,3 +494,16 @@ fn ctrl_c_answers_a_question_and_leaves_the_terminal_as_it_was() {
     assert_eq!(bench.said("globex", "DEV-1").len(), 0);
     assert!(!bench.path("new.toml").exists());
 }
+
+#[test]
+fn whoever_stops_serve_is_told_where_it_goes_on_whatever_the_log_leaves_out() {
+    let bench = Bench::new();
+    let log = bench.path("log");
+    let serving = bench.serve_logging("error", &log);
+    assert_eq!(serving.stop(), Some(0));
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(
+        said.contains("stopped; ") && said.contains("goes on from there"),
+        "{said}"
+    );
+}

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use serde::Serialize;
 use tandem_core::{AccountId, LinkKey, Reason, Side, Sides};
-use tandem_engine::backfill::{Estimate, Order, Standing};
+use tandem_engine::backfill::{Estimate, Order, Ran, Standing};
 use tandem_engine::operator;
 use tandem_engine::{Connection, Engine};
 
@@ -99,6 +99,8 @@ struct Report {
     done: usize,
     /// Writes of worklogs that went through.
     written: u64,
+    /// Beside these, changes of other links that were due and were carried over meanwhile.
+    meanwhile: u64,
     /// Worklogs that wait, by reason code.
     waiting: std::collections::BTreeMap<&'static str, usize>,
     /// Pairs that stay as they are, since nothing tells which of the two is the copy.
@@ -411,14 +413,16 @@ async fn ended(
     works: &[Work<'_>],
     links: &[LinkKey],
     scope: impl Fn(&LinkKey) -> bool,
-    (before, standing): (&[Standing], &[Standing]),
+    (before, ran): (&[Standing], &Ran),
 ) -> Result<Ending, Failure> {
     let total = |standing: &[Standing]| standing.iter().map(Standing::written).sum::<u64>();
+    let written = total(&ran.standing).saturating_sub(total(before));
     let mut report = Report {
         estimate: works.iter().map(show::Shown::of).collect(),
         links: links.len(),
         done: 0,
-        written: total(standing).saturating_sub(total(before)),
+        written,
+        meanwhile: ran.written.saturating_sub(written),
         waiting: Default::default(),
         unhealed: match works.first() {
             Some(work) if work.order.heal => works.iter().map(show::undecided).sum(),
@@ -426,7 +430,7 @@ async fn ended(
         },
         left: Vec::new(),
     };
-    for (link, standing) in links.iter().zip(standing) {
+    for (link, standing) in links.iter().zip(&ran.standing) {
         let (reason, detail) = match standing {
             Standing::Done { .. } => {
                 report.done += 1;
@@ -463,6 +467,12 @@ async fn ended(
         output::json(&report)?;
     } else {
         output::data(show::ended(&report))?;
+    }
+    if report.meanwhile > 0 {
+        output::say(format!(
+            "{} of other links that were due went across meanwhile; `tandem history` tells which",
+            words::count(report.meanwhile as usize, "change")
+        ));
     }
     let failed = report.left.iter().any(|left| left.reason.is_none());
     if failed {
