@@ -61,7 +61,12 @@ async fn carry(
     tokio::time::sleep(out).await;
     let at = world.now();
     let path = request.uri().path().to_owned();
-    let reading = request.method() == http::Method::GET;
+    // What a listing shows is as old as its first page.
+    let page = request.uri().query().and_then(|query| {
+        let mut parts = query.split('&');
+        parts.find_map(|part| part.strip_prefix("offset="))
+    });
+    let reading = request.method() == http::Method::GET && page.is_none_or(|offset| offset == "0");
     if reading {
         let site = world.site_of(&request);
         process.has_read(&site, &path, at);

@@ -75,8 +75,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         })?;
     }
     let (stop, stopped) = watch::channel(false);
+    let signal = interrupted();
     let signals = tokio::spawn(async move {
-        let name = interrupted().await;
+        let name = signal.await;
         info!("{name}: stopping");
         // Nobody listens any more when everything has stopped by itself.
         let _ = stop.send(true);
@@ -173,19 +174,24 @@ pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Returns the name of the signal that asks the process to end, once it comes.
-pub(crate) async fn interrupted() -> &'static str {
+/// Returns the name of the signal that asks the process to end, once it comes. It is listened for from the call on, and not
+/// only once somebody waits.
+pub(crate) fn interrupted() -> impl Future<Output = &'static str> + Send {
     #[cfg(unix)]
-    {
+    let heard = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    };
+    async move {
+        #[cfg(unix)]
+        if let (Ok(mut terminate), Ok(mut interrupted)) = heard {
             return tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
-                name = interrupt() => name,
+                _ = interrupted.recv() => "SIGINT",
             };
         }
+        interrupt().await
     }
-    interrupt().await
 }
 
 async fn interrupt() -> &'static str {
