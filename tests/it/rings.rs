@@ -279,7 +279,7 @@ async fn of_the_deletes_of_one_work_on_three_sites_one_is_undone_and_brings_it_b
 }
 
 /// One hour on a chain, whose middle copy is about to go while others are edited.
-async fn middle_deleted(edited: &[(&str, u64)]) -> World {
+async fn middle_deleted(edited: &[(&str, u64)], lost: Option<Fault>) -> World {
     let mut world = sites(false, Webhooks::Both).await;
     world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
     world.acme().log_time("SUP-1", hour("bob", "beside it")).unwrap();
@@ -296,6 +296,11 @@ async fn middle_deleted(edited: &[(&str, u64)]) -> World {
     }
     world.globex().delete(of("globex")).unwrap();
     world.sim.drop_deliveries();
+    if let Some(fault) = lost {
+        // What acme's connection does about it, nobody hears of.
+        let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}");
+        world.sim.fail_next("acme", deletes, fault);
+    }
     for _ in 0..4 {
         rest(&world).await;
     }
@@ -309,7 +314,7 @@ async fn whoever_was_edited_brings_the_middle_of_a_chain_back_and_holds_up_nobod
         &[("acme", 7200), ("initech", 10800)],
         &[("acme", 7200)],
     ] {
-        let world = middle_deleted(edited).await;
+        let world = middle_deleted(edited, None).await;
         let others = |site: &str| world.sim.site(site).worklogs().len();
         assert_eq!(
             (others("acme"), others("globex"), others("initech")),
@@ -324,6 +329,51 @@ async fn whoever_was_edited_brings_the_middle_of_a_chain_back_and_holds_up_nobod
         rest(&world).await;
         same_everywhere(&world, 1, 3);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_nobody_heard_of_does_not_outlive_the_edit_that_brings_its_cause_back() {
+    for lost in [
+        Fault::LostBefore(FaultOutcome::Reset),
+        Fault::LostAfter(FaultOutcome::Reset),
+    ] {
+        let world = middle_deleted(&[("initech", 7200)], Some(lost)).await;
+        same_everywhere(&world, 1, 2);
+        assert!(
+            world.said("acme", "SUP-1").iter().any(|one| one.3 == 7200),
+            "{lost:?}"
+        );
+        assert_eq!(world.reasons().await, Vec::<&str>::new(), "{lost:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_back_in_the_middle_is_the_twin_of_what_stayed_at_the_end() {
+    let world = sites(false, Webhooks::None).await;
+    let id = world
+        .sim
+        .site("initech")
+        .log_time("OPS-1", hour("ann", "work"))
+        .unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 1, 1);
+    let end = world.acme().worklogs()[0].id;
+    // Of the two connections, only one can look.
+    world.acme().break_listing("SUP-1", 500);
+    let two_hours = |worklog: &mut tandem_sim::Content| worklog.time_spent_secs = 7200;
+    world.sim.site("initech").edit(id, two_hours).unwrap();
+    world.globex().delete(world.globex().worklogs()[0].id).unwrap();
+    rest(&world).await;
+    assert_eq!(world.said("globex", "DEV-1")[0].3, 7200);
+    world.acme().mend_listings();
+    world.wait(900).await;
+    rest(&world).await;
+    same_everywhere(&world, 1, 1);
+    assert_eq!(
+        world.acme().worklogs()[0].id,
+        end,
+        "it was taken away and made anew"
+    );
 }
 
 #[tokio::test(start_paused = true)]

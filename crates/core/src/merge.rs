@@ -155,7 +155,7 @@ pub fn merge(
 ///
 /// # Errors
 /// As [`merge`].
-pub fn again(
+pub(crate) fn again(
     side: Side,
     base: &Sides<Content>,
     source: &Content,
@@ -203,6 +203,23 @@ pub fn again(
     content.billable_secs = content.billable_secs.or(source.billable_secs);
     render::fill(side, &mut content, rules, lookups);
     Ok(content)
+}
+
+/// Returns what a side's worklog said when both last agreed, with what the other side changed since: of its own hours, days,
+/// texts. Authors and attributes, which have to be looked up to be said on another side, stay as they were agreed on.
+pub fn since(side: Side, base: &Sides<Content>, last: &Content, rules: &Rules) -> Content {
+    let from = side.other();
+    let mut content = base[side].clone();
+    let plain = |field: &Field| !matches!(field, Field::Author | Field::Attribute(_));
+    for field in Field::all(rules).filter(plain) {
+        let changed = field
+            .of(from, last, rules)
+            .differs(&field.of(from, &base[from], rules));
+        if changed && let Ok(value) = field.rendered(from, last, rules, &Lookups::default()) {
+            field.set(side, &mut content, rules, value);
+        }
+    }
+    content
 }
 
 /// Says one side's text as the other would, which has it of `author`: with the name in front where that is a fallback

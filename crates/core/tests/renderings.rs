@@ -5,6 +5,7 @@ mod twins;
 
 use std::collections::BTreeMap;
 
+use tandem_core::merge::since;
 use tandem_core::observed::{Observed, Settings};
 use tandem_core::rules::{AttributeRule, DeleteVsEdit, Person, UnknownAuthor};
 use tandem_core::{Content, Ignored, Reason, Side, Sides};
@@ -634,4 +635,27 @@ fn that_somebody_ignored_a_missing_worklog_keeps_no_proven_delete_back() {
     });
     deleted_on(&mut world, Side::A, A);
     assert_eq!(written(&mut world, &settings), ["delete b"]);
+}
+
+#[test]
+fn what_is_brought_back_has_the_last_hours_and_no_attribute_of_the_other_sides_list() {
+    let base = Sides::new(of("ann", "x"), with(of("bot", "x"), "_Activity_", "7"));
+    let mut settings = Settings::default();
+    settings
+        .rules
+        .defaults
+        .a
+        .insert("_Kind_".into(), "Support".into());
+    settings.rules.attributes.push(AttributeRule {
+        keys: Sides::new("_Kind_".into(), "_Activity_".into()),
+        values: vec![],
+    });
+    let mut last = with(of("bot", "edited"), "_Activity_", "8");
+    last.time_spent_secs = 10800;
+    last.billable_secs = Some(0);
+    let back = since(Side::A, &base, &last, &settings.rules);
+    let mut expected = of("ann", "edited");
+    expected.time_spent_secs = 10800;
+    expected.billable_secs = Some(0);
+    assert_eq!(back, expected);
 }

@@ -619,7 +619,7 @@ impl Run<'_> {
             .as_ref()
             .is_some_and(|intent| self.now() > intent.at + LATE)
         {
-            return self.give_up(step, row, root, side, observed).await;
+            return self.give_up(step, row, root, observed).await;
         }
 
         let was_there = AtomicBool::new(true);
@@ -704,11 +704,10 @@ impl Run<'_> {
         step: &Step,
         mut row: Pair,
         root: Option<Root>,
-        side: Side,
         observed: &mut Observed,
     ) -> Result<Fate, EngineError> {
         row.had_no_effect(&self.connection.settings.rules);
-        self.put(step, row, root, side, observed).await?;
+        self.put(step, row, root, observed).await?;
         self.report.unfinished = true;
         Ok(Fate::Skipped)
     }
@@ -1251,7 +1250,7 @@ impl Run<'_> {
             SiteErrorKind::Malformed | SiteErrorKind::Unusable => (Some(Reason::Rejected), false),
         };
         if stop {
-            self.put(step, row, root, side, observed).await?;
+            self.put(step, row, root, observed).await?;
             return Err(EngineError::site(&site.name, error));
         }
         let reason = reason.unwrap_or(Reason::Rejected);
@@ -1260,7 +1259,7 @@ impl Run<'_> {
             if !state.demands_estimate {
                 state.demands_estimate = true;
                 self.engine.put_site_state(site, &state).await?;
-                self.put(step, row, root, side, observed).await?;
+                self.put(step, row, root, observed).await?;
                 return Ok(Fate::PlanAgain);
             }
         }
@@ -1270,11 +1269,11 @@ impl Run<'_> {
         {
             Ok(false) => {}
             Ok(true) => {
-                self.put(step, row, root, side, observed).await?;
+                self.put(step, row, root, observed).await?;
                 return Ok(Fate::PlanAgain);
             }
             Err(error) => {
-                self.put(step, row, root, side, observed).await?;
+                self.put(step, row, root, observed).await?;
                 return Err(error);
             }
         }
@@ -1313,8 +1312,7 @@ impl Run<'_> {
         let over = row.intent.as_ref().map_or(self.now(), |intent| intent.until);
         self.report.over = Some(self.report.over.map_or(over, |sooner| sooner.min(over)));
         self.report.trouble.get_or_insert((not_before, error.to_string()));
-        let side = step.side().unwrap_or(Side::B);
-        self.put(step, row, root, side, observed).await?;
+        self.put(step, row, root, observed).await?;
         Ok(Fate::Skipped)
     }
 
@@ -1323,13 +1321,12 @@ impl Run<'_> {
         step: &Step,
         mut row: Pair,
         root: Option<Root>,
-        side: Side,
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
         row.rev += 1;
         let mut ops = vec![Op::PutPair(Box::new(row.clone()))];
         if row.intent.is_none() {
-            ops.extend(self.give_up_claim(&row, root, side));
+            ops.extend(step.side().and_then(|side| self.give_up_claim(&row, root, side)));
             ops.extend(self.stands_still(step).await?);
         }
         self.set_busy(observed, std::slice::from_ref(&row));

@@ -1257,20 +1257,13 @@ impl Engine {
         if observed.worklog(side, worklog).is_some() {
             return Ok(false);
         }
-        if observed.proofs[side].contains_key(&worklog) {
+        if self.is_deleted(connection, side, observed, worklog).await? {
             return Ok(true);
         }
         let site = &connection.sites[side];
-        let proven = !self
-            .store
-            .evidence(site, &[EvidenceId::Tempo(worklog)])
-            .await?
-            .is_empty();
         let origins = self.store.origins(&[(site.clone(), worklog)]).await?;
         let places = self.store.whereabouts(&connection.name, site, &[worklog]).await?;
-        Ok(proven
-            || origins.iter().any(|(_, origin)| origin.moved_away)
-            || places.iter().any(|place| place.parted))
+        Ok(origins.iter().any(|(_, origin)| origin.moved_away) || places.iter().any(|place| place.parted))
     }
 
     /// Finds worklogs that another connection made in the place of one that it had to take away for a move, or that was deleted

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::rules::{Lookups, Rules};
+use tandem_core::rules::Rules;
 use tandem_core::{
     Content, Intent, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Side, Sides, Worklog, WorklogId,
     merge, twin,
@@ -305,8 +305,7 @@ fn what_to_write(line: &HistoryRow, gone: &Pair, rules: &Rules) -> Option<(Side,
     let began = began_on(&gone.id).unwrap_or(line.side);
     match (&gone.base, &line.before) {
         (Some(base), Some(before)) if began != line.side => {
-            let last = merge::again(began, base, before, rules, &Lookups::default());
-            Some((began, last.unwrap_or_else(|_| base[began].clone())))
+            Some((began, merge::since(began, base, before, rules)))
         }
         (Some(base), None) if began != line.side => Some((began, base[began].clone())),
         // The line holds what was taken away, values that are not mapped included.
