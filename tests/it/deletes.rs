@@ -971,3 +971,35 @@ async fn what_comes_back_is_what_was_deleted_last_and_not_what_had_been_agreed_o
     world.assert_equal().await;
     assert_eq!(world.said("acme", "SUP-1")[0].3, 10800);
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_dozens_that_moved_and_wait_for_a_person_none_is_written_down_again_by_a_look() {
+    let policy = "[connections.policy]\ndelete = \"park\"\n";
+    let world = Setup::two(1).extra(policy).webhooks(Webhooks::None).build().await;
+    for n in 0..25 {
+        world
+            .acme()
+            .log_time("SUP-1", hour("ann", &format!("work {n}")))
+            .unwrap();
+    }
+    world.sweep().await;
+    world.settle().await;
+    for worklog in world.acme().worklogs() {
+        world.acme().move_to_issue(worklog.id, "SUP-2").unwrap();
+    }
+    for _ in 0..12 {
+        world.wait(1000).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.reasons().await, ["conflict"; 25]);
+    let before = world.waiting().await;
+    for _ in 0..5 {
+        world.wait(1000).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.waiting().await, before);
+}

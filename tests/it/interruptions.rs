@@ -711,3 +711,84 @@ async fn an_update_whose_answer_is_lost_is_remembered_while_the_worklog_is_hidde
     let said = &world.said("globex", "DEV-1")[0];
     assert_eq!((said.3, said.5.as_str()), (3000, "two"));
 }
+
+/// Two sites, of which globex does with start times and with worklogs without a text as it likes.
+async fn with_ways_of_its_own(change: impl FnOnce(&mut tandem_sim::SiteSpec)) -> World {
+    let mut setup = Setup::two(1);
+    change(&mut setup.sites[1]);
+    setup.build().await
+}
+
+fn at(time: &str, text: &str) -> tandem_sim::Content {
+    tandem_sim::Content::new("ann", "2026-03-02", time, 3600).text(text)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_of_a_site_without_start_times_makes_no_second() {
+    for alone in [true, false] {
+        let world = with_ways_of_its_own(|spec| spec.configuration.start_times_enabled = false).await;
+        world.sim.fail_next(
+            "globex",
+            Matcher::tempo("POST", "/4/worklogs"),
+            Fault::LostAfter(FaultOutcome::Hang),
+        );
+        world.acme().log_time("SUP-1", at("13:30:00", "")).unwrap();
+        if !alone {
+            world.acme().log_time("SUP-1", at("15:30:00", "")).unwrap();
+        }
+        for _ in 0..4 {
+            world.settle().await;
+            world.wait(60).await;
+            world.sweep().await;
+        }
+        let count = if alone { 1 } else { 2 };
+        assert_eq!(world.globex().worklogs().len(), count);
+        let mut times: Vec<_> = world
+            .acme()
+            .worklogs()
+            .iter()
+            .map(|one| one.start_time.to_string())
+            .collect();
+        times.sort();
+        assert_eq!(times, ["13:30:00", "15:30:00"][..count]);
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+        world.assert_equal().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn words_that_a_site_puts_where_a_worklog_has_none_are_its_own_and_written_over_by_a_persons() {
+    for lost in [false, true] {
+        let world = with_ways_of_its_own(|spec| spec.default_text = Some("Working on it".into())).await;
+        if lost {
+            world
+                .sim
+                .fail_next("globex", creates(), Fault::LostAfter(FaultOutcome::Status(500)));
+        }
+        let id = world.acme().log_time("SUP-1", at("13:30:00", "")).unwrap();
+        for _ in 0..3 {
+            world.settle().await;
+            world.wait(1000).await;
+            world.sweep().await;
+        }
+        assert_eq!(world.writes().len(), 1, "{:?}", world.writes());
+        assert_eq!(world.globex().worklogs().len(), 1);
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+        world.assert_equal().await;
+        for text in ["a person's words", ""] {
+            let words = |worklog: &mut tandem_sim::Content| worklog.description = Some(text.into());
+            world.acme().edit(id, words).unwrap();
+            world.settle().await;
+            world.wait(1000).await;
+            world.sweep().await;
+            world.settle().await;
+            let said = world.globex().worklogs()[0].description.clone();
+            assert_eq!(
+                said.as_deref(),
+                Some(if text.is_empty() { "Working on it" } else { text })
+            );
+        }
+        assert_eq!(world.writes().len(), 3, "{:?}", world.writes());
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}

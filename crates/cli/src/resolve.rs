@@ -10,6 +10,7 @@ use tandem_engine::ports::store::{HistoryRow, Lane, LinkRow};
 use tandem_engine::{Connection, Engine, EngineError};
 
 use crate::ending::Failure;
+use crate::output;
 
 /// Lists a connection's links.
 pub(crate) async fn links(engine: &Engine, connection: &Connection) -> Result<Vec<LinkRow>, Failure> {
@@ -39,6 +40,31 @@ pub(crate) async fn links_of(engine: &Engine, name: &str) -> Result<Vec<LinkRow>
     let mut found = all_links(engine).await?;
     found.retain(|row| Side::BOTH.into_iter().any(|side| is(row, side, name)));
     Ok(found)
+}
+
+/// Leaves those of an issue's links that are in the scope of their connections.
+///
+/// # Errors
+/// When there are links, but none of these is.
+pub(crate) fn in_scope(engine: &Engine, name: &str, links: Vec<LinkRow>) -> Result<Vec<LinkRow>, Failure> {
+    let (outside, within): (Vec<_>, Vec<_>) = links.into_iter().partition(|row| row.outside.is_some());
+    let Some((row, side)) = outside.first().and_then(|row| Some((row, row.outside?))) else {
+        return Ok(within);
+    };
+    if !within.is_empty() {
+        return Ok(within);
+    }
+    let connection = &row.key.connection;
+    let site = engine
+        .connection(connection)
+        .map(|one| one.sites[side].to_string());
+    let rows = std::slice::from_ref(row);
+    let issue = issue_name(rows, connection, Some(&row.key), side, row.key.issue(side));
+    Err(Failure::usage(format!(
+        "{} is left alone: {issue} on {} is outside the scope of {connection}; that is looked at with each audit, and at once with `tandem retry --issue {issue}`",
+        output::plain(name),
+        site.unwrap_or_default(),
+    )))
 }
 
 /// Says whether a side of a link is the issue of that name.

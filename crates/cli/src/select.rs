@@ -1,8 +1,10 @@
 //! Picking connections by name, and what waits or was done by issue, worklog or person.
 
+use std::collections::BTreeSet;
+
 use clap::{ArgGroup, Args};
 use serde::Serialize;
-use tandem_core::{AccountId, ConnectionName, Side, WorklogId};
+use tandem_core::{AccountId, ConnectionName, LinkKey, PairState, Side, WorklogId};
 use tandem_engine::operator::{QueueId, QueueItem, Standing};
 use tandem_engine::{Connection, Engine};
 
@@ -37,8 +39,49 @@ impl Only {
         self.issue.is_some() || self.worklog.is_some() || self.person.is_some()
     }
 
+    /// Leaves the items of the queue that are meant.
+    pub(crate) async fn pick(
+        &self,
+        engine: &Engine,
+        mut items: Vec<QueueItem>,
+    ) -> Result<Vec<QueueItem>, Failure> {
+        let links = self.links_of_worklog(engine).await?;
+        for item in &mut items {
+            let QueueId::Link(link) = &item.id else { continue };
+            // A link that waits as a whole keeps each of its worklogs waiting.
+            item.twins
+                .extend(self.worklog.filter(|_| links.contains(link)).map(WorklogId));
+            if self.person.is_some() && item.is_stuck() {
+                let pairs = engine.store.pairs(link).await?;
+                let bases = pairs.iter().filter_map(|pair| pair.base.as_ref());
+                let authors = bases.flat_map(|base| Side::BOTH.map(|side| base[side].author.clone()));
+                item.people.extend(authors.collect::<BTreeSet<_>>());
+            }
+        }
+        items.retain(|item| self.wants(item));
+        Ok(items)
+    }
+
+    /// The links that a worklog is known on.
+    async fn links_of_worklog(&self, engine: &Engine) -> Result<BTreeSet<LinkKey>, Failure> {
+        let mut links = BTreeSet::new();
+        let Some(id) = self.worklog else { return Ok(links) };
+        for connection in &engine.connections {
+            for side in Side::BOTH {
+                let site = &connection.sites[side];
+                let store = &engine.store;
+                let places = store
+                    .whereabouts(&connection.name, site, &[WorklogId(id)])
+                    .await?;
+                let live = places.into_iter().filter(|place| place.state == PairState::Live);
+                links.extend(live.map(|place| place.link));
+            }
+        }
+        Ok(links)
+    }
+
     /// Says whether an item of the queue is meant.
-    pub(crate) fn wants(&self, item: &QueueItem) -> bool {
+    fn wants(&self, item: &QueueItem) -> bool {
         let issue = self.issue.as_ref().is_none_or(|name| {
             let name = name.trim();
             let mut keys = [&item.a_issue, &item.b_issue].into_iter().flatten();

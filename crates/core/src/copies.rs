@@ -16,7 +16,7 @@ use crate::observed::Observed;
 use crate::pair::{Pair, PairState};
 use crate::render;
 use crate::rules::{Lookups, Rules};
-use crate::worklog::{Content, Worklog};
+use crate::worklog::{Content, Worklog, same_text};
 
 /// The time of day at which copies begin whose tool lost it.
 pub const COPIED_START: Time = Time::constant(12, 0, 0, 0);
@@ -197,7 +197,7 @@ fn may_be_copied(found: &Sides<&Worklog>, tolerance: &Tolerance, rules: &Rules, 
         && unnamed
         && !now.a.description.trim().is_empty()
         && !mean_the_same(Field::Author, &now, rules, lookups)
-        && same_text(&now, rules, lookups)
+        && same_text_on_both(&now, rules, lookups)
 }
 
 /// Says how two worklogs of the same day and duration are to each other.
@@ -210,7 +210,7 @@ fn relation(
     let now = Sides::new(found.a.content.clone(), found.b.content.clone());
     let lost: Vec<Field> = Field::all(rules)
         .filter(|field| !mean_the_same(*field, &now, rules, lookups))
-        .filter(|field| *field != Field::Description || !same_text(&now, rules, lookups))
+        .filter(|field| *field != Field::Description || !same_text_on_both(&now, rules, lookups))
         .collect();
     if lost.is_empty() {
         return Some(Relation::Equal);
@@ -253,11 +253,13 @@ fn later(found: &Sides<&Worklog>) -> Option<Side> {
 }
 
 /// Says whether two texts are the same but for blanks around them.
-fn same_text(now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
-    now.a.description.trim() == now.b.description.trim()
+fn same_text_on_both(now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
+    same_text(&now.a.description, &now.b.description)
         || Side::BOTH.into_iter().any(|from| {
-            render::description(from, &now[from], rules, lookups).trim()
-                == now[from.other()].description.trim()
+            same_text(
+                &render::description(from, &now[from], rules, lookups),
+                &now[from.other()].description,
+            )
         })
 }
 

@@ -7,7 +7,7 @@ use jiff::civil::{Date, Time};
 use crate::ids::{AccountId, Side};
 use crate::render::{self, Unrenderable};
 use crate::rules::{Lookups, Rules};
-use crate::worklog::{Content, hours, told_differently};
+use crate::worklog::{Content, hours, same_text, told_differently};
 
 /// A field that is kept the same on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,8 +69,7 @@ impl Value {
             }
             (Value::Time(left), Value::Time(right)) => told_differently(left, right),
             (Value::OptSecs(left), Value::OptSecs(right)) => told_differently(left, right),
-            // Sites cut blanks around a text as they like.
-            (Value::Text(left), Value::Text(right)) => left.trim() != right.trim(),
+            (Value::Text(left), Value::Text(right)) => !same_text(left, right),
             (left, right) => left != right,
         }
     }

@@ -11,7 +11,7 @@ use crate::pair::Intent;
 use crate::reason::Reason;
 use crate::render::{self, Author, Unrenderable};
 use crate::rules::{ConflictPolicy, Lookups, Rules};
-use crate::worklog::Content;
+use crate::worklog::{Content, same_text};
 
 /// What a merge comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,7 +301,7 @@ fn sign_anew(
     );
     let is_signed =
         name(to, base).is_some() || render::name_in_front(&new, &said[from].description).is_some();
-    if !is_signed || new.trim() == merged.contents[to].description.trim() {
+    if !is_signed || same_text(&new, &merged.contents[to].description) {
         return;
     }
     merged.agreed.retain(|field| *field != Field::Description);
@@ -315,7 +315,7 @@ fn sign_anew(
 /// Says whether somebody took the name away that was put in front of a side's text, and changed nothing else in it.
 fn is_unsigned(side: Side, base: &Sides<Content>, now: &Sides<Content>) -> bool {
     let own = name(side, base).and_then(|name| base[side].description.strip_prefix(name));
-    own.is_some_and(|own| own.trim() == now[side].description.trim())
+    own.is_some_and(|own| same_text(own, &now[side].description))
 }
 
 fn stays(side: Side, base: &Sides<Content>, now: &Sides<Content>) -> bool {
@@ -370,7 +370,7 @@ fn one_stands_for_the_other(now: &Sides<Content>, rules: &Rules) -> bool {
 
 /// Says whether a field means the same on both sides. Mappings may lose something, so either direction counts.
 pub(crate) fn mean_the_same(field: Field, now: &Sides<Content>, rules: &Rules, lookups: &Lookups) -> bool {
-    if field == Field::Description && now.a.description.trim() == now.b.description.trim() {
+    if field == Field::Description && same_text(&now.a.description, &now.b.description) {
         return true;
     }
     Side::BOTH.into_iter().any(|from| {

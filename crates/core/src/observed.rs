@@ -42,6 +42,8 @@ pub struct Observed {
     pub foreign: Sides<BTreeSet<WorklogId>>,
     /// Proofs that a worklog was deleted or moved away.
     pub proofs: Sides<BTreeMap<WorklogId, Proof>>,
+    /// Absent worklogs of which nothing is known since too many others were asked about first.
+    pub unasked: Sides<BTreeSet<WorklogId>>,
     /// For worklogs that Tandem wrote: when a person made the change that was written.
     pub edited: Sides<BTreeMap<WorklogId, Timestamp>>,
     /// For worklogs that came here through another connection, by the side that they are on: their copy on
@@ -55,6 +57,9 @@ pub struct Observed {
     pub backfill: Option<Backfill>,
     /// Sites whose service user lacks permissions: what they do not show may be there.
     pub blind: Sides<bool>,
+    /// Sites without start times, which show one of their own whatever they are sent. Looked up where a create's answer
+    /// was lost, since nothing else rests on it.
+    pub timeless: Sides<bool>,
     /// Whether the brake on mass deletes is on.
     pub brake: bool,
     /// When more will be known of worklogs that are not shown.
@@ -139,12 +144,14 @@ impl Observed {
             parted: Sides::default(),
             foreign: Sides::default(),
             proofs: Sides::default(),
+            unasked: Sides::default(),
             edited: Sides::default(),
             copies: Sides::default(),
             lookups: Lookups::default(),
             since: Date::MIN,
             backfill: None,
             blind: Sides::default(),
+            timeless: Sides::default(),
             brake: false,
             known_by: None,
             force: false,

@@ -334,6 +334,13 @@ impl<'o> Planner<'o> {
         let mut pair = pair;
         // It was let through for a delete that is none: the next one is another matter.
         pair.released = false;
+        // Whoever set its absence aside has not set aside what it says now that it is back.
+        let was_absent = |wait: &Wait| {
+            matches!(wait.reason, Reason::Missing | Reason::PermissionMissing) && wait.attempts == 0
+        };
+        if pair.wait.as_ref().is_some_and(was_absent) {
+            pair.ignored = None;
+        }
         for side in Side::BOTH {
             pair.seen[side] = pair.seen[side].max(Some(found[side].updated_at));
         }
@@ -574,6 +581,7 @@ impl<'o> Planner<'o> {
                     pair.released = false;
                     pair.ids[side] = None;
                     pair.seen[side] = None;
+                    pair.strays[side] = None;
                     if self.was_made_earlier(&pair, side, &before) {
                         return;
                     }
@@ -682,6 +690,11 @@ impl<'o> Planner<'o> {
         {
             return self.look_at(written + self.settings.grace);
         }
+        // What is known of it is that it moved, until it is asked about again.
+        let is_moved = pair.wait.as_ref().is_some_and(|wait| wait.moved);
+        if is_moved && pair.ids[side].is_some_and(|id| self.observed.unasked[side].contains(&id)) {
+            return;
+        }
         let why = if self.observed.blind[side] {
             Unrenderable {
                 reason: Reason::PermissionMissing,
@@ -740,7 +753,7 @@ impl<'o> Planner<'o> {
             .clone()
             .filter(|intent| intent.kind == IntentKind::Create)
         {
-            let made = match twin::made_by(&intent, &self.free(to), self.rules) {
+            let made = match twin::made_by(&intent, &self.free(to), self.observed.timeless[to]) {
                 twin::Made::Several(found) => self.one_of_equals(&intent, found),
                 made => made,
             };
@@ -756,7 +769,7 @@ impl<'o> Planner<'o> {
                     if untouched {
                         // Nobody edited it: what differs from what was written is the site's own.
                         let written = told(&listed.content, &intent.body);
-                        let kept = not_taken(to, &intent.body, &written, self.rules);
+                        let kept = not_taken(to, None, &intent.body, &written, self.rules);
                         base = created(to, &source, &written, &kept, self.rules);
                         let retry = self.observed.now + self.settings.park_retry;
                         pair.wait = kept_by_the_site(to, &source, &written, &kept, self.observed.now, retry);
@@ -850,7 +863,12 @@ impl<'o> Planner<'o> {
         candidates.extend(disputed.filter_map(|id| self.observed.listings[to].get(id)));
         let of_side = pair.abandoned.iter().filter(|intent| intent.side == to);
         let late = of_side
-            .map(|intent| (twin::made_by(intent, &candidates, self.rules), intent))
+            .map(|intent| {
+                (
+                    twin::made_by(intent, &candidates, self.observed.timeless[to]),
+                    intent,
+                )
+            })
             .find(|(made, _)| *made != twin::Made::None);
         let (found, intent) = match late {
             None => return false,
@@ -1048,6 +1066,8 @@ impl<'o> Planner<'o> {
     ) {
         pair.ids[side] = Some(found);
         pair.seen[side] = None;
+        // What a move left behind is not what is adopted here.
+        pair.strays[side] = None;
         pair.base = base;
         if pair.intent.take().is_none() {
             // What an interrupted create leaves to wait for was decided with it.
@@ -1056,30 +1076,29 @@ impl<'o> Planner<'o> {
         self.push(pair, Action::Record(Recorded::Adopt), cause.to_string(), vec![]);
     }
 
-    /// Several worklogs say exactly what a create wrote. If no more of them than creates of just that whose outcome
+    /// Several worklogs say what a create wrote. If no more of them than creates of just that whose outcome
     /// is unknown, it does not matter which is whose.
     fn one_of_equals(&self, intent: &Intent, found: Vec<WorklogId>) -> twin::Made {
         let to = intent.side;
-        let exact: Vec<_> = self
-            .free(to)
-            .into_iter()
-            .filter(|worklog| twin::same_work(&intent.body, &worklog.content))
+        let timeless = self.observed.timeless[to];
+        let alike = |body: &Content| twin::same_but_time(&intent.body, body, timeless);
+        let listed = found.iter().filter_map(|id| self.observed.listings[to].get(id));
+        let exact: Vec<_> = listed
+            .filter(|worklog| twin::may_have_become(&intent.body, worklog, timeless))
             .collect();
         let open = self.observed.pairs.iter().filter(|pair| {
             let other = pair
                 .intent
                 .as_ref()
                 .filter(|other| other.kind == IntentKind::Create && other.side == to);
-            pair.ids[to].is_none() && other.is_some_and(|other| twin::same_work(&intent.body, &other.body))
+            pair.ids[to].is_none() && other.is_some_and(|other| alike(&other.body))
         });
         // Those handed out already in this plan were counted neither as free nor, any more, as open.
         let handed_out = self.plan.steps.iter().filter(|step| {
             matches!(step.action, Action::Record(Recorded::Adopt))
-                && self.row(&step.pair.id).is_some_and(|row| {
-                    row.intent
-                        .as_ref()
-                        .is_some_and(|other| twin::same_work(&intent.body, &other.body))
-                })
+                && self
+                    .row(&step.pair.id)
+                    .is_some_and(|row| row.intent.as_ref().is_some_and(|other| alike(&other.body)))
         });
         match exact.first() {
             Some(first) if exact.len() <= open.count() - handed_out.count() => twin::Made::One(first.id),
@@ -1148,7 +1167,10 @@ impl<'o> Planner<'o> {
         let of = self.with_abandoned.iter().filter(settled).find(|pair| {
             pair.abandoned.iter().any(|intent| {
                 intent.side == side
-                    && matches!(twin::made_by(intent, &[worklog], self.rules), twin::Made::One(_))
+                    && matches!(
+                        twin::made_by(intent, &[worklog], self.observed.timeless[side]),
+                        twin::Made::One(_)
+                    )
             })
         })?;
         Some(Unrenderable {

@@ -9,7 +9,7 @@ use crate::observed::Proof;
 use crate::pair::{Intent, IntentKind, Pair, PairState, Unmet, Wait};
 use crate::reason::Reason;
 use crate::rules::Rules;
-use crate::worklog::{Content, Worklog};
+use crate::worklog::{Content, Worklog, same_text};
 
 /// One step: about one pair, at most one vendor write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,7 +242,7 @@ impl Step {
                 pair.seen[*side] = Some(answer.updated_at);
                 pair.strays[*side] = None;
                 let written = told(&answer.content, body);
-                let kept = not_taken(*side, body, &written, rules);
+                let kept = not_taken(*side, None, body, &written, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
                 pair.base = Some(created(*side, source, &written, &kept, rules));
                 pair.decided = Unmet::default();
@@ -250,6 +250,7 @@ impl Step {
             Action::Update {
                 side,
                 source,
+                before,
                 body,
                 apart,
                 ..
@@ -257,7 +258,7 @@ impl Step {
                 let Some(answer) = answer else { return pair };
                 pair.seen[*side] = pair.seen[*side].max(Some(answer.updated_at));
                 let written = told(&answer.content, body);
-                let kept = not_taken(*side, body, &written, rules);
+                let kept = not_taken(*side, Some(before), body, &written, rules);
                 let apart: Vec<Field> = apart.iter().chain(&kept).copied().collect();
                 // What crosses the other way is still open.
                 pair.decided.settle(|field| !apart.contains(&field), rules);
@@ -366,12 +367,21 @@ pub(crate) fn created(
 }
 
 /// The fields that a site answered a write with another value for than was sent. A site without start times has
-/// one of its own, and blanks around a text mean nothing.
-pub(crate) fn not_taken(side: Side, sent: &Content, answered: &Content, rules: &Rules) -> Vec<Field> {
+/// one of its own, and some put words of their own where a worklog has none; that it still says what it said `before` is
+/// something else.
+pub(crate) fn not_taken(
+    side: Side,
+    before: Option<&Content>,
+    sent: &Content,
+    answered: &Content,
+    rules: &Rules,
+) -> Vec<Field> {
+    let is_filled_in = sent.description.trim().is_empty()
+        && before.is_none_or(|before| !same_text(&before.description, &answered.description));
     Field::all(rules)
         .filter(|field| match field {
             Field::StartTime => false,
-            Field::Description => sent.description.trim() != answered.description.trim(),
+            Field::Description if is_filled_in => false,
             field => field
                 .of(side, sent, rules)
                 .differs(&field.of(side, answered, rules)),

@@ -4,8 +4,7 @@ use jiff::SignedDuration;
 
 use crate::ids::WorklogId;
 use crate::pair::Intent;
-use crate::rules::Rules;
-use crate::worklog::{Content, Worklog, told_differently};
+use crate::worklog::{Content, Worklog, same_text, told_differently};
 
 /// What was found of an interrupted create.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,24 +23,23 @@ const SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// Looks for the worklog that an interrupted create made, among worklogs that belong to nobody.
 ///
 /// One that says exactly what was written comes first. Otherwise one that the same author has had since the
-/// attempt and that was edited afterwards may be it: if it still resembles what was written.
-pub fn made_by(intent: &Intent, free: &[&Worklog], rules: &Rules) -> Made {
-    let _ = rules;
-    let exact: Vec<_> = free
-        .iter()
-        .filter(|worklog| same_work(&intent.body, &worklog.content))
-        .collect();
-    let since = |worklog: &&&Worklog| {
-        worklog.content.author == intent.body.author
-            && worklog.created_at >= intent.at - SKEW
-            && worklog.created_at <= intent.until + SKEW
-    };
-    let mut found = exact;
+/// attempt may be it: if the site filled in what it was not told, or if it was edited afterwards and still resembles what was
+/// written. A `timeless` site shows the same time of day whatever it is sent.
+pub fn made_by(intent: &Intent, free: &[&Worklog], timeless: bool) -> Made {
+    let exact = |worklog: &&&Worklog| same_work(&intent.body, &worklog.content);
+    let mut found: Vec<_> = free.iter().filter(exact).collect();
     if found.is_empty() {
-        let edited = |worklog: &&&Worklog| {
-            worklog.updated_at > worklog.created_at && resembles(&intent.body, &worklog.content)
+        let since = |worklog: &&&Worklog| {
+            worklog.content.author == intent.body.author
+                && worklog.created_at >= intent.at - SKEW
+                && worklog.created_at <= intent.until + SKEW
         };
-        found = free.iter().filter(since).filter(edited).collect();
+        let may_be = |worklog: &&&Worklog| {
+            let edited = worklog.updated_at > worklog.created_at;
+            may_have_become(&intent.body, worklog, timeless)
+                || edited && resembles(&intent.body, &worklog.content)
+        };
+        found = free.iter().filter(since).filter(may_be).collect();
     }
     match found.as_slice() {
         [] => Made::None,
@@ -50,13 +48,35 @@ pub fn made_by(intent: &Intent, free: &[&Worklog], rules: &Rules) -> Made {
     }
 }
 
+/// Says whether a worklog may be what a site made of what it was sent: it says the same, or nobody edited it and it has words
+/// of the site's own where none were sent. Whether it was made at that time is another matter.
+pub fn may_have_become(sent: &Content, worklog: &Worklog, timeless: bool) -> bool {
+    let found = &worklog.content;
+    let untouched = worklog.updated_at.as_second() == worklog.created_at.as_second();
+    let filled_in = Content {
+        description: found.description.clone(),
+        ..sent.clone()
+    };
+    same_but_time(sent, found, timeless)
+        || untouched && sent.description.trim().is_empty() && same_but_time(&filled_in, found, timeless)
+}
+
+/// Says whether two worklogs of a site tell of the same work; of one that is `timeless`, whatever their times of day.
+pub fn same_but_time(left: &Content, right: &Content, timeless: bool) -> bool {
+    let ignored = Content {
+        start_time: None,
+        ..left.clone()
+    };
+    same_work(if timeless { &ignored } else { left }, right)
+}
+
 /// Says whether two worklogs of the same site tell of the same work: author, day, time of day, time worked, text.
 pub fn same_work(left: &Content, right: &Content) -> bool {
     left.author == right.author
         && left.start_date == right.start_date
         && !told_differently(&left.start_time, &right.start_time)
         && left.time_spent_secs == right.time_spent_secs
-        && left.description.trim() == right.description.trim()
+        && same_text(&left.description, &right.description)
 }
 
 /// Says whether a worklog may be an edited version of another: at least two of day, time of day, time worked

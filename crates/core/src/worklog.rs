@@ -56,6 +56,13 @@ pub fn told_differently<T: PartialEq>(left: &Option<T>, right: &Option<T>) -> bo
     matches!((left, right), (Some(left), Some(right)) if left != right)
 }
 
+/// Says whether two texts are the same to a reader: sites cut blanks around a text, and write the ends of its lines, as they
+/// like.
+pub fn same_text(left: &str, right: &str) -> bool {
+    let lines = |text: &str| text.trim().replace("\r\n", "\n");
+    left.trim() == right.trim() || lines(left) == lines(right)
+}
+
 /// Says how long something took, as people say it: `1h 30m`.
 pub fn hours(secs: u64) -> String {
     match (secs / 3600, secs % 3600 / 60, secs % 60) {

@@ -301,6 +301,41 @@ fn whoever_sets_an_absence_aside_has_not_set_aside_the_next_one() {
 }
 
 #[test]
+fn whoever_sets_an_absence_aside_has_not_set_aside_the_edit_that_waited_before_it() {
+    let (mut world, settings) = (twins(), Settings::default());
+    put(&mut world, Side::B, B, said("edited", 7200), 100);
+    let step = plan(&world, &settings).steps.remove(0);
+    let rules = &settings.rules;
+    let mut pair = step.refused(&step.pair, Reason::Rejected, "no".into(), at(100), at(200), rules);
+    pair.rev += 1;
+    world.pairs[0] = pair;
+    let a = world.listings.a.remove(&A).unwrap();
+    assert_eq!(run(&mut world, &settings), ["park"]);
+    let pair = &mut world.pairs[0];
+    let wait = pair.wait.clone().unwrap();
+    pair.ignored = Some(Ignored {
+        reason: wait.reason,
+        ids: pair.ids,
+        seen: pair.seen,
+        tried: wait.tried,
+    });
+    assert!(plan(&world, &settings).steps.is_empty());
+    world.listings.a.insert(A, a);
+    assert_eq!(run(&mut world, &settings), ["update a"]);
+}
+
+#[test]
+fn what_an_edit_brings_back_for_a_twin_that_a_move_left_behind_is_not_taken_away_for_that_move() {
+    let (mut world, settings) = (twins(), Settings::default());
+    world.pairs[0].strays.b = Some(IssueId(77));
+    deleted_on(&mut world, Side::B, B);
+    put(&mut world, Side::A, A, said("edited", 7200), 100);
+    let step = plan(&world, &settings).steps.remove(0);
+    assert!(matches!(step.action, Action::Create { .. }), "{step:?}");
+    assert_eq!(step.pair.strays, Sides::default());
+}
+
+#[test]
 fn what_a_policy_asks_about_a_delete_is_no_edit() {
     // Nothing was agreed on yet, since what was to be written was refused.
     let (mut world, mut settings) = (twins(), Settings::default());

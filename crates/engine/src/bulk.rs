@@ -219,10 +219,11 @@ impl Run<'_> {
                 // That all or none of them are made is not documented.
                 let issue = self.link.issue(side);
                 let (listed, _) = self.engine.list(self.connection, side, issue, self.lane).await?;
+                let timeless = self.engine.is_timeless(self.connection, side, self.lane).await?;
                 let made = listed.values().any(|worklog| {
                     let new = !observed.listings[side].contains_key(&worklog.id);
                     let written = |one: &Begun<'_>| {
-                        body(one.step).is_some_and(|body| twin::same_work(&body, &worklog.content))
+                        body(one.step).is_some_and(|body| twin::may_have_become(&body, worklog, timeless))
                     };
                     new && begun.iter().any(written)
                 });

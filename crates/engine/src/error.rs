@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use tandem_core::{Reason, SiteName};
 
+use crate::ports::site::SiteErrorKind;
 use crate::ports::{SiteError, StoreError};
 
 /// Why a run, or a pass, did not go through.
@@ -37,6 +38,8 @@ pub enum EngineError {
     /// The link as a whole waits.
     #[error("{reason}: {detail}")]
     Parked {
+        /// The site whose issue it waits for.
+        site: SiteName,
         /// Why.
         reason: Reason,
         /// What happened.
@@ -83,6 +86,20 @@ impl EngineError {
             EngineError::Site { site, error } => format!("{site}: {}", error.unsaid()),
             EngineError::Parked { reason, .. } => reason.to_string(),
             other => other.to_string(),
+        }
+    }
+
+    /// Says for which site, why and with what words a link waits after this; `None` where it is just tried again, or where
+    /// nothing can be said of the site at all, since it takes none of our credentials.
+    pub(crate) fn parks(&self) -> Option<(&SiteName, Reason, &str)> {
+        match self {
+            EngineError::Parked { site, reason, detail } => Some((site, *reason, detail)),
+            EngineError::Site { site, error } => match error.kind {
+                SiteErrorKind::Refused(reason) => Some((site, reason, &error.message)),
+                SiteErrorKind::Unusable => Some((site, Reason::Rejected, &error.message)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

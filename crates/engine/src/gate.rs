@@ -273,23 +273,23 @@ impl Engine {
             credentials: site.client.credentials_digest().await.ok(),
             probe_at: now + signed(self.options.park_retry),
         });
-        self.memory.set_site(&site.name, now, &state);
+        self.memory.sites.set(&site.name, now, &state);
         self.store.put_site(&site.name, &state).await
     }
 
     /// Returns how a site fares, from memory when that is fresh.
     pub(crate) async fn site_state(&self, site: &Site) -> Result<SiteState, EngineError> {
         let now = self.clock.now();
-        if let Some(state) = self.memory.site(&site.name, now - STATE_AGE) {
+        if let Some(state) = self.memory.sites.get(&site.name, now - STATE_AGE) {
             return Ok(state);
         }
         let state = self.store.site(&site.name).await?;
-        self.memory.set_site(&site.name, now, &state);
+        self.memory.sites.set(&site.name, now, &state);
         Ok(state)
     }
 
     pub(crate) async fn put_site_state(&self, site: &Site, state: &SiteState) -> Result<(), EngineError> {
-        self.memory.set_site(&site.name, self.clock.now(), state);
+        self.memory.sites.set(&site.name, self.clock.now(), state);
         Ok(self.store.put_site(&site.name, state).await?)
     }
 

@@ -7,14 +7,37 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tandem_core::{ConnectionName, SiteName};
 
-use crate::ports::site::AttributeDefinition;
+use crate::ports::site::{AttributeDefinition, SiteRules};
 use crate::ports::store::SiteState;
 
 #[derive(Default)]
 pub(crate) struct Memory {
     since: Mutex<BTreeMap<ConnectionName, Date>>,
-    sites: Mutex<BTreeMap<SiteName, (Timestamp, SiteState)>>,
-    attributes: Mutex<BTreeMap<SiteName, (Timestamp, Vec<AttributeDefinition>)>>,
+    pub(crate) sites: Kept<SiteState>,
+    pub(crate) attributes: Kept<Vec<AttributeDefinition>>,
+    pub(crate) rules: Kept<SiteRules>,
+}
+
+/// What was asked of sites, and when.
+pub(crate) struct Kept<T>(Mutex<BTreeMap<SiteName, (Timestamp, T)>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Kept<T> {
+    pub(crate) fn get(&self, site: &SiteName, newer_than: Timestamp) -> Option<T> {
+        locked(&self.0)
+            .get(site)
+            .filter(|(at, _)| *at > newer_than)
+            .map(|(_, known)| known.clone())
+    }
+
+    pub(crate) fn set(&self, site: &SiteName, now: Timestamp, known: &T) {
+        locked(&self.0).insert(site.clone(), (now, known.clone()));
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -29,31 +52,5 @@ impl Memory {
 
     pub(crate) fn set_since(&self, connection: &ConnectionName, since: Date) {
         locked(&self.since).insert(connection.clone(), since);
-    }
-
-    pub(crate) fn site(&self, site: &SiteName, newer_than: Timestamp) -> Option<SiteState> {
-        locked(&self.sites)
-            .get(site)
-            .filter(|(at, _)| *at > newer_than)
-            .map(|(_, state)| state.clone())
-    }
-
-    pub(crate) fn set_site(&self, site: &SiteName, now: Timestamp, state: &SiteState) {
-        locked(&self.sites).insert(site.clone(), (now, state.clone()));
-    }
-
-    pub(crate) fn attributes(
-        &self,
-        site: &SiteName,
-        newer_than: Timestamp,
-    ) -> Option<Vec<AttributeDefinition>> {
-        locked(&self.attributes)
-            .get(site)
-            .filter(|(at, _)| *at > newer_than)
-            .map(|(_, list)| list.clone())
-    }
-
-    pub(crate) fn set_attributes(&self, site: &SiteName, now: Timestamp, list: &[AttributeDefinition]) {
-        locked(&self.attributes).insert(site.clone(), (now, list.to_vec()));
     }
 }

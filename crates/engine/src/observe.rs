@@ -77,6 +77,19 @@ impl Engine {
         Ok(since)
     }
 
+    /// The same for whoever only looks: where the connection never ran, today, which is not written down.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn since_so_far(&self, connection: &Connection) -> Result<Date, EngineError> {
+        if let Some(since) = connection.since {
+            return Ok(since);
+        }
+        let first = self.store.ran_first(&connection.name).await?;
+        let first = first.unwrap_or_else(|| self.clock.now());
+        Ok(first.to_zoned(TimeZone::UTC).date())
+    }
+
     pub(crate) fn site_of(&self, connection: &Connection, side: Side) -> Result<&Site, EngineError> {
         let name = &connection.sites[side];
         self.sites
@@ -126,6 +139,15 @@ impl Engine {
         observed.pairs = self.store.pairs(link).await?;
         self.refresh(connection, &mut observed, lane).await?;
         self.look_behind(connection, &mut observed, lane).await?;
+        for side in Side::BOTH {
+            let is_open = |pair: &Pair| {
+                let mut creates = pair.intent.iter().chain(&pair.abandoned);
+                creates.any(|intent| intent.side == side && intent.kind == IntentKind::Create)
+            };
+            if observed.pairs.iter().any(is_open) {
+                observed.timeless[side] = self.is_timeless(connection, side, lane).await?;
+            }
+        }
         self.place_unpaired(connection, &mut observed).await?;
         self.leave_out_the_deleted(connection, &mut observed).await?;
         self.fetch_strays(connection, &mut observed, lane).await?;
@@ -213,6 +235,7 @@ impl Engine {
             }
         }
         Err(EngineError::Parked {
+            site: site.name.clone(),
             reason: Reason::Rejected,
             detail: format!(
                 "issue {issue} on {} has more than {} worklogs",
@@ -248,6 +271,7 @@ impl Engine {
         };
         Ok(match found {
             None if !may_browse => EngineError::Parked {
+                site: site.name.clone(),
                 reason: Reason::PermissionMissing,
                 detail: format!(
                     "the service user may not browse projects on {} ({said})",
@@ -255,6 +279,7 @@ impl Engine {
                 ),
             },
             None => EngineError::Parked {
+                site: site.name.clone(),
                 reason: Reason::IssueUnlinked,
                 detail: format!(
                     "issue {issue} on {} is gone or cannot be seen ({said})",
@@ -262,6 +287,7 @@ impl Engine {
                 ),
             },
             Some(found) => EngineError::Parked {
+                site: site.name.clone(),
                 reason: Reason::PermissionMissing,
                 detail: format!(
                     "the worklogs of {} on {} cannot be listed ({said})",
@@ -727,7 +753,11 @@ impl Engine {
                 let budget = if hearsay { &mut confirmations } else { &mut probes };
                 let known =
                     observed.moved_away[side].contains(&id) || observed.unreadable[side].contains_key(&id);
-                if (lagging && !hearsay) || *budget == 0 || known {
+                if (lagging && !hearsay) || known {
+                    continue;
+                }
+                if *budget == 0 {
+                    observed.unasked[side].insert(id);
                     continue;
                 }
                 *budget -= 1;

@@ -4,18 +4,21 @@
 //! who they are: by account, then by visible e-mail. Never by display name.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tandem_core::{AccountId, Side};
 use tracing::info;
 
 use crate::error::EngineError;
-use crate::options::{Connection, Engine};
-use crate::ports::site::AttributeDefinition;
+use crate::memory::Kept;
+use crate::options::{Connection, Engine, Site};
+use crate::ports::site::{AttributeDefinition, SiteRules};
 use crate::ports::store::{Lane, PersonRow};
 
 /// How long a look-up that found somebody is good for; nobody found is looked up again with each parked retry.
 const FOUND_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// How long attribute definitions are good for.
+/// How long attribute definitions and a site's rules are good for.
 const DEFINITIONS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 impl Engine {
@@ -111,27 +114,63 @@ impl Engine {
         lane: Lane,
     ) -> Result<Vec<AttributeDefinition>, EngineError> {
         let site = self.site_of(connection, side)?;
-        let now = self.clock.now();
-        let since = since.unwrap_or(now - DEFINITIONS_FOR);
-        if let Some(known) = self.memory.attributes(&site.name, since) {
-            return Ok(known);
-        }
-        let note = format!("attributes:{}", site.name);
-        let fresh = since.as_second();
-        if let Some(text) = self.store.note(&note).await?
-            && let Ok((at, known)) = serde_json::from_str::<(i64, Vec<AttributeDefinition>)>(&text)
-            && at > fresh
-        {
-            self.memory.set_attributes(&site.name, now, &known);
-            return Ok(known);
-        }
-        let known = self
-            .call(site, lane, async |client| client.attributes().await)
+        let since = since.unwrap_or(self.clock.now() - DEFINITIONS_FOR);
+        let ask = async || {
+            self.call(site, lane, async |client| client.attributes().await)
+                .await
+        };
+        self.remembered(&self.memory.attributes, "attributes", site, since, ask)
+            .await
+    }
+
+    /// Says whether a site shows no start times but one of its own. One that does not tell shows them.
+    pub(crate) async fn is_timeless(
+        &self,
+        connection: &Connection,
+        side: Side,
+        lane: Lane,
+    ) -> Result<bool, EngineError> {
+        let site = self.site_of(connection, side)?;
+        let since = self.clock.now() - DEFINITIONS_FOR;
+        let ask = async || match self.call(site, lane, async |client| client.rules().await).await {
+            Err(error) if error.is_refusal() => Ok(SiteRules {
+                start_and_end_times: true,
+                ..SiteRules::default()
+            }),
+            told => told,
+        };
+        let rules = self
+            .remembered(&self.memory.rules, "rules", site, since, ask)
             .await?;
+        Ok(!rules.start_and_end_times)
+    }
+
+    /// Returns what a site says of itself: from memory, from the table, or from the site, but not as it was before `since`.
+    async fn remembered<T: Clone + Serialize + DeserializeOwned>(
+        &self,
+        kept: &Kept<T>,
+        what: &str,
+        site: &Site,
+        since: Timestamp,
+        ask: impl AsyncFnOnce() -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        if let Some(known) = kept.get(&site.name, since) {
+            return Ok(known);
+        }
+        let now = self.clock.now();
+        let note = format!("{what}:{}", site.name);
+        if let Some(text) = self.store.note(&note).await?
+            && let Ok((at, known)) = serde_json::from_str::<(i64, T)>(&text)
+            && at > since.as_second()
+        {
+            kept.set(&site.name, now, &known);
+            return Ok(known);
+        }
+        let known = ask().await?;
         if let Ok(text) = serde_json::to_string(&(now.as_second(), &known)) {
             self.store.put_note(&note, &text).await?;
         }
-        self.memory.set_attributes(&site.name, now, &known);
+        kept.set(&site.name, now, &known);
         Ok(known)
     }
 }

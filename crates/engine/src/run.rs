@@ -168,6 +168,7 @@ impl Engine {
         };
         let name = key.unwrap_or_else(|| known.key.issue(side).to_string());
         Ok(Some(EngineError::Parked {
+            site: connection.sites[side].clone(),
             reason: Reason::IssueUnlinked,
             detail: format!(
                 "{name} on {} is outside the scope of {}",

@@ -16,6 +16,7 @@ use std::io;
 use jiff::civil::Date;
 use serde::ser::{Error as _, SerializeSeq, SerializeStruct};
 use serde::{Deserialize, Serialize, Serializer};
+use tandem_core::field::Field;
 use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, Sides, WorklogId};
 
 use self::compare::Place;
@@ -352,6 +353,17 @@ where
 }
 
 impl Engine {
+    /// Says whether a site of a connection shows no start times but one of its own, which are no difference then.
+    async fn shows_own_times(&self, connection: &Connection) -> Result<bool, EngineError> {
+        for side in Side::BOTH {
+            let asked = async || self.is_timeless(connection, side, Lane::Sweep).await;
+            if self.unhurried(asked).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Compares both sides of some connections over a range of days, as [`Engine::books`] does, and holds the result.
     ///
     /// # Errors
@@ -390,10 +402,8 @@ impl Engine {
         let mut n_differences = 0;
         let mut compared = false;
         for connection in connections {
-            let from = match from {
-                Some(from) => from,
-                None => self.since(connection).await?,
-            };
+            let since = self.since_so_far(connection).await?;
+            let from = from.unwrap_or(since);
             let mut put = |difference: &Difference| {
                 let record = serde_json::to_vec(difference).map_err(|error| unwritten(error.into()))?;
                 n_differences += 1;
@@ -430,8 +440,21 @@ impl Engine {
                     connection,
                     lookups,
                     link: &link,
+                    since,
                 };
-                for difference in place.compare(sides, unreadable, &pairs) {
+                for mut difference in place.compare(sides, unreadable, &pairs) {
+                    let time = difference
+                        .fields
+                        .iter()
+                        .position(|field| field == Field::StartTime.name());
+                    if let Some(place) = time
+                        && self.shows_own_times(connection).await?
+                    {
+                        difference.fields.remove(place);
+                        if difference.fields.is_empty() {
+                            continue;
+                        }
+                    }
                     put(&difference)?;
                 }
             }

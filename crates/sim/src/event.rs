@@ -1,6 +1,7 @@
 //! What the webhooks say.
 
 use jiff::Timestamp;
+use jiff::civil::Time;
 use serde_json::{Value, json};
 
 use crate::delivery::Flow;
@@ -13,6 +14,14 @@ use crate::worklog::{JiraWorklog, Worklog};
 type IssueChange<'a> = (&'a str, String, String, Option<(String, String)>);
 
 impl Site {
+    /// The start time that Tempo shows: a fixed one where start and end times are off.
+    pub(crate) fn shown_start(&self, worklog: &Worklog) -> Time {
+        match self.spec.configuration.start_times_enabled {
+            true => worklog.start_time,
+            false => self.spec.default_start_time,
+        }
+    }
+
     /// Tells Tempo's subscribers; there is no attribute, no key and no Jira id in it.
     pub(crate) fn tempo_event(&mut self, now: Timestamp, event: &str, actor: &str, worklog: &Worklog) {
         let mut payload = json!({
@@ -22,7 +31,7 @@ impl Site {
             "createdAt": iso_millis(worklog.created_at),
             "issue": {"id": worklog.issue},
             "startDate": worklog.start_date.to_string(),
-            "startTime": worklog.start_time.strftime("%H:%M:%S").to_string(),
+            "startTime": self.shown_start(worklog).strftime("%H:%M:%S").to_string(),
             "tempoWorklogId": worklog.id,
             "timeSpentSeconds": worklog.time_spent_secs,
             "updatedAt": iso_millis(worklog.updated_at),

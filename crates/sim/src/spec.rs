@@ -248,6 +248,8 @@ pub struct SiteSpec {
     pub tempo_millis: bool,
     /// The start time Tempo gives a worklog that came without one.
     pub default_start_time: Time,
+    /// What Tempo writes on a worklog that came without a text.
+    pub default_text: Option<String>,
     /// How long Tempo takes to see what was done in Jira.
     pub jira_to_tempo_lag: Duration,
     /// Whether Tempo's webhooks also tell of changes that came from Jira.
@@ -299,6 +301,7 @@ impl SiteSpec {
             papertrail_tells_of_jira_deletes: true,
             tempo_millis: false,
             default_start_time: Time::constant(8, 0, 0, 0),
+            default_text: None,
             jira_to_tempo_lag: Duration::from_secs(20),
             tempo_tells_of_jira_changes: true,
             page_max: 5000,

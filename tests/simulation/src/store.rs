@@ -168,6 +168,11 @@ impl Store for Table {
             .await
     }
 
+    async fn ran_first(&self, connection: &ConnectionName) -> Result<Option<Timestamp>, StoreError> {
+        self.call("ran_first", Kind::Read, |rows| rows.ran_first(connection))
+            .await
+    }
+
     async fn lookup(&self, query: &LookupQuery<'_>) -> Result<Lookup, StoreError> {
         self.call("lookup", Kind::Read, |rows| rows.lookup(query)).await
     }
@@ -392,6 +397,17 @@ impl Store for Table {
     ) -> Result<Vec<HistoryRow>, StoreError> {
         self.call("history", Kind::Read, |rows| {
             rows.history(connections, link, limit)
+        })
+        .await
+    }
+
+    async fn history_line(
+        &self,
+        connection: &ConnectionName,
+        id: &str,
+    ) -> Result<Option<HistoryRow>, StoreError> {
+        self.call("history_line", Kind::Read, |rows| {
+            rows.history_line(connection, id)
         })
         .await
     }

@@ -261,6 +261,11 @@ impl Rows {
         *self.first_runs.entry(connection.clone()).or_insert(now)
     }
 
+    /// See [`Store::ran_first`](tandem_engine::ports::Store::ran_first).
+    pub fn ran_first(&self, connection: &ConnectionName) -> Option<Timestamp> {
+        self.first_runs.get(connection).copied()
+    }
+
     // --- hints and due rows ---
 
     /// See [`Store::lookup`](tandem_engine::ports::Store::lookup).
@@ -896,6 +901,14 @@ impl Rows {
         lines.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
         lines.drain(..lines.len().saturating_sub(limit));
         lines
+    }
+
+    /// See [`Store::history_line`](tandem_engine::ports::Store::history_line).
+    pub fn history_line(&self, connection: &ConnectionName, id: &str) -> Option<HistoryRow> {
+        let mut lines = self.history.values();
+        lines
+            .find(|line| line.connection == *connection && line.id == id)
+            .cloned()
     }
 
     // --- sites ---

@@ -5,7 +5,7 @@ use tandem_engine::ports::StoreError;
 use tandem_engine::ports::store::HistoryRow;
 
 use super::DynamoStore;
-use super::keys;
+use super::keys::{self, Key};
 use super::read::Range;
 use super::row;
 
@@ -37,5 +37,15 @@ impl DynamoStore {
         lines.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
         lines.drain(..lines.len().saturating_sub(limit));
         Ok(lines)
+    }
+
+    pub(super) async fn history_of(
+        &self,
+        connection: &ConnectionName,
+        id: &str,
+    ) -> Result<Option<HistoryRow>, StoreError> {
+        let item = self.get(&Key::history(connection, id)).await?;
+        let item = item.filter(|item| !row::is_expired(item, self.now()));
+        item.map(|item| row::body(&item)).transpose()
     }
 }

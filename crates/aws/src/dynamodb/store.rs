@@ -15,6 +15,8 @@ use tandem_engine::ports::store::{
 use tandem_engine::ports::{Store, StoreError};
 
 use super::DynamoStore;
+use super::keys::Key;
+use super::row;
 
 #[async_trait]
 impl Store for DynamoStore {
@@ -64,6 +66,11 @@ impl Store for DynamoStore {
 
     async fn first_run(&self, connection: &ConnectionName, now: Timestamp) -> Result<Timestamp, StoreError> {
         self.first_run_of(connection, now).await
+    }
+
+    async fn ran_first(&self, connection: &ConnectionName) -> Result<Option<Timestamp>, StoreError> {
+        let item = self.get(&Key::first_run(connection)).await?;
+        item.map(|item| row::required_time(&item, "at")).transpose()
     }
 
     async fn lookup(&self, query: &LookupQuery<'_>) -> Result<Lookup, StoreError> {
@@ -220,6 +227,14 @@ impl Store for DynamoStore {
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         self.history_newest(connections, link, limit).await
+    }
+
+    async fn history_line(
+        &self,
+        connection: &ConnectionName,
+        id: &str,
+    ) -> Result<Option<HistoryRow>, StoreError> {
+        self.history_of(connection, id).await
     }
 
     async fn reserve(

@@ -62,6 +62,16 @@ pub(crate) async fn lines(
         None => engine.store.history(&names(engine), None, read).await?,
         Some(name) => of_issue(engine, links, name, read).await?,
     };
+    if rows.len() >= SEARCH_MAX && only.worklog.is_none() {
+        output::say(format!(
+            "only the newest {SEARCH_MAX} lines were searched; --issue searches those of one issue"
+        ));
+    }
+    if let Some(id) = only.worklog {
+        rows.extend(of_worklog(engine, links, only, WorklogId(id)).await?);
+        rows.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
+        rows.dedup_by(|left, right| left.connection == right.connection && left.id == right.id);
+    }
     // A worklog's line brings along those of its pair: the twin has another id. What was only read has no line, but the
     // pair is named by the worklog that it began with.
     if let Some(id) = only.worklog {
@@ -76,6 +86,59 @@ pub(crate) async fn lines(
         rows.retain(|row| theirs(row) || row.contents().next().is_none() && pairs.contains(&pair(row)));
     }
     Ok(rows)
+}
+
+/// Lines of the links on which a worklog's pair is and on which it began: those that a search of the newest may not reach.
+async fn of_worklog(
+    engine: &Engine,
+    links: &[LinkRow],
+    only: &Only,
+    worklog: WorklogId,
+) -> Result<Vec<HistoryRow>, Failure> {
+    let mut reached = BTreeSet::new();
+    for connection in &engine.connections {
+        for side in Side::BOTH {
+            let places = engine
+                .store
+                .whereabouts(&connection.name, &connection.sites[side], &[worklog])
+                .await?;
+            for place in places {
+                let began = begun_on(&place.pair);
+                let is_begun = |row: &&LinkRow| {
+                    row.key.connection == place.link.connection
+                        && began.is_some_and(|(side, issue)| row.key.issue(side) == issue)
+                };
+                reached.extend(links.iter().filter(is_begun).map(|row| row.key.clone()));
+                reached.insert(place.link);
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    for link in reached {
+        rows.extend(engine.store.history(&[], Some(&link), SEARCH_MAX).await?);
+    }
+    // An issue that was asked for besides leaves out what is of others.
+    if let Some(name) = &only.issue {
+        let of_issue: BTreeSet<_> = links
+            .iter()
+            .filter(|row| Side::BOTH.into_iter().any(|side| resolve::is(row, side, name)))
+            .map(|row| &row.key)
+            .collect();
+        rows.retain(|row| row.link.as_ref().is_some_and(|link| of_issue.contains(link)));
+    }
+    Ok(rows)
+}
+
+/// The side and the issue that a pair is named by, such as A's 10000 for `a500001-10000`.
+fn begun_on(pair: &PairId) -> Option<(Side, IssueId)> {
+    let name = bare(pair);
+    let (worklog, issue) = name.split_once('-')?;
+    let side = match worklog.get(..1)? {
+        "a" => Side::A,
+        "b" => Side::B,
+        _ => return None,
+    };
+    Some((side, IssueId(issue.parse().ok()?)))
 }
 
 fn pairs(rows: &[HistoryRow], is_meant: impl Fn(&HistoryRow) -> bool) -> BTreeSet<(ConnectionName, String)> {

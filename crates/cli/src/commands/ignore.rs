@@ -56,7 +56,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 
 /// Ignores what waits of a selection, and tells of each.
 async fn ignore_all(global: &Global, engine: &Engine, only: &Only, by: &str) -> Result<Ending, Failure> {
-    let waiting = engine.queue().await?.into_iter().filter(|item| only.wants(item));
+    let waiting = only.pick(engine, engine.queue().await?).await?;
     let mut ignored = Vec::new();
     for item in waiting {
         let QueueId::Pair { link, pair } = &item.id else {

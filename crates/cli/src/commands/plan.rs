@@ -112,7 +112,7 @@ async fn links(engine: &Engine, issues: &[String]) -> Result<BTreeSet<LinkKey>, 
         return Ok(links);
     }
     for name in issues {
-        let known = resolve::links_of(engine, name).await?;
+        let known = resolve::in_scope(engine, name, resolve::links_of(engine, name).await?)?;
         links.extend(known.iter().map(|row| row.key.clone()));
         if !known.is_empty() {
             continue;

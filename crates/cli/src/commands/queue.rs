@@ -37,7 +37,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     } else {
         engine.queue().await?
     };
-    items.retain(|item| arguments.only.wants(item));
+    items = arguments.only.pick(engine, items).await?;
     if items.is_empty() {
         arguments.only.has_link(engine).await?;
         arguments.only.is_known(engine).await?;

@@ -73,11 +73,12 @@ async fn held_back(
     connections: &[&Connection],
     only: &Only,
 ) -> Result<BTreeSet<QueueId>, Failure> {
-    let waiting = engine.queue().await?.into_iter().filter(|item| {
+    let waiting = only.pick(engine, engine.queue().await?).await?;
+    let waiting = waiting.into_iter().filter(|item| {
         let here = connections
             .iter()
             .any(|one| item.connection.as_ref() == Some(&one.name));
-        here && item.reason == Some(Reason::MassDelete) && only.wants(item)
+        here && item.reason == Some(Reason::MassDelete)
     });
     let these: BTreeSet<QueueId> = waiting.map(|item| item.id).collect();
     if these.is_empty() {

@@ -118,8 +118,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 
 /// The one item of a selection that a decision can be made about: of several, a person has to say which.
 async fn the_one(engine: &Engine, only: &Only) -> Result<(LinkKey, PairId), Failure> {
-    let waiting = engine.queue().await?.into_iter().filter(|item| only.wants(item));
+    let waiting = only.pick(engine, engine.queue().await?).await?;
     let pairs: Vec<_> = waiting
+        .into_iter()
         .filter_map(|item| match item.id {
             QueueId::Pair { link, pair } => Some((link, pair)),
             QueueId::Link(_) | QueueId::Issue { .. } => None,

@@ -32,10 +32,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         .collect::<Result<_, Failure>>()?;
     let opened = open::open(global).await?;
     if arguments.only.is_some() {
-        let waiting = opened.engine().queue().await?;
-        let meant = waiting
-            .into_iter()
-            .filter(|item| item.is_stuck() && arguments.only.wants(item));
+        let engine = opened.engine();
+        let waiting = arguments.only.pick(engine, engine.queue().await?).await?;
+        let meant = waiting.into_iter().filter(|item| item.is_stuck());
         ids = meant.map(|item| item.id).collect();
         // No id at all would mean everything.
         if ids.is_empty() {

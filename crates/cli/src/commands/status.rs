@@ -180,7 +180,7 @@ async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<S
     }
     let mut queue = Queue::default();
     let items = engine.whole_queue().await?;
-    for item in items.into_iter().filter(|item| only.wants(item)) {
+    for item in only.pick(engine, items).await? {
         if item.ignored {
             queue.ignored += 1;
             continue;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use tandem_core::{ConnectionName, Side, WorklogId};
+use tandem_core::{Side, WorklogId};
 use tandem_engine::Engine;
 use tandem_engine::operator::Undeleted;
 use tandem_engine::ports::store::{HistoryRow, LinkRow};
@@ -67,9 +67,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let Some(id) = &arguments.id else {
         return undelete_all(global, engine, arguments, &by).await;
     };
-    let names: Vec<ConnectionName> = engine.connections.iter().map(|one| one.name.clone()).collect();
-    let lines = engine.store.history(&names, None, SEARCH_MAX).await?;
-    let Some(line) = lines.into_iter().find(|line| line.id == *id) else {
+    let mut found = None;
+    for connection in &engine.connections {
+        found = found.or(engine.store.history_line(&connection.name, id).await?);
+    }
+    let Some(line) = found else {
         return Err(Failure::usage(format!(
             "there is no line `{}` in the history; `tandem history` shows their ids",
             output::plain(id)

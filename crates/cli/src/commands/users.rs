@@ -197,7 +197,6 @@ async fn authors(
     let since = (engine.clock.now() - REACH)
         .to_zoned(jiff::tz::TimeZone::UTC)
         .date();
-    let since = connection.since.map_or(since, |first| first.max(since));
     let mut authors = BTreeSet::new();
     let mut offset = 0;
     let mut pages = 0;

@@ -115,7 +115,7 @@ async fn days(
     for connection in connections {
         let from = match arguments.from {
             Some(from) => from,
-            None => engine.since(connection).await?,
+            None => engine.since_so_far(connection).await?,
         };
         if let Some(to) = arguments.to.filter(|to| *to < from) {
             return Err(Failure::usage(format!(

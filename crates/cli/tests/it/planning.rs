@@ -282,3 +282,86 @@ fn a_token_that_is_rejected_is_told_and_no_site_is_said_to_be_paused() {
     bench.run(&["plan"]).ended(1).says("globex is paused: Tempo");
     assert!(paused(&bench).is_object());
 }
+
+#[test]
+fn what_is_outside_the_scope_is_neither_planned_nor_counted_since_no_run_writes_it() {
+    let bench = Bench::with("[connections.scope]\na = \"key = SUP-1\"\nb = \"\"\n");
+    for issue in ["SUP-1", "SUP-2"] {
+        let old = tandem_sim::Content::new("ann", "2025-03-02", "13:30:00", 3600).text("old");
+        bench.acme().log_time(issue, old).unwrap();
+    }
+    let new = hour("ann", "new");
+    bench.acme().log_time("SUP-2", new).unwrap();
+    bench.run(&["reconcile"]).ended(3);
+    let backfill = ["backfill", "--since", "2025-01-01"];
+    for command in [
+        &["plan", "--issue", "SUP-2"][..],
+        &["backfill", "--since", "2025-01-01", "--issue", "DEV-2"],
+    ] {
+        bench
+            .run(command)
+            .ended(2)
+            .says("SUP-2 on acme is outside the scope of acme-globex");
+    }
+    let estimate = bench
+        .run(&[&backfill[..], &["--dry-run", "--json"]].concat())
+        .ended(3)
+        .json();
+    let estimate = &estimate["estimate"][0];
+    assert_eq!(
+        (
+            &estimate["links"],
+            &estimate["creates"],
+            &estimate["outside"]["a"]
+        ),
+        (
+            &json!(1),
+            &json!({ "a": 0, "b": 1 }),
+            &json!({ "issues": 1, "worklogs": 2 })
+        )
+    );
+    bench.run(&backfill).ended(0);
+    assert_eq!(
+        (
+            bench.said("globex", "DEV-1").len(),
+            bench.said("globex", "DEV-2").len()
+        ),
+        (1, 0)
+    );
+}
+
+#[test]
+fn a_link_whose_issue_is_gone_is_planned_as_what_would_wait_and_then_waits() {
+    let bench = Bench::new();
+    for issue in ["SUP-1", "SUP-2"] {
+        bench.acme().log_time(issue, hour("ann", "first")).unwrap();
+    }
+    bench.reconcile();
+    bench.globex().delete_issue("bob", "DEV-2").unwrap();
+    for issue in ["SUP-1", "SUP-2"] {
+        bench.acme().log_time(issue, hour("ann", "second")).unwrap();
+    }
+    let plan = bench.run(&["plan", "--json"]).ended(3).json();
+    let said: Vec<(String, String)> = steps(&plan)
+        .iter()
+        .map(|step| (text(&step["op"]), text(&step["issue"])))
+        .collect();
+    assert_eq!(
+        said,
+        [("create".into(), "DEV-1".into()), ("park".into(), "DEV-2".into())]
+    );
+    reconcile(&bench);
+    let queue = bench.run(&["queue", "--json"]).json();
+    let details: Vec<String> = queue
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| text(&item["detail"]))
+        .collect();
+    let park = steps(&plan)
+        .into_iter()
+        .find(|step| step["op"] == "park")
+        .unwrap();
+    assert_eq!(details, [text(&park["reason"])]);
+    assert_eq!(bench.run(&["plan"]).ended(0).out, "");
+}

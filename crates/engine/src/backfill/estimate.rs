@@ -96,6 +96,8 @@ pub struct Estimate {
     pub beyond: Sides<usize>,
     /// What stands on issues without a twin, per side: left alone.
     pub unlinked: Sides<Counted>,
+    /// What stands on linked issues outside the scope, per side: left alone.
+    pub outside: Sides<Counted>,
     /// Links that would be looked at.
     pub open: usize,
     /// Requests to each side.
@@ -104,6 +106,22 @@ pub struct Estimate {
     pub writes: Sides<usize>,
     /// How long that takes at the sites' allowed rates, in seconds, if nothing else is going on.
     pub secs: f64,
+}
+
+impl Counted {
+    /// Counts one more issue.
+    fn add(&mut self, worklogs: &BTreeMap<WorklogId, Worklog>) {
+        self.issues += 1;
+        self.worklogs += worklogs.len();
+    }
+}
+
+/// The worklogs of a range of days.
+#[derive(Default)]
+struct Old {
+    by_link: BTreeMap<LinkKey, Sides<BTreeMap<WorklogId, Worklog>>>,
+    unlinked: Sides<Counted>,
+    outside: Sides<Counted>,
 }
 
 /// One side's worklogs, by issue.
@@ -121,13 +139,17 @@ impl Engine {
         only: Option<&BTreeSet<LinkKey>>,
     ) -> Result<Estimate, EngineError> {
         let since = self.since(connection).await?;
-        let (mut by_link, unlinked) = self.list_old(connection, order, since, only).await?;
+        let Old {
+            mut by_link,
+            unlinked,
+            outside,
+        } = self.list_old(connection, order, since, only).await?;
         let mut links = Vec::new();
         let mut beyond = Sides::<usize>::default();
         while let Some((link, sides)) = by_link.pop_first() {
             for side in Side::BOTH {
-                let outside = |worklog: &&Worklog| !order.is_about(worklog.content.start_date);
-                beyond[side] += sides[side].values().filter(outside).count();
+                let is_beyond = |worklog: &&Worklog| !order.is_about(worklog.content.start_date);
+                beyond[side] += sides[side].values().filter(is_beyond).count();
             }
             links.push(self.estimate_link(connection, order, since, link, sides).await?);
         }
@@ -144,6 +166,7 @@ impl Engine {
             links,
             beyond,
             unlinked,
+            outside,
             open,
             requests,
             writes,
@@ -159,15 +182,8 @@ impl Engine {
         order: &Order,
         since: Date,
         only: Option<&BTreeSet<LinkKey>>,
-    ) -> Result<
-        (
-            BTreeMap<LinkKey, Sides<BTreeMap<WorklogId, Worklog>>>,
-            Sides<Counted>,
-        ),
-        EngineError,
-    > {
-        let mut by_link: BTreeMap<LinkKey, Sides<BTreeMap<WorklogId, Worklog>>> = BTreeMap::new();
-        let mut unlinked = Sides::<Counted>::default();
+    ) -> Result<Old, EngineError> {
+        let mut old = Old::default();
         for side in Side::BOTH {
             for (issue, worklogs) in self
                 .list_range(connection, side, (order.since, order.until), None)
@@ -175,20 +191,18 @@ impl Engine {
             {
                 let link_of = async || self.link_of(connection, side, issue, Lane::Backfill).await;
                 match self.unhurried(link_of).await? {
-                    Some(link) if only.is_none_or(|only| only.contains(&link)) => {
-                        by_link.entry(link).or_default()[side] = worklogs;
+                    Some(link) if only.is_some_and(|only| !only.contains(&link)) => {}
+                    Some(link) if self.is_outside(connection, &link).await? => {
+                        old.outside[side].add(&worklogs)
                     }
-                    Some(_) => {}
-                    None => {
-                        unlinked[side].issues += 1;
-                        unlinked[side].worklogs += worklogs.len();
-                    }
+                    Some(link) => old.by_link.entry(link).or_default()[side] = worklogs,
+                    None => old.unlinked[side].add(&worklogs),
                 }
             }
         }
         let covers_all = order.since <= since && order.until.is_none();
-        if covers_all || by_link.is_empty() {
-            return Ok((by_link, unlinked));
+        if covers_all || old.by_link.is_empty() {
+            return Ok(old);
         }
         // What an open range holds already is not read again.
         let until = match order.until {
@@ -196,15 +210,15 @@ impl Engine {
             None => order.since.yesterday().ok(),
         };
         for side in Side::BOTH {
-            let wanted: BTreeSet<IssueId> = by_link.keys().map(|link| link.issue(side)).collect();
+            let wanted: BTreeSet<IssueId> = old.by_link.keys().map(|link| link.issue(side)).collect();
             let mut later = self
                 .list_range(connection, side, (since, until), Some(&wanted))
                 .await?;
-            for (link, sides) in &mut by_link {
+            for (link, sides) in &mut old.by_link {
                 sides[side].extend(later.remove(&link.issue(side)).unwrap_or_default());
             }
         }
-        Ok((by_link, unlinked))
+        Ok(old)
     }
 
     async fn list_range(

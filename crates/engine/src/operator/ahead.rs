@@ -14,7 +14,7 @@ use crate::decided::policy_of;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::SiteClient;
-use crate::ports::store::Lane;
+use crate::ports::store::{DueKey, Lane};
 use crate::sweep::Feed;
 
 /// Pages per side that are read at most to find the issues that have worklogs.
@@ -171,10 +171,10 @@ impl Engine {
     }
 
     /// Returns what a run of a link would write, in the order in which it would. Each step is taken as done, so that
-    /// what follows from it is seen too.
+    /// what follows from it is seen too. Where the link as a whole would be set aside, and is not yet, that is the one step.
     ///
     /// # Errors
-    /// As a run would fail.
+    /// As a run would fail, if it would be tried again.
     pub async fn proposals(
         &self,
         connection: &Connection,
@@ -182,7 +182,10 @@ impl Engine {
         planned: &BTreeSet<LinkKey>,
     ) -> Result<Vec<Proposal>, EngineError> {
         let look = async || self.look_ahead(connection, link).await;
-        let mut observed = self.unhurried(look).await?;
+        let mut observed = match self.unhurried(look).await {
+            Ok(observed) => observed,
+            Err(error) => return self.propose_wait(connection, link, error).await,
+        };
         let copies = free_matching(&observed, &Tolerance::default(), connection);
         let mut steps = Vec::new();
         self.rehearse(connection, &mut observed, |step| steps.push(step.clone()))
@@ -242,6 +245,39 @@ impl Engine {
             }
         }
         Ok(proposals)
+    }
+
+    /// Proposes to set a link aside for what a look at it failed with. What waits for that already is in the queue, and no
+    /// run would do anything about it.
+    async fn propose_wait(
+        &self,
+        connection: &Connection,
+        link: &LinkKey,
+        failure: EngineError,
+    ) -> Result<Vec<Proposal>, EngineError> {
+        let Some((site, reason, detail)) = failure.parks() else {
+            return Err(failure);
+        };
+        let row = self.store.due_row(&DueKey::Link(link.clone())).await?;
+        if row.is_some_and(|row| row.reason == Some(reason)) {
+            return Ok(Vec::new());
+        }
+        let side = connection.side(site).unwrap_or(Side::A);
+        Ok(vec![Proposal {
+            connection: link.connection.clone(),
+            link: link.clone(),
+            side,
+            op: ProposedOp::Park,
+            worklog: None,
+            source: None,
+            issue: link.issue(side),
+            before: None,
+            after: None,
+            reason: format!("{reason}: {detail}"),
+            policy: None,
+            looks_like: Vec::new(),
+            loses: Vec::new(),
+        }])
     }
 
     /// Returns the other link to which what this one misses of two worklogs has moved; none where each went to one of its

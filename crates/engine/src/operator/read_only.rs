@@ -251,11 +251,11 @@ impl Store for ReadOnly {
     }
 
     async fn first_run(&self, connection: &ConnectionName, now: Timestamp) -> Result<Timestamp, StoreError> {
-        // Asking for the day sets it where there is none, so it is asked for only where there is one.
-        match self.inner.cursor(&format!("audited:{connection}")).await? {
-            Some(_) => self.inner.first_run(connection, now).await,
-            None => Ok(now),
-        }
+        Ok(self.inner.ran_first(connection).await?.unwrap_or(now))
+    }
+
+    async fn ran_first(&self, connection: &ConnectionName) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.ran_first(connection).await
     }
 
     async fn lookup(&self, query: &LookupQuery<'_>) -> Result<Lookup, StoreError> {
@@ -428,6 +428,14 @@ impl Store for ReadOnly {
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         self.inner.history(connections, link, limit).await
+    }
+
+    async fn history_line(
+        &self,
+        connection: &ConnectionName,
+        id: &str,
+    ) -> Result<Option<HistoryRow>, StoreError> {
+        self.inner.history_line(connection, id).await
     }
 
     async fn reserve(

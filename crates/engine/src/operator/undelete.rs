@@ -185,8 +185,9 @@ impl Engine {
             // An earlier call does not know what became of it. What stands on the issue tells.
             let listed = self.list(connection, side, issue, Lane::Live).await?.0;
             let since = intent.at - SignedDuration::from_mins(2);
+            let timeless = self.is_timeless(connection, side, Lane::Live).await?;
             let made = listed.values().find(|worklog| {
-                worklog.created_at >= since && twin::same_work(&intent.body, &worklog.content)
+                worklog.created_at >= since && twin::may_have_become(&intent.body, worklog, timeless)
             });
             if let Some(worklog) = made {
                 let worklog = worklog.clone();

@@ -643,6 +643,8 @@ pub trait Store: Send + Sync {
     }
     /// Returns the moment a connection first ran, setting it to `now` if it never did.
     async fn first_run(&self, connection: &ConnectionName, now: Timestamp) -> Result<Timestamp, StoreError>;
+    /// Returns the moment a connection first ran, if it ever did. Sets nothing.
+    async fn ran_first(&self, connection: &ConnectionName) -> Result<Option<Timestamp>, StoreError>;
 
     // --- hints and due rows ---
 
@@ -767,6 +769,12 @@ pub trait Store: Send + Sync {
         link: Option<&LinkKey>,
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError>;
+    /// Returns a line of a connection's history.
+    async fn history_line(
+        &self,
+        connection: &ConnectionName,
+        id: &str,
+    ) -> Result<Option<HistoryRow>, StoreError>;
 
     // --- sites ---
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
+use tandem_core::field::Field;
 use tandem_core::rules::Lookups;
+use tandem_core::worklog::same_text;
 use tandem_core::{Content, LinkKey, Pair, PairState, Reason, Side, Sides, WorklogId, merge, render, twin};
 
 use super::rows::{Listed, Unread};
@@ -15,6 +17,8 @@ pub(super) struct Place<'c> {
     pub(super) connection: &'c Connection,
     pub(super) lookups: &'c Lookups,
     pub(super) link: &'c LinkKey,
+    /// The first day whose worklogs the connection begins by itself.
+    pub(super) since: Date,
 }
 
 impl Place<'_> {
@@ -42,7 +46,10 @@ impl Place<'_> {
                 .map(|(side, id)| unread[side].remove(&id).map(|text| (side, id, text)));
             let lead = self.lead_of_pair(pair, (id_a, a.as_ref()), (id_b, b.as_ref()));
             match bad.into_iter().flatten().collect::<Vec<_>>().as_slice() {
-                [] => differences.extend(self.judge(a, b, reason, lead)),
+                [] => differences.extend(
+                    self.judge(a, b, reason, lead)
+                        .and_then(|found| without_filled_in(found, pair)),
+                ),
                 // Whether the two mean the same, nobody can tell.
                 bad => differences.extend(bad.iter().map(|bad| Difference {
                     a: self.entry(Side::A, a.clone()),
@@ -153,9 +160,9 @@ impl Place<'_> {
 
     /// What is known of a worklog that no pair joins with another.
     fn lead_of_one(&self, content: &Content) -> Lead {
-        match self.connection.since {
-            Some(since) if content.start_date < since => Lead::Early,
-            _ => Lead::Unpaired,
+        match content.start_date < self.since {
+            true => Lead::Early,
+            false => Lead::Unpaired,
         }
     }
 
@@ -187,6 +194,26 @@ impl Place<'_> {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// Leaves out words that a site puts where a worklog has none: both sides agreed on that.
+fn without_filled_in(mut found: Difference, pair: &Pair) -> Option<Difference> {
+    let says = |side: Side| {
+        let entry = match side {
+            Side::A => found.a.as_ref(),
+            Side::B => found.b.as_ref(),
+        };
+        entry.map(|entry| entry.content.description.as_str())
+    };
+    let is_agreed = pair.base.as_ref().is_some_and(|base| {
+        let stands = |side: Side| says(side).is_some_and(|text| same_text(text, &base[side].description));
+        let has_none = |side: Side| base[side].description.trim().is_empty();
+        stands(Side::A) && stands(Side::B) && has_none(Side::A) != has_none(Side::B)
+    });
+    if is_agreed {
+        found.fields.retain(|field| field != Field::Description.name());
+    }
+    (found.kind != Kind::Differs || !found.fields.is_empty()).then_some(found)
 }
 
 /// Worklogs that the policy keeps on one side alone.

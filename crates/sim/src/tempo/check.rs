@@ -121,7 +121,8 @@ impl Input {
             {
                 let description = text("description")
                     .filter(|text| !text.is_empty())
-                    .map(str::to_owned);
+                    .map(str::to_owned)
+                    .or_else(|| call.site.spec.default_text.clone());
                 Ok(Self {
                     content: Content {
                         author,

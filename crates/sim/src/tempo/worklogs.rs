@@ -38,7 +38,7 @@ pub(super) fn render(site: &Site, base: &str, worklog: &Worklog) -> Value {
         "timeSpentSeconds": worklog.time_spent_secs,
         "billableSeconds": worklog.billable_secs,
         "startDate": worklog.start_date.to_string(),
-        "startTime": worklog.start_time.strftime("%H:%M:%S").to_string(),
+        "startTime": site.shown_start(worklog).strftime("%H:%M:%S").to_string(),
         "startDateTimeUtc": iso_secs(site.instant(&worklog.author, worklog.start_date, worklog.start_time)),
         "createdAt": moment(worklog.created_at),
         "updatedAt": moment(worklog.updated_at),

@@ -333,7 +333,7 @@ async fn only(
     let wanted = |link: &LinkKey| connections.iter().any(|one| one.name == link.connection);
     let mut links = BTreeSet::new();
     for name in names {
-        let known = resolve::links_of(engine, name).await?;
+        let known = resolve::in_scope(engine, name, resolve::links_of(engine, name).await?)?;
         let mut found: BTreeSet<LinkKey> = known.into_iter().map(|row| row.key).collect();
         if found.is_empty() {
             let issues = resolve::ask_sites(engine, name).await?;

@@ -33,6 +33,8 @@ pub(super) struct Shown {
     beyond: Sides<usize>,
     /// What stands on issues without a twin, and is left alone.
     unlinked: Sides<Counted>,
+    /// What stands on linked issues outside the scope, and is left alone.
+    outside: Sides<Counted>,
     /// Requests to each side.
     requests: Sides<usize>,
     /// Of these, those that write.
@@ -90,6 +92,7 @@ impl Shown {
                 .collect(),
             beyond: estimate.beyond,
             unlinked: estimate.unlinked,
+            outside: estimate.outside,
             requests: estimate.requests,
             writes: estimate.writes,
             seconds: (estimate.secs * 10.0).round() / 10.0,
@@ -180,14 +183,18 @@ fn one(engine: &Engine, work: &Work<'_>) -> String {
             words::count(beyond, "worklog")
         ));
     }
-    let unlinked = shown.unlinked.a.worklogs + shown.unlinked.b.worklogs;
-    if unlinked > 0 {
-        let issues = shown.unlinked.a.issues + shown.unlinked.b.issues;
-        lines.push(format!(
-            "  {} on {} without a twin are left alone",
-            words::count(unlinked, "worklog"),
-            words::count(issues, "issue")
-        ));
+    for (counted, which) in [
+        (shown.unlinked, "without a twin"),
+        (shown.outside, "outside the scope"),
+    ] {
+        let worklogs = counted.a.worklogs + counted.b.worklogs;
+        if worklogs > 0 {
+            lines.push(format!(
+                "  {} on {} {which} are left alone",
+                words::count(worklogs, "worklog"),
+                words::count(counted.a.issues + counted.b.issues, "issue")
+            ));
+        }
     }
     lines.push(format!(
         "  {} ({} that write), about {} at the allowed rate",

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Date;
 use tandem_core::rules::UnknownAuthor;
 use tandem_core::{AccountId, Side, SiteName};
 use tandem_engine::Connection;
@@ -36,11 +35,7 @@ pub(super) async fn look(look: &Look<'_>, site: &SiteName, recent: &Recent) -> V
                 continue;
             }
         };
-        let authors: BTreeSet<&AccountId> = by
-            .iter()
-            .filter(|(_, last)| connection.since.is_none_or(|since: Date| **last >= since))
-            .map(|((who, _), _)| who)
-            .collect();
+        let authors: BTreeSet<&AccountId> = by.keys().map(|(who, _)| who).collect();
         findings.extend(
             of_connection(look, connection, side, &authors)
                 .await

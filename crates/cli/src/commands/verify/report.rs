@@ -193,7 +193,9 @@ pub(super) async fn write(
     format: Format,
     days: &str,
 ) -> Result<(), Failure> {
-    let unfinished = file.with_extension("unfinished");
+    // By a name of its own: another report may be written beside it at the same time.
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = file.with_file_name(format!("{name}.{}.unfinished", std::process::id()));
     let told = |error: &dyn std::fmt::Display| {
         Failure::failed(format!("{} cannot be written: {error}", file.display()))
     };
