@@ -976,7 +976,7 @@ async fn what_comes_back_is_what_was_deleted_last_and_not_what_had_been_agreed_o
 async fn of_dozens_that_moved_and_wait_for_a_person_none_is_written_down_again_by_a_look() {
     let policy = "[connections.policy]\ndelete = \"park\"\n";
     let world = Setup::two(1).extra(policy).webhooks(Webhooks::None).build().await;
-    for n in 0..25 {
+    for n in 0..60 {
         world
             .acme()
             .log_time("SUP-1", hour("ann", &format!("work {n}")))
@@ -992,7 +992,7 @@ async fn of_dozens_that_moved_and_wait_for_a_person_none_is_written_down_again_b
         world.sweep().await;
         world.settle().await;
     }
-    assert_eq!(world.reasons().await, ["conflict"; 25]);
+    assert_eq!(world.reasons().await, ["conflict"; 60]);
     let before = world.waiting().await;
     for _ in 0..5 {
         world.wait(1000).await;

@@ -407,3 +407,96 @@ async fn a_connection_by_another_name_makes_again_what_the_old_one_had_made() {
     }
     assert_eq!(world.reasons().await, Vec::<&str>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_from_an_issue_without_a_twin_goes_along_the_chain_again() {
+    for end in ["acme", "initech"] {
+        let world = sites(false, Webhooks::Both).await;
+        let (began, project) = *PLACES.iter().find(|(site, _)| *site == end).unwrap();
+        let began = world.sim.site(began);
+        // An issue that no other site has a twin of.
+        began.configure(|spec| {
+            spec.issues
+                .push(tandem_sim::IssueSpec::new(&format!("{project}-3")))
+        });
+        let id = began
+            .log_time(&format!("{project}-1"), hour("ann", "work"))
+            .unwrap();
+        rest(&world).await;
+        same_everywhere(&world, 1, 1);
+        began.move_to_issue(id, &format!("{project}-3")).unwrap();
+        rest(&world).await;
+        assert!(world.globex().worklogs().is_empty());
+        began.move_to_issue(id, &format!("{project}-1")).unwrap();
+        rest(&world).await;
+        same_everywhere(&world, 1, 1);
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_is_copied_again_though_its_connection_had_another_name_when_it_was_first() {
+    let mut world = Setup::two(1).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    rest(&world).await;
+    world.restart(|config| config.replace("name = \"acme-globex\"", "name = \"renamed\""));
+    rest(&world).await;
+    world.audit().await;
+    rest(&world).await;
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    rest(&world).await;
+    assert!(world.globex().worklogs().is_empty());
+    world.acme().move_to_issue(id, "SUP-1").unwrap();
+    rest(&world).await;
+    assert_eq!(world.said("globex", "DEV-1"), world.said("acme", "SUP-1"));
+    assert_eq!(world.globex().worklogs().len(), 1);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_of_unknown_outcome_is_taken_over_by_its_connections_new_name() {
+    for fault in [
+        Fault::LostAfter(FaultOutcome::Hang),
+        Fault::LostBefore(FaultOutcome::Hang),
+    ] {
+        let mut world = Setup::two(1).webhooks(Webhooks::None).build().await;
+        let creates = Matcher::tempo("POST", "/4/worklogs");
+        world.sim.fail_next("globex", creates, fault.clone());
+        world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+        world.sweep().await;
+        world.tandem.engine.run_due(None).await.unwrap();
+        world.restart(|config| config.replace("name = \"acme-globex\"", "name = \"renamed\""));
+        rest(&world).await;
+        world.audit().await;
+        rest(&world).await;
+        let counts = (world.acme().worklogs().len(), world.globex().worklogs().len());
+        assert_eq!(counts, (1, 1), "{fault:?}");
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_far_copy_that_moves_is_made_anew_in_the_middle_though_its_run_ended_in_between() {
+    let world = many(false, Webhooks::None, 2).await;
+    for site in ["acme", "globex", "initech"] {
+        world.sim.site(site).configure(|spec| spec.papertrail = false);
+    }
+    world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 1, 1);
+    let far = world.sim.site("initech");
+    let copy = far.worklogs()[0].id;
+    far.move_to_issue(copy, "OPS-2").unwrap();
+    // The old one in the middle is taken away, and then the site answers nothing for a while.
+    let creates = Matcher::tempo("POST", "/4/worklogs").times(1);
+    world
+        .sim
+        .fail_next("globex", creates, Fault::LostBefore(FaultOutcome::Status(429)));
+    for _ in 0..3 {
+        rest(&world).await;
+    }
+    world.audit().await;
+    rest(&world).await;
+    same_everywhere(&world, 2, 1);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}

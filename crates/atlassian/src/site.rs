@@ -167,8 +167,9 @@ impl SiteClient for AtlassianSite {
             .read(|body| jira_wire::changed(body, since))
     }
 
-    async fn attributes(&self) -> Result<Vec<AttributeDefinition>, SiteError> {
-        self.send(tempo::attributes()).await?.read(tempo_wire::attributes)
+    async fn attributes(&self, offset: u64) -> Result<Page<AttributeDefinition>, SiteError> {
+        let answered = self.send(tempo::attributes(offset)).await?;
+        answered.read(|body| tempo_wire::attributes(body, &self.endpoints.tempo, offset))
     }
 
     async fn rules(&self) -> Result<SiteRules, SiteError> {

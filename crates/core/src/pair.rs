@@ -51,6 +51,9 @@ pub struct Pair {
     /// A person let this pair's delete through the brake.
     #[serde(default)]
     pub released: bool,
+    /// It came back from an issue without a twin, for which its twin was taken away; no other was made yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returned: bool,
     /// A person set aside what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<Ignored>,
@@ -168,6 +171,7 @@ impl Pair {
             ids,
             strays: Sides::default(),
             base: None,
+            returned: false,
             seen: Sides::default(),
             intent: None,
             decided: Unmet::default(),
@@ -192,6 +196,11 @@ impl Pair {
                 .is_some_and(|wait| wait.reason == ignored.reason && wait.tried == ignored.tried);
             waits && self.ids == ignored.ids && self.seen == ignored.seen
         })
+    }
+
+    /// Says whether there were two of it once, so that a twin that it lacks is made again and not for the first time.
+    pub fn had_twin(&self) -> bool {
+        self.base.is_some() || self.returned || self.ids.a.is_some() && self.ids.b.is_some()
     }
 
     /// When a site was last asked to do something for it that it did not do, or of which it is not known.

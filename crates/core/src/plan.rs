@@ -274,6 +274,7 @@ impl<'o> Planner<'o> {
         next.ids[side.other()] = None;
         next.seen = Sides::default();
         next.base = None;
+        next.returned = true;
         next.intent = None;
         next.wait = None;
         next.written_at = None;
@@ -1068,6 +1069,7 @@ impl<'o> Planner<'o> {
         pair.seen[side] = None;
         // What a move left behind is not what is adopted here.
         pair.strays[side] = None;
+        pair.returned = false;
         pair.base = base;
         if pair.intent.take().is_none() {
             // What an interrupted create leaves to wait for was decided with it.

@@ -241,6 +241,7 @@ impl Step {
                 pair.ids[*side] = Some(answer.id);
                 pair.seen[*side] = Some(answer.updated_at);
                 pair.strays[*side] = None;
+                pair.returned = false;
                 let written = told(&answer.content, body);
                 let kept = not_taken(*side, None, body, &written, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);

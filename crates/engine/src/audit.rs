@@ -12,11 +12,9 @@ use tracing::{info, warn};
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
+use crate::ports::site::LISTED_MAX;
 use crate::ports::store::{AUDIT, Cursor, DueKey, Lane};
 use crate::sweep::{Feed, Swept};
-
-/// Pages per side that one audit reads at most: 5 million worklogs.
-const PAGES_MAX: usize = 1000;
 
 /// Issues without a known twin that one audit asks to be looked at, at most. The next one takes the rest.
 const DISCOVER_MAX: usize = 500;
@@ -147,7 +145,7 @@ impl Engine {
         let site = self.site_of(connection, side)?;
         let mut sums: BTreeMap<IssueId, Sum> = BTreeMap::new();
         let mut offset = 0;
-        for _ in 0..PAGES_MAX {
+        while offset < LISTED_MAX {
             let page = self
                 .call_in_turn(site, Lane::Sweep, async |client| {
                     client.list_dates(since, None, offset).await

@@ -12,7 +12,7 @@ use tandem_core::observed::{Observed, Proof};
 use tandem_core::plan::{Action, Plan, Recorded, Step};
 use tandem_core::rules::Person;
 use tandem_core::{
-    AccountId, Content, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog,
+    AccountId, Content, Intent, IntentKind, IssueId, LinkKey, Pair, PairId, PairState, Reason, Side, Worklog,
     WorklogId,
 };
 use tracing::{info, warn};
@@ -23,6 +23,7 @@ use crate::gate::signed;
 use crate::hold::{HELD_MAX, SharedIssue};
 use crate::observe::SKEW;
 use crate::options::{Connection, Engine, Site};
+use crate::people::Taken;
 use crate::ports::site::{IssueRef, Outcome, SiteError, SiteErrorKind};
 use crate::ports::store::{
     Claim, Committed, DueKey, DueRow, Echo, Evidence, EvidenceId, HistoryRow, Lane, Op, Origin, Root,
@@ -278,6 +279,9 @@ impl Run<'_> {
             }
             if recorded == Recorded::Adopt {
                 ops.extend(self.adopted(step, &pair, observed).await?);
+            }
+            if recorded == Recorded::Forget {
+                ops.extend(self.unclaimed(&pair).await?);
             }
             // A moved worklog has another shadow in Jira than before.
             if matches!(recorded, Recorded::Adopt | Recorded::Move) {
@@ -874,6 +878,35 @@ impl Run<'_> {
         }
     }
 
+    /// What lets other connections make a copy that this one set out to make and will not.
+    async fn unclaimed(&self, pair: &Pair) -> Result<Option<Op>, EngineError> {
+        for side in Side::BOTH {
+            let is_of_side = |intent: &Intent| intent.side == side && intent.kind == IntentKind::Create;
+            let (None, Some(id)) = (pair.ids[side], pair.ids[side.other()]) else {
+                continue;
+            };
+            if pair.abandoned.iter().any(is_of_side) {
+                let root = self.root_of(side.other(), id).await?;
+                let (site, roots) = (&self.connection.sites[side], std::slice::from_ref(&root));
+                let known = self.engine.store.claims(site, roots).await?;
+                let is_open =
+                    |claim: &Claim| claim.connection == self.connection.name && claim.worklog.is_none();
+                if known.iter().any(|(_, claim)| is_open(claim)) {
+                    return Ok(self.give_up_claim(pair, Some(root), side));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The worklog at the start of the chain that one is in.
+    async fn root_of(&self, side: Side, id: WorklogId) -> Result<Root, EngineError> {
+        let site = self.connection.sites[side].clone();
+        let known = self.engine.store.origins(&[(site.clone(), id)]).await?;
+        let own = Root { site, worklog: id };
+        Ok(known.into_iter().next().map_or(own, |(_, origin)| origin.root))
+    }
+
     /// The worklog at the start of the chain that a write carries on.
     async fn root(&self, step: &Step, side: Side) -> Result<Option<Root>, EngineError> {
         let from = side.other();
@@ -888,14 +921,7 @@ impl Run<'_> {
             side
         };
         let Some(id) = source else { return Ok(None) };
-        let site = self.connection.sites[at].clone();
-        let known = self.engine.store.origins(&[(site.clone(), id)]).await?;
-        Ok(Some(
-            known
-                .into_iter()
-                .next()
-                .map_or(Root { site, worklog: id }, |(_, origin)| origin.root),
-        ))
+        self.root_of(at, id).await.map(Some)
     }
 
     /// What is written with the intent of a step. `None` where another connection makes that copy.
@@ -1012,8 +1038,10 @@ impl Run<'_> {
             let theirs = known.into_iter().map(|(_, claim)| claim);
             let theirs = theirs.filter(|claim| claim.connection != self.connection.name);
             for claim in theirs {
+                let known = observed.pairs.iter().find(|known| known.id == row.id);
+                let had_twin = row.had_twin() || known.is_some_and(Pair::had_twin);
                 let is_void = self.engine.is_void(self.connection, side, observed, &claim);
-                if row.base.is_none() || !is_void.await? {
+                if !(had_twin || claim.worklog.is_none()) || !is_void.await? {
                     return Ok(None);
                 }
                 instead_of = Some(claim);
@@ -1361,24 +1389,29 @@ impl Run<'_> {
         let from = side.other();
         let connection = self.connection;
         let rules = &connection.settings.rules;
+        let is_refused = reason == Some(Reason::AuthorUnmapped);
         let guess = |step: &&Step| {
             let (source, body) = match &step.action {
                 Action::Create { source, body, .. } | Action::Update { source, body, .. } => (source, body),
                 _ => return None,
             };
+            // That somebody exists there under the same id does not say that time can be logged for them.
+            let known = observed.lookups.people[from].get(&source.author);
+            let is_open =
+                known.is_none_or(|known| is_refused && known.other.as_ref() == Some(&source.author));
             let guessed = body.author == source.author
                 && rules.mapped(from, &source.author).is_none()
-                && !observed.lookups.people[from].contains_key(&source.author)
+                && is_open
                 && !self.report.untold.contains(&source.author);
             guessed.then(|| source.author.clone())
         };
-        let is_refused = reason == Some(Reason::AuthorUnmapped);
+        let taken = if is_refused { Taken::NotNow } else { Taken::Untold };
         let guesses: BTreeSet<AccountId> = steps.iter().filter_map(guess).collect();
         let mut changed = false;
         for account in guesses {
-            let looked_up =
-                self.engine
-                    .look_up_person(self.connection, from, &account, is_refused, self.lane);
+            let looked_up = self
+                .engine
+                .look_up_person(self.connection, from, &account, taken, self.lane);
             let person = match looked_up.await {
                 Ok(person) => person,
                 // The site does not say who they are: what it said of the write stands.
@@ -1389,6 +1422,9 @@ impl Run<'_> {
                 Err(error) => return Err(error),
             };
             changed |= person.other.as_ref() != Some(&account);
+            if is_refused {
+                self.report.untold.insert(account);
+            }
             let known = Person {
                 other: person.other,
                 display_name: person.display_name,

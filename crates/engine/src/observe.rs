@@ -22,13 +22,14 @@ use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
+use crate::people::Taken;
 use crate::ports::site::{IssueRef, Shadow, SiteErrorKind};
 use crate::ports::store::{
     Announced, Announcement, Claim, DueKey, DueRow, Evidence, EvidenceId, Lane, LookupQuery, Op, Root,
 };
 
-/// Pages of one issue's listing that are read at most: 200,000 worklogs.
-const PAGES_MAX: usize = 40;
+/// Worklogs of one issue that are read at most.
+const WORKLOGS_MAX: u64 = 200_000;
 
 /// Pages of Jira's feed of changed worklogs that are read at most: 10,000 changes.
 const CHANGED_PAGES_MAX: usize = 10;
@@ -212,7 +213,7 @@ impl Engine {
         let mut worklogs = BTreeMap::new();
         let mut unreadable = BTreeMap::new();
         let mut offset = 0;
-        for _ in 0..PAGES_MAX {
+        while offset < WORKLOGS_MAX {
             let page = match self
                 .call(site, lane, async |client| client.list_issue(issue, offset).await)
                 .await
@@ -239,8 +240,7 @@ impl Engine {
             reason: Reason::Rejected,
             detail: format!(
                 "issue {issue} on {} has more than {} worklogs",
-                site.name,
-                PAGES_MAX * 5000
+                site.name, WORKLOGS_MAX
             ),
         })
     }
@@ -410,7 +410,7 @@ impl Engine {
     ) -> Result<Vec<Shadow>, EngineError> {
         let mut shadows = Vec::new();
         let mut offset = 0;
-        for _ in 0..PAGES_MAX {
+        while offset < WORKLOGS_MAX {
             let page = match self
                 .call(site, lane, async |client| client.shadows(issue, offset).await)
                 .await
@@ -1072,8 +1072,8 @@ impl Engine {
             })
             .collect();
         // Whose twin is gone, and comes back where an edit wins.
-        let agreed = observed.pairs.iter().filter(|pair| pair.base.is_some());
-        let had_twin: BTreeSet<(Side, WorklogId)> = agreed
+        let had = observed.pairs.iter().filter(|pair| pair.had_twin());
+        let had_twin: BTreeSet<(Side, WorklogId)> = had
             .flat_map(|pair| Side::BOTH.map(|side| Some((side, pair.ids[side]?))))
             .flatten()
             .collect();
@@ -1146,7 +1146,8 @@ impl Engine {
             let mut twins: BTreeMap<WorklogId, WorklogId> = BTreeMap::new();
             for (root, id) in &roots {
                 if let Some(claim) = claims.get(root) {
-                    let comes_back = had_twin.contains(&(side, *id));
+                    let is_left = claim.worklog.is_none() && self.connection(&claim.connection).is_none();
+                    let comes_back = had_twin.contains(&(side, *id)) || is_left;
                     if comes_back && self.is_void(connection, side.other(), observed, claim).await? {
                         continue;
                     }
@@ -1234,8 +1235,8 @@ impl Engine {
         Ok(made)
     }
 
-    /// Says whether another connection's claim is over: the copy that it made was deleted. Should it be wanted again, whoever
-    /// comes first makes it.
+    /// Says whether another connection's claim is over: the copy that it made was deleted, or nobody is there any more to make
+    /// it. Should it be wanted again, whoever comes first makes it.
     pub(crate) async fn is_void(
         &self,
         connection: &Connection,
@@ -1243,17 +1244,25 @@ impl Engine {
         observed: &Observed,
         claim: &Claim,
     ) -> Result<bool, EngineError> {
-        let Some(copy) = claim.worklog.filter(|_| claim.connection != connection.name) else {
+        if claim.connection == connection.name {
             return Ok(false);
+        }
+        let is_left = self.connection(&claim.connection).is_none();
+        let Some(copy) = claim.worklog else {
+            return Ok(is_left);
         };
         if self.is_deleted(connection, side, observed, copy).await? {
             return Ok(true);
         }
-        // Nobody is there any more to make anew what was taken away for a move.
-        if self.connection(&claim.connection).is_some() || observed.worklog(side, copy).is_some() {
+        if observed.worklog(side, copy).is_some()
+            || self.own_moves(connection, side, &[copy]).await?.is_empty()
+        {
             return Ok(false);
         }
-        Ok(!self.own_moves(connection, side, &[copy]).await?.is_empty())
+        // What was taken away for a move is made anew by who took it away, if anybody is there to.
+        let site = &connection.sites[side];
+        let places = self.store.whereabouts(&connection.name, site, &[copy]).await?;
+        Ok(is_left || places.iter().any(|place| place.state == PairState::Gone))
     }
 
     /// Says whether a worklog that is not shown is proven to be deleted.
@@ -1369,7 +1378,7 @@ impl Engine {
                 let again = person.other.is_none() && old && wanted.contains(&person.account);
                 let person = if again {
                     match self
-                        .look_up_person(connection, side, &person.account, true, lane)
+                        .look_up_person(connection, side, &person.account, Taken::NotBefore, lane)
                         .await
                     {
                         Ok(person) => person,

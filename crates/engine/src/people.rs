@@ -12,7 +12,7 @@ use tracing::info;
 use crate::error::EngineError;
 use crate::memory::Kept;
 use crate::options::{Connection, Engine, Site};
-use crate::ports::site::{AttributeDefinition, SiteRules};
+use crate::ports::site::{AttributeDefinition, SiteRules, User};
 use crate::ports::store::{Lane, PersonRow};
 
 /// How long a look-up that found somebody is good for; nobody found is looked up again with each parked retry.
@@ -21,16 +21,31 @@ const FOUND_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// How long attribute definitions and a site's rules are good for.
 const DEFINITIONS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
+/// Attribute definitions that are read at most.
+const DEFINITIONS_MAX: u64 = 10_000;
+
+/// What is known of whether a site takes somebody as an author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Nothing was tried, or what it said of a write has other reasons.
+    Untold,
+    /// It did not some time ago: it may by now.
+    NotBefore,
+    /// It has just refused the account of the same id.
+    NotNow,
+}
+
 impl Engine {
     /// Looks up the account that a person of one side has on the other, and remembers it.
     ///
-    /// Returns the person as now known. `is_refused` says that the other site has refused them as an author.
+    /// Returns the person as now known. An account that the other site has just refused as an author is nobody's there: it may
+    /// lack a licence, say.
     pub(crate) async fn look_up_person(
         &self,
         connection: &Connection,
         from: Side,
         account: &AccountId,
-        is_refused: bool,
+        taken: Taken,
         lane: Lane,
     ) -> Result<PersonRow, EngineError> {
         let (here, there) = (
@@ -54,7 +69,7 @@ impl Engine {
         let name = said.into_iter().find_map(|row| row.display_name);
         // Who may not look people up still has been told that the site does not take this one.
         let unless_refused = |answer| match answer {
-            Err(error) if is_refused && EngineError::is_refused(&error) => Ok(None),
+            Err(error) if taken != Taken::Untold && EngineError::is_refused(&error) => Ok(None),
             answer => answer,
         };
         let same = self
@@ -67,7 +82,7 @@ impl Engine {
             display_name: name,
             expires: now + FOUND_FOR,
         };
-        if let Some(user) = same.filter(|user| user.active) {
+        if let Some(user) = same.filter(|user| user.active && taken != Taken::NotNow) {
             person.other = Some(account.clone());
             person.display_name = Some(user.display_name);
         } else if let Some(original) = unless_refused(
@@ -79,7 +94,9 @@ impl Engine {
                 let found = self
                     .call(there, lane, async |client| client.users_by_email(&email).await)
                     .await?;
-                let mut active = found.into_iter().filter(|user| user.active);
+                let may_be =
+                    |user: &User| user.active && (taken != Taken::NotNow || user.account_id != *account);
+                let mut active = found.into_iter().filter(may_be);
                 // Two accounts with one address would be a guess.
                 if let (Some(user), None) = (active.next(), active.next()) {
                     person.other = Some(user.account_id);
@@ -116,8 +133,19 @@ impl Engine {
         let site = self.site_of(connection, side)?;
         let since = since.unwrap_or(self.clock.now() - DEFINITIONS_FOR);
         let ask = async || {
-            self.call(site, lane, async |client| client.attributes().await)
-                .await
+            let mut known = Vec::new();
+            let mut offset = 0;
+            while offset < DEFINITIONS_MAX {
+                let page = self
+                    .call(site, lane, async |client| client.attributes(offset).await)
+                    .await?;
+                known.extend(page.rows);
+                match page.next {
+                    Some(next) if next > offset => offset = next,
+                    _ => break,
+                }
+            }
+            Ok(known)
         };
         self.remembered(&self.memory.attributes, "attributes", site, since, ask)
             .await

@@ -16,10 +16,10 @@ use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Engine, Site};
-use crate::ports::site::SiteErrorKind;
+use crate::ports::site::{LISTED_MAX, SiteErrorKind};
 use crate::ports::store::{Cursor, DueKey, Evidence, EvidenceId, Lane, Op, Whereabouts};
 
-/// Pages that one sweep reads at most: 5 million changes.
+/// Pages of a feed of deletes that one sweep reads at most.
 const PAGES_MAX: usize = 1000;
 
 /// Deletes may reach the feeds late.
@@ -108,11 +108,14 @@ impl Engine {
         let name = changes(&site.name);
         // A site that was never swept is audited first; from then on the sweep goes on from that day.
         let since = self.store.cursor(&name).await?.map_or(start, |cursor| cursor.at);
-        let hinted_changes = self
+        // Each for itself: what one of them may not read, another tells the reason of.
+        let changes = self
             .sweep_changes(site, since - signed(self.options.overlap))
-            .await?;
-        let hinted_deletes = self.sweep_deletes(site, Lane::Sweep, Feed::InTurn).await?;
-        self.probe(site).await?;
+            .await;
+        let deletes = self.sweep_deletes(site, Lane::Sweep, Feed::InTurn).await;
+        let probed = self.probe(site).await;
+        let (hinted_changes, hinted_deletes) = (changes?, deletes?);
+        probed?;
         self.store.put_cursor(&name, &Cursor { at: start }).await?;
         if let Err(error) = self.learn(&site.name).await {
             warn!(site.name = %site.name, "Jira ids are left for the next sweep: {}", error.unsaid());
@@ -125,7 +128,7 @@ impl Engine {
     async fn sweep_changes(&self, site: &Site, since: Timestamp) -> Result<usize, EngineError> {
         let mut hinted = BTreeSet::new();
         let mut offset = 0;
-        for _ in 0..PAGES_MAX {
+        while offset < LISTED_MAX {
             let page = self
                 .call_in_turn(site, Lane::Sweep, async |client| {
                     client.list_changed(since, offset).await

@@ -188,7 +188,7 @@ impl Told {
                 let page = site.jira_deleted(now).await?;
                 assert!(page.next.is_none_or(|next| next > now), "it does not go on");
             }
-            "attributes" => drop(site.attributes().await?),
+            "attributes" => drop(site.attributes(0).await?),
             "rules" => {
                 site.rules().await?;
             }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 use serde_json::{Map, Value, json};
 use tandem_core::{Content, IssueId, JiraWorklogId, WorklogId};
 use tandem_engine::ports::site::Vendor;
@@ -120,8 +120,8 @@ pub fn papertrail_deleted(from: Timestamp, cursor: Option<&str>) -> Call {
 }
 
 /// Lists the work attributes.
-pub fn attributes() -> Call {
-    read(Method::GET, "/4/work-attributes", &[]).query("limit", PAGE_ROWS)
+pub fn attributes(offset: u64) -> Call {
+    page(read(Method::GET, "/4/work-attributes", &[]), offset)
 }
 
 /// Reads the site's rules.
@@ -138,9 +138,9 @@ fn body(content: &Content) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("authorAccountId".into(), content.author.as_str().into());
     body.insert("startDate".into(), content.start_date.to_string().into());
-    if let Some(time) = content.start_time {
-        body.insert("startTime".into(), instant::render_time(time).into());
-    }
+    // What Tempo puts where it is left out is not documented, and may differ from day to day: midnight at least stays.
+    let time = content.start_time.unwrap_or(Time::midnight());
+    body.insert("startTime".into(), instant::render_time(time).into());
     body.insert("timeSpentSeconds".into(), content.time_spent_secs.into());
     if let Some(billable) = content.billable_secs {
         body.insert("billableSeconds".into(), billable.into());

@@ -370,9 +370,10 @@ struct AttributeWire {
     values: Vec<String>,
 }
 
-/// Reads the work attributes. A listed value without a shown name is its own name.
-pub fn attributes(body: &[u8]) -> Result<Vec<AttributeDefinition>, Misread> {
+/// Reads a page of the work attributes. A listed value without a shown name is its own name.
+pub fn attributes(body: &[u8], base: &Url, offset: u64) -> Result<Page<AttributeDefinition>, Misread> {
     let wire: PageWire<AttributeWire> = json(body)?;
+    let next = wire.metadata.next_offset(base, offset, wire.results.len())?;
     let definition = |row: AttributeWire| {
         let mut names: BTreeMap<_, _> = row
             .values
@@ -388,7 +389,11 @@ pub fn attributes(body: &[u8]) -> Result<Vec<AttributeDefinition>, Misread> {
             names,
         }
     };
-    Ok(wire.results.into_iter().map(definition).collect())
+    Ok(Page {
+        rows: wire.results.into_iter().map(definition).collect(),
+        next,
+        bad: Vec::new(),
+    })
 }
 
 #[derive(Deserialize)]

@@ -150,7 +150,7 @@ fn tempo_calls() -> Vec<Call> {
         tempo::request::tempo_ids(&[JiraWorklogId(7)]),
         tempo::request::papertrail_deleted(now, None),
         tempo::request::papertrail_deleted(now, Some("t")),
-        tempo::request::attributes(),
+        tempo::request::attributes(0),
         tempo::request::global_configuration(),
         tempo::admin::list_subscriptions(),
         tempo::admin::create_subscription(

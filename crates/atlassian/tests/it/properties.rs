@@ -258,7 +258,7 @@ fn reads_anything(body: &[u8]) {
     let _ = tempo::wire::bulk(&body, IssueId(1), &[]);
     let _ = tempo::wire::id_pairs(&body, 1);
     let _ = tempo::wire::papertrail(&body, None);
-    let _ = tempo::wire::attributes(&body);
+    let _ = tempo::wire::attributes(&body, &base, 0);
     let _ = tempo::wire::rules(&body);
     let _ = tempo::wire::attribute_values(&body);
     let _ = tempo::admin::read_subscriptions(&body);

@@ -766,7 +766,7 @@ async fn rules_and_attributes_are_read() {
         (rules.remaining_estimate_optional, rules.max_hours_per_day),
         (false, Some(24))
     );
-    let attributes = world.site.attributes().await.unwrap();
+    let attributes = world.site.attributes(0).await.unwrap().rows;
     assert_eq!(attributes[0].names["u1"], "One");
     assert_eq!(attributes[0].names["u2"], "u2");
     assert!(attributes[0].required);

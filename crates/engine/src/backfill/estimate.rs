@@ -15,10 +15,8 @@ use crate::bulk::BULK_MAX;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::SiteClient;
+use crate::ports::site::LISTED_MAX;
 use crate::ports::store::Lane;
-
-/// Pages per side that are read at most.
-const PAGES_MAX: usize = 1000;
 
 /// Worklogs that a page of an issue's listing holds.
 const PAGE_ROWS: usize = 5000;
@@ -231,7 +229,7 @@ impl Engine {
         let site = self.site_of(connection, side)?;
         let mut listed = Listed::new();
         let mut offset = 0;
-        for _ in 0..PAGES_MAX {
+        while offset < LISTED_MAX {
             let page = self
                 .unhurried(async || {
                     let list = async |client: &dyn SiteClient| client.list_dates(since, until, offset).await;
@@ -247,10 +245,13 @@ impl Engine {
             }
             match page.next {
                 Some(next) if next > offset => offset = next,
-                _ => break,
+                _ => return Ok(listed),
             }
         }
-        Ok(listed)
+        Err(EngineError::Unknown(format!(
+            "{} lists more than {offset} worklogs for these days; ask for fewer days, with --since and --until",
+            site.name
+        )))
     }
 
     async fn estimate_link(

@@ -14,11 +14,9 @@ use crate::decided::policy_of;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
 use crate::ports::SiteClient;
+use crate::ports::site::LISTED_MAX;
 use crate::ports::store::{DueKey, Lane};
 use crate::sweep::Feed;
-
-/// Pages per side that are read at most to find the issues that have worklogs.
-const PAGES_MAX: usize = 1000;
 
 /// Worklogs that a link misses of which it is asked where they are: as many as a run asks about.
 const MISSING_MAX: usize = 20;
@@ -116,7 +114,7 @@ impl Engine {
             let site = self.site_of(connection, side)?;
             let mut seen = BTreeSet::new();
             let mut offset = 0;
-            for _ in 0..PAGES_MAX {
+            while offset < LISTED_MAX {
                 let page = self
                     .unhurried(async || {
                         let list =

@@ -264,6 +264,9 @@ pub struct ServerInfo {
     pub server_time: Option<Timestamp>,
 }
 
+/// Worklogs of a listing that are read at most, however few a site puts on a page.
+pub(crate) const LISTED_MAX: u64 = 5_000_000;
+
 /// Calls one site. **Each method makes exactly one HTTP request** (none when it fails before sending), so
 /// that the caller can count and pace them; it has a deadline, follows no redirect and repeats nothing.
 ///
@@ -334,7 +337,7 @@ pub trait SiteClient: Send + Sync {
     async fn jira_changed(&self, since: Timestamp) -> Result<FeedPage<WorklogId, Timestamp>, SiteError>;
 
     /// Lists the work attributes (first 5,000).
-    async fn attributes(&self) -> Result<Vec<AttributeDefinition>, SiteError>;
+    async fn attributes(&self, offset: u64) -> Result<Page<AttributeDefinition>, SiteError>;
 
     /// Returns the site's rules.
     async fn rules(&self) -> Result<SiteRules, SiteError>;

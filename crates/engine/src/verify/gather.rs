@@ -12,11 +12,8 @@ use crate::error::EngineError;
 use crate::options::{Connection, Engine, Site};
 use crate::ports::SiteClient;
 use crate::ports::scratch::Scratch;
-use crate::ports::site::{BadRow, Page, SiteErrorKind};
+use crate::ports::site::{BadRow, LISTED_MAX, Page, SiteErrorKind};
 use crate::ports::store::Lane;
-
-/// Pages per side that are read at most: 5 million worklogs.
-const PAGES_MAX: usize = 1000;
 
 /// How often a page is asked for again where no answer came, and after how long the first time.
 const TRIES_MAX: u32 = 3;
@@ -98,7 +95,7 @@ impl Engine {
         let site = self.site_of(connection, side)?;
         let mut twins = Twins::new();
         let mut offset = 0;
-        for _ in 0..PAGES_MAX {
+        while offset < LISTED_MAX {
             let page = self.page_of_books(site, (from, to), offset).await?;
             let issues = page.rows.iter().map(|worklog| worklog.issue);
             let issues = issues.chain(page.bad.iter().filter_map(|bad| bad.issue));

@@ -9,6 +9,9 @@ use tandem_engine::ports::site::{AttributeDefinition, SiteClient, Vendor};
 
 use super::look::{Finding, Look, Trouble};
 
+/// Attribute definitions that are read at most.
+const DEFINITIONS_MAX: usize = 10_000;
+
 type Asked<T> = BTreeMap<SiteName, Result<T, Trouble>>;
 
 pub(super) async fn look(look: &Look<'_>) -> Vec<Finding> {
@@ -19,10 +22,7 @@ pub(super) async fn look(look: &Look<'_>) -> Vec<Finding> {
         for side in Side::BOTH {
             let site = &connection.sites[side];
             if !attributes.contains_key(site) {
-                let known = look
-                    .ask(site, Vendor::Tempo, async |client| client.attributes().await)
-                    .await;
-                attributes.insert(site.clone(), known);
+                attributes.insert(site.clone(), definitions(look, site).await);
                 let known = look
                     .ask(site, Vendor::Tempo, async |client| {
                         client.global_configuration().await
@@ -62,6 +62,24 @@ pub(super) async fn look(look: &Look<'_>) -> Vec<Finding> {
 }
 
 /// What a side demands of a worklog, and what is mapped to it.
+/// Asks a site for its work attributes, all pages.
+async fn definitions(look: &Look<'_>, site: &SiteName) -> Result<Vec<AttributeDefinition>, Trouble> {
+    let mut known = Vec::new();
+    let mut offset = 0;
+    loop {
+        let page = look
+            .ask(site, Vendor::Tempo, async |client| {
+                client.attributes(offset).await
+            })
+            .await?;
+        known.extend(page.rows);
+        match page.next {
+            Some(next) if next > offset && known.len() < DEFINITIONS_MAX => offset = next,
+            _ => return Ok(known),
+        }
+    }
+}
+
 fn attributes_of(
     connection: &Connection,
     side: Side,
