@@ -17,7 +17,7 @@ async fn sites(ring: bool, webhooks: Webhooks) -> World {
     many(ring, webhooks, 2).await
 }
 
-/// Three sites with this many linked issues each.
+/// Three sites with this many linked issues each, and one more that has no twin.
 async fn many(ring: bool, webhooks: Webhooks, issues: usize) -> World {
     let mut config = String::new();
     for name in ["acme", "globex", "initech"] {
@@ -44,7 +44,9 @@ async fn many(ring: bool, webhooks: Webhooks, issues: usize) -> World {
         ));
     }
     let sites = [("acme", "SUP"), ("globex", "DEV"), ("initech", "OPS")];
-    let sites = sites.map(|(name, project)| site(name, project, issues)).to_vec();
+    let sites = sites
+        .map(|(name, project)| site(name, project, issues + 1))
+        .to_vec();
     Setup {
         sites,
         config,
@@ -410,24 +412,20 @@ async fn a_connection_by_another_name_makes_again_what_the_old_one_had_made() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_back_from_an_issue_without_a_twin_goes_along_the_chain_again() {
-    for end in ["acme", "initech"] {
+    for (began, project) in [PLACES[0], PLACES[2]] {
         let world = sites(false, Webhooks::Both).await;
-        let (began, project) = *PLACES.iter().find(|(site, _)| *site == end).unwrap();
+        let issue = format!("{project}-1");
         let began = world.sim.site(began);
-        // An issue that no other site has a twin of.
-        began.configure(|spec| {
-            spec.issues
-                .push(tandem_sim::IssueSpec::new(&format!("{project}-3")))
-        });
-        let id = began
-            .log_time(&format!("{project}-1"), hour("ann", "work"))
-            .unwrap();
+        began.log_time(&issue, hour("ann", "work")).unwrap();
         rest(&world).await;
         same_everywhere(&world, 1, 1);
-        began.move_to_issue(id, &format!("{project}-3")).unwrap();
+        // The original, or the copy at the far end.
+        let far = world.sim.site("initech");
+        let id = far.worklogs()[0].id;
+        far.move_to_issue(id, "OPS-3").unwrap();
         rest(&world).await;
         assert!(world.globex().worklogs().is_empty());
-        began.move_to_issue(id, &format!("{project}-1")).unwrap();
+        far.move_to_issue(id, "OPS-1").unwrap();
         rest(&world).await;
         same_everywhere(&world, 1, 1);
         assert_eq!(world.reasons().await, Vec::<&str>::new());
@@ -487,11 +485,11 @@ async fn a_far_copy_that_moves_is_made_anew_in_the_middle_though_its_run_ended_i
     let far = world.sim.site("initech");
     let copy = far.worklogs()[0].id;
     far.move_to_issue(copy, "OPS-2").unwrap();
-    // The old one in the middle is taken away, and then the site answers nothing for a while.
-    let creates = Matcher::tempo("POST", "/4/worklogs").times(1);
+    // The old one in the middle is taken away, and nobody hears that it was.
+    let deletes = Matcher::tempo("DELETE", "/4/worklogs/{id}").times(1);
     world
         .sim
-        .fail_next("globex", creates, Fault::LostBefore(FaultOutcome::Status(429)));
+        .fail_next("globex", deletes, Fault::LostAfter(FaultOutcome::Status(504)));
     for _ in 0..3 {
         rest(&world).await;
     }
