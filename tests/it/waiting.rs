@@ -520,3 +520,70 @@ async fn of_very_many_items_that_are_tried_again_the_history_tells_the_first_tho
     let whole = told.iter().find(|line| line.link.is_none()).unwrap();
     assert_eq!(whole.cause, "Ann: 10 more items that wait are to be tried again");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_may_log_no_time_on_a_project_there_has_the_fallback_account_there_and_there_alone() {
+    let mut setup = Setup::two(2).extra("[connections.authors]\nunknown = \"account:bob\"\n");
+    // Of globex's two projects, ann may work in one.
+    let closed = setup.sites[1].projects[0].clone();
+    let open = tandem_sim::ProjectSpec {
+        key: "OPEN".into(),
+        ..closed
+    };
+    setup.sites[1].projects.push(open);
+    setup.sites[1].projects[0].workers = Some(["bob".to_owned()].into());
+    setup.sites[1].issues[1] = IssueSpec::new("OPEN-1");
+    setup.config = setup.config.replace("DEV-2", "OPEN-1");
+    let world = setup.build().await;
+    for issue in ["SUP-1", "SUP-2"] {
+        world.acme().log_time(issue, hour("ann", "work")).unwrap();
+    }
+    world.settle().await;
+    let said = |issue: &str| {
+        let said = world.said("globex", issue);
+        (said[0].0.clone(), said[0].5.clone())
+    };
+    assert_eq!(said("DEV-1"), ("bob".into(), "[Ann Archer] work".into()));
+    assert_eq!(said("OPEN-1"), ("ann".into(), "work".into()));
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_puts_one_row_on_a_page_keeps_nothing_back() {
+    let rules = "[connections.attributes]\nmap = [{ a = \"_Z_\", b = \"_Z_\" }]\n";
+    let mut setup = Setup::two(1).extra(rules).webhooks(Webhooks::None);
+    for (spec, value) in setup.sites.iter_mut().zip(["uuid-on-acme", "uuid-on-globex"]) {
+        spec.page_max = 1;
+        let other = AttributeSpec::new("_A_", "A", AttributeKind::InputField);
+        let list = AttributeSpec::new("_Z_", "Z", AttributeKind::StaticList);
+        spec.attributes = vec![other, list.value(value, "Travel")];
+    }
+    let world = setup.build().await;
+    for n in 0..50 {
+        let content = hour("ann", &format!("work {n}")).attribute("_Z_", "uuid-on-acme");
+        world.acme().log_time("SUP-1", content).unwrap();
+    }
+    world.sweep().await;
+    world.settle().await;
+    let twins = world.globex().worklogs();
+    assert_eq!(twins.len(), 50);
+    let is_translated = |twin: &tandem_sim::Worklog| twin.attributes["_Z_"] == "uuid-on-globex";
+    assert!(twins.iter().all(is_translated));
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_may_not_search_finds_out_why() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    let engine = &world.tandem.engine;
+    world.sweep().await;
+    let search = Matcher::tempo("POST", "/4/worklogs/search").times(100);
+    world
+        .sim
+        .fail_next("globex", search, Fault::LostBefore(FaultOutcome::Status(403)));
+    world.globex().set_permission(None, Permission::EditAll, false);
+    let swept = engine.sweep().await.unwrap();
+    assert_eq!(swept.failed, 1);
+    let state = engine.store.site(&"globex".into()).await.unwrap();
+    assert!(!state.missing_permissions.is_empty());
+}

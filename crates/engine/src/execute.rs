@@ -1389,7 +1389,11 @@ impl Run<'_> {
         let from = side.other();
         let connection = self.connection;
         let rules = &connection.settings.rules;
-        let is_refused = reason == Some(Reason::AuthorUnmapped);
+        let taken = match reason {
+            Some(Reason::AuthorUnmapped) if rules.fallback().is_some() => Taken::NotNow,
+            Some(Reason::AuthorUnmapped) => Taken::NotBefore,
+            _ => Taken::Untold,
+        };
         let guess = |step: &&Step| {
             let (source, body) = match &step.action {
                 Action::Create { source, body, .. } | Action::Update { source, body, .. } => (source, body),
@@ -1397,15 +1401,14 @@ impl Run<'_> {
             };
             // That somebody exists there under the same id does not say that time can be logged for them.
             let known = observed.lookups.people[from].get(&source.author);
-            let is_open =
-                known.is_none_or(|known| is_refused && known.other.as_ref() == Some(&source.author));
+            let is_same = |known: &Person| known.other.as_ref() == Some(&source.author);
+            let is_open = known.is_none_or(|known| taken == Taken::NotNow && is_same(known));
             let guessed = body.author == source.author
                 && rules.mapped(from, &source.author).is_none()
                 && is_open
                 && !self.report.untold.contains(&source.author);
             guessed.then(|| source.author.clone())
         };
-        let taken = if is_refused { Taken::NotNow } else { Taken::Untold };
         let guesses: BTreeSet<AccountId> = steps.iter().filter_map(guess).collect();
         let mut changed = false;
         for account in guesses {
@@ -1422,7 +1425,7 @@ impl Run<'_> {
                 Err(error) => return Err(error),
             };
             changed |= person.other.as_ref() != Some(&account);
-            if is_refused {
+            if taken == Taken::NotNow {
                 self.report.untold.insert(account);
             }
             let known = Person {

@@ -29,9 +29,9 @@ const DEFINITIONS_MAX: u64 = 10_000;
 pub(crate) enum Taken {
     /// Nothing was tried, or what it said of a write has other reasons.
     Untold,
-    /// It did not some time ago: it may by now.
+    /// It did not, or did not some time ago: it may by now.
     NotBefore,
-    /// It has just refused the account of the same id.
+    /// It has just refused the account of the same id, and there is another one to log the time under.
     NotNow,
 }
 
@@ -39,7 +39,7 @@ impl Engine {
     /// Looks up the account that a person of one side has on the other, and remembers it.
     ///
     /// Returns the person as now known. An account that the other site has just refused as an author is nobody's there: it may
-    /// lack a licence, say.
+    /// lack a licence, say. That is not remembered, since it may be so of one project alone.
     pub(crate) async fn look_up_person(
         &self,
         connection: &Connection,
@@ -105,6 +105,9 @@ impl Engine {
         }
         if person.other.is_none() {
             person.expires = now + crate::gate::signed(self.options.park_retry);
+        }
+        if taken == Taken::NotNow {
+            return Ok(person);
         }
         info!(site.name = %there.name, person.found = person.other.is_some(), "Looked up an author on {}", there.name);
         self.store.put_person(&here.name, &there.name, &person).await?;

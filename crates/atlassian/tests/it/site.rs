@@ -136,7 +136,7 @@ async fn writes_send_everything_that_a_put_would_wipe() {
     assert_eq!(world.body(1), full);
     assert_eq!(
         world.body(2),
-        json!({"authorAccountId": "712020:a", "startDate": "2026-03-02", "timeSpentSeconds": 5400,
+        json!({"authorAccountId": "712020:a", "startDate": "2026-03-02", "startTime": "00:00:00", "timeSpentSeconds": 5400,
             "description": "", "attributes": []})
     );
     assert_eq!(
@@ -621,6 +621,7 @@ async fn the_feed_of_deletes_goes_on_at_until() {
     let world = world([
         ok(feed(1_438_013_693_136, false)),
         ok(feed(1_438_013_693_136, true)),
+        ok(feed(1_438_013_671_562, false)),
         ok(feed(5, false)),
     ]);
     let since = Timestamp::from_millisecond(1_438_013_671_562).unwrap();
@@ -629,6 +630,9 @@ async fn the_feed_of_deletes_goes_on_at_until() {
     assert_eq!((first.next, first.until), (Some(until), Some(until)));
     assert_eq!(first.rows[0].at, since);
     assert_eq!(world.site.jira_deleted(since).await.unwrap().next, None);
+    // More of one moment than a page holds must not stop it there.
+    let next = Timestamp::from_millisecond(1_438_013_671_563).unwrap();
+    assert_eq!(world.site.jira_deleted(since).await.unwrap().next, Some(next));
     assert_eq!(
         world.site.jira_deleted(since).await.unwrap_err().kind,
         SiteErrorKind::Malformed
