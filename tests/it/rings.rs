@@ -459,7 +459,7 @@ async fn a_create_of_unknown_outcome_is_taken_over_by_its_connections_new_name()
     ] {
         let mut world = Setup::two(1).webhooks(Webhooks::None).build().await;
         let creates = Matcher::tempo("POST", "/4/worklogs");
-        world.sim.fail_next("globex", creates, fault.clone());
+        world.sim.fail_next("globex", creates, fault);
         world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
         world.sweep().await;
         world.tandem.engine.run_due(None).await.unwrap();

@@ -34,6 +34,14 @@ async fn the_history_comes_newest_last() {
         ids(store.history(&[connection()], None, 4).await.unwrap()),
         [26, 27, 28, 29]
     );
+    // One of them is found by its id, however old it is, in its own connection alone.
+    let first = store.history(&[connection()], None, 30).await.unwrap().remove(0);
+    let found = store.history_line(&connection(), &first.id).await.unwrap();
+    assert_eq!(found, Some(first.clone()));
+    assert_eq!(
+        store.history_line(&"other".into(), &first.id).await.unwrap(),
+        None
+    );
     assert_eq!(
         ids(store
             .history(&[connection()], Some(&link(1, 2)), 3)

@@ -134,7 +134,9 @@ async fn an_issue_is_no_twin_of_itself() {
 #[tokio::test]
 async fn the_first_run_stays_the_first() {
     let store = store().await;
+    assert_eq!(store.ran_first(&connection()).await.unwrap(), None);
     assert_eq!(store.first_run(&connection(), at(3)).await.unwrap(), at(3));
+    assert_eq!(store.ran_first(&connection()).await.unwrap(), Some(at(3)));
     assert_eq!(store.first_run(&connection(), at(9)).await.unwrap(), at(3));
 }
 

@@ -354,3 +354,62 @@ fn books_of_nothing_are_not_called_equal() {
         .says("no issues are linked");
     assert!(!ran.out.lines().any(|line| line == "equal"), "{ran:?}");
 }
+
+#[test]
+fn hours_of_an_account_stand_under_its_name_on_a_whatever_it_is_called_on_b() {
+    let rule = "map = [{ a = \"_Account_\", b = \"_Customer_\", values = [[\"ACME1\", \"GLX7\"]] }]";
+    let bench = Bench::with(&format!("[connections.attributes]\n{rule}\n"));
+    for (site, key) in [("acme", "_Account_"), ("globex", "_Customer_")] {
+        bench.sim.site(site).configure(|spec| {
+            let kind = tandem_sim::AttributeKind::InputField;
+            spec.attributes
+                .push(tandem_sim::AttributeSpec::new(key, key, kind));
+        });
+    }
+    let of_account = hour("ann", "one").attribute("_Account_", "ACME1");
+    bench.acme().log_time("SUP-1", of_account).unwrap();
+    let of_account = hour("bob", "two").attribute("_Customer_", "GLX7").billable(0);
+    bench.globex().log_time("DEV-2", of_account).unwrap();
+    bench.acme().log_time("SUP-1", hour("ann", "of none")).unwrap();
+    bench.reconcile();
+    let groups = bench.run(&["verify", "--json"]).ended(0).json()["groups"].clone();
+    let all = groups.as_array().unwrap().iter();
+    let accounts: Vec<(String, i64, i64)> = all
+        .filter(|group| group["by"] == "account")
+        .inspect(|group| assert_eq!(group["a"], group["b"]))
+        .map(|group| {
+            let key = group["key"].as_str().unwrap().to_owned();
+            let sum = |what: &str| group["b"][what].as_i64().unwrap();
+            (key, sum("seconds"), sum("billable"))
+        })
+        .collect();
+    assert_eq!(
+        accounts,
+        [(String::new(), 3600, 3600), ("ACME1".into(), 7200, 3600)]
+    );
+}
+
+#[test]
+fn whoever_only_looks_at_the_books_has_begun_nothing() {
+    let bench = Bench::new();
+    let config = std::fs::read_to_string(bench.path("tandem.toml")).unwrap();
+    let config = config.replace("since = \"2026-01-01\"\n", "");
+    std::fs::write(bench.path("tandem.toml"), config).unwrap();
+    let days = || {
+        let rows = bench.rows().into_keys();
+        rows.filter(|key| key.contains("FIRST-RUN")).count()
+    };
+    bench.run(&["link", "add", "SUP-3", "DEV-3"]).ended(0);
+    bench.acme().log_time("SUP-1", hour("ann", "before")).unwrap();
+    let ran = bench
+        .run(&["verify", "--from", "2026-01-01", "--json"])
+        .ended(3)
+        .json();
+    // Nothing carries it over by itself: the connection would begin today.
+    let why = &ran["differences"][0]["likely_reason"];
+    assert!(why.as_str().unwrap().contains("before"), "{why}");
+    bench.run(&["verify"]).ended(0);
+    assert_eq!(days(), 0);
+    bench.run(&["reconcile"]).ended(0);
+    assert_eq!(days(), 1);
+}

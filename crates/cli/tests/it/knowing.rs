@@ -356,3 +356,20 @@ fn what_the_automatic_ways_find_is_shown_and_not_made() {
     let found = bench.run(&["link", "discover", "--json"]).ended(0).json();
     assert_eq!(found, serde_json::json!([]), "what is linked already is no find");
 }
+
+#[test]
+fn whoever_logged_time_of_late_is_told_of_though_the_connection_begins_after_that() {
+    let bench = Bench::new();
+    let config = std::fs::read_to_string(bench.path("tandem.toml")).unwrap();
+    let config = config.replace("since = \"2026-01-01\"", "since = \"2999-01-01\"");
+    std::fs::write(bench.path("tandem.toml"), config).unwrap();
+    bench
+        .acme()
+        .log_time("SUP-1", today("zoe", "before the first day"))
+        .unwrap();
+    bench.reconcile();
+    let people = known(&bench, 3);
+    assert!(people.iter().any(|(account, ..)| account == "zoe"), "{people:?}");
+    let found = bench.run(&["doctor"]).ended(3).out;
+    assert!(found.contains("Zoe Zimmer (zoe); their time waits"), "{found}");
+}

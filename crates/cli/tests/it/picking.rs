@@ -210,3 +210,39 @@ fn a_decision_is_about_one_item_and_many_may_be_left_alone_together() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn a_link_that_waits_as_a_whole_keeps_its_worklogs_and_their_people_waiting() {
+    let bench = Bench::new();
+    let id = bench.acme().log_time("SUP-2", hour("ann", "work")).unwrap();
+    bench.acme().log_time("SUP-1", hour("bob", "elsewhere")).unwrap();
+    bench.reconcile();
+    bench.globex().delete_issue("bob", "DEV-2").unwrap();
+    let two_hours = |content: &mut tandem_sim::Content| content.time_spent_secs = 7200;
+    bench.acme().edit(id, two_hours).unwrap();
+    bench.run(&["reconcile"]).ended(3);
+    let id = id.to_string();
+    let of = |filter: [&str; 2]| {
+        let queue = bench
+            .run(&["queue", filter[0], filter[1], "--json"])
+            .ended(3)
+            .json();
+        queue[0]["reason"].clone()
+    };
+    for filter in [["--issue", "SUP-2"], ["--worklog", &id], ["--person", "ann"]] {
+        assert_eq!(of(filter), "issue-unlinked", "{filter:?}");
+        let status = bench
+            .run(&["status", filter[0], filter[1], "--json"])
+            .ended(3)
+            .json();
+        assert_eq!(status["queue"]["parked"], 1, "{filter:?}");
+        let retried = bench
+            .run(&["retry", filter[0], filter[1], "--json"])
+            .ended(0)
+            .json();
+        assert_eq!(retried["retried"], 1, "{filter:?}");
+        bench.run(&["reconcile"]).ended(3);
+    }
+    let nothing = bench.run(&["queue", "--person", "bob", "--json"]).ended(0).json();
+    assert_eq!(nothing, json!([]));
+}
