@@ -1,0 +1,456 @@
+//! What proves that worklogs which are not shown are gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use tandem_core::observed::{Observed, Proof};
+use tandem_core::{IntentKind, IssueId, Pair, PairState, Reason, Side, Sides, Worklog, WorklogId};
+
+use super::{PROBES_MAX, SKEW};
+use crate::error::EngineError;
+use crate::gate::signed;
+use crate::options::{Connection, Engine, Site};
+use crate::ports::site::SiteErrorKind;
+use crate::ports::store::{DueKey, Evidence, EvidenceId, Lane, Op};
+
+/// How long Jira's feeds leave out what has just happened: a minute, and what clocks differ by.
+const UNTOLD: SignedDuration = SignedDuration::from_secs(90);
+
+/// What Jira tells of may stand in Tempo's audit trail with an earlier time.
+const TRAIL_OVERLAP: SignedDuration = SignedDuration::from_mins(10);
+
+/// Absent worklogs that Jira calls deleted and that Tempo is asked about in a run.
+const CONFIRMATIONS_MAX: usize = 50;
+
+impl Engine {
+    /// Collects what proves that absent worklogs are gone, and asks for some that nothing is known of.
+    pub(crate) async fn gather_proofs(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let mut confirmations = CONFIRMATIONS_MAX;
+        let mut hidden: Sides<Vec<(WorklogId, Proof)>> = Sides::default();
+        let mut silent: Sides<BTreeSet<WorklogId>> = Sides::default();
+        for side in Side::BOTH {
+            let site = self.site_of(connection, side)?;
+            let (news, waiting) = absent(observed, side);
+            if news.is_empty() && waiting.is_empty() {
+                continue;
+            }
+            // What waited before, a sweep has looked for in Jira's feed.
+            let known = waiting.len();
+            let absent: Vec<Written> = news.into_iter().chain(waiting).collect();
+            let is_new = |nth: usize| nth + known < absent.len();
+            let mut probes = PROBES_MAX;
+            let mut is_missed = false;
+            let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
+            let mut proofs = self.proofs(connection, side, &ids).await?;
+            let mut own_moves = self.own_moves(connection, side, &ids).await?;
+            // What is still there somewhere was not taken away by us, whatever we were about to do.
+            own_moves.retain(|id| !observed.departed[side].contains(id));
+            proofs.retain(|id, _| !own_moves.contains(id));
+            observed.moved_away[side] = own_moves;
+            // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
+            let is_jiras = |proof: &Proof| proof.source.starts_with("jira");
+            let told = proofs.values().filter(|proof| is_jiras(proof));
+            let confirmed = match told.map(|proof| proof.at).min() {
+                Some(since) => self.in_the_audit_trail(site, since, lane).await?,
+                None => BTreeSet::new(),
+            };
+            for (nth, (id, written_at)) in absent.iter().copied().enumerate() {
+                let proof = proofs.remove(&id);
+                let hearsay = proof.as_ref().is_some_and(is_jiras) && !confirmed.contains(&id);
+                if let Some(proof) = proof.clone().filter(|_| !hearsay) {
+                    if is_jiras(&proof) {
+                        self.keep_confirmed(site, id, &proof).await?;
+                    }
+                    observed.proofs[side].insert(id, proof);
+                    continue;
+                }
+                let lagging = written_at.is_some_and(|at| observed.now < at + connection.settings.grace);
+                let budget = if hearsay { &mut confirmations } else { &mut probes };
+                let known =
+                    observed.moved_away[side].contains(&id) || observed.unreadable[side].contains_key(&id);
+                if (lagging && !hearsay) || known {
+                    continue;
+                }
+                if *budget == 0 {
+                    observed.unasked[side].insert(id);
+                    continue;
+                }
+                *budget -= 1;
+                let found = self
+                    .call(site, lane, async |client| client.worklog(id).await)
+                    .await?;
+                let Some(worklog) = found else {
+                    if proof.is_none() {
+                        is_missed |= is_new(nth);
+                        silent[side].insert(id);
+                    }
+                    hidden[side].extend(proof.map(|proof| (id, proof)));
+                    continue;
+                };
+                if worklog.issue == observed.link.issue(side) {
+                    // The listing is behind; the worklog itself is the better witness.
+                    observed.listings[side].insert(id, worklog);
+                } else if !self
+                    .went_to_a_link(connection, side, observed, worklog.issue, lane)
+                    .await?
+                {
+                    let source = "moved".to_string();
+                    let proof = Proof {
+                        source,
+                        at: observed.now,
+                        moved_to: Some(worklog.issue),
+                    };
+                    observed.proofs[side].insert(id, proof);
+                }
+            }
+            if is_missed {
+                self.note_missed(site).await?;
+            }
+        }
+        let told = hidden.clone();
+        for side in Side::BOTH {
+            let told = told[side.other()].iter().map(|(id, _)| *id).collect();
+            let hearsay = Hearsay {
+                hidden: std::mem::take(&mut hidden[side]),
+                silent: &silent[side],
+                told: &told,
+            };
+            self.confirm(connection, side, hearsay, observed, lane).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what Tempo's audit trail tells of as deleted since about then, of its newest page; nothing where it may not
+    /// be read. Unlike a 404 it says so whatever the service user may see.
+    async fn in_the_audit_trail(
+        &self,
+        site: &Site,
+        since: Timestamp,
+        lane: Lane,
+    ) -> Result<BTreeSet<WorklogId>, EngineError> {
+        if self.site_state(site).await?.papertrail == Some(false) {
+            return Ok(BTreeSet::new());
+        }
+        let from = since - TRAIL_OVERLAP;
+        let page = self
+            .call(site, lane, async |client| {
+                client.papertrail_deleted(from, None).await
+            })
+            .await;
+        match page {
+            Ok(page) => Ok(page.rows.into_iter().map(|row| row.id).collect()),
+            // The sweep finds out that it may not be read any more.
+            Err(EngineError::Site { error, .. })
+                if matches!(error.kind, SiteErrorKind::Refused(_) | SiteErrorKind::NotFound) =>
+            {
+                Ok(BTreeSet::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says whether the service user lacks permissions. Asked after Tempo answered 404: what the last sweep knew may have
+    /// ended since, and whoever lacks permissions gets 404 for everything.
+    pub(crate) async fn is_blind(
+        &self,
+        site: &Site,
+        side: Side,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<bool, EngineError> {
+        if !observed.blind[side] {
+            self.probe_now(site, lane).await?;
+            observed.blind[side] = !self.site_state(site).await?.missing_permissions.is_empty();
+        }
+        Ok(observed.blind[side])
+    }
+
+    /// Takes worklogs that Jira said were deleted, and that Tempo does not show, as proven gone: if the service user may
+    /// see what there is.
+    async fn confirm(
+        &self,
+        connection: &Connection,
+        side: Side,
+        hearsay: Hearsay<'_>,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let Hearsay { hidden, silent, told } = hearsay;
+        let site = self.site_of(connection, side)?;
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        // Tempo has a permission of its own to see other people's time, which Jira does not tell of. Where a listing shows
+        // some of theirs, both are there. Not the one that was read before: a permission may have ended since.
+        let fallback = connection.settings.rules.fallback();
+        let is_others = |worklog: &Worklog| Some(&worklog.content.author) != fallback;
+        let mut sees_others = observed.listings[side].values().any(is_others);
+        if sees_others {
+            let issue = observed.link.issue(side);
+            let again = self
+                .call(site, lane, async |client| client.list_issue(issue, 0).await)
+                .await;
+            let (again, is_all) = match again {
+                Err(error) if error.is_refusal() => (Vec::new(), false),
+                again => {
+                    let again = again?;
+                    (again.rows, again.next.is_none())
+                }
+            };
+            sees_others = again.iter().any(is_others);
+            // What an interrupted create made is nobody's either. Were it left out, it would be made again.
+            let is_awaited = observed.pairs.iter().any(|pair| {
+                let mut made = pair.intent.iter().chain(&pair.abandoned);
+                made.any(|intent| intent.kind == IntentKind::Create && intent.side == side)
+            });
+            if is_all && !is_awaited {
+                // What nobody knows yet, and is not shown any more, is not begun with: it went, or is hidden, and then it
+                // is looked for again.
+                let known: BTreeSet<WorklogId> =
+                    observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
+                let before = observed.listings[side].len();
+                observed.listings[side]
+                    .retain(|id, _| known.contains(id) || again.iter().any(|worklog| worklog.id == *id));
+                if !sees_others && observed.listings[side].len() < before {
+                    observed.known_by = Some(observed.now + UNTOLD);
+                }
+            }
+            let of_ours = again
+                .into_iter()
+                .filter(|worklog| hidden.iter().any(|(id, _)| *id == worklog.id));
+            observed.listings[side].extend(of_ours.map(|worklog| (worklog.id, worklog)));
+        }
+        // Where others vanished without a word about when this is said to have gone, and nobody else's time is shown, it is
+        // sight that is lost. What was missing long before says nothing of it.
+        let told_at = hidden.iter().map(|(_, proof)| proof.at).min();
+        let has_vanished = observed.pairs.iter().any(|pair| {
+            let wait = pair.wait.as_ref().filter(|wait| wait.reason == Reason::Missing);
+            let is_old = wait.is_some_and(|wait| Some(wait.since + TRAIL_OVERLAP) < told_at);
+            pair.ids[side].is_some_and(|id| silent.contains(&id)) && !is_old
+        });
+        if !sees_others && (has_vanished || self.is_blind(site, side, observed, lane).await?) {
+            return Ok(());
+        }
+        for (id, proof) in hidden {
+            if observed.listings[side].contains_key(&id) {
+                continue;
+            }
+            // Where the twin is gone too, nothing is to be deleted any more, and the pair would be forgotten for good. Jira
+            // tells whether it stands elsewhere, but not of the last minute.
+            let pair = observed.pairs.iter().find(|pair| pair.ids[side] == Some(id));
+            let twin = pair.and_then(|pair| pair.ids[side.other()]);
+            let gone = |twin| observed.proofs[side.other()].contains_key(&twin) || told.contains(&twin);
+            if let Some(seen) = pair
+                .and_then(|pair| pair.seen[side])
+                .filter(|_| !sees_others || twin.is_some_and(gone))
+            {
+                let known_by = proof.at + UNTOLD;
+                if observed.now < known_by {
+                    observed.known_by = observed
+                        .known_by
+                        .map_or(Some(known_by), |at| Some(at.min(known_by)));
+                    continue;
+                }
+                if self.is_elsewhere(site, id, seen - SKEW, lane).await? {
+                    continue;
+                }
+            }
+            self.keep_confirmed(site, id, &proof).await?;
+            observed.proofs[side].insert(id, proof);
+        }
+        Ok(())
+    }
+
+    /// Keeps Jira's word, once it is confirmed, under Tempo's id: nobody has to ask again, and who knows the worklog by
+    /// that id alone learns that it is gone.
+    async fn keep_confirmed(&self, site: &Site, id: WorklogId, proof: &Proof) -> Result<(), EngineError> {
+        let confirmed = Evidence {
+            site: site.name.clone(),
+            id: EvidenceId::Tempo(id),
+            source: format!("confirmed-{}", proof.source),
+            at: proof.at,
+            moved_to: None,
+        };
+        self.store.commit(vec![Op::PutEvidence(confirmed)]).await?;
+        Ok(())
+    }
+
+    /// Returns those of the worklogs that Tandem itself took away because their twin moved.
+    pub(super) async fn own_moves(
+        &self,
+        connection: &Connection,
+        side: Side,
+        ids: &[WorklogId],
+    ) -> Result<BTreeSet<WorklogId>, EngineError> {
+        let asked: Vec<_> = ids
+            .iter()
+            .map(|id| (connection.sites[side].clone(), *id))
+            .collect();
+        let origins = self.store.origins(&asked).await?;
+        Ok(origins
+            .into_iter()
+            .filter(|(_, origin)| origin.moved_away)
+            .map(|((_, id), _)| id)
+            .collect())
+    }
+
+    /// Says whether an issue that a worklog went to is linked: then that link's run takes it in, and nothing is to
+    /// be done here.
+    async fn went_to_a_link(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &Observed,
+        issue: IssueId,
+        lane: Lane,
+    ) -> Result<bool, EngineError> {
+        let there = self.link_of(connection, side, issue, lane).await?;
+        let Some(there) = there.filter(|there| *there != observed.link) else {
+            return Ok(false);
+        };
+        // What is out of the connection's scope is nobody's to take in, as if it had no twin.
+        if self.is_outside(connection, &there).await? {
+            return Ok(false);
+        }
+        self.hint_all(vec![DueKey::Link(there)], lane, false).await?;
+        Ok(true)
+    }
+
+    /// Returns the proofs that the table has about worklogs of a side, by Tempo's id or by Jira's.
+    pub(crate) async fn proofs(
+        &self,
+        connection: &Connection,
+        side: Side,
+        ids: &[WorklogId],
+    ) -> Result<BTreeMap<WorklogId, Proof>, EngineError> {
+        let site = &connection.sites[side];
+        let jira: BTreeMap<_, _> = self
+            .store
+            .jira_ids(site, ids)
+            .await?
+            .into_iter()
+            .map(|(worklog, jira)| (jira, worklog))
+            .collect();
+        let mut keys: Vec<EvidenceId> = ids.iter().copied().map(EvidenceId::Tempo).collect();
+        keys.extend(jira.keys().copied().map(EvidenceId::Jira));
+        let mut proofs: BTreeMap<WorklogId, Proof> = BTreeMap::new();
+        for evidence in self.store.evidence(site, &keys).await? {
+            let worklog = match evidence.id {
+                EvidenceId::Tempo(worklog) => Some(worklog),
+                EvidenceId::Jira(id) => jira.get(&id).copied(),
+            };
+            let proof = Proof {
+                source: evidence.source,
+                at: evidence.at,
+                moved_to: evidence.moved_to,
+            };
+            if let Some(worklog) = worklog
+                && proofs
+                    .get(&worklog)
+                    .is_none_or(|known| weight(known) < weight(&proof))
+            {
+                proofs.insert(worklog, proof);
+            }
+        }
+        Ok(proofs)
+    }
+
+    /// Counts proven deletes against the brake.
+    pub(crate) async fn brake(
+        &self,
+        connection: &Connection,
+        observed: &Observed,
+    ) -> Result<bool, EngineError> {
+        let mut deletes = Vec::new();
+        for pair in observed
+            .pairs
+            .iter()
+            .filter(|pair| pair.state == PairState::Live && !pair.released)
+            // What is held already is held by that, and says nothing of what comes later.
+            .filter(|pair| {
+                let wait = pair.wait.as_ref();
+                wait.is_none_or(|wait| wait.reason != Reason::MassDelete)
+            })
+        {
+            for side in Side::BOTH {
+                let (Some(id), Some(_)) = (pair.ids[side], pair.ids[side.other()]) else {
+                    continue;
+                };
+                if observed.worklog(side, id).is_none() && observed.proofs[side].contains_key(&id) {
+                    deletes.push((connection.sites[side].clone(), id));
+                }
+            }
+        }
+        if deletes.is_empty() {
+            Ok(false)
+        } else {
+            self.over_brake(connection, &deletes).await
+        }
+    }
+
+    /// Registers proven deletes and says whether there are more than the brake lets through.
+    pub(crate) async fn over_brake(
+        &self,
+        connection: &Connection,
+        deletes: &[(tandem_core::SiteName, WorklogId)],
+    ) -> Result<bool, EngineError> {
+        let now = self.clock.now();
+        let since = now - signed(connection.mass_delete_within);
+        let enough = connection.mass_delete_max + 1;
+        let count = self
+            .store
+            .brake(&connection.name, deletes, since, now, enough)
+            .await?;
+        Ok(count > connection.mass_delete_max)
+    }
+}
+
+/// What is said of worklogs of a side that are not shown.
+struct Hearsay<'h> {
+    /// Those that Jira said were deleted.
+    hidden: Vec<(WorklogId, Proof)>,
+    /// Those of which nobody said so.
+    silent: &'h BTreeSet<WorklogId>,
+    /// What the other side is told to have lost likewise.
+    told: &'h BTreeSet<WorklogId>,
+}
+
+/// A worklog, and when Tandem last wrote it.
+type Written = (WorklogId, Option<Timestamp>);
+
+/// The worklogs of a side that its listing does not show: those that do not wait for it yet, and the others, in turns, since
+/// no more than a few are asked for at a time.
+fn absent(observed: &Observed, side: Side) -> (Vec<Written>, Vec<Written>) {
+    let live = observed
+        .pairs
+        .iter()
+        .filter(|pair| pair.state == PairState::Live && pair.link == observed.link);
+    let absent = live.filter(|pair| pair.ids[side].is_some_and(|id| observed.worklog(side, id).is_none()));
+    let (mut waiting, news): (Vec<&Pair>, Vec<&Pair>) = absent.partition(|pair| {
+        let wait = pair.wait.as_ref();
+        wait.is_some_and(|wait| wait.reason == Reason::Missing || wait.moved)
+    });
+    if !waiting.is_empty() {
+        // Spread over all of them, however regular the moments of the looks are.
+        let turn = (observed.now.as_second() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let turn = turn as usize % waiting.len();
+        waiting.rotate_left(turn);
+    }
+    let told = |pairs: Vec<&Pair>| {
+        let pairs = pairs.into_iter();
+        pairs
+            .filter_map(|pair| Some((pair.ids[side]?, pair.written_at)))
+            .collect()
+    };
+    (told(news), told(waiting))
+}
+
+/// How much a proof says: Tempo's word for a delete more than Jira's, which may tell of a move.
+fn weight(proof: &Proof) -> u8 {
+    if proof.source.starts_with("jira") { 0 } else { 1 }
+}
