@@ -17,7 +17,7 @@ mod topic;
 
 pub use function::{Failed, Function};
 pub use manager::Writes;
-pub use table::{Request, Table, Units};
+pub use table::{Request, Table, Units, covered};
 pub use topic::Published;
 
 /// Serves a router on a loopback port of its own; it stops when the task is aborted.

@@ -498,3 +498,37 @@ fn record(shared: &Shared, keys: Value, was_there: bool, after: Option<Value>) {
         .unwrap_or_else(PoisonError::into_inner)
         .push(record);
 }
+
+/// How long anything was under way before a moment: what was so at the same time counts once.
+pub fn covered(times: &[(Instant, Duration)], end: Instant) -> Duration {
+    let mut spans: Vec<_> = times
+        .iter()
+        .map(|(came, took)| (*came, (*came + *took).min(end)))
+        .filter(|(from, to)| from < to)
+        .collect();
+    spans.sort();
+    let (mut total, mut until) = (Duration::ZERO, None);
+    for (from, to) in spans {
+        let from = until.map_or(from, |until: Instant| until.max(from));
+        total += to.saturating_duration_since(from);
+        until = until.max(Some(to));
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_waited_for_at_the_same_time_counts_once() {
+        let (begin, ms) = (Instant::now(), Duration::from_millis);
+        let at = |after: u64, took: u64| (begin + ms(after), ms(took));
+        let covered = |times: &[_], end: u64| covered(times, begin + ms(end));
+        assert_eq!(covered(&[], 9), ms(0));
+        assert_eq!(covered(&[at(1, 2), at(5, 2)], 9), ms(4));
+        assert_eq!(covered(&[at(5, 3), at(1, 6), at(2, 1)], 9), ms(7));
+        // Of what goes on beyond the end, the part before it.
+        assert_eq!(covered(&[at(1, 4), at(2, 100), at(10, 1)], 9), ms(8));
+    }
+}

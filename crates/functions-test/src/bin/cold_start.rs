@@ -13,7 +13,7 @@ use serde_json::json;
 use tandem_atlassian::signature::sign_jira;
 use tandem_engine::ports::Store;
 use tandem_functions_test::event::{self, Carried};
-use tandem_functions_test::{Function, Table};
+use tandem_functions_test::{Function, Table, covered};
 use tandem_template::Stack;
 
 /// Starts of each function. They take turns, so that whatever else the machine does is the same for all.
@@ -95,7 +95,10 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         "tempo_token": "t", "jira_email": "a@b.example", "jira_token": "j",
         "jira_webhook_secrets": [SECRET], "tempo_webhook_secrets": ["x"],
     });
-    table.put_secret("tandem/acme", secret.to_string());
+    // Both: a start reads all that the configuration names, and one that is missing would be an error on the way.
+    for site in ["acme", "globex"] {
+        table.put_secret(&format!("tandem/{site}"), secret.to_string());
+    }
     table.store().put_config(CONFIG, Timestamp::now()).await?;
     let headers = [
         ("Content-Type".to_owned(), "application/json".to_owned()),
@@ -144,8 +147,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             if round > 0 {
                 let asked = function.asked_at().ok_or("it answered without having asked")?;
                 let until = |end: Instant| {
-                    let came = times.iter().filter(|(came, _)| *came < end);
-                    let waited: Duration = came.map(|(_, took)| *took).sum();
+                    let waited = covered(&times, end);
                     let all = end.duration_since(function.begun_at());
                     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
                     (millis(all), millis(all.saturating_sub(waited)))
