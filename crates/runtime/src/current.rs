@@ -29,8 +29,11 @@ pub enum CurrentError {
     /// The table did not give it.
     #[error("the published configuration cannot be read: {0}")]
     Table(#[from] StoreError),
-    /// The newest one has mistakes, and there is no earlier one in memory.
-    #[error("the published configuration has mistakes; publish it anew\n{0}")]
+    /// The newest one has mistakes, and there is no earlier one in memory. Says where, and not what is there: this goes into
+    /// logs, and rows of people may be among it.
+    #[error(
+        "the published configuration has mistakes: {0}. `tandem publish` tells each with what would be right"
+    )]
     Invalid(String),
 }
 
@@ -170,7 +173,7 @@ impl Published {
             return Ok(None);
         }
         let config = Config::parse(&text, &format!("version {number}"), &self.environment)
-            .map_err(|error| CurrentError::Invalid(error.to_string()))?;
+            .map_err(|error| CurrentError::Invalid(error.unsaid().to_string()))?;
         info!(
             config.version = number,
             "Running on version {number} of the configuration"
@@ -268,7 +271,7 @@ mod tests {
         );
         store.put_config("not = [toml", clock.now()).await.unwrap();
         assert!(
-            matches!(settle().await.unwrap_err(), CurrentError::Invalid(text) if text.contains("version 1:"))
+            matches!(settle().await.unwrap_err(), CurrentError::Invalid(text) if text.starts_with("version 1, line 1, "))
         );
 
         store.put_config(&text("3s"), clock.now()).await.unwrap();

@@ -243,7 +243,16 @@ pub fn due_key(pk: &str) -> Option<DueKey> {
 
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} / {}", self.pk, self.sk)
+        write!(f, "{} / {}", unsaid(&self.pk), self.sk)
+    }
+}
+
+/// Returns a partition as errors and logs may have it: that of a person without their account.
+pub(super) fn unsaid(pk: &str) -> String {
+    let is_person = pk.starts_with("PERSON#");
+    match pk.rsplit_once('#') {
+        Some((sites, _)) if is_person => format!("{sites}#…"),
+        _ => pk.to_owned(),
     }
 }
 
@@ -388,6 +397,18 @@ fn push_escaped(key: &mut String, part: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_about_a_persons_row_does_not_say_who_it_is() {
+        let key = Key::person(&"acme".into(), &"globex".into(), &AccountId::new("5f0a#x"));
+        assert_eq!(key.to_string(), "PERSON#acme#globex#… / PERSON");
+        assert_eq!(
+            crate::dynamodb::row::name(&crate::dynamodb::row::bare(&key)),
+            key.to_string()
+        );
+        let key = Key::link_count(&"acme-globex".into());
+        assert_eq!(key.to_string(), "CONNECTION#acme-globex / LINKS");
+    }
 
     #[test]
     fn two_names_never_share_a_key() {

@@ -121,7 +121,11 @@ pub(super) fn name(item: &Item) -> String {
             .and_then(|value| value.as_s().ok())
             .map_or("?", String::as_str)
     };
-    format!("{} / {}", part(TABLE.partition_key), part(TABLE.sort_key))
+    format!(
+        "{} / {}",
+        keys::unsaid(part(TABLE.partition_key)),
+        part(TABLE.sort_key)
+    )
 }
 
 /// Reads a row's body.

@@ -126,6 +126,30 @@ async fn no_person_no_text_and_no_secret_is_in_a_log_whatever_goes_right_or_wron
 }
 
 #[tokio::test]
+async fn a_published_configuration_with_a_mistake_beside_an_account_is_told_without_it() {
+    let world = World::unpublished().await;
+    let twice = format!("[connections.authors]\nmap = [[\"{ACCOUNT}\", \"a\"], [\"{ACCOUNT}\", \"b\"]]\n");
+    // `publish` would not have let it through; an earlier release's might have.
+    world.publish_with(&twice).await;
+    let handshake = event::http("GET", "/hooks/tempo/acme?randomString=x", &[], b"", Carried::Text);
+    assert_eq!(world.ask(handshake).await.status, Some(503));
+    assert!(world.reconcile.invoke(json!({"pass": "due"})).await.is_err());
+    assert!(world.worker.invoke(event::batch(&[])).await.is_err());
+    let rotate = World::start(&world.table, "rotate").await;
+    let step = json!({"Step": "createSecret", "SecretId": "tandem/acme", "ClientRequestToken": "v"});
+    let failed = rotate.invoke(step).await.unwrap_err();
+    assert!(!failed.0.to_string().contains("plantagenet"), "{failed:?}");
+    for function in [&world.webhook, &world.worker, &world.reconcile, &rotate] {
+        let log = function.log();
+        assert!(
+            log.contains("the published configuration has mistakes: version 1, line "),
+            "{log}"
+        );
+        assert_hides("a function", &log);
+    }
+}
+
+#[tokio::test]
 async fn a_panic_says_where_it_was_and_not_what_it_fell_over() {
     let table = Table::serve().await;
     let environment: Vec<_> = environment("webhook", &table).into_iter().collect();

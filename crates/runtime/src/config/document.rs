@@ -36,8 +36,20 @@ impl<'t> Problems<'t> {
 
     /// Notes a mistake.
     pub(super) fn note(&self, span: Range<usize>, message: impl Into<String>, right: impl Into<String>) {
+        self.note_at(None, span, message, right);
+    }
+
+    /// Notes a mistake at one of our own keys.
+    fn note_at(
+        &self,
+        key: Option<&'static str>,
+        span: Range<usize>,
+        message: impl Into<String>,
+        right: impl Into<String>,
+    ) {
         self.drafts.borrow_mut().push(Draft {
             span,
+            key,
             message: message.into(),
             right: right.into(),
         });
@@ -103,6 +115,8 @@ impl<'t> Problems<'t> {
 #[derive(Clone, Copy)]
 pub(super) struct Value<'t> {
     key: &'t str,
+    /// The key, where it is one of our own: whoever wrote the text may have made others of people's names.
+    own: Option<&'static str>,
     value: &'t Spanned<DeValue<'t>>,
     problems: &'t Problems<'t>,
 }
@@ -120,7 +134,7 @@ impl<'t> Value<'t> {
 
     /// Notes that this value is wrong.
     pub(super) fn wrong(self, message: impl Into<String>, right: impl Into<String>) {
-        self.problems.note(self.span(), message, right);
+        self.problems.note_at(self.own, self.span(), message, right);
     }
 
     /// Keeps this value from being shown.
@@ -233,6 +247,7 @@ impl<'t> Value<'t> {
                     .map(|value| Value {
                         value,
                         key: self.key,
+                        own: self.own,
                         problems: self.problems,
                     })
                     .collect(),
@@ -363,21 +378,22 @@ impl<'t> Table<'t> {
     }
 
     /// Returns the value of a key.
-    pub(super) fn get(&self, key: &str) -> Option<Value<'t>> {
-        let (key, value) = self.map.get_key_value(key)?;
+    pub(super) fn get(&self, own: &'static str) -> Option<Value<'t>> {
+        let (key, value) = self.map.get_key_value(own)?;
         Some(Value {
             key: key.get_ref(),
+            own: Some(own),
             value,
             problems: self.problems,
         })
     }
 
     /// Returns the value of a key that has to be there.
-    pub(super) fn need(&self, title: &str, key: &str, right: &str) -> Option<Value<'t>> {
+    pub(super) fn need(&self, title: &str, key: &'static str, right: &str) -> Option<Value<'t>> {
         let value = self.get(key);
         if value.is_none() {
             self.problems
-                .note(self.span(), format!("{title} has no `{key}`"), right);
+                .note_at(Some(key), self.span(), format!("{title} has no `{key}`"), right);
         }
         value
     }
@@ -393,6 +409,7 @@ impl<'t> Table<'t> {
                     key.span(),
                     Value {
                         key: key.get_ref(),
+                        own: None,
                         value,
                         problems,
                     },

@@ -39,6 +39,25 @@ impl ConfigError {
             Self::Invalid { problems, .. } => problems,
         }
     }
+
+    /// Returns what to say of it in a log: where the mistakes are and at which keys, and nothing of what is written there,
+    /// which may be a person's account.
+    pub fn unsaid(&self) -> impl fmt::Display {
+        match self {
+            Self::Read { file, .. } => format!("{file} cannot be read"),
+            Self::Invalid { problems, more } => {
+                let more = match more {
+                    0 => String::new(),
+                    more => format!("; and {more} more"),
+                };
+                let places: Vec<_> = problems
+                    .iter()
+                    .map(|problem| problem.place().to_string())
+                    .collect();
+                format!("{}{more}", places.join("; "))
+            }
+        }
+    }
 }
 
 /// One mistake in the text.
@@ -50,6 +69,8 @@ pub struct Problem {
     pub line: usize,
     /// The column, from 1, counted in characters.
     pub column: usize,
+    /// The key that it is about, where that is one of Tandem's own.
+    pub key: Option<&'static str>,
     /// What is wrong.
     pub message: String,
     /// What would be right.
@@ -58,6 +79,14 @@ pub struct Problem {
     pub excerpt: String,
     /// Which characters of the excerpt are meant.
     pub marked: Range<usize>,
+}
+
+impl Problem {
+    /// Returns where it is, without a word of what is there.
+    fn place(&self) -> impl fmt::Display {
+        let at = self.key.map(|key| format!(", at `{key}`")).unwrap_or_default();
+        format!("{}, line {}, column {}{at}", self.file, self.line, self.column)
+    }
 }
 
 impl fmt::Display for Problem {
@@ -99,6 +128,7 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) span: Range<usize>,
+    pub(super) key: Option<&'static str>,
     pub(super) message: String,
     pub(super) right: String,
 }
@@ -157,6 +187,7 @@ impl Draft {
             file: file.to_owned(),
             line: line_of(text, at),
             column,
+            key: self.key,
             message: self.message,
             right: self.right,
             excerpt,
@@ -172,6 +203,7 @@ mod tests {
     fn draft(span: Range<usize>) -> Draft {
         Draft {
             span,
+            key: None,
             message: "wrong".into(),
             right: "this".into(),
         }

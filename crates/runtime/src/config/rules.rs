@@ -43,7 +43,7 @@ pub(super) fn read(connection: &Table<'_>) -> (Rules, MassDelete) {
     (rules, mass_delete)
 }
 
-fn part<'t>(connection: &Table<'t>, key: &str, known: &[&str]) -> Option<Table<'t>> {
+fn part<'t>(connection: &Table<'t>, key: &'static str, known: &[&str]) -> Option<Table<'t>> {
     let table = connection
         .get(key)?
         .table(&format!("write [connections.{key}], and the keys below it"))?;

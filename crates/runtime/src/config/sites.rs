@@ -193,8 +193,10 @@ fn same_site_twice(table: &Table<'_>, sites: &BTreeMap<SiteName, Option<SiteConf
             continue;
         };
         let place = table
-            .get(site.name.as_str())
-            .and_then(|value| value.table(EXAMPLE)?.get("jira"));
+            .entries()
+            .into_iter()
+            .find(|(name, ..)| *name == site.name.as_str())
+            .and_then(|(.., value)| value.table(EXAMPLE)?.get("jira"));
         if let Some(value) = place {
             value.wrong(
                 format!("[sites.{}] and [sites.{first}] are the same Jira", site.name),

@@ -835,6 +835,39 @@ fn an_error_reads_like_this() {
 }
 
 #[test]
+fn a_log_learns_where_a_mistake_is_and_not_what_is_written_there() {
+    let account = "5f0a-plantagenet";
+    let unsaid = |more: &str| {
+        let error = parse(&format!("{SMALL}{more}")).unwrap_err();
+        assert!(
+            error.to_string().contains(account),
+            "nothing is shown by this: {error}"
+        );
+        let unsaid = error.unsaid().to_string();
+        assert!(!unsaid.contains("plantagenet"), "{unsaid}");
+        unsaid
+    };
+    let twice = format!("[connections.authors]\nmap = [\n[\"{account}\", \"x\"],\n[\"{account}\", \"y\"]]\n");
+    let line = SMALL.lines().count();
+    assert_eq!(
+        unsaid(&twice),
+        format!("etc/tandem.toml, line {}, column 1, at `map`", line + 4)
+    );
+    // Whoever makes keys of accounts has them in the message alone.
+    let strange = format!("[connections.authors]\n\"{account}\" = \"x\"\n");
+    assert_eq!(
+        unsaid(&strange),
+        format!("etc/tandem.toml, line {}, column 1", line + 2)
+    );
+    let default = format!("[connections.attributes]\ndefault.a = {{ \"{account}\" = \"\" }}\n");
+    assert!(unsaid(&default).starts_with(&format!("etc/tandem.toml, line {}", line + 2)));
+    let unknown = format!("[connections.authors]\nunknown = \"{account}\"\n");
+    assert!(unsaid(&unknown).ends_with("at `unknown`"));
+    let broken = format!("[connections.authors]\nmap = [[\"{account}\", \"x\"\n");
+    unsaid(&broken);
+}
+
+#[test]
 fn a_file_is_read_and_its_folder_is_where_secrets_are() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tandem.toml");
