@@ -22,7 +22,7 @@ pub mod topic;
 pub use counts::TableCounts;
 pub use dynamodb::DynamoStore;
 pub use dynamodb::schema::TableSchema;
-pub use dynamodb::{Forget, Found};
+pub use dynamodb::{Forget, Found, Newer, Told};
 #[cfg(feature = "embedded")]
 pub use embedded::Embedded;
 pub use environment::{AwsEnvironment, EnvironmentError};

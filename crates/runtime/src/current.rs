@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tandem_atlassian::Transport;
 use tandem_aws::secrets::Secrets;
+use tandem_aws::{Newer, Told};
 use tandem_engine::ports::store::ConfigVersion;
 use tandem_engine::ports::{Clock, Store, StoreError};
 use tokio::sync::Mutex;
@@ -14,7 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigEnv};
 use crate::metrics::Metrics;
-use crate::router::Current;
+use crate::router::{Age, Current};
 use crate::wiring::{Parts, Tandem};
 
 /// For how long a version is used before the table is asked for a newer one.
@@ -46,6 +47,7 @@ pub struct Published {
     environment: ConfigEnv,
     owner: String,
     metrics: Arc<Metrics>,
+    newer: Option<Arc<Newer>>,
     held: Mutex<Option<Held>>,
 }
 
@@ -75,6 +77,7 @@ impl Published {
             environment,
             owner,
             metrics: Arc::default(),
+            newer: None,
             held: Mutex::new(None),
         }
     }
@@ -88,6 +91,12 @@ impl Published {
     /// Counts there what happens, whatever the version.
     pub fn counted(mut self, metrics: Arc<Metrics>) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// Has webhooks' look-ups ask for newer versions, instead of asking for them before.
+    pub fn asking_along(mut self, newer: Arc<Newer>) -> Self {
+        self.newer = Some(newer);
         self
     }
 
@@ -120,10 +129,7 @@ impl Published {
     pub async fn current(&self) -> Result<Arc<Tandem>, CurrentError> {
         let mut held = self.held.lock().await;
         let now = self.clock.now();
-        if let Some(held) = &*held
-            && now.duration_since(held.read_at)
-                < SignedDuration::try_from(KEPT).unwrap_or(SignedDuration::MAX)
-        {
+        if let Some(held) = held.as_ref().filter(|held| held.is_fresh(now)) {
             return Ok(Arc::clone(&held.tandem));
         }
         let known = held.as_ref().map(|held| held.number);
@@ -172,6 +178,13 @@ impl Published {
         if known == Some(number) {
             return Ok(None);
         }
+        let tandem = self.wired(ConfigVersion { number, text, at })?;
+        Ok(Some((number, tandem)))
+    }
+
+    /// Wires a version.
+    fn wired(&self, version: ConfigVersion) -> Result<Arc<Tandem>, CurrentError> {
+        let ConfigVersion { number, text, at } = version;
         let config = Config::parse(&text, &format!("version {number}"), &self.environment)
             .map_err(|error| CurrentError::Invalid(error.unsaid().to_string()))?;
         info!(
@@ -189,7 +202,65 @@ impl Published {
         };
         let mut tandem = Tandem::counted(parts, Arc::clone(&self.metrics));
         tandem.published_at = Some(at);
-        Ok(Some((number, Arc::new(tandem))))
+        Ok(Arc::new(tandem))
+    }
+
+    /// Returns the version in use without asking the table, and whether it may have been replaced by now. Then the next
+    /// look-up asks for newer ones, and [`newest_after`](Self::newest_after) is to be asked what came of it.
+    ///
+    /// # Errors
+    /// As [`current`](Self::current), which is asked where there is none in memory.
+    async fn in_use(&self) -> Result<(Arc<Tandem>, Age), CurrentError> {
+        let held = self.held.lock().await;
+        let (Some(newer), Some(kept)) = (&self.newer, &*held) else {
+            drop(held);
+            return Ok((self.current().await?, Age::New));
+        };
+        if kept.is_fresh(self.clock.now()) {
+            return Ok((Arc::clone(&kept.tandem), Age::New));
+        }
+        newer.ask(kept.number);
+        Ok((Arc::clone(&kept.tandem), Age::Old))
+    }
+
+    /// Returns what a webhook is to be taken with once more, when it was taken with this.
+    async fn newest_after(&self, with: &Arc<Tandem>) -> Result<Option<Arc<Tandem>>, CurrentError> {
+        let told = self.newer.as_ref().map(|newer| newer.take()).unwrap_or_default();
+        let mut held = self.held.lock().await;
+        let now = self.clock.now();
+        match (told, &mut *held) {
+            // It was not to be taken at all; that the table is asked anything more would not help.
+            (Told::Unanswered, _) => Ok(None),
+            (Told::None, Some(kept)) => {
+                kept.read_at = now;
+                Ok(None)
+            }
+            (Told::Newest(version), Some(kept)) if kept.number < version.number => {
+                let number = version.number;
+                match self.wired(version) {
+                    Ok(tandem) => (kept.number, kept.tandem) = (number, tandem),
+                    Err(problem) => error!(
+                        config.version = kept.number,
+                        "Going on with version {}: {problem}", kept.number
+                    ),
+                }
+                kept.read_at = now;
+                Ok(Some(Arc::clone(&kept.tandem)))
+            }
+            (told, _) => {
+                drop(held);
+                let current = self.current().await?;
+                // After a look-up that failed for it, the same once more; its rows are kept.
+                let is_over = told == Told::Nothing && Arc::ptr_eq(&current, with);
+                Ok((!is_over).then_some(current))
+            }
+        }
+    }
+}
+
+impl Held {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        now.duration_since(self.read_at) < SignedDuration::try_from(KEPT).unwrap_or(SignedDuration::MAX)
     }
 }
 
@@ -198,10 +269,18 @@ impl Current for Published {
     async fn tandem(&self) -> Result<Arc<Tandem>, String> {
         self.current().await.map_err(|error| error.to_string())
     }
+
+    async fn at_hand(&self) -> Result<(Arc<Tandem>, Age), String> {
+        self.in_use().await.map_err(|error| error.to_string())
+    }
+
+    async fn newest(&self, with: &Arc<Tandem>) -> Result<Option<Arc<Tandem>>, String> {
+        self.newest_after(with).await.map_err(|error| error.to_string())
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use bytes::Bytes;
@@ -211,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    struct HandClock(AtomicI64);
+    pub(crate) struct HandClock(pub(crate) AtomicI64);
 
     #[async_trait]
     impl Clock for HandClock {
@@ -222,7 +301,7 @@ mod tests {
         async fn sleep(&self, _: Duration) {}
     }
 
-    struct NoNetwork;
+    pub(crate) struct NoNetwork;
 
     #[async_trait]
     impl Transport for NoNetwork {

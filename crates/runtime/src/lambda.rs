@@ -190,6 +190,7 @@ impl Environment {
         let counts = TableCounts::default();
         let metrics = Arc::new(Metrics::new(&self.table));
         let store = DynamoStore::new(self.aws.dynamodb(&counts), self.table, counts);
+        let newer = Arc::clone(store.newer());
         let secrets = Secrets::with_manager(
             move || Some(self.aws.secrets_manager()),
             |name| std::env::var(name).ok(),
@@ -202,6 +203,7 @@ impl Environment {
             self.config,
         )
         .counted(metrics)
+        .asking_along(newer)
     }
 }
 

@@ -39,6 +39,26 @@ const TEMPO_SIGNATURE: &str = "Tempo-Signature";
 pub trait Current: Send + Sync {
     /// Returns it, or why there is none yet.
     async fn tandem(&self) -> Result<Arc<Tandem>, String>;
+
+    /// Returns what there is without asking for it, and how it stands.
+    async fn at_hand(&self) -> Result<(Arc<Tandem>, Age), String> {
+        Ok((self.tandem().await?, Age::New))
+    }
+
+    /// Says what to take a webhook with once more that was taken with something [old](Age::Old); `None`: it stands.
+    async fn newest(&self, with: &Arc<Tandem>) -> Result<Option<Arc<Tandem>>, String> {
+        let newest = self.tandem().await?;
+        Ok((!Arc::ptr_eq(&newest, with)).then_some(newest))
+    }
+}
+
+/// How a wiring that is at hand stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// It is to be used.
+    New,
+    /// It may have been replaced since it was read.
+    Old,
 }
 
 #[async_trait]
@@ -138,9 +158,34 @@ fn unavailable(problem: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "try again later").into_response()
 }
 
+/// A webhook as it came.
+struct Webhook<'a> {
+    vendor: Vendor,
+    site: SiteName,
+    headers: &'a HeaderMap,
+    body: Bytes,
+}
+
+/// What came of taking a webhook.
+enum Taken {
+    /// There is no such site.
+    Unknown,
+    /// The signature is none of the site's.
+    Forged,
+    /// Whether the signature is right cannot be told.
+    Unverified(String),
+    /// The body is not JSON.
+    Unreadable,
+    /// It tells of something else.
+    Useless,
+    Stored(Stored),
+    /// The table did not take it.
+    Unstored(String),
+}
+
 async fn take(current: Shared, vendor: Vendor, site: SiteName, headers: &HeaderMap, body: Body) -> Response {
-    let tandem = match current.tandem().await {
-        Ok(tandem) => tandem,
+    let (mut tandem, age) = match current.at_hand().await {
+        Ok(at_hand) => at_hand,
         Err(problem) => return unavailable(&problem),
     };
     let body = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
@@ -153,40 +198,84 @@ async fn take(current: Shared, vendor: Vendor, site: SiteName, headers: &HeaderM
             return (StatusCode::BAD_REQUEST, "the body broke off").into_response();
         }
     };
-    let Some(secrets) = tandem.secrets.get(&site) else {
-        tandem.metrics.count(Metric::Rejected, &[]);
-        return refused();
+    let webhook = Webhook {
+        vendor,
+        site,
+        headers,
+        body,
     };
-    match verified(&tandem, secrets, vendor, headers, &body).await {
-        Ok(true) => tandem.metrics.count(Metric::Received, &[]),
-        Ok(false) => {
-            tandem.metrics.count(Metric::Rejected, &[]);
-            info!(site.name = %site, "Refused a webhook for {site}: its signature is missing or wrong");
-            return refused();
+    let mut taken = webhook.take(&tandem).await;
+    // What is of no use in one version is of none in another.
+    if age == Age::Old && !matches!(taken, Taken::Unreadable | Taken::Useless) {
+        match current.newest(&tandem).await {
+            Ok(Some(newest)) => {
+                taken = webhook.take(&newest).await;
+                tandem = newest;
+            }
+            Ok(None) => {}
+            Err(problem) => taken = Taken::Unverified(problem),
         }
-        Err(error) => return unavailable(&error.to_string()),
     }
-    let event = match vendor {
-        Vendor::Jira => parse_jira(&body).map(from_jira),
-        Vendor::Tempo => parse_tempo(&body).map(from_tempo),
-    };
-    let Ok(event) = event else {
-        return (StatusCode::BAD_REQUEST, "the body is not JSON").into_response();
-    };
-    let Some(event) = event else {
-        return StatusCode::NO_CONTENT.into_response();
-    };
-    let trace = trace(vendor, headers);
-    match tandem.engine.ingest_traced(&site, &event, Some(&trace)).await {
-        Ok(Stored::Hint) => {
-            info!(site.name = %site, trace, "Took a webhook of {vendor:?} for {site}");
-            StatusCode::ACCEPTED.into_response()
+    webhook.answer(&tandem, taken)
+}
+
+impl Webhook<'_> {
+    /// Verifies it, and stores what it tells.
+    async fn take(&self, tandem: &Tandem) -> Taken {
+        let Some(secrets) = tandem.secrets.get(&self.site) else {
+            return Taken::Unknown;
+        };
+        match verified(tandem, secrets, self.vendor, self.headers, &self.body).await {
+            Ok(true) => {}
+            Ok(false) => return Taken::Forged,
+            Err(error) => return Taken::Unverified(error.to_string()),
         }
-        Ok(Stored::Nothing) => {
-            debug!(site.name = %site, trace, "Had no use for a webhook of {vendor:?} for {site}");
-            StatusCode::NO_CONTENT.into_response()
+        let event = match self.vendor {
+            Vendor::Jira => parse_jira(&self.body).map(from_jira),
+            Vendor::Tempo => parse_tempo(&self.body).map(from_tempo),
+        };
+        let event = match event {
+            Ok(Some(event)) => event,
+            Ok(None) => return Taken::Useless,
+            Err(_) => return Taken::Unreadable,
+        };
+        let trace = trace(self.vendor, self.headers);
+        let stored = tandem.engine.ingest_traced(&self.site, &event, Some(&trace));
+        stored
+            .await
+            .map_or_else(|error| Taken::Unstored(error.to_string()), Taken::Stored)
+    }
+
+    fn answer(&self, tandem: &Tandem, taken: Taken) -> Response {
+        let (vendor, site) = (self.vendor, &self.site);
+        match &taken {
+            Taken::Unknown | Taken::Forged => tandem.metrics.count(Metric::Rejected, &[]),
+            Taken::Unverified(_) => {}
+            Taken::Unreadable | Taken::Useless | Taken::Stored(_) | Taken::Unstored(_) => {
+                tandem.metrics.count(Metric::Received, &[]);
+            }
         }
-        Err(error) => unavailable(&error.to_string()),
+        match taken {
+            // Its name is a stranger's words, and not for the log.
+            Taken::Unknown => refused(),
+            Taken::Forged => {
+                info!(site.name = %site, "Refused a webhook for {site}: its signature is missing or wrong");
+                refused()
+            }
+            Taken::Unreadable => (StatusCode::BAD_REQUEST, "the body is not JSON").into_response(),
+            Taken::Useless => StatusCode::NO_CONTENT.into_response(),
+            Taken::Stored(Stored::Hint) => {
+                let trace = trace(vendor, self.headers);
+                info!(site.name = %site, trace, "Took a webhook of {vendor:?} for {site}");
+                StatusCode::ACCEPTED.into_response()
+            }
+            Taken::Stored(Stored::Nothing) => {
+                let trace = trace(vendor, self.headers);
+                debug!(site.name = %site, trace, "Had no use for a webhook of {vendor:?} for {site}");
+                StatusCode::NO_CONTENT.into_response()
+            }
+            Taken::Unverified(problem) | Taken::Unstored(problem) => unavailable(&problem),
+        }
     }
 }
 
@@ -324,6 +413,187 @@ fn from_tempo(event: TempoEvent) -> Option<Event> {
         TempoEvent::Other(name) => {
             debug!("Took no notice of Tempo's event {name:?}");
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use secrecy::SecretString;
+    use tandem_atlassian::signature::sign_jira;
+    use tandem_aws::secrets::Secrets;
+    use tandem_aws::{Embedded, TableCounts};
+    use tandem_engine::ports::{Clock, Store};
+
+    use super::*;
+    use crate::config::ConfigEnv;
+    use crate::current::Published;
+    use crate::current::tests::{HandClock, NoNetwork};
+
+    const SECRET: &str = "webhook-secret";
+
+    /// A function that has published version 1: the sites a and b, and what there is between them.
+    struct World {
+        clock: Arc<HandClock>,
+        store: Arc<tandem_aws::DynamoStore>,
+        counts: TableCounts,
+        published: Arc<Published>,
+    }
+
+    impl World {
+        async fn new(connections: &str) -> Self {
+            let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000)));
+            let store = Arc::new(Embedded::open(None).await.unwrap().store());
+            let secret = format!(
+                r#"{{"tempo_token":"t","jira_email":"j@x.example","jira_token":"j","jira_webhook_secrets":["{SECRET}"]}}"#
+            );
+            let published = Published::new(
+                Arc::clone(&store) as Arc<dyn Store>,
+                Arc::new(Secrets::new(None, move |_| Some(secret.clone()))),
+                Arc::new(NoNetwork),
+                Arc::clone(&clock) as Arc<dyn Clock>,
+                ConfigEnv::default(),
+            );
+            let world = Self {
+                clock,
+                counts: store.counts().clone(),
+                published: Arc::new(published.asking_along(Arc::clone(store.newer()))),
+                store,
+            };
+            world.publish(connections).await;
+            world.published.current().await.unwrap();
+            world
+        }
+
+        async fn publish(&self, connections: &str) {
+            let site = |name: &str| {
+                format!(r#"sites.{name} = {{ jira = "https://{name}.atlassian.net", secret = "env:S" }}"#)
+            };
+            let text = format!("{}\n{}\n{connections}", site("a"), site("b"));
+            self.store.put_config(&text, self.clock.now()).await.unwrap();
+        }
+
+        fn minutes_pass(&self) {
+            self.clock.0.fetch_add(3600, Ordering::Relaxed);
+        }
+
+        /// Has Jira tell of a worklog. Returns the answer, and what it cost in requests to the table.
+        async fn told(&self, site: &str, issue: u64) -> (StatusCode, u64) {
+            let body = format!(
+                r#"{{"webhookEvent":"worklog_created","worklog":{{"id":"7","issueId":"{issue}","timeSpentSeconds":60}}}}"#
+            );
+            let mut headers = HeaderMap::new();
+            let signature = sign_jira(body.as_bytes(), &SecretString::from(SECRET));
+            headers.insert(JIRA_SIGNATURE, signature.parse().unwrap());
+            let before = self.counts.total();
+            let current = Arc::clone(&self.published) as Shared;
+            let answer = jira(State(current), Ok(Path(site.to_owned())), headers, body.into()).await;
+            (answer.status(), self.counts.total() - before)
+        }
+
+        async fn in_use(&self) -> Vec<String> {
+            let connections = self.published.current().await.unwrap();
+            let connections = connections.config.connections.iter();
+            connections
+                .map(|connection| connection.name.to_string())
+                .collect()
+        }
+
+        async fn due(&self) -> usize {
+            self.store.due(None).await.unwrap().0.len()
+        }
+    }
+
+    fn connection(name: &str) -> String {
+        format!("[[connections]]\nname = \"{name}\"\na = \"a\"\nb = \"b\"\n")
+    }
+
+    #[tokio::test]
+    async fn a_webhook_after_an_hour_of_nothing_costs_two_requests_and_runs_on_what_was_published_meanwhile()
+    {
+        let world = World::new(&connection("one")).await;
+        assert_eq!(world.told("a", 1).await, (StatusCode::ACCEPTED, 2));
+
+        // Nobody has published anything.
+        world.minutes_pass();
+        assert_eq!(world.told("a", 2).await, (StatusCode::ACCEPTED, 2));
+        // That there is none is known for a minute again, without another word to the table.
+        let before = world.counts.total();
+        assert_eq!(world.in_use().await, ["one"]);
+        assert_eq!(world.counts.total(), before);
+
+        world.minutes_pass();
+        world.publish(&connection("between")).await;
+        world.publish(&connection("two")).await;
+        world.counts.reset();
+        assert_eq!(world.told("a", 3).await, (StatusCode::ACCEPTED, 2));
+        assert_eq!(
+            world.counts.of("Query"),
+            0,
+            "the newest version was asked for by itself"
+        );
+        assert_eq!(world.in_use().await, ["two"]);
+
+        // One that cannot be used is none.
+        world.minutes_pass();
+        world
+            .store
+            .put_config("sites = 1", world.clock.now())
+            .await
+            .unwrap();
+        world.counts.reset();
+        assert_eq!(world.told("a", 4).await, (StatusCode::ACCEPTED, 2));
+        assert_eq!(world.in_use().await, ["two"]);
+        assert_eq!(world.due().await, 4);
+    }
+
+    #[tokio::test]
+    async fn a_webhook_finds_the_newest_of_however_many_were_published_meanwhile() {
+        let world = World::new(&connection("one")).await;
+        world.minutes_pass();
+        for name in ["2", "3", "4", "5", "6", "7"] {
+            world.publish(&connection(name)).await;
+        }
+        let (status, requests) = world.told("a", 1).await;
+        assert_eq!(
+            (status, world.in_use().await),
+            (StatusCode::ACCEPTED, vec!["7".to_owned()])
+        );
+        assert_eq!(requests, 3);
+    }
+
+    #[tokio::test]
+    async fn a_site_that_was_published_meanwhile_is_known_to_its_first_webhook() {
+        let world = World::new(&connection("one")).await;
+        assert_eq!(world.told("c", 1).await.0, StatusCode::UNAUTHORIZED);
+        world.minutes_pass();
+        let site = r#"sites.c = { jira = "https://c.atlassian.net", secret = "env:S" }"#;
+        let with_c = connection("one") + "[[connections]]\nname = \"c\"\na = \"a\"\nb = \"c\"\n";
+        world.publish(&format!("{site}\n{with_c}")).await;
+        assert_eq!(world.told("c", 1).await.0, StatusCode::ACCEPTED);
+        assert_eq!(world.in_use().await, ["one", "c"]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_published_meanwhile_is_looked_up_as_well() {
+        let world = World::new(&connection("one")).await;
+        world.minutes_pass();
+        world.publish(&(connection("one") + &connection("two"))).await;
+        assert_eq!(world.told("a", 1).await.0, StatusCode::ACCEPTED);
+        assert_eq!(world.in_use().await, ["one", "two"]);
+    }
+
+    #[tokio::test]
+    async fn strangers_have_the_configuration_read_once_a_minute_at_most() {
+        let world = World::new(&connection("one")).await;
+        world.minutes_pass();
+        for (number, requests) in [(1, 1), (2, 0), (3, 0)] {
+            assert_eq!(
+                world.told("nobody", number).await,
+                (StatusCode::UNAUTHORIZED, requests)
+            );
         }
     }
 }

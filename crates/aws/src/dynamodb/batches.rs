@@ -38,9 +38,10 @@ impl DynamoStore {
             .chain(&jira)
             .chain(&echoes)
             .chain(&whereabouts)
-            .cloned();
+            .cloned()
+            .collect();
         let mut lookup = Lookup::default();
-        for item in self.get_all(keys).await? {
+        for item in self.looked_up(keys, query.now).await? {
             let key = row::key(&item)?;
             if issue.as_ref() == Some(&key) {
                 lookup.issue = Some(issue_row(&item)?);

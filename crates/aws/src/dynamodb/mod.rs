@@ -15,6 +15,7 @@ mod history;
 pub mod keys;
 mod leases;
 mod links;
+mod newer;
 mod patience;
 mod people;
 mod read;
@@ -36,6 +37,7 @@ use crate::counts::TableCounts;
 #[cfg(feature = "embedded")]
 pub(crate) use failure::EMBEDDED_UNUSABLE;
 pub use forget::{Forget, Found};
+pub use newer::{Newer, Told};
 
 /// The engine's store on one DynamoDB table.
 pub struct DynamoStore {
@@ -46,6 +48,7 @@ pub struct DynamoStore {
     /// When each site's bucket was last seen to be free, in nanoseconds. Only decides which of two requests is
     /// tried first.
     free_at: Mutex<HashMap<SiteName, i128>>,
+    newer: Arc<Newer>,
 }
 
 impl DynamoStore {
@@ -57,6 +60,7 @@ impl DynamoStore {
             counts,
             clock: None,
             free_at: Mutex::new(HashMap::new()),
+            newer: Arc::default(),
         }
     }
 
@@ -70,6 +74,11 @@ impl DynamoStore {
     /// Returns the counts of what was sent to the table.
     pub fn counts(&self) -> &TableCounts {
         &self.counts
+    }
+
+    /// Returns what has look-ups ask for newer configurations.
+    pub fn newer(&self) -> &Arc<Newer> {
+        &self.newer
     }
 
     /// Creates the table if it's missing. On AWS the deployment does that.
