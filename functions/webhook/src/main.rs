@@ -1,11 +1,13 @@
 //! The function behind API Gateway: the same router as on one machine.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{StatusCode, Uri};
 use http_body_util::BodyExt;
 use lambda_http::lambda_runtime::{LambdaInvocation, layers::TracingLayer};
 use lambda_http::{Body, Error, Request, RequestExt, Response, service_fn};
+use serde::Deserialize;
 use serde_json::Value;
 use tandem_runtime::lambda;
 use tandem_runtime::router::{Current, router};
@@ -46,8 +48,12 @@ async fn main() -> Result<(), Error> {
 
 /// Makes an address of what a stranger sent as one.
 ///
-/// `lambda_http` panics at a host or a query that is no part of an address, and a panic ends the process.
+/// `lambda_http` panics at a host or a query that is no part of an address, and a panic ends the process. An event that has
+/// neither, as a sender's have, is not written anew.
 fn mend(mut invocation: LambdaInvocation) -> LambdaInvocation {
+    if is_address(&invocation.body) {
+        return invocation;
+    }
     if let Ok(mut event) = serde_json::from_slice::<Value>(&invocation.body) {
         if let Some(headers) = event.get_mut("headers").and_then(Value::as_object_mut) {
             // Nobody reads them, and API Gateway says by itself where it is.
@@ -59,6 +65,34 @@ fn mend(mut invocation: LambdaInvocation) -> LambdaInvocation {
         invocation.body = event.to_string().into();
     }
     invocation
+}
+
+/// What an address is made of.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    headers: HashMap<String, String>,
+    raw_query_string: String,
+    request_context: Context,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Context {
+    domain_name: String,
+}
+
+/// Whether an event's host is what API Gateway says by itself, and its query one as it stands.
+fn is_address(event: &[u8]) -> bool {
+    let Ok(told) = serde_json::from_slice::<Told>(event) else {
+        return false;
+    };
+    let is_own = |(name, value): (&String, &String)| match name.to_lowercase().as_str() {
+        "host" => *value == told.request_context.domain_name,
+        "x-forwarded-proto" => value == "https",
+        _ => true,
+    };
+    told.headers.iter().all(is_own) && escaped(&told.raw_query_string) == told.raw_query_string
 }
 
 /// Escapes what may not stand in a query; what is escaped already stays as it is.
@@ -100,6 +134,27 @@ mod tests {
     fn any_query_is_made_an_address() {
         assert_eq!(escaped("a=%20b+c&d=f%2B/?"), "a=%20b+c&d=f%2B/?");
         assert_eq!(escaped("<\u{fc} #>"), "%3C%C3%BC%20%23%3E");
+    }
+
+    #[test]
+    fn an_event_is_written_anew_only_where_a_stranger_has_left_no_address() {
+        let event = |host: &str, proto: &str, query: &str| {
+            serde_json::json!({
+                "headers": {"Host": host, "x-forwarded-proto": proto, "x": "<"}, "rawQueryString": query,
+                "requestContext": {"domainName": "id.example"}, "body": "\u{1}",
+            })
+            .to_string()
+        };
+        assert!(is_address(event("id.example", "https", "a=%20b").as_bytes()));
+        for strange in [
+            event("id.example:x", "https", ""),
+            event("id.example", "<", ""),
+            event("id.example", "https", "<"),
+            "{}".to_owned(),
+            "<".to_owned(),
+        ] {
+            assert!(!is_address(strange.as_bytes()), "{strange}");
+        }
     }
 
     #[test]
