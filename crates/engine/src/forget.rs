@@ -87,10 +87,11 @@ pub fn pair(pair: &mut Pair) {
     }
 }
 
-/// Returns the announced changes without those of the person.
+/// Returns the announced changes without those of the person, and without those of which nobody said whose they are: such a
+/// one may hold the person's text. What goes with it costs delay at most: that Tempo is looked at again until it shows it.
 pub fn announced(announced: &[Announcement], account: &AccountId) -> Vec<Announcement> {
     let others = |one: &&Announcement| match &one.what {
-        Announced::Jira { author, .. } => author.as_ref() != Some(account),
+        Announced::Jira { author, .. } => author.as_ref().is_some_and(|author| author != account),
         Announced::Tempo { .. } | Announced::TempoDeleted { .. } | Announced::JiraDeleted { .. } => true,
     };
     announced.iter().filter(others).cloned().collect()

@@ -51,7 +51,8 @@ pub struct Found {
     pub people: u64,
     /// Notes of writes on their behalf: removed.
     pub echoes: u64,
-    /// Waiting looks with an announced change or a sentence about them: these are taken out.
+    /// Waiting looks with an announced change or a sentence about them: these are taken out. So are changes of which nobody
+    /// said whose they are, in other looks too; looks with these alone do not count.
     pub due: u64,
     /// Lines of the history: account, texts, times of day and attributes are taken out.
     pub history: u64,
@@ -161,11 +162,14 @@ impl Search<'_> {
 
     /// Settles a row that names the person, or remembers that it does.
     async fn row(&mut self, item: &Item) -> Result<(), StoreError> {
-        if !item.values().any(|value| self.names(value)) {
-            return Ok(());
-        }
         let key = row::key(item)?;
         let kind = key.pk.split('#').next().unwrap_or_default().to_owned();
+        if !item.values().any(|value| self.names(value)) {
+            if kind == "DUE" && self.is_for_real() && self.has_nobodys(item) {
+                self.clear(&key, item).await?;
+            }
+            return Ok(());
+        }
         let settled = match kind.as_str() {
             "PERSON" => self.person(&key, item).await?,
             "ECHO" => self.echo(&key, item).await?,
@@ -230,9 +234,23 @@ impl Search<'_> {
             return Ok(None);
         }
         self.found.due += 1;
-        if !self.is_for_real() {
-            return Ok(Some(()));
+        if self.is_for_real() && !self.clear(key, item).await? {
+            self.found.due -= 1;
+            self.found.left += 1;
         }
+        Ok(Some(()))
+    }
+
+    /// Says whether a due row holds announced changes of which nobody said whose they are.
+    fn has_nobodys(&self, item: &Item) -> bool {
+        due_row(item).is_ok_and(|row| {
+            let others = forget::announced(&row.announced, self.account);
+            others.len() < row.announced.len()
+        })
+    }
+
+    /// Takes the person out of a due row; `false` where others kept changing it.
+    async fn clear(&self, key: &Key, item: &Item) -> Result<bool, StoreError> {
         let mut item = item.clone();
         let mut patience = Patience::new();
         loop {
@@ -243,12 +261,10 @@ impl Search<'_> {
                 .await?
             {
                 Sent::Refused(Some(now)) => item = now,
-                Sent::Done(_) | Sent::Refused(None) => return Ok(Some(())),
+                Sent::Done(_) | Sent::Refused(None) => return Ok(true),
             }
             if patience.spend("a due row kept changing").is_err() {
-                self.found.due -= 1;
-                self.found.left += 1;
-                return Ok(Some(()));
+                return Ok(false);
             }
         }
     }

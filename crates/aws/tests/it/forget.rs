@@ -174,22 +174,34 @@ async fn plant(store: &DynamoStore) {
         put(store, Op::PutHistory(Box::new(line))).await;
     }
 
-    let announced = |author: &str, text: &str, id| Announcement {
+    let announced = |author: Option<&str>, text: &str, id| Announcement {
         side: Side::A,
         what: Announced::Jira {
             id: JiraWorklogId(id),
             updated_at: at(0),
-            author: Some(author.into()),
+            author: author.map(AccountId::from),
             time_spent_secs: Some(60),
             description: text.to_owned(),
         },
         until: at(300),
     };
     let told = Hint {
-        announced: vec![announced(ANN, "ann's words", 1), announced(BOB, "bob's words", 2)],
+        announced: vec![
+            announced(Some(ANN), "ann's words", 1),
+            announced(Some(BOB), "bob's words", 2),
+        ],
         ..hint(due(1, 2), at(0))
     };
     store.hint(&[told], &[], at(0)).await.unwrap();
+    // Jira did not say whose this is.
+    let nobodys = Hint {
+        announced: vec![
+            announced(None, "ann's words", 3),
+            announced(Some(BOB), "bob's words", 4),
+        ],
+        ..hint(due(3, 4), at(0))
+    };
+    store.hint(&[nobodys], &[], at(0)).await.unwrap();
 
     for text in [
         "map = [[\"557058:ann-1\", \"x\"], [\"557058:ann-12\", \"y\"]]",
@@ -274,6 +286,8 @@ async fn nothing_tells_of_a_forgotten_person_but_the_pairs_that_are_alive() {
     assert_eq!(bobs.base.unwrap().a, by(BOB, "bob's words"));
     let due = store.due_row(&due(1, 2)).await.unwrap().unwrap();
     assert_eq!(due.announced.len(), 1);
+    let nobodys = store.due_row(&crate::world::due(3, 4)).await.unwrap().unwrap();
+    assert_eq!(nobodys.announced.len(), 1);
     let versions = store.configs(2).await.unwrap();
     assert!(versions[1].text.contains("forgotten-") && versions[1].text.contains(BOB));
 
