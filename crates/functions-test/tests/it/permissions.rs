@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
-use tandem_template::{Allowed, index_arn};
+use serde_json::{Value, json};
+use tandem_template::{Allowed, index_arn, parse, repository};
 
 use crate::alerts::somebody_unknown;
 use crate::rotate::Rotator;
@@ -180,4 +180,32 @@ async fn a_function_makes_use_of_each_permission_that_it_has_and_needs_no_other(
             "{function} never makes use of this; take it away in template.yaml"
         );
     }
+}
+
+/// The templates of this repository, with the short forms written out.
+fn templates() -> Vec<Value> {
+    let files = ["template.yaml", "infra/stateful.yaml", "infra/observability.yaml"];
+    files.map(|file| parse(&repository().join(file))).into()
+}
+
+#[test]
+fn whoever_deploys_finds_each_type_of_resource_among_the_permissions() {
+    let page = std::fs::read_to_string(repository().join("docs/deploy.md")).unwrap();
+    let (_, part) = page
+        .split_once("## Permissions in AWS of who deploys")
+        .expect("docs/deploy.md has that part");
+    let part = part.split("\n## ").next().unwrap_or_default();
+    let types: BTreeSet<String> = templates()
+        .iter()
+        .flat_map(|template| template["Resources"].as_object().unwrap().values())
+        .map(|resource| resource["Type"].as_str().unwrap().to_owned())
+        .collect();
+    let missing: Vec<_> = types
+        .iter()
+        .filter(|one| !part.contains(&format!("`{}`", one.trim_start_matches("AWS::"))))
+        .collect();
+    assert_eq!(
+        missing, [""; 0],
+        "docs/deploy.md does not say that these are made"
+    );
 }
