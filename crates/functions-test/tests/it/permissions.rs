@@ -2,12 +2,16 @@
 //!
 //! The table of these tests knows who asks, and answers by the template's own policies: a permission that is missing
 //! fails whichever test needs it. Here is the other half, a permission that nothing makes use of.
+//!
+//! The use of a customer's key is not held by this: with one, it is DynamoDB, Secrets Manager and SNS that use it, in a
+//! function's name, and the table of these tests has none. That each role has it by way of those services alone that its
+//! function calls is seen in the template, below.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tandem_template::{Allowed, index_arn, parse, repository};
+use tandem_template::{Allowed, index_arn, list, parse, repository};
 
 use crate::alerts::somebody_unknown;
 use crate::rotate::Rotator;
@@ -208,4 +212,43 @@ fn whoever_deploys_finds_each_type_of_resource_among_the_permissions() {
         missing, [""; 0],
         "docs/deploy.md does not say that these are made"
     );
+}
+
+#[test]
+fn a_function_has_the_customers_key_by_way_of_those_services_that_it_calls() {
+    let template = templates().remove(0);
+    let mut by_way_of: BTreeSet<(String, String)> = BTreeSet::new();
+    for resource in template["Resources"].as_object().unwrap().values() {
+        if resource["Type"] != "AWS::IAM::ManagedPolicy" {
+            continue;
+        }
+        let properties = &resource["Properties"];
+        for statement in list(&properties["PolicyDocument"]["Statement"]) {
+            for service in list(&statement["Condition"]["StringEquals"]["kms:ViaService"]) {
+                let service = service["Fn::Sub"].as_str().unwrap().split('.').next().unwrap();
+                for role in list(&properties["Roles"]) {
+                    let role = role["Ref"].as_str().unwrap();
+                    let function = role.trim_end_matches("Role").to_lowercase();
+                    by_way_of.insert((function, service.to_owned()));
+                }
+            }
+        }
+    }
+    let encrypted = ["dynamodb", "secretsmanager", "sns"];
+    let called: BTreeSet<(String, String)> = ["webhook", "worker", "reconcile", "rotate"]
+        .iter()
+        .flat_map(|function| {
+            STACK
+                .allowed(function)
+                .into_iter()
+                .map(move |one| (*function, one))
+        })
+        .filter_map(|(function, one)| {
+            let service = one.action.split(':').next()?.to_owned();
+            encrypted
+                .contains(&service.as_str())
+                .then(|| (function.to_owned(), service))
+        })
+        .collect();
+    assert_eq!(by_way_of, called);
 }
