@@ -214,21 +214,28 @@ fn remarks(secret: &SiteSecret, text: &SecretString) -> Vec<String> {
             ));
         }
     }
-    match &secret.tempo_oauth {
-        Some(oauth) if oauth.redirect_uri.is_none() => {
-            remarks.push("there is no tempo_redirect_uri; Tempo documents it for every refresh".to_owned());
-        }
-        None if secret.tempo_expires_at.is_none() => remarks.push(
-            "there is no tempo_expires_at, so that nobody is warned before the token runs out (Tempo's live 30 days by default)"
-                .to_owned(),
-        ),
-        _ => {}
+    if let Some(oauth) = &secret.tempo_oauth
+        && oauth.redirect_uri.is_none()
+    {
+        remarks.push("there is no tempo_redirect_uri; Tempo documents it for every refresh".to_owned());
+    }
+    if secret.tempo_expires_at.is_none() {
+        remarks.push(match &secret.tempo_oauth {
+            None => format!(
+                "there is no tempo_expires_at, so that the days of Tempo's token are not counted down, and nobody is warned before it runs out (Tempo's live 30 days by default): {}",
+                to_give("tempo_expires_at")
+            ),
+            Some(_) => format!(
+                "there is no tempo_expires_at, so that the days of Tempo's token are not counted down before its rotation has renewed it once, and never where its rotation is off: {}, and see that RotateSite… of the stack is `yes`",
+                to_give("tempo_expires_at")
+            ),
+        });
     }
     if secret.jira_expires_at.is_none() {
-        remarks.push(
-            "there is no jira_expires_at, so that nobody is warned before Jira's token runs out (they live a year at most)"
-                .to_owned(),
-        );
+        remarks.push(format!(
+            "there is no jira_expires_at, so that the days of Jira's token are not counted down, and nobody is warned before it runs out (they live a year at most): {}",
+            to_give("jira_expires_at")
+        ));
     }
     let fields: Map<String, Value> = serde_json::from_str(text.expose_secret()).unwrap_or_default();
     for field in fields.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
@@ -239,6 +246,11 @@ fn remarks(secret: &SiteSecret, text: &SecretString) -> Vec<String> {
         ));
     }
     remarks
+}
+
+/// Says how a token's last day is given.
+fn to_give(field: &str) -> String {
+    format!("add \"{field}\":\"2027-01-31T00:00:00Z\" with its last day")
 }
 
 /// Returns the version of a rotation that has new tokens which are not in use.
@@ -353,6 +365,45 @@ mod tests {
         for (question, shown) in asked {
             assert_eq!(shown == Shown::No, question.contains("token"), "{question}");
         }
+    }
+
+    #[test]
+    fn whose_days_are_not_counted_down_is_told_with_how_to_give_them() {
+        let told = |more: Value| {
+            let mut fields = serde_json::json!({
+                "tempo_token": "t", "jira_email": "x@acme.example", "jira_token": "j", "jira_webhook_secrets": ["w"],
+                "tempo_webhook_secrets": ["v"],
+            });
+            for (field, value) in more.as_object().unwrap() {
+                fields[field] = value.clone();
+            }
+            let text = fields.to_string();
+            remarks(&SiteSecret::parse(&text).unwrap(), &text.into())
+        };
+        let (tempo, jira) = ("2027-01-31T00:00:00Z", "2027-11-30T00:00:00Z");
+        let both = serde_json::json!({"tempo_expires_at": tempo, "jira_expires_at": jira});
+        assert_eq!(told(both.clone()), [""; 0]);
+        let neither = told(serde_json::json!({}));
+        for (remark, field) in neither.iter().zip(["tempo_expires_at", "jira_expires_at"]) {
+            let gives = format!("add \"{field}\":\"");
+            assert!(
+                remark.contains("not counted down") && remark.contains(&gives),
+                "{remark}"
+            );
+        }
+        assert_eq!(neither.len(), 2);
+        let mut oauth = serde_json::json!({
+            "tempo_client_id": "c", "tempo_client_secret": "s", "tempo_refresh_token": "r",
+            "tempo_redirect_uri": "https://x.example", "jira_expires_at": jira,
+        });
+        let one = told(oauth.clone());
+        assert!(
+            one.len() == 1 && one[0].contains("where its rotation is off") && one[0].contains("RotateSite"),
+            "{one:?}"
+        );
+        // A rotation that is off leaves the day as it was given: it is counted down.
+        oauth["tempo_expires_at"] = tempo.into();
+        assert_eq!(told(oauth), [""; 0]);
     }
 
     #[test]
