@@ -410,3 +410,33 @@ async fn an_answer_of_tempo_that_is_lost_is_told_as_what_it_may_mean() {
     );
     world.assert_well_behaved();
 }
+
+#[tokio::test]
+async fn two_sandboxes_that_are_asked_for_the_same_step_end_with_one_pair() {
+    let world = World::with_oauth().await;
+    let (first, second) = (Rotator::start(&world).await, Rotator::start(&world).await);
+    let version = world.table.begin_rotation(ACME);
+    // The first one's pair is made at once, and comes late: the second finds no text yet, and a token that is spent.
+    let slow = Fault::Slow(Duration::from_millis(700));
+    world
+        .sim
+        .fail_next("acme", Matcher::tempo("POST", "/oauth/token/"), slow);
+    let after_it = async {
+        while refreshes(&world) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        second.ask(ACME, &version, "createSecret").await
+    };
+    let both = tokio::join!(first.ask(ACME, &version, "createSecret"), after_it);
+    assert_eq!(both, (Ok(()), Ok(())));
+    assert_eq!(refreshes(&world), 2, "the second had to be refused");
+    for step in &STEPS[1..] {
+        assert_eq!(second.ask(ACME, &version, step).await, Ok(()), "{step}");
+    }
+    let stored = fields(&world, ACME, "AWSCURRENT").unwrap();
+    assert_eq!(
+        world.acme().tempo_tokens(),
+        [stored["tempo_token"].as_str().unwrap()]
+    );
+    world.assert_well_behaved();
+}

@@ -41,6 +41,9 @@ const STORE_RETRY_MIN: Duration = Duration::from_millis(200);
 /// The longest such wait.
 const STORE_RETRY_MAX: Duration = Duration::from_secs(5);
 
+/// How long another sandbox that has spent the same refresh token is waited for, look by look, until it has stored its pair.
+const STORED_BY_ANOTHER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2)];
+
 /// How often a slot of the site's bucket is asked for.
 const SLOT_TRIES_MAX: usize = 10;
 
@@ -255,7 +258,14 @@ impl Rotation {
             _ => {
                 // Better now than with a pair in hand that exists nowhere else.
                 rotated.versions.rehearse().await?;
-                self.refreshed(rotated, &current, oauth).await?
+                match self.refreshed(rotated, &current, oauth).await {
+                    Ok(text) => text,
+                    Err(problem) if is_spent(&problem) && self.is_stored(rotated).await => {
+                        info!(site.name = %site, "The pending version of {site}'s secret has been written meanwhile");
+                        return Ok(());
+                    }
+                    Err(problem) => return Err(problem),
+                }
             }
         };
         match rotated.store(&text, self.published.clock()).await {
@@ -268,6 +278,23 @@ impl Rotation {
                 Err(RotateError::Unsaved(problem))
             }
         }
+    }
+
+    /// Whether the pending version is there after all: two sandboxes may be asked for the same step, neither finds a text, and
+    /// one of the two has the pair.
+    async fn is_stored(&self, rotated: &Rotated<'_>) -> bool {
+        let clock = self.published.clock();
+        for wait in STORED_BY_ANOTHER {
+            let left = rotated.deadline.duration_since(clock.now()) - ANSWER;
+            if left < SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX) {
+                return false;
+            }
+            clock.sleep(wait).await;
+            if let Ok(Some(_)) = rotated.versions.text(rotated.version).await {
+                return true;
+            }
+        }
+        false
     }
 
     /// Spends the refresh token. Returns the secret with the new pair in it.
@@ -441,6 +468,11 @@ impl Credentials for Fixed {
     async fn current(&self, _fresh: bool) -> Result<Arc<SiteCredentials>, CredentialsError> {
         Ok(Arc::clone(&self.0))
     }
+}
+
+/// Whether Tempo says that the refresh token has been used.
+fn is_spent(problem: &RotateError) -> bool {
+    matches!(problem, RotateError::Refresh(RefreshError::Refused { code, .. }) if code == "invalid_grant")
 }
 
 fn parse(version: &'static str, text: &SecretString) -> Result<SiteSecret, RotateError> {
