@@ -1,5 +1,7 @@
 //! The function behind Secrets Manager's rotation: create, set, test, finish.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use tandem_runtime::lambda;
@@ -8,11 +10,12 @@ use tracing::error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let rotation = Rotation::new(lambda::start(lambda::Work::Tokens, std::env::vars()).await?);
+    let published = lambda::start(lambda::Work::Tokens, std::env::vars()).await?;
+    let rotation = Rotation::new(Arc::clone(&published));
     run(service_fn(async |event| {
-        rotate(&rotation, event)
-            .await
-            .inspect_err(|problem| error!("Failed: {problem}"))
+        let answer = rotate(&rotation, event).await;
+        lambda::write_metrics(&published);
+        answer.inspect_err(|problem| error!("Failed: {problem}"))
     }))
     .await
 }

@@ -24,13 +24,13 @@ fn promised() -> BTreeSet<(String, String, Vec<String>)> {
 }
 
 /// The lines of a log that are in CloudWatch's embedded format.
-fn embedded(log: &str) -> Vec<Value> {
+pub fn embedded(log: &str) -> Vec<Value> {
     let lines = log.lines().filter(|line| line.contains("\"_aws\""));
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Adds up what was written, by metric and the values of its further dimensions.
-fn sums(lines: &[Value]) -> BTreeMap<(String, Option<String>), i64> {
+pub fn sums(lines: &[Value]) -> BTreeMap<(String, Option<String>), i64> {
     let mut sums = BTreeMap::new();
     for line in lines {
         for (name, _, dimensions) in defined(line) {

@@ -440,3 +440,20 @@ async fn two_sandboxes_that_are_asked_for_the_same_step_end_with_one_pair() {
     );
     world.assert_well_behaved();
 }
+
+#[tokio::test]
+async fn what_a_rotation_asks_of_a_site_is_counted_with_the_rest() {
+    let world = World::with_oauth().await;
+    let rotator = Rotator::start(&world).await;
+    let version = world.table.begin_rotation(ACME);
+    let token = Matcher::tempo("POST", "/oauth/token/");
+    world.sim.fail_next("acme", token, Fault::RateLimited(Some(1)));
+    assert!(rotator.ask(ACME, &version, "createSecret").await.is_err());
+    for step in STEPS {
+        assert_eq!(rotator.ask(ACME, &version, step).await, Ok(()), "{step}");
+    }
+    let sums = crate::metrics::sums(&crate::metrics::embedded(&rotator.function.log()));
+    let of = |metric: &str| sums.get(&(metric.to_owned(), Some("acme".to_owned()))).copied();
+    // A pair that was not to be had, one that was, and the test of it.
+    assert_eq!((of("Requests"), of("RateLimited")), (Some(3), Some(1)));
+}

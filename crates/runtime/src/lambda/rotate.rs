@@ -13,15 +13,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tandem_atlassian::tempo::oauth::{self, Refresh, RefreshError};
-use tandem_atlassian::{AtlassianSite, Credentials, CredentialsError, SiteCredentials, SiteEndpoints};
+use tandem_atlassian::tempo::oauth::{self, Refresh, RefreshError, TokenPair};
+use tandem_atlassian::{
+    AtlassianSite, Credentials, CredentialsError, RequestObserver, RequestSeen, SiteCredentials,
+    SiteEndpoints,
+};
 use tandem_aws::SiteSecret;
 use tandem_aws::secrets::{Described, VersionError, Versions};
 use tandem_engine::EngineError;
-use tandem_engine::ports::site::{SiteError, SiteErrorKind};
+use tandem_engine::ports::site::{SiteError, SiteErrorKind, Vendor};
 use tandem_engine::ports::store::Lane;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
@@ -314,7 +318,15 @@ impl Rotation {
         let transport = self.published.transport();
         let left = rotated.deadline.duration_since(self.published.clock().now()) / 2;
         let wait = Duration::try_from(left).unwrap_or_default().min(REFRESH_DEADLINE);
-        let pair = oauth::refresh(transport.as_ref(), &rotated.site.tempo, &refresh, wait).await?;
+        let answer = oauth::refresh(transport.as_ref(), &rotated.site.tempo, &refresh, wait).await;
+        rotated.tandem.metrics.seen(RequestSeen {
+            site: &rotated.site.name,
+            vendor: Vendor::Tempo,
+            method: &Method::POST,
+            template: "/oauth/token/",
+            status: status(&answer),
+        });
+        let pair = answer?;
         let expires_at = pair.expires_in.and_then(|lasts| {
             let lasts = SignedDuration::try_from(lasts).ok()?;
             self.published.clock().now().checked_add(lasts).ok()
@@ -348,7 +360,8 @@ impl Rotation {
             tempo: rotated.site.tempo.clone(),
         };
         let fixed = Arc::new(Fixed(Arc::new(credentials(&tested))));
-        let client = AtlassianSite::new(endpoints, fixed, Arc::clone(self.published.transport()));
+        let client = AtlassianSite::new(endpoints, fixed, Arc::clone(self.published.transport()))
+            .with_observer(Arc::clone(&rotated.tandem.metrics) as Arc<dyn RequestObserver>);
         match client.global_configuration().await {
             Ok(_) => Ok(()),
             // Tempo knows the token; what it may do is no matter of its age.
@@ -473,6 +486,15 @@ impl Credentials for Fixed {
 /// Whether Tempo says that the refresh token has been used.
 fn is_spent(problem: &RotateError) -> bool {
     matches!(problem, RotateError::Refresh(RefreshError::Refused { code, .. }) if code == "invalid_grant")
+}
+
+/// Returns the status of Tempo's answer, where there was one that tells.
+fn status(answer: &Result<TokenPair, RefreshError>) -> Option<u16> {
+    match answer {
+        Ok(_) => Some(200),
+        Err(RefreshError::Refused { status, .. }) => Some(*status),
+        Err(RefreshError::NotSent(_) | RefreshError::Unknown(_)) => None,
+    }
 }
 
 fn parse(version: &'static str, text: &SecretString) -> Result<SiteSecret, RotateError> {
