@@ -17,8 +17,9 @@ use std::time::Duration;
 use futures::future::{Either, join, join_all, select};
 use jiff::{SignedDuration, Timestamp};
 use tandem_atlassian::LazyTransport;
-use tandem_aws::secrets::Secrets;
+use tandem_aws::secrets::{SecretSource, Secrets};
 use tandem_aws::{AwsEnvironment, DynamoStore, EnvironmentError, TableCounts};
+use tandem_core::SiteName;
 use tandem_engine::Engine;
 use tracing::{Level, error, warn};
 use tracing_subscriber::filter::Targets;
@@ -85,6 +86,7 @@ pub async fn start(
     match environment {
         Ok(environment) => {
             let network = Arc::<LazyTransport>::default();
+            let named = environment.secrets.clone();
             let published = environment.published(Arc::clone(&network));
             // The table is asked first; what needs no answer is done while it answers.
             let meanwhile = async {
@@ -92,8 +94,12 @@ pub async fn start(
                 if work != Work::Webhooks {
                     network.prepare();
                 }
+                if work != Work::Tokens {
+                    let secrets = published.secrets();
+                    join_all(named.iter().map(|(site, source)| secrets.get(site, source))).await;
+                }
             };
-            join(read_early(&published, work), meanwhile).await;
+            read_early(&published, work, meanwhile).await;
             Ok(Arc::new(published))
         }
         Err(error) => {
@@ -103,17 +109,18 @@ pub async fn start(
     }
 }
 
-/// Reads the configuration, so that the first event finds it, if the table gives it at once; and then the sites' secrets,
-/// where they are needed.
-async fn read_early(published: &Published, work: Work) {
-    let read = pin!(published.current());
+/// Reads the configuration, so that the first event finds it, if the table gives it at once; and then those of the sites'
+/// secrets, where they are needed, that were not read `meanwhile`.
+async fn read_early(published: &Published, work: Work, meanwhile: impl Future<Output = ()>) {
+    // Secrets that are under way are waited for, so that none is asked for twice.
+    let read = pin!(join(published.current(), meanwhile));
     let mut enough = pin!(published.clock().sleep(START));
     let tandem = match select(read, &mut enough).await {
-        Either::Left((Ok(tandem), _)) => tandem,
-        Either::Left((Err(error), _)) => return warn!("Started without a configuration: {error}"),
+        Either::Left(((Ok(tandem), ()), _)) => tandem,
+        Either::Left(((Err(error), ()), _)) => return warn!("Started without a configuration: {error}"),
         Either::Right(_) => {
             return warn!(
-                "Started without a configuration: the table has not given it within {} s",
+                "Started without a configuration, or without secrets: not all has come within {} s",
                 START.as_secs()
             );
         }
@@ -159,6 +166,9 @@ pub async fn in_time<T>(published: &Published, deadline_ms: u64, work: impl Futu
 #[derive(Debug)]
 struct Environment {
     table: String,
+    /// The sites' secrets, by names that they most likely have in the configuration. What is read for another name is read in
+    /// vain.
+    secrets: Vec<(SiteName, SecretSource)>,
     aws: AwsEnvironment,
     config: ConfigEnv,
     log: Level,
@@ -180,6 +190,7 @@ impl Environment {
         };
         Ok(Self {
             table: get("TANDEM_TABLE").ok_or(StartError::NoTable)?.to_owned(),
+            secrets: get("TANDEM_SECRETS").map(secrets).unwrap_or_default(),
             log,
             config: ConfigEnv::from_vars(vars.iter().map(|(name, value)| (name, value))),
             aws: AwsEnvironment::from_vars(vars)?,
@@ -205,6 +216,15 @@ impl Environment {
         .counted(metrics)
         .asking_along(newer)
     }
+}
+
+/// Reads `SITE=ID` for each site, parted by blanks. One without a site is one that the stack does not have.
+fn secrets(text: &str) -> Vec<(SiteName, SecretSource)> {
+    text.split_whitespace()
+        .filter_map(|one| one.split_once('='))
+        .filter(|(site, id)| !site.is_empty() && !id.is_empty())
+        .map(|(site, id)| (SiteName::new(site), SecretSource::Aws(id.to_owned())))
+        .collect()
 }
 
 /// Writes JSON lines, which CloudWatch takes apart.
@@ -309,6 +329,15 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert_eq!(aws, "AWS_REGION is not set; AWS needs it");
+    }
+
+    #[test]
+    fn a_stack_of_two_sites_names_the_secrets_of_two() {
+        let named = secrets("acme=tandem/acme globex=tandem/globex =tandem/ =tandem/");
+        let expected =
+            ["acme", "globex"].map(|site| (SiteName::new(site), SecretSource::Aws(format!("tandem/{site}"))));
+        assert_eq!(named, expected);
+        assert_eq!(secrets("nonsense"), []);
     }
 
     #[test]

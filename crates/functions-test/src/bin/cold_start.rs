@@ -121,6 +121,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             table.allow(name, stack.allowed("webhook"));
             let environment = [
                 ("TANDEM_TABLE", Table::NAME),
+                ("TANDEM_SECRETS", "acme=tandem/acme globex=tandem/globex"),
                 ("RIVAL_SECRET", "tandem/acme"),
                 ("AWS_REGION", "eu-central-1"),
                 ("AWS_DEFAULT_REGION", "eu-central-1"),

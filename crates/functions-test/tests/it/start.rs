@@ -59,6 +59,24 @@ async fn the_sites_secrets_are_read_before_the_first_event_by_those_who_need_the
 }
 
 #[tokio::test]
+async fn the_sites_secrets_are_read_while_the_table_is_still_to_say_where_they_are() {
+    let table = Table::serve().await;
+    for site in ["acme", "globex"] {
+        table.put_secret(&format!("tandem/{site}"), "{}".to_owned());
+    }
+    table.set_hanging(true);
+    for (name, reads) in [("webhook", 2), ("rotate", 0)] {
+        let before = table.secrets_read();
+        let environment: Vec<_> = environment(name, &table).into_iter().collect();
+        let function = Function::start(name, &binary(name), &environment).await;
+        while function.asked_at().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(table.secrets_read() - before, reads, "{name}: {}", function.log());
+    }
+}
+
+#[tokio::test]
 async fn a_table_that_does_not_answer_holds_up_no_start() {
     let table = Table::serve().await;
     table.set_hanging(true);
