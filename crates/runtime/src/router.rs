@@ -577,15 +577,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_was_published_meanwhile_is_looked_up_as_well() {
-        let world = World::new(&connection("one")).await;
-        world.minutes_pass();
-        world.publish(&(connection("one") + &connection("two"))).await;
-        assert_eq!(world.told("a", 1).await.0, StatusCode::ACCEPTED);
-        assert_eq!(world.in_use().await, ["one", "two"]);
-    }
-
-    #[tokio::test]
     async fn strangers_have_the_configuration_read_once_a_minute_at_most() {
         let world = World::new(&connection("one")).await;
         world.minutes_pass();

@@ -11,6 +11,7 @@ mod history;
 mod keep;
 mod links;
 mod looking_ahead;
+mod newer;
 mod pairs;
 mod secrets;
 mod sites;
