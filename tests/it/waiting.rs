@@ -546,6 +546,35 @@ async fn who_may_log_no_time_on_a_project_there_has_the_fallback_account_there_a
     assert_eq!(said("DEV-1"), ("bob".into(), "[Ann Archer] work".into()));
     assert_eq!(said("OPEN-1"), ("ann".into(), "work".into()));
     assert_eq!(world.reasons().await, Vec::<&str>::new());
+    // And that is no difference in the books.
+    world.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_in_one_request_the_one_that_the_site_does_not_take_alone_has_the_fallback_account() {
+    let fallback = "[connections.authors]\nunknown = \"account:bob\"\n";
+    let mut setup = Setup::two(1).extra(fallback).webhooks(Webhooks::None);
+    setup.sites[1]
+        .users
+        .push(tandem_sim::UserSpec::new("eve-acme", "Eve Moor"));
+    setup.sites[1].projects[0].workers = Some(["ann".to_owned(), "bob".to_owned()].into());
+    let world = setup.build().await;
+    for n in 0..30 {
+        world
+            .acme()
+            .log_time("SUP-1", hour("ann", &format!("ann {n}")))
+            .unwrap();
+    }
+    world.acme().log_time("SUP-1", hour("eve-acme", "eve")).unwrap();
+    for _ in 0..3 {
+        world.sweep().await;
+        world.settle().await;
+    }
+    let twins = world.globex().worklogs();
+    let of = |author: &str| twins.iter().filter(|one| one.author == author).count();
+    assert_eq!((of("ann"), of("bob"), twins.len()), (30, 1, 31));
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    world.assert_equal().await;
 }
 
 #[tokio::test(start_paused = true)]

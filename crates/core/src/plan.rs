@@ -694,7 +694,7 @@ impl<'o> Planner<'o> {
         // What is known of it is that it moved, until it is asked about again.
         let is_moved = pair.wait.as_ref().is_some_and(|wait| wait.moved);
         if is_moved && pair.ids[side].is_some_and(|id| self.observed.unasked[side].contains(&id)) {
-            return;
+            return self.look_at(self.observed.now + self.settings.look_at_missing);
         }
         let why = if self.observed.blind[side] {
             Unrenderable {
@@ -763,20 +763,8 @@ impl<'o> Planner<'o> {
                     self.taken[to].insert(found);
                     self.was_made(&pair, &intent, found);
                     let source = intent.source.clone().unwrap_or_else(|| intent.body.clone());
-                    let mut base = Sides::new(source.clone(), source.clone());
-                    base[to] = intent.body.clone();
-                    let listed = &self.observed.listings[to][&found];
-                    let untouched = listed.updated_at.as_second() == listed.created_at.as_second();
-                    if untouched {
-                        // Nobody edited it: what differs from what was written is the site's own.
-                        let written = told(&listed.content, &intent.body);
-                        let kept = not_taken(to, None, &intent.body, &written, self.rules);
-                        base = created(to, &source, &written, &kept, self.rules);
-                        let retry = self.observed.now + self.settings.park_retry;
-                        pair.wait = kept_by_the_site(to, &source, &written, &kept, self.observed.now, retry);
-                    } else {
-                        pair.wait = None;
-                    }
+                    let (base, wait) = self.agreed_by(&intent, &source, found);
+                    pair.wait = wait;
                     pair.intent = Some(intent);
                     return self.adopt(
                         pair,
@@ -881,11 +869,8 @@ impl<'o> Planner<'o> {
             [one] if !self.disputed[to].contains(one) => {
                 self.taken[to].insert(*one);
                 self.was_made(pair, intent, *one);
-                let mut base = Sides::new(source.clone(), source.clone());
-                if let Some(source) = &intent.source {
-                    base[to.other()] = source.clone();
-                }
-                base[to] = intent.body.clone();
+                let source = intent.source.as_ref().unwrap_or(source);
+                let (base, _) = self.agreed_by(intent, source, *one);
                 let cause = "found what an earlier create had made";
                 self.adopt(pair.clone(), to, *one, Some(base), cause);
             }
@@ -900,6 +885,32 @@ impl<'o> Planner<'o> {
             }
         }
         true
+    }
+
+    /// What both sides agreed on with a create of ours that made a listed worklog, and what it waits for where the site kept
+    /// something of its own. What was edited since is held against what was written.
+    pub(super) fn agreed_by(
+        &self,
+        intent: &Intent,
+        source: &Content,
+        found: WorklogId,
+    ) -> (Sides<Content>, Option<Wait>) {
+        let (observed, to) = (self.observed, intent.side);
+        let listed = &observed.listings[to][&found];
+        if listed.updated_at.as_second() == listed.created_at.as_second() {
+            // Nobody edited it: what differs from what was written is the site's own.
+            let written = told(&listed.content, &intent.body);
+            let kept = not_taken(to, None, &intent.body, &written, self.rules);
+            let retry = observed.now + self.settings.park_retry;
+            let wait = kept_by_the_site(to, source, &written, &kept, observed.now, retry);
+            return (created(to, source, &written, &kept, self.rules), wait);
+        }
+        let mut base = Sides::new(source.clone(), source.clone());
+        base[to] = intent.body.clone();
+        if observed.timeless[to] {
+            base[to].start_time = listed.content.start_time;
+        }
+        (base, None)
     }
 
     fn was_made(&mut self, pair: &Pair, intent: &Intent, found: WorklogId) {

@@ -367,3 +367,48 @@ fn of_rows_that_an_earlier_version_parked_it_is_noted_that_the_worklog_moved() {
         "it is made a second time by nobody"
     );
 }
+
+#[test]
+fn times_and_words_of_a_sites_own_cross_to_nobody_however_late_its_worklog_shows_itself() {
+    let settings = Settings::default();
+    for edited in [false, true] {
+        let mut world = Observed::empty(link(), at(1000));
+        world.timeless.b = true;
+        put(&mut world, Side::A, A, said("", 3600), 0);
+        let mut pair = Pair::half("a1-10".into(), link(), Side::A, A);
+        pair.seen.a = Some(at(0));
+        pair.abandoned.push(Intent {
+            kind: IntentKind::Create,
+            side: Side::B,
+            issue: IssueId(20),
+            worklog: None,
+            source: Some(said("", 3600)),
+            before: None,
+            body: said("", 3600),
+            then: None,
+            entered: None,
+            at: at(0),
+            until: at(40),
+        });
+        pair.rev = 1;
+        world.pairs.push(pair);
+        let mut found = said("Working on it", if edited { 7200 } else { 3600 });
+        found.start_time = Some("08:00:00".parse().unwrap());
+        if edited {
+            found.description.clear();
+        }
+        put(&mut world, Side::B, B, found, if edited { 100 } else { 0 });
+        let mut steps = run(&mut world, &settings);
+        steps.retain(|step| step != "agree");
+        let a = &world.listings.a[&A].content;
+        let (secs, expected) = if edited {
+            (7200, vec!["adopt", "update a"])
+        } else {
+            (3600, vec!["adopt"])
+        };
+        assert_eq!(steps, expected);
+        let mut kept = said("", secs);
+        kept.billable_secs = a.billable_secs;
+        assert_eq!(*a, kept);
+    }
+}

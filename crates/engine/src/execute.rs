@@ -1389,8 +1389,19 @@ impl Run<'_> {
         let from = side.other();
         let connection = self.connection;
         let rules = &connection.settings.rules;
+        let authored = |step: &&Step| match &step.action {
+            Action::Create { source, .. } => Some((source.author.clone(), true)),
+            // That of a worklog that is there stays whatever is found out, unless it is what changes.
+            Action::Update {
+                source, before, body, ..
+            } => Some((source.author.clone(), before.author != body.author)),
+            _ => None,
+        };
+        let authors: BTreeSet<(AccountId, bool)> = steps.iter().filter_map(authored).collect();
+        // Of several in one request, nothing tells which one the site does not take.
+        let is_the_one = authors.len() == 1 && authors.iter().all(|(_, is_written)| *is_written);
         let taken = match reason {
-            Some(Reason::AuthorUnmapped) if rules.fallback().is_some() => Taken::NotNow,
+            Some(Reason::AuthorUnmapped) if is_the_one && rules.fallback().is_some() => Taken::NotNow,
             Some(Reason::AuthorUnmapped) => Taken::NotBefore,
             _ => Taken::Untold,
         };

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::Observed;
-use tandem_core::{IntentKind, IssueId, LinkKey, Pair, PairState, Side, WorklogId};
+use tandem_core::{IntentKind, IssueId, LinkKey, PairState, Side, WorklogId};
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine, Site};
@@ -118,11 +118,7 @@ impl Engine {
         self.refresh(connection, &mut observed, lane).await?;
         self.look_behind(connection, &mut observed, lane).await?;
         for side in Side::BOTH {
-            let is_open = |pair: &Pair| {
-                let mut creates = pair.intent.iter().chain(&pair.abandoned);
-                creates.any(|intent| intent.side == side && intent.kind == IntentKind::Create)
-            };
-            if observed.pairs.iter().any(is_open) {
+            if wants_rules(&observed, side) {
                 observed.timeless[side] = self.is_timeless(connection, side, lane).await?;
             }
         }
@@ -339,4 +335,26 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Says whether a listed worklog that belongs to nobody may be what a create of ours made whose answer was lost: how its site
+/// shows what it is sent counts then.
+fn wants_rules(observed: &Observed, side: Side) -> bool {
+    let taken: BTreeSet<WorklogId> = observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
+    let creates = observed.pairs.iter().flat_map(|pair| {
+        let open = pair.intent.iter().filter(|intent| intent.worklog.is_none());
+        open.chain(&pair.abandoned)
+            .filter(|intent| intent.side == side && intent.kind == IntentKind::Create)
+    });
+    let creates: Vec<_> = creates.collect();
+    let mut free = observed.listings[side]
+        .values()
+        .filter(|worklog| !creates.is_empty() && !taken.contains(&worklog.id));
+    free.any(|worklog| {
+        creates.iter().any(|intent| {
+            worklog.content.author == intent.body.author
+                && worklog.created_at >= intent.at - SKEW
+                && worklog.created_at <= intent.until + SKEW
+        })
+    })
 }

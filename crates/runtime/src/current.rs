@@ -217,6 +217,8 @@ impl Published {
             return Ok((self.current().await?, Age::New));
         };
         if kept.is_fresh(self.clock.now()) {
+            // What an earlier webhook was to ask and had no use for is not this one's to ask.
+            newer.take();
             return Ok((Arc::clone(&kept.tandem), Age::New));
         }
         newer.ask(kept.number);

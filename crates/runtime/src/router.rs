@@ -511,6 +511,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_an_event_of_no_use_did_not_ask_is_asked_for_by_no_later_webhook() {
+        let world = World::new(&connection("one")).await;
+        world.minutes_pass();
+        let body = r#"{"webhookEvent":"x"}"#;
+        let mut headers = HeaderMap::new();
+        let signature = sign_jira(body.as_bytes(), &SecretString::from(SECRET));
+        headers.insert(JIRA_SIGNATURE, signature.parse().unwrap());
+        let current = Arc::clone(&world.published) as Shared;
+        let answer = jira(State(current), Ok(Path("a".to_owned())), headers, body.into()).await;
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        // Then somebody publishes, and a handshake reads that.
+        world.publish(&connection("two")).await;
+        assert_eq!(world.in_use().await, ["two"]);
+        assert_eq!(world.told("a", 1).await, (StatusCode::ACCEPTED, 2));
+    }
+
+    #[tokio::test]
     async fn a_webhook_after_an_hour_of_nothing_costs_two_requests_and_runs_on_what_was_published_meanwhile()
     {
         let world = World::new(&connection("one")).await;

@@ -153,11 +153,7 @@ impl Search<'_> {
     }
 
     fn names(&self, value: &AttributeValue) -> bool {
-        match value {
-            AttributeValue::S(text) => forget::mentions(text, self.account),
-            AttributeValue::L(values) => values.iter().any(|value| self.names(value)),
-            _ => false,
-        }
+        names(value, self.account)
     }
 
     /// Settles a row that names the person, or remembers that it does.
@@ -165,8 +161,9 @@ impl Search<'_> {
         let key = row::key(item)?;
         let kind = key.pk.split('#').next().unwrap_or_default().to_owned();
         if !item.values().any(|value| self.names(value)) {
-            if kind == "DUE" && self.is_for_real() && self.has_nobodys(item) {
-                self.clear(&key, item).await?;
+            let nobodys = kind == "DUE" && self.is_for_real() && self.has_nobodys(item);
+            if nobodys && !self.clear(&key, item).await? {
+                self.found.left += 1;
             }
             return Ok(());
         }
@@ -404,6 +401,15 @@ impl Search<'_> {
     }
 }
 
+/// Says whether a value of a row names the person.
+fn names(value: &AttributeValue, account: &AccountId) -> bool {
+    match value {
+        AttributeValue::S(text) => forget::mentions(text, account),
+        AttributeValue::L(values) => values.iter().any(|value| names(value, account)),
+        _ => false,
+    }
+}
+
 /// Takes the person out of a due row, unless a hint, a take or the end of a look comes in between.
 fn due_without(key: &Key, item: &Item, account: &AccountId) -> Result<Write, StoreError> {
     let row = due_row(item)?;
@@ -414,7 +420,9 @@ fn due_without(key: &Key, item: &Item, account: &AccountId) -> Result<Write, Sto
         .set("#taken_announced = :announced")
         .remove(&["#announced"])
         .value(":announced", announcements(key, &announced)?);
-    if let Some(detail) = &row.detail {
+    // What a site said of somebody else's time stays in the queue.
+    let is_theirs = item.values().any(|value| names(value, account));
+    if let Some(detail) = row.detail.as_ref().filter(|_| is_theirs) {
         write = write
             .set("#detail = :detail")
             .value(":detail", text(forget::detail(detail, account)));

@@ -34,12 +34,17 @@ impl Planner<'_> {
             .filter(|intent| intent.kind == IntentKind::Create)
             .or(pair.abandoned.iter().rfind(|intent| intent.side == to));
         // What an attempt of ours wrote is where edits of both sides are told from. Anything else is taken as it is.
-        let mut base = Sides::new(source.content.clone(), source.content.clone());
-        base[to] = found.content.clone();
-        if let Some(attempt) = attempt {
-            base[from] = attempt.source.clone().unwrap_or_else(|| source.content.clone());
-            base[to] = attempt.body.clone();
-        }
+        let base = match attempt {
+            Some(attempt) => {
+                let said = attempt.source.as_ref().unwrap_or(&source.content);
+                self.agreed_by(attempt, said, chosen).0
+            }
+            None => {
+                let mut base = Sides::new(source.content.clone(), source.content.clone());
+                base[to] = found.content.clone();
+                base
+            }
+        };
         let mut next = pair.clone();
         next.ids[to] = Some(chosen);
         next.seen[to] = None;

@@ -336,7 +336,7 @@ pub trait SiteClient: Send + Sync {
     /// undocumented, and so a hint alone. The last minute is not in it.
     async fn jira_changed(&self, since: Timestamp) -> Result<FeedPage<WorklogId, Timestamp>, SiteError>;
 
-    /// Lists the work attributes (first 5,000).
+    /// Lists the work attributes, a page from an offset on.
     async fn attributes(&self, offset: u64) -> Result<Page<AttributeDefinition>, SiteError>;
 
     /// Returns the site's rules.

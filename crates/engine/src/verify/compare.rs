@@ -48,7 +48,7 @@ impl Place<'_> {
             match bad.into_iter().flatten().collect::<Vec<_>>().as_slice() {
                 [] => differences.extend(
                     self.judge(a, b, reason, lead)
-                        .and_then(|found| without_filled_in(found, pair)),
+                        .and_then(|found| self.without_agreed(found, pair)),
                 ),
                 // Whether the two mean the same, nobody can tell.
                 bad => differences.extend(bad.iter().map(|bad| Difference {
@@ -133,6 +133,32 @@ impl Place<'_> {
         })
     }
 
+    /// Leaves out what both sides agreed to say differently: words that a site puts where a worklog has none, and whose time it
+    /// is and their name in front of the text where the fallback account stands for somebody.
+    fn without_agreed(&self, mut found: Difference, pair: &Pair) -> Option<Difference> {
+        let entries = Sides::new(found.a.as_ref(), found.b.as_ref());
+        let stands = |base: &Sides<Content>, side: Side| {
+            entries[side].is_some_and(|entry| {
+                let (now, then) = (&entry.content, &base[side]);
+                now.author == then.author && same_text(&now.description, &then.description)
+            })
+        };
+        let agreed = pair.base.as_ref();
+        if let Some(base) = agreed.filter(|base| Side::BOTH.into_iter().all(|side| stands(base, side))) {
+            let is_blank = |side: Side| base[side].description.trim().is_empty();
+            let fallback = self.connection.settings.rules.fallback();
+            let is_stand_in = |side: Side| fallback == Some(&base[side].author);
+            let stood_in = is_stand_in(Side::A) != is_stand_in(Side::B);
+            let filled_in = is_blank(Side::A) != is_blank(Side::B);
+            let left_out = |field: &str| {
+                (filled_in || stood_in) && field == Field::Description.name()
+                    || stood_in && field == Field::Author.name()
+            };
+            found.fields.retain(|field| !left_out(field));
+        }
+        (found.kind != Kind::Differs || !found.fields.is_empty()).then_some(found)
+    }
+
     /// What a pair knows of its two worklogs, as far as they are listed.
     fn lead_of_pair(
         &self,
@@ -194,26 +220,6 @@ impl Place<'_> {
             .map(str::to_owned)
             .collect()
     }
-}
-
-/// Leaves out words that a site puts where a worklog has none: both sides agreed on that.
-fn without_filled_in(mut found: Difference, pair: &Pair) -> Option<Difference> {
-    let says = |side: Side| {
-        let entry = match side {
-            Side::A => found.a.as_ref(),
-            Side::B => found.b.as_ref(),
-        };
-        entry.map(|entry| entry.content.description.as_str())
-    };
-    let is_agreed = pair.base.as_ref().is_some_and(|base| {
-        let stands = |side: Side| says(side).is_some_and(|text| same_text(text, &base[side].description));
-        let has_none = |side: Side| base[side].description.trim().is_empty();
-        stands(Side::A) && stands(Side::B) && has_none(Side::A) != has_none(Side::B)
-    });
-    if is_agreed {
-        found.fields.retain(|field| field != Field::Description.name());
-    }
-    (found.kind != Kind::Differs || !found.fields.is_empty()).then_some(found)
 }
 
 /// Worklogs that the policy keeps on one side alone.

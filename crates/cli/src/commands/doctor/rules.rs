@@ -61,7 +61,6 @@ pub(super) async fn look(look: &Look<'_>) -> Vec<Finding> {
     findings
 }
 
-/// What a side demands of a worklog, and what is mapped to it.
 /// Asks a site for its work attributes, all pages.
 async fn definitions(look: &Look<'_>, site: &SiteName) -> Result<Vec<AttributeDefinition>, Trouble> {
     let mut known = Vec::new();
@@ -80,6 +79,7 @@ async fn definitions(look: &Look<'_>, site: &SiteName) -> Result<Vec<AttributeDe
     }
 }
 
+/// What a side demands of a worklog, and what is mapped to it.
 fn attributes_of(
     connection: &Connection,
     side: Side,
