@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 use tandem_core::{AccountId, ConnectionName, LinkKey, PairState, Side, WorklogId};
 use tandem_engine::operator::{QueueId, QueueItem, Standing};
+use tandem_engine::ports::store::LinkRow;
 use tandem_engine::{Connection, Engine};
 
 use crate::ending::Failure;
@@ -101,15 +102,19 @@ impl Only {
         issue && worklog && person
     }
 
-    /// Refuses an issue that has no link: that nothing of it waits would say nothing.
-    pub(crate) async fn has_link(&self, engine: &Engine) -> Result<(), Failure> {
-        match &self.issue {
-            Some(name) if resolve::links_of(engine, name).await?.is_empty() => Err(Failure::usage(format!(
+    /// Refuses an issue that has no link: that nothing of it waits would say nothing. Returns its links, if one is meant.
+    pub(crate) async fn has_link(&self, engine: &Engine) -> Result<Vec<LinkRow>, Failure> {
+        let Some(name) = &self.issue else {
+            return Ok(Vec::new());
+        };
+        let links = resolve::links_of(engine, name).await?;
+        if links.is_empty() {
+            return Err(Failure::usage(format!(
                 "no linked issue is known as `{}`; `tandem link list` shows those that are",
                 output::plain(name)
-            ))),
-            _ => Ok(()),
+            )));
         }
+        Ok(links)
     }
 
     /// Where nothing was found: refuses a worklog or a person that nobody knows, since that nothing of them waits would say

@@ -763,7 +763,8 @@ impl<'o> Planner<'o> {
                     self.taken[to].insert(found);
                     self.was_made(&pair, &intent, found);
                     let source = intent.source.clone().unwrap_or_else(|| intent.body.clone());
-                    let (base, wait) = self.agreed_by(&intent, &source, found);
+                    let (base, wait) =
+                        self.agreed_by(to, &intent, &source, &self.observed.listings[to][&found]);
                     pair.wait = wait;
                     pair.intent = Some(intent);
                     return self.adopt(
@@ -870,7 +871,7 @@ impl<'o> Planner<'o> {
                 self.taken[to].insert(*one);
                 self.was_made(pair, intent, *one);
                 let source = intent.source.as_ref().unwrap_or(source);
-                let (base, _) = self.agreed_by(intent, source, *one);
+                let (base, _) = self.agreed_by(to, intent, source, &self.observed.listings[to][one]);
                 let cause = "found what an earlier create had made";
                 self.adopt(pair.clone(), to, *one, Some(base), cause);
             }
@@ -891,12 +892,12 @@ impl<'o> Planner<'o> {
     /// something of its own. What was edited since is held against what was written.
     pub(super) fn agreed_by(
         &self,
+        to: Side,
         intent: &Intent,
         source: &Content,
-        found: WorklogId,
+        listed: &Worklog,
     ) -> (Sides<Content>, Option<Wait>) {
-        let (observed, to) = (self.observed, intent.side);
-        let listed = &observed.listings[to][&found];
+        let observed = self.observed;
         if listed.updated_at.as_second() == listed.created_at.as_second() {
             // Nobody edited it: what differs from what was written is the site's own.
             let written = told(&listed.content, &intent.body);

@@ -7,13 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tandem_core::{ConnectionName, Reason, SiteName, WorklogId};
 use tandem_engine::operator::ItemState;
+use tandem_engine::ports::store::LinkRow;
 use tandem_engine::{self as engine, Engine};
 use tandem_runtime::subscriptions::{self, Seen};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::select::Only;
-use crate::{open, output, resolve, words};
+use crate::{open, output, words};
 
 /// How long ago the last sweep of a site may be at least. They are mostly minutes apart.
 const UNSWEPT: SignedDuration = SignedDuration::from_hours(2);
@@ -144,7 +145,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 }
 
 async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<Status, Failure> {
-    only.has_link(engine).await?;
+    let named = only.has_link(engine).await?;
     let mut sites = Vec::new();
     for name in engine.sites.keys() {
         let state = engine.store.site(name).await?;
@@ -170,7 +171,7 @@ async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<S
     for connection in &engine.connections {
         connections.push(Connection {
             name: connection.name.clone(),
-            links: links(engine, connection, only).await?,
+            links: links(engine, connection, only, &named).await?,
             last_audit: engine
                 .store
                 .cursor(&format!("audited:{}", connection.name))
@@ -211,16 +212,17 @@ fn due_after(swept: Timestamp, every: SignedDuration) -> Timestamp {
     swept + UNSWEPT.max(every * PERIODS)
 }
 
-/// Counts a connection's links: all of them, or those of the issue or worklog that is asked for.
-async fn links(engine: &Engine, connection: &engine::Connection, only: &Only) -> Result<u64, Failure> {
+/// Counts a connection's links: all of them, or those of the issue or worklog that is asked for; `named` are the issue's.
+async fn links(
+    engine: &Engine,
+    connection: &engine::Connection,
+    only: &Only,
+    named: &[LinkRow],
+) -> Result<u64, Failure> {
     if only.issue.is_none() && only.worklog.is_none() {
         return Ok(engine.store.count_links(&connection.name).await?);
     }
-    let mut found = BTreeSet::new();
-    if let Some(name) = &only.issue {
-        let named = resolve::links_of(engine, name).await?;
-        found.extend(named.into_iter().map(|row| row.key));
-    }
+    let mut found: BTreeSet<_> = named.iter().map(|row| row.key.clone()).collect();
     if let Some(id) = only.worklog {
         let mut places = BTreeSet::new();
         for site in [&connection.sites.a, &connection.sites.b] {

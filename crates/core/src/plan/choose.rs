@@ -37,7 +37,7 @@ impl Planner<'_> {
         let base = match attempt {
             Some(attempt) => {
                 let said = attempt.source.as_ref().unwrap_or(&source.content);
-                self.agreed_by(attempt, said, chosen).0
+                self.agreed_by(to, attempt, said, found).0
             }
             None => {
                 let mut base = Sides::new(source.content.clone(), source.content.clone());
