@@ -167,7 +167,7 @@ fn a_secret_in_a_log_line_is_seen() {
 
 #[test]
 fn people_and_tandem_do_something_in_these_worlds() {
-    let outcomes: Vec<Outcome> = (0..40)
+    let outcomes: Vec<Outcome> = (0..100)
         .map(|seed| run(seed, &allowed(), Log::default()))
         .collect();
     let written = outcomes.iter().fold([0; 3], |mut sum, outcome| {
