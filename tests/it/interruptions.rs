@@ -2,7 +2,7 @@
 
 use tandem_sim::{Fault, FaultOutcome, Matcher};
 
-use crate::world::{Setup, Webhooks, World, hour};
+use crate::world::{Setup, Webhooks, World, hour, is_write};
 
 async fn world() -> World {
     Setup::two(1).build().await
@@ -725,24 +725,42 @@ fn at(time: &str, text: &str) -> tandem_sim::Content {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_of_a_site_without_start_times_makes_no_second() {
-    for alone in [true, false] {
+    let (after, before) = (
+        Fault::LostAfter(FaultOutcome::Hang),
+        Fault::LostBefore(FaultOutcome::Hang),
+    );
+    // How many worklogs that differ in their times alone, and what becomes of the creates.
+    for (count, together, faults) in [
+        (1, true, vec![after]),
+        (2, true, vec![after]),
+        (2, true, vec![before]),
+        (2, false, vec![after, before]),
+        (2, false, vec![before, after]),
+    ] {
         let world = with_ways_of_its_own(|spec| spec.configuration.start_times_enabled = false).await;
-        world.sim.fail_next(
-            "globex",
-            Matcher::tempo("POST", "/4/worklogs"),
-            Fault::LostAfter(FaultOutcome::Hang),
-        );
-        world.acme().log_time("SUP-1", at("13:30:00", "")).unwrap();
-        if !alone {
-            world.acme().log_time("SUP-1", at("15:30:00", "")).unwrap();
+        for fault in &faults {
+            world.sim.fail_next("globex", creates(), *fault);
         }
-        for _ in 0..4 {
+        for time in &["13:30:00", "15:30:00"][..count] {
+            world.acme().log_time("SUP-1", at(time, "")).unwrap();
+            if !together {
+                world.wait(3).await;
+                world.tandem.engine.run_due(None).await.unwrap();
+            }
+        }
+        for _ in 0..6 {
             world.settle().await;
             world.wait(60).await;
             world.sweep().await;
         }
-        let count = if alone { 1 } else { 2 };
-        assert_eq!(world.globex().worklogs().len(), count);
+        let lost = world
+            .sim
+            .requests()
+            .iter()
+            .filter(|one| is_write(one) && one.status >= 500)
+            .count();
+        assert_eq!(lost, faults.len(), "{faults:?}");
+        assert_eq!(world.globex().worklogs().len(), count, "{faults:?}");
         let mut times: Vec<_> = world
             .acme()
             .worklogs()

@@ -29,11 +29,7 @@ pub fn made_by(intent: &Intent, free: &[&Worklog], timeless: bool) -> Made {
     let exact = |worklog: &&&Worklog| same_work(&intent.body, &worklog.content);
     let mut found: Vec<_> = free.iter().filter(exact).collect();
     if found.is_empty() {
-        let since = |worklog: &&&Worklog| {
-            worklog.content.author == intent.body.author
-                && worklog.created_at >= intent.at - SKEW
-                && worklog.created_at <= intent.until + SKEW
-        };
+        let since = |worklog: &&&Worklog| is_since(intent, worklog);
         let may_be = |worklog: &&&Worklog| {
             let edited = worklog.updated_at > worklog.created_at;
             may_have_become(&intent.body, worklog, timeless)
@@ -46,6 +42,13 @@ pub fn made_by(intent: &Intent, free: &[&Worklog], timeless: bool) -> Made {
         [one] => Made::One(one.id),
         several => Made::Several(several.iter().map(|worklog| worklog.id).collect()),
     }
+}
+
+/// Says whether a worklog is the author's, and came to be while an attempt to make it was under way.
+pub fn is_since(intent: &Intent, worklog: &Worklog) -> bool {
+    worklog.content.author == intent.body.author
+        && worklog.created_at >= intent.at - SKEW
+        && worklog.created_at <= intent.until + SKEW
 }
 
 /// Says whether a worklog may be what a site made of what it was sent: it says the same, or nobody edited it and it has words

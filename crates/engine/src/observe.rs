@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::Observed;
-use tandem_core::{IntentKind, IssueId, LinkKey, PairState, Side, WorklogId};
+use tandem_core::{IntentKind, IssueId, LinkKey, PairState, Side, WorklogId, twin};
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine, Site};
@@ -350,11 +350,5 @@ fn wants_rules(observed: &Observed, side: Side) -> bool {
     let mut free = observed.listings[side]
         .values()
         .filter(|worklog| !creates.is_empty() && !taken.contains(&worklog.id));
-    free.any(|worklog| {
-        creates.iter().any(|intent| {
-            worklog.content.author == intent.body.author
-                && worklog.created_at >= intent.at - SKEW
-                && worklog.created_at <= intent.until + SKEW
-        })
-    })
+    free.any(|worklog| creates.iter().any(|intent| twin::is_since(intent, worklog)))
 }

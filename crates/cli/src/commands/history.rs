@@ -69,8 +69,9 @@ pub(crate) async fn lines(
     }
     if let Some(id) = only.worklog {
         rows.extend(of_worklog(engine, links, only, WorklogId(id)).await?);
-        rows.sort_by(|left, right| (left.time, &left.id).cmp(&(right.time, &right.id)));
-        rows.dedup_by(|left, right| left.connection == right.connection && left.id == right.id);
+        let place = |row: &HistoryRow| (row.time, row.id.clone(), row.connection.clone());
+        rows.sort_by_cached_key(place);
+        rows.dedup_by_key(|row| place(row));
     }
     // A worklog's line brings along those of its pair: the twin has another id. What was only read has no line, but the
     // pair is named by the worklog that it began with.
