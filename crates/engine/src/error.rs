@@ -89,14 +89,44 @@ impl EngineError {
         }
     }
 
-    /// Says for which site, why and with what words a link waits after this; `None` where it is just tried again, or where
-    /// nothing can be said of the site at all, since it takes none of our credentials.
-    pub(crate) fn parks(&self) -> Option<(&SiteName, Reason, &str)> {
+    /// Says under which reason a link waits in the queue after this; `None` where it is just tried again.
+    pub(crate) fn reason(&self) -> Option<Reason> {
         match self {
-            EngineError::Parked { site, reason, detail } => Some((site, *reason, detail)),
+            EngineError::Parked { reason, .. } => Some(*reason),
+            EngineError::Paused { .. } => Some(Reason::CredentialsRejected),
+            EngineError::Site { error, .. } => match error.kind {
+                SiteErrorKind::Refused(reason) => Some(reason),
+                SiteErrorKind::CredentialsRejected => Some(Reason::CredentialsRejected),
+                SiteErrorKind::Malformed | SiteErrorKind::Unusable => Some(Reason::Rejected),
+                SiteErrorKind::Unreachable { .. }
+                | SiteErrorKind::RateLimited { .. }
+                | SiteErrorKind::Busy
+                | SiteErrorKind::NotFound => None,
+            },
+            EngineError::Refused(_) | EngineError::Unknown(_) | EngineError::Uncompared(_) => {
+                Some(Reason::Rejected)
+            }
+            EngineError::Deferred { .. } | EngineError::Store(_) | EngineError::Lost | EngineError::Held => {
+                None
+            }
+        }
+    }
+
+    /// Returns what the queue tells beside the reason.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            EngineError::Parked { detail, .. } => detail.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Returns the site that has answered for a link as a whole, such that the link waits for a person; `None` where it is
+    /// tried again soon, or where nothing can be said of the site at all, since it takes none of our credentials.
+    pub(crate) fn parked_by(&self) -> Option<&SiteName> {
+        match self {
+            EngineError::Parked { site, .. } => Some(site),
             EngineError::Site { site, error } => match error.kind {
-                SiteErrorKind::Refused(reason) => Some((site, reason, &error.message)),
-                SiteErrorKind::Unusable => Some((site, Reason::Rejected, &error.message)),
+                SiteErrorKind::Refused(_) | SiteErrorKind::Unusable => Some(site),
                 _ => None,
             },
             _ => None,

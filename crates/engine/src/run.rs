@@ -326,32 +326,32 @@ impl Engine {
         let attempts = row.attempts + 1;
         let backoff = now + self.backoff(&row.key, attempts, now);
         let park = now + signed(self.options.park_retry);
-        let (at, attempts, reason) = match failure {
-            EngineError::Deferred { until, .. } => ((*until).max(now), row.attempts, None),
-            EngineError::Lost => (backoff, attempts, None),
-            // It is in line, and did not fail: what it waited for before, it may wait for still.
-            EngineError::Held => (now + self.backoff(&row.key, 1, now), row.attempts, row.reason),
-            EngineError::Paused { until, .. } => (*until, attempts, Some(Reason::CredentialsRejected)),
-            EngineError::Parked { reason, .. } => (park, attempts, Some(*reason)),
+        let (at, attempts) = match failure {
+            EngineError::Deferred { until, .. } => ((*until).max(now), row.attempts),
+            // It is in line, and did not fail.
+            EngineError::Held => (now + self.backoff(&row.key, 1, now), row.attempts),
+            EngineError::Paused { until, .. } => (*until, attempts),
             EngineError::Site { error, .. } => match &error.kind {
                 SiteErrorKind::Unreachable { retry_after } => {
                     let asked = retry_after.map_or(backoff, |after| now + signed(after));
-                    (asked.max(backoff), attempts, None)
+                    (asked.max(backoff), attempts)
                 }
                 SiteErrorKind::RateLimited { retry_after } => {
                     let after = retry_after.map_or(SignedDuration::from_secs(1), signed);
-                    (now + after, row.attempts, None)
+                    (now + after, row.attempts)
                 }
-                SiteErrorKind::Busy | SiteErrorKind::NotFound => (backoff, attempts, None),
-                SiteErrorKind::CredentialsRejected => (park, attempts, Some(Reason::CredentialsRejected)),
-                SiteErrorKind::Refused(reason) => (park, attempts, Some(*reason)),
-                SiteErrorKind::Malformed => (backoff, attempts, Some(Reason::Rejected)),
-                SiteErrorKind::Unusable => (park, attempts, Some(Reason::Rejected)),
+                SiteErrorKind::Busy | SiteErrorKind::NotFound | SiteErrorKind::Malformed => {
+                    (backoff, attempts)
+                }
+                SiteErrorKind::CredentialsRejected | SiteErrorKind::Refused(_) | SiteErrorKind::Unusable => {
+                    (park, attempts)
+                }
             },
-            EngineError::Store(_) => (backoff, attempts, None),
-            EngineError::Refused(_) | EngineError::Unknown(_) | EngineError::Uncompared(_) => {
-                (park, attempts, Some(Reason::Rejected))
-            }
+            EngineError::Lost | EngineError::Store(_) => (backoff, attempts),
+            EngineError::Parked { .. }
+            | EngineError::Refused(_)
+            | EngineError::Unknown(_)
+            | EngineError::Uncompared(_) => (park, attempts),
         };
         match failure {
             EngineError::Deferred { .. } | EngineError::Lost | EngineError::Held => {
@@ -362,18 +362,17 @@ impl Engine {
                 warn!(due.key = %row.key, due.attempts = attempts, "{} did not go through: {}", row.key, failure.unsaid())
             }
         }
-        let waits_in_line = matches!(
-            failure,
-            EngineError::Deferred { .. } | EngineError::Lost | EngineError::Held
-        );
+        let (reason, detail) = match failure {
+            // What it waited for before, it may wait for still.
+            EngineError::Held => (row.reason, row.detail.clone()),
+            EngineError::Deferred { .. } | EngineError::Lost => (None, None),
+            _ => (failure.reason(), Some(failure.detail())),
+        };
         Finish::Again {
             at,
             attempts,
             reason,
-            detail: match failure {
-                EngineError::Held => row.detail.clone(),
-                _ => (!waits_in_line).then(|| failure.to_string()),
-            },
+            detail,
             quiet: false,
             announced: row.announced.clone(),
         }

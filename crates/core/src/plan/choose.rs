@@ -1,6 +1,8 @@
 //! A twin that a person has named.
 
-use super::{Action, IntentKind, Pair, PairState, Planner, Recorded, Side, Sides, WorklogId};
+use super::{Action, Planner, Recorded};
+use crate::ids::{Side, Sides, WorklogId};
+use crate::pair::{IntentKind, Pair, PairState};
 
 impl Planner<'_> {
     /// Takes the worklog that a person named for a pair's twin on `to`, where it is listed and belongs to nobody. Says

@@ -253,7 +253,7 @@ impl Engine {
         link: &LinkKey,
         failure: EngineError,
     ) -> Result<Vec<Proposal>, EngineError> {
-        let Some((site, reason, detail)) = failure.parks() else {
+        let (Some(site), Some(reason)) = (failure.parked_by(), failure.reason()) else {
             return Err(failure);
         };
         let row = self.store.due_row(&DueKey::Link(link.clone())).await?;
@@ -271,7 +271,7 @@ impl Engine {
             issue: link.issue(side),
             before: None,
             after: None,
-            reason: format!("{reason}: {detail}"),
+            reason: format!("{reason}: {}", failure.detail()),
             policy: None,
             looks_like: Vec::new(),
             loses: Vec::new(),
