@@ -263,16 +263,8 @@ impl Step {
                 let apart: Vec<Field> = apart.iter().chain(&kept).copied().collect();
                 // What crosses the other way is still open.
                 pair.decided.settle(|field| !apart.contains(&field), rules);
-                if let Some(mut intent) = row.intent.clone() {
-                    // What the site kept of its own is what stands against the source from now on. What it has in other
-                    // fields is a change of that side.
-                    let about = |field: &Field| kept.contains(field) && intent.is_about(*field, rules);
-                    let others: Vec<Field> = Field::all(rules).filter(|field| !about(field)).collect();
-                    intent.before = Some(written.clone());
-                    for field in others {
-                        field.copy(*side, &written, &mut intent.body, rules);
-                    }
-                    pair.decided.add(intent, rules);
+                if let Some(intent) = &row.intent {
+                    pair.decided.add(intent.of_kept(&kept, &written, rules), rules);
                 }
                 pair.base = settled(row, *side, source, &written, &apart, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
@@ -346,6 +338,43 @@ impl Step {
             moved: false,
         });
         pair
+    }
+}
+
+impl Intent {
+    /// What is left of an update where the site kept fields of its own: that stands against the source from now on. What the
+    /// site has in other fields is a change of that side.
+    fn of_kept(&self, kept: &[Field], written: &Content, rules: &Rules) -> Self {
+        let mut left = self.clone();
+        let about = |field: &Field| kept.contains(field) && self.is_about(*field, rules);
+        for field in Field::all(rules).filter(|field| !about(field)) {
+            field.copy(self.side, written, &mut left.body, rules);
+        }
+        left.before = Some(written.clone());
+        left
+    }
+
+    /// Takes an update of unknown outcome, which `found` shows, into a pair's row.
+    ///
+    /// The update is atomic: what it was to change and is as it was before, the site has kept of its own. That stays open, so
+    /// that it is written once more, and the answer tells. To take it for that side's change would carry a time of day that
+    /// the site shows whatever it is sent, or hours that it does not let us set, over what a person entered.
+    pub(crate) fn shows(&self, pair: &mut Pair, found: &Content, rules: &Rules) {
+        let before = self.before.as_ref();
+        let is_unchanged = |field: &Field| {
+            let of = |content| field.of(self.side, content, rules);
+            self.is_about(*field, rules) && before.is_some_and(|before| !of(before).differs(&of(found)))
+        };
+        let kept: Vec<Field> = Field::all(rules).filter(is_unchanged).collect();
+        pair.intent = None;
+        pair.base = self.then.as_ref().and_then(|then| {
+            let agreed = |field| !kept.contains(&field);
+            merge::agree(pair.base.as_ref(), then, agreed, rules)
+        });
+        pair.decided.settle(|field| self.is_about(field, rules), rules);
+        if !kept.is_empty() {
+            pair.decided.add(self.of_kept(&kept, found, rules), rules);
+        }
     }
 }
 

@@ -22,25 +22,44 @@ const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Looks for the worklog that an interrupted create made, among worklogs that belong to nobody.
 ///
-/// One that says exactly what was written comes first. Otherwise one that the same author has had since the
-/// attempt may be it: if the site filled in what it was not told, or if it was edited afterwards and still resembles what was
-/// written. A `timeless` site shows the same time of day whatever it is sent.
-pub fn made_by(intent: &Intent, free: &[&Worklog], timeless: bool) -> Made {
-    let exact = |worklog: &&&Worklog| same_work(&intent.body, &worklog.content);
-    let mut found: Vec<_> = free.iter().filter(exact).collect();
-    if found.is_empty() {
-        let since = |worklog: &&&Worklog| is_since(intent, worklog);
-        let may_be = |worklog: &&&Worklog| {
-            let edited = worklog.updated_at > worklog.created_at;
-            may_have_become(&intent.body, worklog, timeless)
-                || edited && resembles(&intent.body, &worklog.content)
+/// One that says exactly what was written comes first. Otherwise one that the same author has had since the attempt may be
+/// it: best one that says the same but for the time of day, of a `timeless` site, which shows its own whatever it is sent;
+/// then one to which the site gave words of its own, where it was sent none; last one that was edited afterwards and still
+/// resembles what was written. Those of the last two kinds that are `anothers`, word for word, are not looked at.
+pub fn made_by(
+    intent: &Intent,
+    free: &[&Worklog],
+    timeless: bool,
+    anothers: impl Fn(&Worklog) -> bool,
+) -> Made {
+    let sent = &intent.body;
+    let likeness = |worklog: &Worklog| {
+        let found = &worklog.content;
+        if same_work(sent, found) {
+            return Some(0);
+        }
+        if !is_since(intent, worklog) {
+            return None;
+        }
+        if same_but_time(sent, found, timeless) {
+            return Some(1);
+        }
+        let (likeness, may_be) = match is_untouched(worklog) {
+            true => (2, may_have_become(sent, worklog, timeless)),
+            false => (3, resembles(sent, found)),
         };
-        found = free.iter().filter(since).filter(may_be).collect();
-    }
+        (may_be && !anothers(worklog)).then_some(likeness)
+    };
+    let mut found: Vec<(u8, WorklogId)> = free
+        .iter()
+        .filter_map(|worklog| Some((likeness(worklog)?, worklog.id)))
+        .collect();
+    let best = found.iter().map(|(likeness, _)| *likeness).min();
+    found.retain(|(likeness, _)| Some(*likeness) == best);
     match found.as_slice() {
         [] => Made::None,
-        [one] => Made::One(one.id),
-        several => Made::Several(several.iter().map(|worklog| worklog.id).collect()),
+        [(_, one)] => Made::One(*one),
+        several => Made::Several(several.iter().map(|(_, id)| *id).collect()),
     }
 }
 
@@ -51,17 +70,23 @@ pub fn is_since(intent: &Intent, worklog: &Worklog) -> bool {
         && worklog.created_at <= intent.until + SKEW
 }
 
+/// Says whether nobody has edited a worklog since it was made. A site may stamp the two a moment apart.
+pub(crate) fn is_untouched(worklog: &Worklog) -> bool {
+    worklog.updated_at.as_second() <= worklog.created_at.as_second() + 1
+}
+
 /// Says whether a worklog may be what a site made of what it was sent: it says the same, or nobody edited it and it has words
 /// of the site's own where none were sent. Whether it was made at that time is another matter.
 pub fn may_have_become(sent: &Content, worklog: &Worklog, timeless: bool) -> bool {
     let found = &worklog.content;
-    let untouched = worklog.updated_at.as_second() == worklog.created_at.as_second();
     let filled_in = Content {
         description: found.description.clone(),
         ..sent.clone()
     };
     same_but_time(sent, found, timeless)
-        || untouched && sent.description.trim().is_empty() && same_but_time(&filled_in, found, timeless)
+        || is_untouched(worklog)
+            && sent.description.trim().is_empty()
+            && same_but_time(&filled_in, found, timeless)
 }
 
 /// Says whether two worklogs of a site tell of the same work; of one that is `timeless`, whatever their times of day.
@@ -89,7 +114,7 @@ fn resembles(written: &Content, found: &Content) -> bool {
         written.start_date == found.start_date,
         written.start_time == found.start_time,
         written.time_spent_secs == found.time_spent_secs,
-        written.description == found.description && !written.description.is_empty(),
+        same_text(&written.description, &found.description) && !written.description.is_empty(),
     ];
     same.into_iter().filter(|same| *same).count() >= 2
 }

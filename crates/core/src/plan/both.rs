@@ -145,13 +145,13 @@ impl Planner<'_> {
     /// person's change. If it did not, what it was to bring stays decided.
     fn fold(&mut self, pair: &mut Pair, intent: &Intent, found: &Sides<Option<Worklog>>) {
         let to = intent.side;
-        if self.took_effect(intent, found[to].as_ref()) {
+        if let Some(here) = found[to]
+            .as_ref()
+            .filter(|here| self.took_effect(intent, Some(here)))
+        {
             let made = Made::update(intent, pair.base.as_ref(), self.rules);
             self.made.insert(pair.id.clone(), Box::new(made));
-            pair.intent = None;
-            pair.base = intent.then.clone();
-            pair.decided
-                .settle(|field| intent.is_about(field, self.rules), self.rules);
+            intent.shows(pair, &here.content, self.rules);
             return;
         }
         // Where nothing differs, though the worklog is newer, what was written may have been there and been set back: then

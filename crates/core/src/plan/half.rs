@@ -1,14 +1,16 @@
 //! A worklog whose twin is still to be made.
 
+use std::collections::BTreeSet;
+
 use super::Planner;
-use crate::ids::{Side, Sides, WorklogId};
+use crate::ids::{PairId, Side, Sides, WorklogId};
 use crate::merge;
 use crate::observed::Copy;
 use crate::pair::{Intent, IntentKind, Pair, PairState, Wait};
 use crate::reason::Reason;
 use crate::render;
 use crate::render::Unrenderable;
-use crate::step::{Action, Made, Recorded, created, kept_by_the_site, not_taken, told};
+use crate::step::{Action, Made, Recorded, Step, created, kept_by_the_site, not_taken, told};
 use crate::twin;
 use crate::worklog::{Content, Worklog};
 
@@ -34,7 +36,7 @@ impl<'o> Planner<'o> {
             .clone()
             .filter(|intent| intent.kind == IntentKind::Create)
         {
-            let made = match twin::made_by(&intent, &self.free(to), self.observed.timeless[to]) {
+            let made = match self.made_by(&intent, &self.free(to), &pair.id) {
                 twin::Made::Several(found) => self.one_of_equals(&intent, found),
                 made => made,
             };
@@ -133,12 +135,7 @@ impl<'o> Planner<'o> {
         candidates.extend(disputed.filter_map(|id| self.observed.listings[to].get(id)));
         let of_side = pair.abandoned.iter().filter(|intent| intent.side == to);
         let late = of_side
-            .map(|intent| {
-                (
-                    twin::made_by(intent, &candidates, self.observed.timeless[to]),
-                    intent,
-                )
-            })
+            .map(|intent| (self.made_by(intent, &candidates, &pair.id), intent))
             .find(|(made, _)| *made != twin::Made::None);
         let (found, intent) = match late {
             None => return false,
@@ -168,6 +165,23 @@ impl<'o> Planner<'o> {
         true
     }
 
+    /// Looks for what an interrupted create of a pair made. What another one wrote word for word is that one's.
+    pub(super) fn made_by(&self, intent: &Intent, free: &[&Worklog], own: &PairId) -> twin::Made {
+        let to = intent.side;
+        let timeless = self.observed.timeless[to];
+        let anothers = |worklog: &Worklog| {
+            self.observed.pairs.iter().any(|pair| {
+                let creates = pair.intent.iter().chain(&pair.abandoned);
+                let mut creates =
+                    creates.filter(|other| other.kind == IntentKind::Create && other.side == to);
+                pair.id != *own
+                    && pair.ids[to].is_none()
+                    && creates.any(|other| twin::same_but_time(&other.body, &worklog.content, timeless))
+            })
+        };
+        twin::made_by(intent, free, timeless, anothers)
+    }
+
     /// What both sides agreed on with a create of ours that made a listed worklog, and what it waits for where the site kept
     /// something of its own. What was edited since is held against what was written.
     pub(super) fn agreed_by(
@@ -178,8 +192,8 @@ impl<'o> Planner<'o> {
         listed: &Worklog,
     ) -> (Sides<Content>, Option<Wait>) {
         let observed = self.observed;
-        if listed.updated_at.as_second() == listed.created_at.as_second() {
-            // Nobody edited it: what differs from what was written is the site's own.
+        if twin::is_untouched(listed) {
+            // What differs from what was written is the site's own.
             let written = told(&listed.content, &intent.body);
             let kept = not_taken(to, None, &intent.body, &written, self.rules);
             let retry = observed.now + self.settings.park_retry;
@@ -380,22 +394,24 @@ impl<'o> Planner<'o> {
         let exact: Vec<_> = listed
             .filter(|worklog| twin::may_have_become(&intent.body, worklog, timeless))
             .collect();
-        let open = self.observed.pairs.iter().filter(|pair| {
-            let other = pair
-                .intent
-                .as_ref()
-                .filter(|other| other.kind == IntentKind::Create && other.side == to);
+        let is_open = |pair: &Pair| {
+            let other = pair.intent.as_ref();
+            let other = other.filter(|other| other.kind == IntentKind::Create && other.side == to);
             pair.ids[to].is_none() && other.is_some_and(|other| alike(&other.body))
-        });
-        // Those handed out already in this plan were counted neither as free nor, any more, as open.
-        let handed_out = self.plan.steps.iter().filter(|step| {
-            matches!(step.action, Action::Record(Recorded::Adopt))
-                && self
-                    .row(&step.pair.id)
-                    .is_some_and(|row| row.intent.as_ref().is_some_and(|other| alike(&other.body)))
-        });
+        };
+        // Those handed out already in this plan count neither as free nor, any more, as open.
+        let adopts = |step: &&Step| step.action == Action::Record(Recorded::Adopt);
+        let handed_out: BTreeSet<&PairId> = self
+            .plan
+            .steps
+            .iter()
+            .filter(adopts)
+            .map(|step| &step.pair.id)
+            .collect();
+        let pairs = self.observed.pairs.iter();
+        let open = pairs.filter(|pair| is_open(pair) && !handed_out.contains(&pair.id));
         match exact.first() {
-            Some(first) if exact.len() <= open.count() - handed_out.count() => twin::Made::One(first.id),
+            Some(first) if exact.len() <= open.count() => twin::Made::One(first.id),
             _ => twin::Made::Several(found),
         }
     }

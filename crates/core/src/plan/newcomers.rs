@@ -69,10 +69,7 @@ impl Planner<'_> {
         let of = self.with_abandoned.iter().filter(settled).find(|pair| {
             pair.abandoned.iter().any(|intent| {
                 intent.side == side
-                    && matches!(
-                        twin::made_by(intent, &[worklog], self.observed.timeless[side]),
-                        twin::Made::One(_)
-                    )
+                    && matches!(self.made_by(intent, &[worklog], &pair.id), twin::Made::One(_))
             })
         })?;
         Some(Unrenderable {

@@ -1,4 +1,5 @@
 //! Two issues and what is logged on them, in memory.
+#![allow(dead_code, reason = "each file of tests takes some of these")]
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,126 @@
+//! What became of a write whose answer was lost, on sites that keep times, hours and words of their own.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod twins;
+
+use jiff::SignedDuration;
+use tandem_core::observed::{Observed, Settings};
+use tandem_core::plan::plan;
+use tandem_core::{Content, Intent, IntentKind, IssueId, Pair, Side, WorklogId};
+
+use twins::{A, B, at, link, put, run, said, twins};
+
+/// What a site makes of what it is sent, where it was `before`.
+type Keeps = fn(before: &Content, sent: &mut Content);
+
+#[test]
+fn what_a_site_keeps_of_its_own_in_an_update_whose_answer_is_lost_takes_no_edits_place() {
+    let settings = Settings::default();
+    let keeps: [Keeps; 2] = [
+        |before, sent| sent.start_time = before.start_time,
+        |before, sent| sent.billable_secs = before.billable_secs,
+    ];
+    for keep in keeps {
+        let mut world = twins();
+        let mut shown = said("base", 3600);
+        shown.start_time = Some("08:00:00".parse().unwrap());
+        world.pairs[0].base.as_mut().unwrap().b = shown.clone();
+        put(&mut world, Side::B, B, shown.clone(), 0);
+        let mut edited = said("base", 7200);
+        edited.start_time = Some("10:00:00".parse().unwrap());
+        edited.billable_secs = Some(0);
+        put(&mut world, Side::A, A, edited.clone(), 900);
+
+        let step = plan(&world, &settings).steps.remove(0);
+        let mut row = step.begun(&step.pair, at(1000), at(1040), &settings.rules);
+        row.rev += 1;
+        let mut made = row.intent.clone().unwrap().body;
+        keep(&shown, &mut made);
+        world.pairs[0] = row;
+        put(&mut world, Side::B, B, made, 1001);
+        world.now = at(1100);
+
+        assert_eq!(run(&mut world, &settings), ["update b"]);
+        assert_eq!(world.listings.a[&A].content, edited);
+        assert_eq!(world.listings.b[&B].content, edited);
+    }
+}
+
+/// Worklogs of one hour with these texts on A, the creates of whose twins were not answered, long ago.
+fn interrupted(texts: [&str; 2]) -> Observed {
+    let mut world = Observed::empty(link(), at(1000));
+    for (number, text) in (1..).zip(texts) {
+        let id = WorklogId(number);
+        put(&mut world, Side::A, id, said(text, 3600), 0);
+        let mut pair = Pair::half(format!("a{number}-10").as_str().into(), link(), Side::A, id);
+        pair.seen.a = Some(at(0));
+        pair.intent = Some(Intent {
+            kind: IntentKind::Create,
+            side: Side::B,
+            issue: IssueId(20),
+            worklog: None,
+            source: Some(said(text, 3600)),
+            before: None,
+            body: said(text, 3600),
+            then: None,
+            entered: None,
+            at: at(0),
+            until: at(40),
+        });
+        pair.rev = 1;
+        world.pairs.push(pair);
+    }
+    world
+}
+
+/// The texts of B's worklogs, by those of A's that they are twins of.
+fn paired(world: &Observed) -> Vec<(String, String)> {
+    let text = |side: Side, pair: &Pair| {
+        let worklog = pair.ids[side].and_then(|id| world.listings[side].get(&id));
+        worklog.map_or_else(String::new, |worklog| worklog.content.description.clone())
+    };
+    let mut paired: Vec<_> = world
+        .pairs
+        .iter()
+        .map(|pair| (text(Side::A, pair), text(Side::B, pair)))
+        .collect();
+    paired.sort();
+    paired
+}
+
+#[test]
+fn a_text_that_another_create_wrote_is_no_words_of_the_sites_own() {
+    let settings = Settings::default();
+    // The empty one's never arrived; both did; its worklog is the later one of the two, and the earlier.
+    for (arrived, expected) in [
+        (vec![(11, "x")], ""),
+        (vec![(11, "Working on it"), (12, "x")], "Working on it"),
+        (vec![(12, "Working on it"), (11, "x")], "Working on it"),
+    ] {
+        let mut world = interrupted(["", "x"]);
+        for (id, text) in arrived {
+            put(&mut world, Side::B, WorklogId(id), said(text, 3600), 0);
+        }
+        run(&mut world, &settings);
+        let expected = [
+            (String::new(), expected.to_owned()),
+            ("x".to_owned(), "x".to_owned()),
+        ];
+        assert_eq!(paired(&world), expected);
+        assert_eq!(world.listings.a.len(), 2);
+        assert_eq!(world.listings.b.len(), 2);
+    }
+}
+
+#[test]
+fn what_a_site_stamps_a_moment_after_it_was_made_is_nobodys_edit() {
+    let settings = Settings::default();
+    let mut world = interrupted(["first", "second"]);
+    // Neither arrived, and somebody logged an hour by hand.
+    put(&mut world, Side::B, WorklogId(11), said("by hand", 3600), 0);
+    let by_hand = world.listings.b.get_mut(&WorklogId(11)).unwrap();
+    by_hand.updated_at = by_hand.created_at + SignedDuration::from_millis(900);
+    run(&mut world, &settings);
+    let same = |text: &str| (text.to_owned(), text.to_owned());
+    assert_eq!(paired(&world), [same("by hand"), same("first"), same("second")]);
+}
