@@ -1003,3 +1003,74 @@ async fn of_dozens_that_moved_and_wait_for_a_person_none_is_written_down_again_b
     world.settle().await;
     assert_eq!(world.waiting().await, before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_that_webhooks_tell_of_on_many_issues_is_held_as_a_whole() {
+    let world = Setup::two(30).build().await;
+    for n in 1..=30 {
+        let issue = format!("SUP-{n}");
+        world.acme().log_time(&issue, hour("ann", "work")).unwrap();
+    }
+    for _ in 0..3 {
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 30);
+    world.wait(120).await;
+    for worklog in world.acme().worklogs() {
+        world.acme().delete(worklog.id).unwrap();
+    }
+    for _ in 0..3 {
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 30);
+    assert_eq!(world.reasons().await, ["mass-delete"; 30]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_audit_trail_does_not_answer_jiras_feed_tells_what_was_deleted() {
+    let (mut world, id) = synced(Webhooks::Both).await;
+    world.wait(300).await;
+    world.sweep().await;
+    world.lose_webhooks();
+    let trail = Matcher::tempo("POST", "/4/papertrail/search").times(100);
+    world
+        .sim
+        .fail_next("acme", trail, Fault::LostBefore(FaultOutcome::Status(500)));
+    world.acme().delete(id).unwrap();
+    world.sim.drop_deliveries();
+    world.wait(300).await;
+    let _ = world.tandem.engine.sweep_pass().await;
+    world.settle().await;
+    assert!(world.globex().worklogs().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_logged_after_an_undelete_that_failed_is_not_taken_for_what_it_brought_back() {
+    let (world, id) = synced(Webhooks::Both).await;
+    world
+        .acme()
+        .edit(id, |worklog| worklog.description = None)
+        .unwrap();
+    world.settle().await;
+    world.acme().delete(id).unwrap();
+    world.settle().await;
+    let engine = &world.tandem.engine;
+    let name = engine.connections[0].name.clone();
+    let lines = engine.store.history(&[name], None, 100).await.unwrap();
+    let line = lines.iter().find(|line| line.op == "delete").unwrap();
+    let creates = Matcher::tempo("POST", "/4/worklogs");
+    world
+        .sim
+        .fail_next("acme", creates, Fault::LostBefore(FaultOutcome::Status(504)));
+    let _ = engine.undelete(line).await;
+    world.wait(600).await;
+    world
+        .acme()
+        .log_time("SUP-1", hour("ann", "something else"))
+        .unwrap();
+    world.settle().await;
+    engine.undelete(line).await.unwrap();
+    world.settle().await;
+    world.assert_equal().await;
+    assert_eq!(world.acme().worklogs().len(), 2);
+}

@@ -204,3 +204,22 @@ async fn where_a_site_refuses_remote_links_the_twin_is_found_in_the_field() {
         assert_eq!(world.said("globex", "DEV-1").len(), 1, "on acme: {on_acme}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_a_site_cannot_be_asked_for_the_field_the_issues_that_were_changed_last_tell() {
+    let mut setup = Setup::two(0);
+    setup.config = setup.config.replace(
+        "table = []",
+        "from = [\"field\"]\nfield = { a = \"customfield_10042\", b = \"customfield_10077\" }",
+    );
+    let issue = setup.sites[1].issues[0].clone();
+    setup.sites[1].issues[0] = issue.field("customfield_10077", "SUP-1");
+    let world = setup.build().await;
+    let search = Matcher::jira("POST", "/rest/api/3/search/jql").times(1);
+    world
+        .sim
+        .fail_next("globex", search, Fault::LostBefore(FaultOutcome::Status(400)));
+    world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+}

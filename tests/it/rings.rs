@@ -452,6 +452,26 @@ async fn what_comes_back_is_copied_again_though_its_connection_had_another_name_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_moves_from_one_connection_of_two_sites_to_another_of_the_same_two_is_copied_there() {
+    let mut world = Setup::two(1).build().await;
+    let another = "[[connections]]\nname = \"operations\"\na = \"acme\"\nb = \"globex\"\nsince = \"2026-01-01\"\n\n\
+                   [connections.links]\ntable = [[\"SUP-2\", \"DEV-2\"]]\n";
+    world.restart(|config| format!("{config}\n{another}"));
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    rest(&world).await;
+    for issue in [2, 1, 2] {
+        world.acme().move_to_issue(id, &format!("SUP-{issue}")).unwrap();
+        rest(&world).await;
+        world.audit().await;
+        rest(&world).await;
+        let there = world.said("globex", &format!("DEV-{issue}"));
+        assert_eq!(there, world.said("acme", &format!("SUP-{issue}")));
+        assert_eq!(world.globex().worklogs().len(), 1);
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_create_of_unknown_outcome_is_taken_over_by_its_connections_new_name() {
     for fault in [
         Fault::LostAfter(FaultOutcome::Hang),

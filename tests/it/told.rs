@@ -161,3 +161,23 @@ async fn the_delete_of_a_twin_so_young_that_its_jira_id_is_unknown_is_known_for_
     assert!(jira_tells_of_a_delete(&world, jira + 1, b).await < 300);
     assert!(waits().await, "a person's delete is not looked at");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_logged_in_jira_without_a_comment_crosses_at_once_where_tempo_has_words_of_its_own() {
+    let mut setup = Setup::two(1).webhooks(Webhooks::JiraOnly);
+    setup.sites[0].default_text = Some("Working on it".into());
+    let world = setup.build().await;
+    world.settle().await;
+    world.acme().set_jira_to_tempo_lag(Duration::from_millis(200));
+    let started = "2026-03-02T13:30:00Z".parse().unwrap();
+    world
+        .acme()
+        .jira_log_time("SUP-1", "ann", started, 3600, "")
+        .unwrap();
+    for _ in 0..5 {
+        world.wait(1).await;
+        world.tandem.engine.run_due(None).await.unwrap();
+    }
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    assert!(world.tandem.engine.queue().await.unwrap().is_empty());
+}

@@ -59,8 +59,12 @@ pub fn told_differently<T: PartialEq>(left: &Option<T>, right: &Option<T>) -> bo
 /// Says whether two texts are the same to a reader: sites cut blanks around a text, and write the ends of its lines, as they
 /// like.
 pub fn same_text(left: &str, right: &str) -> bool {
-    let lines = |text: &str| text.trim().replace("\r\n", "\n");
     left.trim() == right.trim() || lines(left) == lines(right)
+}
+
+/// Returns a text as it counts: without what surrounds it, and with one kind of line ends, since vendors change both.
+pub fn lines(text: &str) -> String {
+    text.trim().replace("\r\n", "\n")
 }
 
 /// Says how long something took, as people say it: `1h 30m`.

@@ -641,7 +641,7 @@ impl Engine {
                 .clone()
                 .unwrap_or_else(|| "project is not EMPTY ORDER BY updated DESC".to_string())
         };
-        let jql = match field {
+        let mut jql = match field {
             Some(field) if !remote => {
                 let number = field.trim_start_matches("customfield_");
                 let set = format!("cf[{number}] is not EMPTY");
@@ -661,6 +661,11 @@ impl Engine {
                 .await;
             let (issues, next) = match page {
                 Ok(page) => page,
+                // A site that cannot be asked for the field may still show it.
+                Err(error) if error.is_refused() && cursor.is_none() && jql != recent() => {
+                    jql = recent();
+                    continue;
+                }
                 // A field that is not there, or a query that this site does not take, is no link.
                 Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
                     warn!(site.name = %site.name, "Issues of {} that point at their twin cannot be searched: {}", site.name, error.unsaid());

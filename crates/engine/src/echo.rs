@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
+use tandem_core::worklog::lines;
 use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, WorklogId};
 
 use crate::ports::store::Echo;
@@ -23,7 +24,7 @@ pub fn tempo_mark(
         author.as_str(),
         &date.to_string(),
         &time_spent_secs.to_string(),
-        text.trim(),
+        &lines(text),
     ];
     format!("T{}", digest(&said))
 }
@@ -33,7 +34,7 @@ pub fn tempo_mark(
 pub fn jira_mark(issue: IssueId, time_spent_secs: u64, text: &str) -> String {
     format!(
         "J{}",
-        digest(&[&issue.to_string(), &time_spent_secs.to_string(), text.trim()])
+        digest(&[&issue.to_string(), &time_spent_secs.to_string(), &lines(text)])
     )
 }
 
@@ -102,6 +103,7 @@ mod tests {
         };
         let one = mark(1, "ann", 60, "x");
         assert_eq!(one, mark(1, "ann", 60, " x "));
+        assert_eq!(mark(1, "ann", 60, "x\ny"), mark(1, "ann", 60, "x\r\ny\n"));
         for other in [
             mark(2, "ann", 60, "x"),
             mark(1, "bob", 60, "x"),

@@ -244,6 +244,11 @@ impl Engine {
                     state.papertrail = Some(false);
                     self.put_site_state(site, &state).await?;
                 }
+                // It tells nothing just now, and Jira may.
+                Err(error) if tells_nothing(&error) => {
+                    self.jira_feed(site, lane).await?;
+                    return Err(error);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -541,6 +546,18 @@ fn missed(site: &SiteName) -> String {
 /// Names the cursor that says up to when Jira's feed of deletes is read.
 fn jira_deleted(site: &SiteName) -> String {
     format!("jira-deleted:{site}")
+}
+
+/// Says whether a site answered, and not with what was asked for.
+pub(crate) fn tells_nothing(error: &EngineError) -> bool {
+    let kind = match error {
+        EngineError::Site { error, .. } => &error.kind,
+        _ => return false,
+    };
+    matches!(
+        kind,
+        SiteErrorKind::Malformed | SiteErrorKind::Unusable | SiteErrorKind::Unreachable { .. }
+    )
 }
 
 fn cannot_read(kind: &SiteErrorKind) -> bool {

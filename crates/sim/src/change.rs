@@ -217,7 +217,7 @@ impl Site {
                     } else {
                         old.billable_secs
                     },
-                    description: jira.comment.clone(),
+                    description: jira.comment.clone().or_else(|| self.spec.default_text.clone()),
                     ..old.content.clone()
                 };
                 if content == old.content {
@@ -256,7 +256,7 @@ impl Site {
                         start_time: start.1,
                         time_spent_secs: jira.time_spent_secs,
                         billable_secs: jira.time_spent_secs,
-                        description: jira.comment.clone(),
+                        description: jira.comment.clone().or_else(|| self.spec.default_text.clone()),
                         attributes: BTreeMap::new(),
                     },
                 };

@@ -221,8 +221,11 @@ pub fn read_worklogs(body: &[u8], start_at: u64) -> Result<JiraWorklogPage, Misr
     let next = (!wire.worklogs.is_empty() && wire.total.is_some_and(|total| read < total)).then_some(read);
     let row = |row: Row| JiraWorklog {
         id: JiraWorklogId(row.id),
+        author_is_app: super::is_app(
+            row.author.account_id.as_deref(),
+            row.author.account_type.as_deref(),
+        ),
         author: row.author.account_id.map(AccountId::new),
-        author_is_app: row.author.account_type.map(|kind| kind == "app"),
         time_spent_secs: row.time_spent_seconds.unwrap_or_default(),
         updated: row.updated,
         tempo_id: super::wire::tempo_id(&row.properties),

@@ -68,7 +68,9 @@ pub fn reason(status: StatusCode, message: &str) -> Reason {
         StatusCode::FORBIDDEN => Reason::PermissionMissing,
         StatusCode::BAD_REQUEST => match () {
             _ if has(&["attribute"]) && has(&["required", "mandatory"]) => Reason::AttributeRequired,
-            _ if names_a_person(&message) && has(&PERSON_UNFIT) => Reason::AuthorUnmapped,
+            _ if names_a_person(&message) && has(&PERSON_UNFIT) && !has(&ABOUT_THE_TIME) => {
+                Reason::AuthorUnmapped
+            }
             _ if names_a_person(&message) && lacks_permission_itself(&message) => Reason::AuthorUnmapped,
             _ if closed => Reason::PeriodClosed,
             _ if has(&[
@@ -102,6 +104,9 @@ const PERSON_UNFIT: [&str; 12] = [
     "cannot log",
     "can't log",
 ];
+
+/// What is wrong with the worklog itself, whoever is named along with it: whose time it is has nothing to do with that.
+const ABOUT_THE_TIME: [&str; 5] = ["attribute", "hour", " day", "date", "future"];
 
 /// Says whether it is the person who may not, rather than "you", the service user, for them.
 fn lacks_permission_itself(message: &str) -> bool {
@@ -178,6 +183,14 @@ mod tests {
             "Worker is not allowed to log work",
         );
         for (said, expected) in [
+            (
+                "User is not allowed to log more than 24 hours a day",
+                Reason::PermissionMissing,
+            ),
+            (
+                "Work attribute 'Worker type' has an invalid value",
+                Reason::Rejected,
+            ),
             (
                 "User '5f60:1' does not have permission to work on the issue",
                 Reason::AuthorUnmapped,

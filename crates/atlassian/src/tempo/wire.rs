@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use tandem_core::worklog::same_text;
 use tandem_core::{AccountId, Content, IssueId, JiraWorklogId, Worklog, WorklogId};
 use tandem_engine::ports::site::{AttributeDefinition, BadRow, FeedPage, FeedRow, Page, SiteRules};
 use url::Url;
@@ -183,7 +184,7 @@ fn says_the_same(shown: &WorklogWire, sent: &Content) -> bool {
         && shown.start_date == sent.start_date
         && (sent.start_time.is_none() || shown.start_time == sent.start_time)
         && shown.time_spent_seconds == sent.time_spent_secs
-        && text.unwrap_or_default().trim() == sent.description.trim()
+        && same_text(text.unwrap_or_default(), &sent.description)
 }
 
 #[derive(Deserialize)]
@@ -319,9 +320,12 @@ struct PapertrailMetadataWire {
 #[serde(default, rename_all = "camelCase")]
 #[derive(Default)]
 struct PapertrailRowWire {
+    #[serde(deserialize_with = "lenient::or_default")]
     action: String,
+    #[serde(deserialize_with = "lenient::or_default")]
     entity_type: String,
     entity_id: Value,
+    #[serde(deserialize_with = "lenient::or_default")]
     timestamp: String,
 }
 
@@ -337,8 +341,8 @@ pub fn papertrail(body: &[u8], cursor: Option<&str>) -> Result<FeedPage<WorklogI
         let Some(id) = lenient::scalar_number(&row.entity_id) else {
             continue;
         };
-        let at = instant::parse_instant(&row.timestamp)
-            .ok_or_else(|| Misread::new("timestamp is not an instant"))?;
+        // A delete counts, whenever it was.
+        let at = instant::parse_instant(&row.timestamp).unwrap_or(Timestamp::MAX);
         rows.push(FeedRow {
             id: WorklogId(id),
             at,

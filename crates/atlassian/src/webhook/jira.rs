@@ -84,17 +84,16 @@ fn worklog(payload: &Value, kind: WorklogChange) -> Option<JiraEvent> {
             .or_else(|| scalar_number(&payload["issue"]["id"]))
             .map(IssueId),
         author: worklog["author"]["accountId"].as_str().map(AccountId::new),
-        author_is_app: worklog["author"]["accountType"]
-            .as_str()
-            .map(|kind| kind == "app"),
-        updater_is_app: worklog["updateAuthor"]["accountType"]
-            .as_str()
-            .or_else(|| worklog["author"]["accountType"].as_str())
-            .map(|kind| kind == "app"),
+        author_is_app: is_app(&worklog["author"]),
+        updater_is_app: is_app(&worklog["updateAuthor"]).or_else(|| is_app(&worklog["author"])),
         updated: instant("updated"),
         time_spent_secs: scalar_number(&worklog["timeSpentSeconds"]),
         comment: comment(&worklog["comment"]),
     })
+}
+
+fn is_app(user: &Value) -> Option<bool> {
+    crate::jira::is_app(user["accountId"].as_str(), user["accountType"].as_str())
 }
 
 fn moved(payload: &Value) -> Option<JiraEvent> {
@@ -189,6 +188,33 @@ mod tests {
             (JiraWorklogId(7), Some(IssueId(8)), None)
         );
         assert_eq!(comment, "one two\nthree\nfour\n@x");
+    }
+
+    #[test]
+    fn tempos_app_is_known_by_its_account_where_nothing_says_that_it_is_one() {
+        let app = "557058:295406f3-a1fc-4733-b906-dd15d021bd79";
+        for (author, expected) in [
+            (json!({"accountId": app}), Some(true)),
+            (json!({"accountId": app, "accountType": "atlassian"}), Some(true)),
+            (json!({"accountId": "5f0a", "accountType": "app"}), Some(true)),
+            (
+                json!({"accountId": "5f0a", "accountType": "atlassian"}),
+                Some(false),
+            ),
+            (json!({"accountId": "5f0a"}), None),
+        ] {
+            let event = parse(json!({"webhookEvent": "worklog_updated",
+                "worklog": {"id": 7, "issueId": "8", "author": author}}));
+            let JiraEvent::Worklog {
+                author_is_app,
+                updater_is_app,
+                ..
+            } = event
+            else {
+                panic!("{event:?}")
+            };
+            assert_eq!((author_is_app, updater_is_app), (expected, expected), "{author}");
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ async fn an_odd_row_does_not_hide_the_others() {
     let rows = vec![odd, good, nowhere];
     let world = world([ok(page(rows.clone(), None)), ok(page(rows, None))]);
     let found = world.site.list_changed(Timestamp::UNIX_EPOCH, 0).await.unwrap();
-    assert_eq!(found.rows.iter().map(|row| row.id.0).collect::<Vec<_>>(), [7]);
+    assert_eq!(found.rows.iter().map(|row| row.id.0).collect::<Vec<_>>(), [7, 11]);
     assert_eq!(
         found.bad.iter().map(|bad| bad.id).collect::<Vec<_>>(),
         [Some(WorklogId(8)), Some(WorklogId(9))]
@@ -568,6 +568,8 @@ async fn only_deleted_worklogs_are_read_from_the_papertrail() {
         row("Updated", "worklog", "8"),
         row("Deleted", "team", "9"),
         row("Deleted", "worklog", "bulk-1"),
+        json!({"action": null, "entityType": "worklog", "entityId": "10", "timestamp": null}),
+        json!({"action": "Deleted", "entityType": "worklog", "entityId": 11, "timestamp": null}),
     ];
     let body = json!({"self": "x", "metadata": {"limit": 1000, "nextPageToken": "t2"}, "results": rows});
     let world = world([ok(body.clone()), ok(body)]);
@@ -577,7 +579,7 @@ async fn only_deleted_worklogs_are_read_from_the_papertrail() {
         .papertrail_deleted(from, Some("t1".into()))
         .await
         .unwrap();
-    assert_eq!(found.rows.iter().map(|row| row.id.0).collect::<Vec<_>>(), [7]);
+    assert_eq!(found.rows.iter().map(|row| row.id.0).collect::<Vec<_>>(), [7, 11]);
     assert_eq!(found.next.as_deref(), Some("t2"));
     assert_eq!(
         world.asked(),

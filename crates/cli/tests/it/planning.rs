@@ -356,7 +356,7 @@ fn a_link_whose_issue_is_gone_is_planned_as_what_would_wait_and_then_waits() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|item| text(&item["detail"]))
+        .map(|item| format!("{}: {}", text(&item["reason"]), text(&item["detail"])))
         .collect();
     let park = steps(&plan)
         .into_iter()

@@ -69,13 +69,17 @@ impl Run<'_> {
             let (None, Some(id)) = (pair.ids[side], pair.ids[side.other()]) else {
                 continue;
             };
-            if pair.abandoned.iter().any(is_of_side) {
+            // Where the pair is left, its copy was taken away, and the issue that its worklog is on now may be another
+            // connection's.
+            let is_left = pair.state == PairState::Left;
+            if is_left || pair.abandoned.iter().any(is_of_side) {
                 let root = self.root_of(side.other(), id).await?;
                 let (site, roots) = (&self.connection.sites[side], std::slice::from_ref(&root));
                 let known = self.engine.store.claims(site, roots).await?;
-                let is_open =
-                    |claim: &Claim| claim.connection == self.connection.name && claim.worklog.is_none();
-                if known.iter().any(|(_, claim)| is_open(claim)) {
+                let is_ours = |claim: &Claim| {
+                    claim.connection == self.connection.name && (is_left || claim.worklog.is_none())
+                };
+                if known.iter().any(|(_, claim)| is_ours(claim)) {
                     return Ok(self.give_up_claim(pair, Some(root), side));
                 }
             }

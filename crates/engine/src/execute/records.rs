@@ -77,7 +77,7 @@ impl Run<'_> {
             if recorded == Recorded::Adopt {
                 ops.extend(self.adopted(step, &pair, observed).await?);
             }
-            if recorded == Recorded::Forget {
+            if recorded == Recorded::Forget || pair.state == PairState::Left {
                 ops.extend(self.unclaimed(&pair).await?);
             }
             // A moved worklog has another shadow in Jira than before.

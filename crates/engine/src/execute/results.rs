@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Step};
 use tandem_core::rules::Person;
-use tandem_core::{AccountId, IntentKind, Pair, Reason, Side, Worklog};
+use tandem_core::{AccountId, IntentKind, Pair, PairState, Reason, Side, Worklog};
 use tracing::warn;
 
 use super::{Fate, Run, asks_for_estimate, replace};
@@ -139,7 +139,10 @@ impl Run<'_> {
         root: Option<Root>,
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
-        let (pair, ops) = self.done_ops(step, side, &row, answer.as_ref(), root, observed);
+        let (pair, mut ops) = self.done_ops(step, side, &row, answer.as_ref(), root, observed);
+        if pair.state == PairState::Left {
+            ops.extend(self.unclaimed(&pair).await?);
+        }
         self.set_busy(observed, std::slice::from_ref(&pair));
         self.commit(ops).await?;
         self.recorded(step, side, pair, answer, observed);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tandem_core::observed::Observed;
+use tandem_core::worklog::same_text;
 use tandem_core::{IntentKind, IssueId, PairState, Reason, Side, Sides, Worklog, WorklogId, field};
 use tracing::warn;
 
@@ -182,9 +183,13 @@ impl Engine {
                     time_spent_secs,
                     description,
                 } => {
+                    // Where Jira's comment is empty, Tempo may show words of its own.
+                    let is_filled_in = |worklog: &Worklog| {
+                        description.trim().is_empty() && worklog.updated_at + SKEW >= *updated_at
+                    };
                     let says = |worklog: &Worklog| {
                         time_spent_secs.is_none_or(|secs| secs == worklog.content.time_spent_secs)
-                            && worklog.content.description.trim() == description.trim()
+                            && (is_filled_in(worklog) || same_text(&worklog.content.description, description))
                     };
                     let known = self.store.tempo_ids(site, &[*id]).await?;
                     match known.first().and_then(|(_, worklog)| listing.get(worklog)) {

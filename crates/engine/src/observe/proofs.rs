@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::{Observed, Proof};
-use tandem_core::{IntentKind, IssueId, Pair, PairState, Reason, Side, Sides, Worklog, WorklogId};
+use tandem_core::{
+    IntentKind, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, SiteName, Worklog, WorklogId,
+};
 
 use super::{PROBES_MAX, SKEW};
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
-use crate::ports::site::SiteErrorKind;
-use crate::ports::store::{DueKey, Evidence, EvidenceId, Lane, Op};
+use crate::ports::store::{Announced, DueKey, Evidence, EvidenceId, Lane, Op};
+use crate::sweep::tells_nothing;
 
 /// How long Jira's feeds leave out what has just happened: a minute, and what clocks differ by.
 const UNTOLD: SignedDuration = SignedDuration::from_secs(90);
@@ -144,12 +146,9 @@ impl Engine {
             .await;
         match page {
             Ok(page) => Ok(page.rows.into_iter().map(|row| row.id).collect()),
-            // The sweep finds out that it may not be read any more.
-            Err(EngineError::Site { error, .. })
-                if matches!(error.kind, SiteErrorKind::Refused(_) | SiteErrorKind::NotFound) =>
-            {
-                Ok(BTreeSet::new())
-            }
+            // The sweep finds out that it may not be read any more. While it does not answer, Jira's word is held to what else
+            // there is, as where it may not be read.
+            Err(error) if error.is_refusal() || tells_nothing(&error) => Ok(BTreeSet::new()),
             Err(error) => Err(error),
         }
     }
@@ -387,17 +386,60 @@ impl Engine {
             }
         }
         if deletes.is_empty() {
-            Ok(false)
-        } else {
-            self.over_brake(connection, &deletes).await
+            return Ok(false);
         }
+        if self.over_brake(connection, &deletes).await? {
+            return Ok(true);
+        }
+        let others = self.announced_deletes(connection, &observed.link).await?;
+        if others.is_empty() {
+            return Ok(false);
+        }
+        deletes.extend(others);
+        self.over_brake(connection, &deletes).await
+    }
+
+    /// Returns the deletes that Tempo's webhooks told of on other links, and that no run has acted on yet. A purge is told of
+    /// one by one, on many issues: the first run that acts has to know of all of it.
+    async fn announced_deletes(
+        &self,
+        connection: &Connection,
+        link: &LinkKey,
+    ) -> Result<Vec<(SiteName, WorklogId)>, EngineError> {
+        let mut told: Sides<BTreeSet<WorklogId>> = Sides::default();
+        // What somebody told of comes first, and a page of it is more than any brake lets through.
+        for row in self.store.due(None).await?.0 {
+            match &row.key {
+                DueKey::Link(other) if other.connection == connection.name && other != link => {}
+                _ => continue,
+            }
+            for announcement in &row.announced {
+                if let Announced::TempoDeleted { id } = &announcement.what {
+                    told[announcement.side].insert(*id);
+                }
+            }
+        }
+        let mut deletes = Vec::new();
+        for side in Side::BOTH {
+            let (site, ids) = (
+                &connection.sites[side],
+                Vec::from_iter(told[side].iter().copied()),
+            );
+            if ids.is_empty() {
+                continue;
+            }
+            let places = self.store.whereabouts(&connection.name, site, &ids).await?;
+            let live = places.into_iter().filter(|place| place.state == PairState::Live);
+            deletes.extend(live.map(|place| (site.clone(), place.worklog)));
+        }
+        Ok(deletes)
     }
 
     /// Registers proven deletes and says whether there are more than the brake lets through.
     pub(crate) async fn over_brake(
         &self,
         connection: &Connection,
-        deletes: &[(tandem_core::SiteName, WorklogId)],
+        deletes: &[(SiteName, WorklogId)],
     ) -> Result<bool, EngineError> {
         let now = self.clock.now();
         let since = now - signed(connection.mass_delete_within);

@@ -184,14 +184,19 @@ impl Engine {
         if let Some(intent) = &row.intent {
             // An earlier call does not know what became of it. What stands on the issue tells.
             let listed = self.list(connection, side, issue, Lane::Live).await?.0;
-            let since = intent.at - SignedDuration::from_mins(2);
+            let since: Vec<&Worklog> = listed
+                .values()
+                .filter(|worklog| twin::is_since(intent, worklog))
+                .collect();
             let timeless = self.is_timeless(connection, side, Lane::Live).await?;
-            let made = listed.values().find(|worklog| {
-                worklog.created_at >= since && twin::may_have_become(&intent.body, worklog, timeless)
-            });
+            let made = match twin::made_by(intent, &since, timeless, |_| false) {
+                twin::Made::One(made) => listed.get(&made),
+                // Of several that may be it, each is as good as the others.
+                twin::Made::Several(made) => made.first().and_then(|made| listed.get(made)),
+                twin::Made::None => None,
+            };
             if let Some(worklog) = made {
-                let worklog = worklog.clone();
-                self.remember_back(connection, row, side, &worklog, told).await?;
+                self.remember_back(connection, row, side, worklog, told).await?;
                 return Ok(Undeleted::Back {
                     side,
                     worklog: worklog.id,
