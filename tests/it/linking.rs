@@ -43,7 +43,7 @@ async fn time_on_an_issue_outside_the_scope_stays_on_its_site_though_the_table_l
     assert_eq!(world.said("acme", "SUP-2").len(), 1, "acme's own");
     assert_eq!(
         waits(&world).await,
-        ["issue-unlinked: SUP-2 on acme is outside the scope of acme-globex"]
+        ["SUP-2 on acme is outside the scope of acme-globex"]
     );
     world.assert_equal().await;
 

@@ -193,9 +193,11 @@ impl<'c> Checker<'c> {
         if pair.ids[side].is_some() || is_anothers || self.was_interrupted(pair, side) {
             return Err(Violation::SecondTwin(name(), side));
         }
-        // What it said before it is made again, both sides had agreed on.
+        // What it said before it is made again, both sides had agreed on, or an update of unknown outcome was to say.
         let row = self.rows.get(&pair.id);
-        let agreed = row.and_then(|row| row.base.as_ref()).map(|base| &base[side]);
+        let agreed = row.and_then(|row| row.base.as_ref());
+        let then = row.and_then(|row| row.intent.as_ref()?.then.as_ref());
+        let agreed = agreed.into_iter().chain(then).map(|base| &base[side]);
         let told: Vec<&Content> = [source].into_iter().chain(agreed).collect();
         let entered = told.iter().any(|c| c.start_date == body.start_date)
             && told.iter().any(|c| c.start_time == body.start_time)

@@ -72,7 +72,7 @@ pub fn is_since(intent: &Intent, worklog: &Worklog) -> bool {
 
 /// Says whether nobody has edited a worklog since it was made. A site may stamp the two a moment apart.
 pub(crate) fn is_untouched(worklog: &Worklog) -> bool {
-    worklog.updated_at.as_second() <= worklog.created_at.as_second() + 1
+    worklog.updated_at.as_second() == worklog.created_at.as_second()
 }
 
 /// Says whether a worklog may be what a site made of what it was sent: it says the same, or nobody edited it and it has words

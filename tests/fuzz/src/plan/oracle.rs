@@ -142,8 +142,11 @@ impl Judge<'_> {
             .iter()
             .any(|row| row.id != pair.id && row.ids[from] == Some(origin));
         let twin = self.row().and_then(|row| row.ids[side]);
-        // Or what the worklog that it takes the place of had said when both sides last agreed.
-        let agreed = self.row().and_then(|row| Some(&row.base.as_ref()?[side]));
+        // Or what the worklog that it takes the place of had said when both sides last agreed, be that by an update of
+        // which nobody heard.
+        let agreed = self.row().and_then(|row| row.base.as_ref());
+        let unheard = self.row().and_then(|row| row.intent.as_ref()?.then.as_ref());
+        let agreed = agreed.into_iter().chain(unheard).map(|base| &base[side]);
         let said: Vec<&Content> = [source].into_iter().chain(agreed).collect();
         let is_entered = said.iter().any(|one| one.start_date == body.start_date)
             && said.iter().any(|one| one.start_time == body.start_time)
