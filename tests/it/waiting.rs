@@ -616,3 +616,31 @@ async fn a_sweep_that_may_not_search_finds_out_why() {
     let state = engine.store.site(&"globex".into()).await.unwrap();
     assert!(!state.missing_permissions.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_a_text_too_long_for_a_row_waits_and_holds_up_nobody_else() {
+    let world = Setup::two(1).build().await;
+    let long = "時".repeat(30_000);
+    let id = world.acme().log_time("SUP-1", hour("ann", &long)).unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    let longer = format!("{long}間");
+    world
+        .acme()
+        .edit(id, |worklog| worklog.description = Some(longer.clone()))
+        .unwrap();
+    world.acme().log_time("SUP-1", hour("bob", "another")).unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 2);
+    assert_eq!(world.reasons().await, ["rejected"]);
+    // A shorter one goes across.
+    world
+        .acme()
+        .edit(id, |worklog| worklog.description = Some("short".into()))
+        .unwrap();
+    world.settle().await;
+    world.wait(1000).await;
+    world.sweep().await;
+    world.assert_equal().await;
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}

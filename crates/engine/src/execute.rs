@@ -20,6 +20,7 @@ use crate::error::EngineError;
 use crate::gate::signed;
 use crate::hold::{HELD_MAX, SharedIssue};
 use crate::options::{Connection, Engine, Site};
+use crate::ports::StoreError;
 use crate::ports::site::{IssueRef, SiteError};
 use crate::ports::store::{Committed, DueRow, Lane, Op, Root};
 
@@ -241,6 +242,10 @@ impl Run<'_> {
         {
             self.contested = true;
             begun = self.begin(step, side, observed).await;
+        }
+        // What is too long for a row holds up nobody else.
+        if let Err(EngineError::Store(StoreError::Corrupt(detail))) = &begun {
+            return self.outgrown(step, detail, observed).await;
         }
         let Some((row, root)) = begun? else {
             return Ok(self.left_to_others(step));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Step};
 use tandem_core::rules::Person;
-use tandem_core::{AccountId, IntentKind, Pair, PairState, Reason, Side, Worklog};
+use tandem_core::{AccountId, IntentKind, Pair, PairState, Reason, Side, Sides, Worklog};
 use tracing::warn;
 
 use super::{Fate, Run, asks_for_estimate, replace};
@@ -241,6 +241,38 @@ impl Run<'_> {
         self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
         warn!(link.key = %self.link, pair.id = %row.id, wait.reason = %reason, "{} refused {} of {}: {reason}", site.name, row.id, self.link);
+        self.tell_parked(&row);
+        self.report.failed.insert(row.id.clone());
+        replace(observed, vec![row]);
+        Ok(Fate::Skipped)
+    }
+
+    /// Sets a step aside whose intent the table cannot keep: a text of tens of thousands of characters, of an alphabet that
+    /// takes several bytes for each, is in it up to six times.
+    pub(super) async fn outgrown(
+        &mut self,
+        step: &Step,
+        detail: &str,
+        observed: &mut Observed,
+    ) -> Result<Fate, EngineError> {
+        let now = self.now();
+        let retry = now + signed(self.engine.options.park_retry);
+        let rules = &self.connection.settings.rules;
+        let row = observed.pairs.iter().find(|row| row.id == step.pair.id);
+        let row = row.filter(|row| row.rev > step.pair.rev).unwrap_or(&step.pair);
+        let told = format!("it cannot be written down before it is written; a shorter text can: {detail}");
+        let mut row = step.refused(row, Reason::Rejected, told.clone(), now, retry, rules);
+        // That is as long again.
+        if let Some(wait) = &mut row.wait {
+            wait.tried = Sides::default();
+        }
+        row.rev += 1;
+        let ops = vec![
+            Op::PutPair(Box::new(row.clone())),
+            self.history(step, &row, now, None, Some(&told), observed),
+        ];
+        self.set_busy(observed, std::slice::from_ref(&row));
+        self.commit(ops).await?;
         self.tell_parked(&row);
         self.report.failed.insert(row.id.clone());
         replace(observed, vec![row]);
