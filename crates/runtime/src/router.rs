@@ -14,6 +14,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
 use tandem_atlassian::signature::{verify_jira, verify_tempo};
 use tandem_atlassian::webhook::{JiraEvent, TempoEvent, WorklogChange, parse_jira, parse_tempo};
@@ -27,6 +28,9 @@ use crate::wiring::Tandem;
 
 /// The largest body that is taken, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// How much of a longer body is read and not kept: more than Jira ever sends.
+const PASSED_OVER_MAX: usize = 32 * 1024 * 1024;
 
 /// The longest handshake value that is answered.
 const HANDSHAKE_CHARS_MAX: usize = 512;
@@ -188,9 +192,9 @@ async fn take(current: Shared, vendor: Vendor, site: SiteName, headers: &HeaderM
         Ok(at_hand) => at_hand,
         Err(problem) => return unavailable(&problem),
     };
-    let body = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
+    let body = match read(body).await {
         Ok(body) => body,
-        Err(error) if is_too_long(&error) => {
+        Err(error) if error.is::<LengthLimitError>() => {
             return (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 256 KiB").into_response();
         }
         Err(error) => {
@@ -291,15 +295,20 @@ fn trace(vendor: Vendor, headers: &HeaderMap) -> String {
     hex::encode(&digest[..8])
 }
 
-fn is_too_long(error: &axum::Error) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return true;
+/// Reads a body. One that is too long is read on without being kept: whoever is cut off in the middle of it sees a broken
+/// connection in place of the answer, and sends it again.
+async fn read(mut body: Body) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+    let read = Limited::new(&mut body, BODY_BYTES_MAX).collect().await;
+    if read.is_err() {
+        let mut left = PASSED_OVER_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
         }
-        source = error.source();
     }
-    false
+    Ok(read?.to_bytes())
 }
 
 /// How old a secret may be whose signatures a webhook does not bear, before it is read again.

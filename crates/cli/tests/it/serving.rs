@@ -41,6 +41,25 @@ fn a_site_that_cannot_be_read_is_as_unknown_as_any_other() {
 }
 
 #[test]
+fn a_sender_of_megabytes_gets_its_answer_and_no_broken_connection() {
+    let bench = Bench::new();
+    let serving = bench.serve_quietly();
+    let host = serving.url.strip_prefix("http://").unwrap();
+    let body = vec![b'x'; 24 * 1024 * 1024];
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST /hooks/jira/acme HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
+    stream.write_all(&body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[test]
 fn a_sender_is_told_to_come_again_while_it_still_listens() {
     let bench = Bench::on_a_table("");
     let serving = bench.serve_quietly();
