@@ -90,7 +90,7 @@ pub fn reason(status: StatusCode, message: &str) -> Reason {
 }
 
 /// How Tempo says that the person cannot have time logged.
-const PERSON_UNFIT: [&str; 12] = [
+const PERSON_UNFIT: [&str; 13] = [
     "not found",
     "does not exist",
     "doesn't exist",
@@ -101,6 +101,7 @@ const PERSON_UNFIT: [&str; 12] = [
     "invalid",
     "not valid",
     "not allowed to log",
+    "not permitted to log",
     "cannot log",
     "can't log",
 ];
