@@ -639,8 +639,6 @@ async fn an_edit_of_a_text_too_long_for_a_row_waits_and_holds_up_nobody_else() {
         .edit(id, |worklog| worklog.description = Some("short".into()))
         .unwrap();
     world.settle().await;
-    world.wait(1000).await;
-    world.sweep().await;
     world.assert_equal().await;
     assert_eq!(world.reasons().await, Vec::<&str>::new());
 }

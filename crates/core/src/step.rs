@@ -356,16 +356,20 @@ impl Intent {
 
     /// Takes an update of unknown outcome, which `found` shows, into a pair's row.
     ///
-    /// The update is atomic: what it was to change and is as it was before, the site has kept of its own. That stays open, so
-    /// that it is written once more, and the answer tells. To take it for that side's change would carry a time of day that
-    /// the site shows whatever it is sent, or hours that it does not let us set, over what a person entered.
+    /// The update is atomic: where the time of day or the billable hours were to change and are as they were before, the site
+    /// has kept its own. That stays open, so that it is written once more, and the answer tells. To take it for that side's
+    /// change would carry a time of day that the site shows whatever it is sent, or hours that it does not let us set, over
+    /// what a person entered. Other fields no site keeps: somebody has set them back.
     pub(crate) fn shows(&self, pair: &mut Pair, found: &Content, rules: &Rules) {
         let before = self.before.as_ref();
         let is_unchanged = |field: &Field| {
             let of = |content| field.of(self.side, content, rules);
             self.is_about(*field, rules) && before.is_some_and(|before| !of(before).differs(&of(found)))
         };
-        let kept: Vec<Field> = Field::all(rules).filter(is_unchanged).collect();
+        let kept: Vec<Field> = [Field::StartTime, Field::Billable]
+            .into_iter()
+            .filter(is_unchanged)
+            .collect();
         pair.intent = None;
         pair.base = self.then.as_ref().and_then(|then| {
             let agreed = |field| !kept.contains(&field);

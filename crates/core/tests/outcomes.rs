@@ -113,6 +113,34 @@ fn a_text_that_another_create_wrote_is_no_words_of_the_sites_own() {
 }
 
 #[test]
+fn what_may_be_either_of_two_creates_is_made_a_third_time_by_neither() {
+    let settings = Settings::default();
+    let mut world = interrupted(["", "Working on it"]);
+    for id in [11, 12] {
+        put(&mut world, Side::B, WorklogId(id), said("Working on it", 3600), 0);
+    }
+    let steps = run(&mut world, &settings);
+    assert!(!steps.contains(&"create b".to_owned()), "{steps:?}");
+    assert_eq!((world.listings.a.len(), world.listings.b.len()), (2, 2));
+}
+
+#[test]
+fn what_somebody_sets_back_upon_an_update_that_was_not_heard_of_stays_set_back() {
+    let settings = Settings::default();
+    let mut world = twins();
+    put(&mut world, Side::A, A, said("new", 7200), 900);
+    let step = plan(&world, &settings).steps.remove(0);
+    let mut row = step.begun(&step.pair, at(1000), at(1040), &settings.rules);
+    row.rev += 1;
+    world.pairs[0] = row;
+    // It took effect, and a person set its text back.
+    put(&mut world, Side::B, B, said("base", 7200), 1020);
+    world.now = at(1100);
+    assert_eq!(run(&mut world, &settings), ["update a"]);
+    assert_eq!(world.listings.a[&A].content, said("base", 7200));
+}
+
+#[test]
 fn what_a_site_stamps_a_moment_after_it_was_made_is_nobodys_edit() {
     let settings = Settings::default();
     let mut world = interrupted(["first", "second"]);

@@ -244,7 +244,7 @@ impl Run<'_> {
             begun = self.begin(step, side, observed).await;
         }
         // What is too long for a row holds up nobody else.
-        if let Err(EngineError::Store(StoreError::Corrupt(detail))) = &begun {
+        if let Err(EngineError::Store(StoreError::TooLarge(detail))) = &begun {
             return self.outgrown(step, detail, observed).await;
         }
         let Some((row, root)) = begun? else {
@@ -347,8 +347,6 @@ impl Run<'_> {
         self.report.unfinished = true;
         Ok(Fate::Skipped)
     }
-
-    // --- failures ---
 }
 
 impl Engine {

@@ -374,7 +374,12 @@ impl Engine {
             reason,
             detail,
             quiet: false,
-            announced: row.announced.clone(),
+            announced: row
+                .announced
+                .iter()
+                .filter(|one| one.until > now)
+                .cloned()
+                .collect(),
         }
     }
 

@@ -68,7 +68,7 @@ pub fn reason(status: StatusCode, message: &str) -> Reason {
         StatusCode::FORBIDDEN => Reason::PermissionMissing,
         StatusCode::BAD_REQUEST => match () {
             _ if has(&["attribute"]) && has(&["required", "mandatory"]) => Reason::AttributeRequired,
-            _ if names_a_person(&message) && has(&PERSON_UNFIT) && !has(&ABOUT_THE_TIME) => {
+            _ if names_a_person(&message) && has(&PERSON_UNFIT) && !has_word(&message, &ABOUT_THE_TIME) => {
                 Reason::AuthorUnmapped
             }
             _ if names_a_person(&message) && lacks_permission_itself(&message) => Reason::AuthorUnmapped,
@@ -107,7 +107,17 @@ const PERSON_UNFIT: [&str; 13] = [
 ];
 
 /// What is wrong with the worklog itself, whoever is named along with it: whose time it is has nothing to do with that.
-const ABOUT_THE_TIME: [&str; 5] = ["attribute", "hour", " day", "date", "future"];
+const ABOUT_THE_TIME: [&str; 9] = [
+    "attribute",
+    "attributes",
+    "hour",
+    "hours",
+    "day",
+    "days",
+    "date",
+    "dates",
+    "future",
+];
 
 /// Says whether it is the person who may not, rather than "you", the service user, for them.
 fn lacks_permission_itself(message: &str) -> bool {
@@ -123,12 +133,15 @@ fn lacks_permission_itself(message: &str) -> bool {
 }
 
 fn names_a_person(message: &str) -> bool {
-    message.split(|c: char| !c.is_alphanumeric()).any(|word| {
-        matches!(
-            word,
-            "author" | "user" | "worker" | "users" | "authoraccountid" | "assignee"
-        )
-    })
+    has_word(
+        message,
+        &["author", "user", "worker", "users", "authoraccountid", "assignee"],
+    )
+}
+
+fn has_word(message: &str, words: &[&str]) -> bool {
+    let mut said = message.split(|c: char| !c.is_alphanumeric());
+    said.any(|word| words.contains(&word))
 }
 
 #[cfg(test)]
@@ -184,6 +197,10 @@ mod tests {
             "Worker is not allowed to log work",
         );
         for (said, expected) in [
+            (
+                "User not found, the worklog could not be updated",
+                Reason::AuthorUnmapped,
+            ),
             (
                 "User is not allowed to log more than 24 hours a day",
                 Reason::PermissionMissing,

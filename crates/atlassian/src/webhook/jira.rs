@@ -85,7 +85,10 @@ fn worklog(payload: &Value, kind: WorklogChange) -> Option<JiraEvent> {
             .map(IssueId),
         author: worklog["author"]["accountId"].as_str().map(AccountId::new),
         author_is_app: is_app(&worklog["author"]),
-        updater_is_app: is_app(&worklog["updateAuthor"]).or_else(|| is_app(&worklog["author"])),
+        updater_is_app: match &worklog["updateAuthor"]["accountId"] {
+            Value::Null => is_app(&worklog["author"]),
+            _ => is_app(&worklog["updateAuthor"]),
+        },
         updated: instant("updated"),
         time_spent_secs: scalar_number(&worklog["timeSpentSeconds"]),
         comment: comment(&worklog["comment"]),

@@ -64,11 +64,7 @@ impl DynamoStore {
                 .value(":now", time(now))
                 .page_size(limit.saturating_sub(rows.len()).saturating_add(10).min(1_000));
             for item in self.first(&range, limit.saturating_sub(rows.len())).await? {
-                // A row that a newer version wrote, or that is damaged, must not hold up all others.
-                match due_row(&item) {
-                    Ok(row) => rows.push(row),
-                    Err(error) => tracing::error!("Left a due row alone: {error}"),
-                }
+                rows.extend(readable(&item));
             }
         }
         // More urgent lanes filled the list first; within it the oldest comes first.
@@ -91,7 +87,7 @@ impl DynamoStore {
         let (items, next) = self
             .page(&Range::index(keys::due_lane(*partition)), start)
             .await?;
-        let rows = items.iter().map(due_row).collect::<Result<_, _>>()?;
+        let rows = items.iter().filter_map(readable).collect();
         let next = match next {
             Some(next) => Some(format!("{lane}|{next}")),
             None => (lane + 1 < LANES.len()).then(|| format!("{}|", lane + 1)),
@@ -269,6 +265,13 @@ fn set_or_remove(write: Write, attribute: &str, value: Option<String>) -> Write 
             .value(&format!(":{attribute}"), text(value)),
         None => write.remove(&[&format!("#{attribute}")]),
     }
+}
+
+/// Reads a due row. One that a newer version wrote, or that is damaged, must not hold up all others.
+fn readable(item: &Item) -> Option<DueRow> {
+    due_row(item)
+        .inspect_err(|error| tracing::error!("Left a due row alone: {error}"))
+        .ok()
 }
 
 /// Reads a due row: what was taken and what is fresh, together.

@@ -49,6 +49,7 @@ fn sorted(doing: &str, code: &str, message: &str) -> StoreError {
         | "IncompleteSignatureException" => {
             StoreError::Unusable(format!("{text}. Check the AWS credentials"))
         }
+        "ValidationException" if text.contains("maximum allowed size") => StoreError::TooLarge(text),
         "ValidationException"
         | "SerializationException"
         | "ItemCollectionSizeLimitExceededException"
@@ -78,7 +79,7 @@ where
 
 /// Says whether a row would have outgrown 400 KB.
 pub(super) fn is_too_large(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt(text) if text.contains("maximum allowed size"))
+    matches!(error, StoreError::TooLarge(_))
 }
 
 /// How a transaction was cancelled.

@@ -90,7 +90,7 @@ pub(super) fn check_size(item: &Item) -> Result<(), StoreError> {
     if bytes <= ROW_BYTES_MAX {
         return Ok(());
     }
-    Err(StoreError::Corrupt(format!(
+    Err(StoreError::TooLarge(format!(
         "{} would be {} KB, and the table keeps at most {} KB",
         name(item),
         bytes.div_ceil(1024),

@@ -419,7 +419,7 @@ async fn a_row_that_is_too_large_is_named() {
         content(""),
     ));
     let error = store.commit(vec![put(&pair, 1)]).await.unwrap_err();
-    let StoreError::Corrupt(text) = error else {
+    let StoreError::TooLarge(text) = error else {
         panic!("{error:?}")
     };
     assert!(
@@ -427,7 +427,7 @@ async fn a_row_that_is_too_large_is_named() {
         "{text}"
     );
     let error = store.put_note("n", &"x".repeat(401 * 1024)).await.unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(text) if text.contains("NOTE#n")));
+    assert!(matches!(error, StoreError::TooLarge(text) if text.contains("NOTE#n")));
     let just_fits = tandem_core::Sides::new(content(&"x".repeat(395 * 1024)), content(""));
     pair.base = Some(just_fits);
     assert_eq!(store.commit(vec![put(&pair, 1)]).await.unwrap(), Committed::Yes);

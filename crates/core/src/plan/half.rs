@@ -135,10 +135,28 @@ impl<'o> Planner<'o> {
         candidates.extend(disputed.filter_map(|id| self.observed.listings[to].get(id)));
         let of_side = pair.abandoned.iter().filter(|intent| intent.side == to);
         let late = of_side
+            .clone()
             .map(|intent| (self.made_by(intent, &candidates, &pair.id), intent))
             .find(|(made, _)| *made != twin::Made::None);
         let (found, intent) = match late {
-            None => return false,
+            None => {
+                // What another create wrote word for word may be this one's all the same, for as long as it is nobody's.
+                let mut of_side = of_side;
+                let timeless = self.observed.timeless[to];
+                let may_be = of_side.any(|intent| {
+                    twin::made_by(intent, &candidates, timeless, |_| false) != twin::Made::None
+                });
+                if may_be {
+                    let why = Unrenderable {
+                        reason: Reason::AmbiguousCreate,
+                        detail: format!(
+                            "a worklog on side {to} might be what an earlier create made, or another's"
+                        ),
+                    };
+                    self.park(pair.clone(), to, why, Sides::new(None, None));
+                }
+                return may_be;
+            }
             Some((twin::Made::One(found), intent)) => (vec![found], intent),
             Some((twin::Made::Several(found), intent)) => (found, intent),
             Some((twin::Made::None, _)) => return false,
@@ -176,6 +194,8 @@ impl<'o> Planner<'o> {
                     creates.filter(|other| other.kind == IntentKind::Create && other.side == to);
                 pair.id != *own
                     && pair.ids[to].is_none()
+                    && pair.state == PairState::Live
+                    && pair.link == self.observed.link
                     && creates.any(|other| twin::same_but_time(&other.body, &worklog.content, timeless))
             })
         };

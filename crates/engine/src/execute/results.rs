@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Step};
 use tandem_core::rules::Person;
-use tandem_core::{AccountId, IntentKind, Pair, PairState, Reason, Side, Sides, Worklog};
+use tandem_core::{AccountId, IntentKind, Pair, PairState, Reason, Side, Worklog};
 use tracing::warn;
 
 use super::{Fate, Run, asks_for_estimate, replace};
@@ -262,9 +262,9 @@ impl Run<'_> {
         let row = row.filter(|row| row.rev > step.pair.rev).unwrap_or(&step.pair);
         let told = format!("it cannot be written down before it is written; a shorter text can: {detail}");
         let mut row = step.refused(row, Reason::Rejected, told.clone(), now, retry, rules);
-        // That is as long again.
-        if let Some(wait) = &mut row.wait {
-            wait.tried = Sides::default();
+        // The new text is enough to tell when there is a shorter one; all of it would be too long again.
+        if let (Some(wait), Some(side)) = (&mut row.wait, step.side()) {
+            wait.tried[side] = None;
         }
         row.rev += 1;
         let ops = vec![

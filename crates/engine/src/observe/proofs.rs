@@ -12,7 +12,7 @@ use super::{PROBES_MAX, SKEW};
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
-use crate::ports::store::{Announced, DueKey, Evidence, EvidenceId, Lane, Op};
+use crate::ports::store::{Announced, DueKey, Evidence, EvidenceId, Lane, Op, Whereabouts};
 use crate::sweep::tells_nothing;
 
 /// How long Jira's feeds leave out what has just happened: a minute, and what clocks differ by.
@@ -399,21 +399,27 @@ impl Engine {
         self.over_brake(connection, &deletes).await
     }
 
-    /// Returns the deletes that Tempo's webhooks told of on other links, and that no run has acted on yet. A purge is told of
-    /// one by one, on many issues: the first run that acts has to know of all of it.
+    /// Returns the deletes that Tempo's webhooks told of on other links, and that no run has acted on yet; no more of them
+    /// than the brake lets through. A purge is told of one by one, on many issues: the first run that acts has to know of
+    /// all of it.
     async fn announced_deletes(
         &self,
         connection: &Connection,
         link: &LinkKey,
     ) -> Result<Vec<(SiteName, WorklogId)>, EngineError> {
+        let now = self.clock.now();
         let mut told: Sides<BTreeSet<WorklogId>> = Sides::default();
-        // What somebody told of comes first, and a page of it is more than any brake lets through.
+        // What somebody told of comes first, and a page of it is more than any brake lets through. What waits for a person as
+        // a whole takes nothing along meanwhile.
         for row in self.store.due(None).await?.0 {
             match &row.key {
                 DueKey::Link(other) if other.connection == connection.name && other != link => {}
                 _ => continue,
             }
-            for announcement in &row.announced {
+            if row.reason.is_some() {
+                continue;
+            }
+            for announcement in row.announced.iter().filter(|one| one.until > now) {
                 if let Announced::TempoDeleted { id } = &announcement.what {
                     told[announcement.side].insert(*id);
                 }
@@ -428,11 +434,30 @@ impl Engine {
             if ids.is_empty() {
                 continue;
             }
-            let places = self.store.whereabouts(&connection.name, site, &ids).await?;
-            let live = places.into_iter().filter(|place| place.state == PairState::Live);
-            deletes.extend(live.map(|place| (site.clone(), place.worklog)));
+            for place in self.store.whereabouts(&connection.name, site, &ids).await? {
+                if deletes.len() > connection.mass_delete_max {
+                    return Ok(deletes);
+                }
+                if place.state == PairState::Live && self.takes_its_twin_along(&place).await? {
+                    deletes.push((site.clone(), place.worklog));
+                }
+            }
         }
         Ok(deletes)
+    }
+
+    /// Says whether the twin of a worklog that is deleted goes with it, for all that the table knows.
+    async fn takes_its_twin_along(&self, place: &Whereabouts) -> Result<bool, EngineError> {
+        let link = self.store.link(&place.link).await?;
+        if link.is_none_or(|link| link.outside.is_some()) {
+            return Ok(false);
+        }
+        let pair = self.store.pair(&place.link, &place.pair).await?;
+        Ok(pair.is_some_and(|pair| {
+            let wait = pair.wait.as_ref();
+            let is_held = wait.is_some_and(|wait| wait.reason == Reason::MassDelete);
+            pair.ids[place.side.other()].is_some() && !pair.released && !is_held
+        }))
     }
 
     /// Registers proven deletes and says whether there are more than the brake lets through.

@@ -184,11 +184,11 @@ impl Engine {
         if let Some(intent) = &row.intent {
             // An earlier call does not know what became of it. What stands on the issue tells.
             let listed = self.list(connection, side, issue, Lane::Live).await?.0;
-            let since: Vec<&Worklog> = listed
-                .values()
-                .filter(|worklog| twin::is_since(intent, worklog))
-                .collect();
             let timeless = self.is_timeless(connection, side, Lane::Live).await?;
+            let may_be = |worklog: &&Worklog| {
+                twin::is_since(intent, worklog) && twin::may_have_become(&intent.body, worklog, timeless)
+            };
+            let since: Vec<&Worklog> = listed.values().filter(may_be).collect();
             let made = match twin::made_by(intent, &since, timeless, |_| false) {
                 twin::Made::One(made) => listed.get(&made),
                 // Of several that may be it, each is as good as the others.

@@ -23,9 +23,12 @@ pub enum StoreError {
     /// The table does not answer, or throttles beyond the retries of its client. Again later.
     #[error("the table is unavailable: {0}")]
     Unavailable(String),
-    /// A row is not what it should be, or is too large. A bug or a foreign writer.
+    /// A row is not what it should be. A bug or a foreign writer.
     #[error("a row of the table is unusable: {0}")]
     Corrupt(String),
+    /// A row would be larger than the table takes. Nothing was written.
+    #[error("a row of the table would be too large: {0}")]
+    TooLarge(String),
     /// The table is missing or may not be used. A person has to act.
     #[error("the table cannot be used: {0}")]
     Unusable(String),

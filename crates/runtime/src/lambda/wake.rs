@@ -49,7 +49,7 @@ pub async fn wake(
                 error!(due.key = %key, "The table failed while {key} was looked at: {problem}");
                 match problem {
                     // Another attempt would find the same row, and hold up the stream.
-                    EngineError::Store(StoreError::Corrupt(_)) => {}
+                    EngineError::Store(StoreError::Corrupt(_) | StoreError::TooLarge(_)) => {}
                     EngineError::Store(problem) => drop(failed.insert(key, problem)),
                     // Everything else ends up in the row.
                     _ => {}
