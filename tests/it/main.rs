@@ -6,6 +6,7 @@ mod backfill;
 mod convergence;
 mod counts;
 mod deletes;
+mod failing;
 mod interruptions;
 mod limits;
 mod linking;

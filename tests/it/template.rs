@@ -684,7 +684,7 @@ fn ours(value: &Value, found: &mut Vec<(String, BTreeMap<String, String>)>) {
 #[test]
 fn alarms_and_dashboard_read_metrics_as_they_are_told() {
     let metrics = metrics();
-    assert_eq!(metrics.len(), 16, "{metrics:?}");
+    assert_eq!(metrics.len(), 17, "{metrics:?}");
     let root = Stack::of_two_sites();
     let stack = &root.nested["Observability"];
     let mut found = Vec::new();
@@ -726,6 +726,7 @@ fn alarms_and_dashboard_read_metrics_as_they_are_told() {
         "LagSeconds",
         "Waiting",
         "HeldDeletes",
+        "Failing",
         "PausedSites",
         "SweepAgeSeconds",
         "AuditAgeSeconds",

@@ -49,6 +49,8 @@ pub enum Metric {
     Waiting,
     /// Those of them that the brake on mass deletes holds back.
     HeldDeletes,
+    /// What has failed for more than an hour and is tried again, of the queue.
+    Failing,
     /// Sites that are paused because they reject their token.
     PausedSites,
     /// Whole days until a token of a site runs out.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 use tandem_core::{
     AccountId, ConnectionName, IssueId, LinkKey, Pair, PairId, Reason, Side, SiteName, WorklogId,
@@ -13,6 +13,9 @@ use tandem_core::{
 use crate::error::EngineError;
 use crate::options::Engine;
 use crate::ports::store::{DueKey, DueRow, Lane, LinkRow};
+
+/// For how long something may go on failing before a person should look.
+const PASSING: SignedDuration = SignedDuration::from_hours(1);
 
 /// Names one item of the queue; the same for as long as it waits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,6 +169,13 @@ impl QueueItem {
     /// Says whether it waits for more than its turn.
     pub fn is_stuck(&self) -> bool {
         matches!(self.state, ItemState::Parked | ItemState::Missing) || self.attempts > 0
+    }
+
+    /// Says whether it has been failing for more than an hour without a reason that would set it aside: a site that
+    /// answers the same write with 500 each time, say. It is tried again, and may be for ever.
+    pub fn is_failing(&self, now: Timestamp) -> bool {
+        let tried = matches!(self.state, ItemState::Due | ItemState::Running) && self.attempts > 0;
+        tried && self.reason.is_none() && now.duration_since(self.since) > PASSING
     }
 }
 

@@ -1,7 +1,12 @@
 //! People are told through SNS what needs them.
 
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tandem_sim::UserSpec;
+use tandem_engine::ports::Store;
+use tandem_engine::ports::store::{DueKey, Finish, Hint, Lane};
+use tandem_sim::{Fault, FaultOutcome, Matcher, UserSpec};
 use tandem_template::topic_arn;
 
 use crate::world::{STACK, World, hour};
@@ -59,5 +64,61 @@ async fn what_could_not_be_published_is_told_at_the_next_sweep_and_fails_none() 
     world.table.set_topics_down(false);
     world.pass("sweep").await;
     assert_eq!(world.table.take_published().len(), 1);
+    world.assert_well_behaved();
+}
+
+#[tokio::test]
+async fn a_write_that_has_failed_for_hours_is_published_once() {
+    let world = World::new().await;
+    world.pass("sweep").await;
+    let create = Matcher::tempo("POST", "/4/worklogs").times(100);
+    let fails = Fault::LostBefore(FaultOutcome::Status(500));
+    world.sim.fail_next("globex", create, fails);
+    world.acme().log_time("SUP-1", hour("private words")).unwrap();
+    world.sim.drop_deliveries();
+    world.pass("sweep").await;
+    assert_eq!(world.table.take_published(), [], "it may pass by itself");
+    // As if it had begun two hours ago.
+    let since = Timestamp::now() - SignedDuration::from_hours(2);
+    let (owner, store) = ("the-test", world.table.store());
+    let mut cursor = None;
+    let key = loop {
+        let (rows, next) = store.due(cursor).await.unwrap();
+        let mut keys = rows.into_iter().map(|row| row.key);
+        match keys.find(|key| matches!(key, DueKey::Link(_))) {
+            Some(key) => break key,
+            None => cursor = Some(next.expect("the link is due")),
+        }
+    };
+    let row = store
+        .take(&key, owner, Timestamp::now(), Duration::from_secs(60))
+        .await;
+    store
+        .finish(&row.unwrap().unwrap(), owner, &Finish::Done, Timestamp::now())
+        .await
+        .unwrap();
+    let hint = Hint {
+        key,
+        lane: Lane::Live,
+        ready_at: since,
+        announced: Vec::new(),
+        force: false,
+        trace: None,
+    };
+    store.hint(&[hint], &[], since).await.unwrap();
+    world.pass("sweep").await;
+    let published = world.table.take_published();
+    assert_eq!(published.len(), 1, "{published:?}");
+    let message = &published[0].message;
+    assert!(
+        message.contains("acme-globex: 1 item has failed for more than an hour → "),
+        "{message}"
+    );
+    assert!(
+        !message.contains("private words") && !message.contains("upstream"),
+        "{message}"
+    );
+    world.pass("sweep").await;
+    assert_eq!(world.table.take_published(), []);
     world.assert_well_behaved();
 }

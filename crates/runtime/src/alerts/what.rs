@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tandem_aws::secrets::Token;
 use tandem_core::Reason;
 use tandem_engine::EngineError;
-use tandem_engine::operator::ItemState;
+use tandem_engine::operator::{ItemState, QueueItem};
 use tandem_engine::ports::store::AUDIT;
 
 use crate::wiring::Tandem;
@@ -55,7 +55,9 @@ pub(super) async fn gather(
     now: Timestamp,
 ) -> Result<Vec<Alert>, EngineError> {
     let mut alerts = paused(tandem).await?;
-    alerts.extend(parked(tandem).await?);
+    let queue = tandem.engine.queue().await?;
+    alerts.extend(parked(&queue));
+    alerts.extend(failing(&queue, now));
     alerts.extend(drift(tandem, seen).await?);
     for (name, secrets) in &tandem.secrets {
         // A secret that cannot be read pauses its site, and that is told of.
@@ -98,14 +100,9 @@ async fn paused(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
     Ok(alerts)
 }
 
-async fn parked(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
-    let mut groups: BTreeMap<(String, Reason), usize> = BTreeMap::new();
-    for item in tandem.engine.queue().await? {
-        let waits = matches!(item.state, ItemState::Parked | ItemState::Missing);
-        if let (true, Some(reason), Some(connection)) = (waits, item.reason, item.connection) {
-            *groups.entry((connection.to_string(), reason)).or_default() += 1;
-        }
-    }
+fn parked(queue: &[QueueItem]) -> Vec<Alert> {
+    let waits = |item: &&QueueItem| matches!(item.state, ItemState::Parked | ItemState::Missing);
+    let groups = by_connection(queue.iter().filter(waits), |item| item.reason);
     let alert = |((connection, reason), count): ((String, Reason), usize)| {
         let wait = if count == 1 {
             "1 item waits".to_owned()
@@ -119,7 +116,40 @@ async fn parked(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
             reason.advice(),
         )
     };
-    Ok(groups.into_iter().map(alert).collect())
+    groups.into_iter().map(alert).collect()
+}
+
+/// What is tried again and again, and sets nothing aside.
+fn failing(queue: &[QueueItem], now: Timestamp) -> Vec<Alert> {
+    let groups = by_connection(queue.iter().filter(|item| item.is_failing(now)), |_| Some(()));
+    let alert = |((connection, ()), count): ((String, ()), usize)| {
+        let fail = if count == 1 {
+            "1 item has failed".to_owned()
+        } else {
+            format!("{count} items have failed")
+        };
+        Alert::lasting(
+            format!("failing:{connection}"),
+            count,
+            format!("{connection}: {fail} for more than an hour"),
+            "`tandem queue` shows what the site said; it is tried again by itself",
+        )
+    };
+    groups.into_iter().map(alert).collect()
+}
+
+/// Counts items by their connection and something else; those that lack either are left out.
+fn by_connection<'q, T: Ord>(
+    items: impl Iterator<Item = &'q QueueItem>,
+    and: impl Fn(&QueueItem) -> Option<T>,
+) -> BTreeMap<(String, T), usize> {
+    let mut groups = BTreeMap::new();
+    for item in items {
+        if let (Some(connection), Some(other)) = (&item.connection, and(item)) {
+            *groups.entry((connection.to_string(), other)).or_default() += 1;
+        }
+    }
+    groups
 }
 
 /// What an audit alone found, and put right, since the last look.

@@ -71,6 +71,11 @@ async fn waits(tandem: &Tandem, pass: Pass) -> Result<(), EngineError> {
         return Ok(());
     }
     let mut items = engine.queue().await?;
+    let now = engine.clock.now();
+    set(
+        Metric::Failing,
+        items.iter().filter(|item| item.is_failing(now)).count(),
+    );
     items.retain(|item| matches!(item.state, ItemState::Parked | ItemState::Missing));
     set(Metric::Waiting, items.len());
     items.retain(|item| item.reason == Some(Reason::MassDelete));
