@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tandem_engine::ports::Store;
 use tandem_runtime::subscriptions::{self, Seen};
 
 use crate::world::{Setup, Webhooks, World, hour};
@@ -83,6 +84,18 @@ async fn who_dies_before_switching_it_on_leaves_it_to_the_next_hour_and_the_audi
     look(&world).await;
     assert_eq!(active(&world), 3);
     assert_eq!(seen(&world, "acme").await.off, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_takes_nothing_for_an_hour_holds_up_no_sweep() {
+    let world = Setup::two(1).build().await;
+    let begun = world.now();
+    let until = begun + jiff::SignedDuration::from_hours(1);
+    world.store.hold(&"acme".into(), until).await.unwrap();
+    look(&world).await;
+    let took = world.now().duration_since(begun).as_secs();
+    assert!(took <= 120, "it took {took} s");
+    assert_eq!(seen(&world, "globex").await.missing, Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ use tandem_aws::secrets::{SecretSource, Secrets};
 use tandem_aws::{AwsEnvironment, DynamoStore, EnvironmentError, TableCounts};
 use tandem_core::SiteName;
 use tandem_engine::Engine;
+use tandem_engine::ports::Clock;
 use tracing::{Level, error, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -285,10 +286,18 @@ fn budget(engine: &Engine) -> SignedDuration {
     SignedDuration::try_from(engine.options.run_budget).unwrap_or(SignedDuration::MAX)
 }
 
+/// Waits for work until a moment. `None` for what takes longer, which is broken off as by a death.
+async fn by<T>(clock: &dyn Clock, at: Timestamp, work: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(work), pin!(sleep_until(clock, at))).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => None,
+    }
+}
+
 /// Sleeps until a moment.
-async fn sleep_until(engine: &Engine, at: Timestamp) {
-    if let Ok(wait) = at.duration_since(engine.clock.now()).try_into() {
-        engine.clock.sleep(wait).await;
+async fn sleep_until(clock: &dyn Clock, at: Timestamp) {
+    if let Ok(wait) = at.duration_since(clock.now()).try_into() {
+        clock.sleep(wait).await;
     }
 }
 
@@ -373,6 +382,16 @@ mod tests {
         // Whatever the configuration says.
         let endless = leave_at(now, now + SignedDuration::from_secs(180), SignedDuration::MAX);
         assert_eq!(endless.duration_since(now).as_secs(), 90);
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_left_at_its_time() {
+        let soon = || SystemClock.now() + SignedDuration::from_millis(20);
+        assert_eq!(by(&SystemClock, soon(), async { 7 }).await, Some(7));
+        assert_eq!(by(&SystemClock, soon(), std::future::pending::<()>()).await, None);
+        // What needs no waiting is done, however late it is.
+        let late = SystemClock.now() - SignedDuration::from_secs(1);
+        assert_eq!(by(&SystemClock, late, async { 7 }).await, Some(7));
     }
 
     #[test]

@@ -24,9 +24,6 @@ use crate::wiring::Tandem;
 /// How often a site's subscriptions are looked at.
 pub const LOOKED_AT_EVERY: Duration = Duration::from_secs(3600);
 
-/// How often a full bucket is waited for.
-const WAITS_MAX: usize = 5;
-
 /// What the last look at a site's subscriptions found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -145,24 +142,14 @@ async fn look_at(tandem: &Tandem, site: &Site, client: &AtlassianSite) -> Result
     Ok(seen)
 }
 
-/// Makes a paced call. It has its turn once an hour, so a full bucket is waited for a little.
+/// Makes a paced call. It has its turn once an hour, so a full bucket is waited for a little: a minute at most.
 async fn call<T, F>(engine: &Engine, site: &Site, request: impl FnOnce() -> F) -> Result<T, EngineError>
 where
     F: Future<Output = Result<T, SiteError>>,
 {
-    for wait in 1.. {
-        match engine.pass(site, Lane::Sweep).await {
-            Ok(()) => break,
-            Err(EngineError::Deferred { until, .. }) if wait < WAITS_MAX => {
-                let for_long = until.duration_since(engine.clock.now());
-                engine
-                    .clock
-                    .sleep(Duration::try_from(for_long).unwrap_or_default())
-                    .await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    engine
+        .unhurried(async || engine.pass(site, Lane::Sweep).await)
+        .await?;
     request().await.map_err(|error| EngineError::Site {
         site: site.name.clone(),
         error,

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use tandem_runtime::current::{CurrentError, Published};
 use tandem_runtime::lambda::people::People;
 use tandem_runtime::lambda::{self, gauges, pass, pass::Pass};
-use tandem_runtime::subscriptions;
 use tracing::{error, warn};
 
 /// What EventBridge sends: the Scheduler our own payload, a rule an event with it under `detail`.
@@ -46,9 +45,7 @@ async fn reconcile(
     match published.current().await {
         Ok(tandem) => {
             gauges::read(&tandem, pass).await;
-            if pass == Pass::Sweep {
-                subscriptions::look(&tandem).await?;
-            }
+            pass::beforehand(&tandem, pass, deadline).await?;
             let report = pass::run_alone(&tandem.engine, pass, deadline).await?;
             if !report.skipped {
                 gauges::read_after(&tandem, &report, deadline).await;
@@ -56,7 +53,7 @@ async fn reconcile(
             // With the time at which it is so, whatever else takes until the deadline.
             lambda::write_metrics(published);
             if pass == Pass::Sweep {
-                people.tell(published, &tandem).await;
+                people.tell(published, &tandem, deadline).await;
             }
             if !report.skipped {
                 pass::afterwards(&tandem.engine, pass, deadline).await?;

@@ -141,3 +141,25 @@ async fn the_sweep_switches_on_again_what_tempo_has_switched_off() {
     assert_eq!(active(), 3);
     world.assert_well_behaved();
 }
+
+#[tokio::test]
+async fn a_sweep_begins_in_time_however_long_a_site_takes_nothing() {
+    let world = World::new().await;
+    let until = Timestamp::now() + jiff::SignedDuration::from_secs(50);
+    world.table.store().hold(&"acme".into(), until).await.unwrap();
+    world.acme().log_time("SUP-1", hour("untold")).unwrap();
+    world.globex().log_time("DEV-1", hour("untold as well")).unwrap();
+    world.sim.drop_deliveries();
+    let sweep = json!({"pass": "sweep"});
+    let report = world
+        .reconcile
+        .invoke_within(sweep, Duration::from_secs(12))
+        .await
+        .unwrap();
+    assert_eq!(report["pass"], "sweep", "{report}");
+    let log = world.reconcile.log();
+    assert!(
+        log.contains("Left Tempo's subscriptions for another time"),
+        "{log}"
+    );
+}

@@ -1,6 +1,5 @@
 //! What is measured rather than counted: how far behind, what waits, and how long tokens last.
 
-use futures::future::select;
 use jiff::{SignedDuration, Timestamp};
 use tandem_aws::secrets::Token;
 use tandem_core::Reason;
@@ -9,7 +8,7 @@ use tandem_engine::operator::ItemState;
 use tracing::warn;
 
 use super::pass::{Pass, Report};
-use super::{ANSWER, sleep_until};
+use super::{ANSWER, by};
 use crate::metrics::Metric;
 use crate::wiring::Tandem;
 
@@ -38,13 +37,10 @@ pub async fn read_after(tandem: &Tandem, report: &Report, deadline: Timestamp) {
     if pass == Pass::Audit && !report.cut_short {
         tandem.metrics.even_if_none(Metric::DriftFound, &[]);
     }
-    let work = std::pin::pin!(async {
-        if let Err(problem) = waits(tandem, pass).await {
-            warn!("Could not tell what waits: {problem}");
-        }
-    });
-    let stop = std::pin::pin!(sleep_until(&tandem.engine, deadline - ANSWER));
-    select(work, stop).await;
+    let told = by(&*tandem.engine.clock, deadline - ANSWER, waits(tandem, pass)).await;
+    if let Some(Err(problem)) = told {
+        warn!("Could not tell what waits: {problem}");
+    }
 }
 
 /// Measures everything: for a process that has no passes of its own.

@@ -17,7 +17,9 @@ use tandem_engine::sweep::Swept;
 use tandem_engine::{Engine, EngineError};
 use tracing::{info, warn};
 
-use super::{ANSWER, budget, sleep_until};
+use super::{ANSWER, budget, by};
+use crate::subscriptions;
+use crate::wiring::Tandem;
 
 /// How long a `due`, which comes every minute, takes up new rows.
 const DUE_TAKES: SignedDuration = SignedDuration::from_secs(170);
@@ -114,11 +116,10 @@ pub async fn run_alone(engine: &Engine, pass: Pass, deadline: Timestamp) -> Resu
 /// # Errors
 /// When the table fails.
 pub async fn run(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Report, EngineError> {
-    let work = std::pin::pin!(pass_until(engine, pass, deadline));
-    let stop = std::pin::pin!(sleep_until(engine, deadline - ANSWER));
-    let report = match select(work, stop).await {
-        Either::Left((report, _)) => report?,
-        Either::Right(((), _)) => {
+    let work = pass_until(engine, pass, deadline);
+    let report = match by(&*engine.clock, deadline - ANSWER, work).await {
+        Some(report) => report?,
+        None => {
             // As if the process had died: cursors have not moved, leases run out, the next pass goes on.
             warn!("Gave up the pass: the deadline has come");
             Report {
@@ -137,6 +138,26 @@ pub async fn run(engine: &Engine, pass: Pass, deadline: Timestamp) -> Result<Rep
     Ok(report)
 }
 
+/// Runs what goes with a pass before it begins: the hourly look at Tempo's subscriptions. It has half of the time at most,
+/// since the pass is what the time is for; what it did not come to has its turn in an hour.
+///
+/// # Errors
+/// When the table fails.
+pub async fn beforehand(tandem: &Tandem, pass: Pass, deadline: Timestamp) -> Result<(), EngineError> {
+    if pass != Pass::Sweep {
+        return Ok(());
+    }
+    let clock = &*tandem.engine.clock;
+    let half = clock.now() + deadline.duration_since(clock.now()) / 2;
+    match by(clock, half, subscriptions::look(tandem)).await {
+        Some(looked) => looked,
+        None => {
+            warn!("Left Tempo's subscriptions for another time: the sweep has to begin");
+            Ok(())
+        }
+    }
+}
+
 /// Runs what goes with a pass once it is done, for as long as there is time: audits that are wanted out of turn.
 ///
 /// # Errors
@@ -145,11 +166,9 @@ pub async fn afterwards(engine: &Engine, pass: Pass, deadline: Timestamp) -> Res
     if pass != Pass::Sweep {
         return Ok(());
     }
-    let work = std::pin::pin!(engine.audit_wanted());
-    let stop = std::pin::pin!(sleep_until(engine, deadline - ANSWER));
-    match select(work, stop).await {
-        Either::Left((swept, _)) => swept.map(drop),
-        Either::Right(((), _)) => {
+    match by(&*engine.clock, deadline - ANSWER, engine.audit_wanted()).await {
+        Some(swept) => swept.map(drop),
+        None => {
             warn!("Left the audit that is wanted for another time: the deadline has come");
             Ok(())
         }

@@ -1,7 +1,10 @@
 //! Who is told when something needs a person: a topic of SNS.
 
+use jiff::Timestamp;
 use tandem_aws::{AwsEnvironment, EnvironmentError, Topic, TopicError};
+use tracing::warn;
 
+use super::{ANSWER, by};
 use crate::alerts;
 use crate::current::Published;
 use crate::wiring::Tandem;
@@ -46,11 +49,13 @@ impl People {
         Ok(Self { topic })
     }
 
-    /// Tells what is new among what needs a person. Fails nothing; the log says what could not be told.
-    pub async fn tell(&self, published: &Published, tandem: &Tandem) {
-        if let Some(topic) = &self.topic {
-            // Boxed, as it is large and mostly has nothing to do.
-            Box::pin(alerts::publish(tandem, published.transport().as_ref(), topic)).await;
+    /// Tells what is new among what needs a person, while there is time. Fails nothing; the log says what could not be told.
+    pub async fn tell(&self, published: &Published, tandem: &Tandem, deadline: Timestamp) {
+        let Some(topic) = &self.topic else { return };
+        // Boxed, as it is large and mostly has nothing to do.
+        let work = Box::pin(alerts::publish(tandem, published.transport().as_ref(), topic));
+        if by(published.clock(), deadline - ANSWER, work).await.is_none() {
+            warn!("Left what needs a person for the next sweep to tell: the deadline has come");
         }
     }
 }

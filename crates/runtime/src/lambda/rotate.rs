@@ -30,7 +30,7 @@ use tandem_engine::ports::store::Lane;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
-use super::ANSWER;
+use super::{ANSWER, sleep_until};
 use crate::config::{SecretRef, SiteConfig};
 use crate::credentials::credentials;
 use crate::current::{CurrentError, Published};
@@ -505,10 +505,4 @@ fn parse(version: &'static str, text: &SecretString) -> Result<SiteSecret, Rotat
 fn secret_digest(token: &SecretString) -> String {
     use sha2::{Digest, Sha256};
     hex::encode(Sha256::digest(token.expose_secret()))
-}
-
-async fn sleep_until(clock: &dyn tandem_engine::ports::Clock, at: Timestamp) {
-    if let Ok(wait) = at.duration_since(clock.now()).try_into() {
-        clock.sleep(wait).await;
-    }
 }

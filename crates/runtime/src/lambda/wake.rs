@@ -40,7 +40,7 @@ pub async fn wake(
         })
         .buffer_unordered(engine.options.concurrency.max(1));
     let mut looks = std::pin::pin!(looks);
-    let mut stop = std::pin::pin!(sleep_until(engine, deadline - ANSWER));
+    let mut stop = std::pin::pin!(sleep_until(&*engine.clock, deadline - ANSWER));
     loop {
         match select(looks.next(), stop.as_mut()).await {
             Either::Left((None, _)) => return failed,
@@ -84,7 +84,7 @@ async fn look(engine: &Engine, key: &DueKey, leave_at: Timestamp) -> Result<(), 
             debug!(due.key = %key, "Left {key} to the schedule: it is due at {at}");
             return Ok(());
         }
-        sleep_until(engine, at).await;
+        sleep_until(&*engine.clock, at).await;
         engine.look(key).await?;
     }
     Ok(())
