@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+use tandem_sim::{Fault, FaultOutcome, Matcher};
+
 use crate::bench::{Bench, hour, wait};
 
 /// Somebody's chat, which keeps what it is told.
@@ -199,4 +201,31 @@ fn what_an_audit_alone_finds_is_told_once_however_much_it_is() {
     bench.reconcile();
     assert!(bench.alike("SUP-1", "DEV-1", 116));
     assert_eq!(chat.heard().len(), 1, "{:?}", chat.heard());
+}
+
+#[test]
+fn webhooks_that_nobody_has_registered_are_told_once() {
+    let chat = Chat::open();
+    let bench = alerts(&format!("webhook = \"{}\"", chat.url));
+    let path = bench.path("tandem.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let with_url = text.replace("[engine]\n", "[engine]\npublic_url = \"http://127.0.0.1:9\"\n");
+    std::fs::write(&path, with_url).unwrap();
+    // A token that may not see any, either.
+    let lost = Fault::LostBefore(FaultOutcome::Status(403));
+    bench
+        .globex()
+        .fail_next(Matcher::tempo("GET", "/4/webhooks/subscriptions"), lost);
+    bench.run(&["reconcile"]).ended(0);
+    bench.run(&["reconcile"]).ended(0);
+    let heard = chat.heard();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(
+        heard[0].contains("Tempo tells of no worklog.created, worklog.updated, worklog.deleted on acme"),
+        "{heard:?}"
+    );
+    assert!(
+        heard[0].contains("Tempo's token of globex may not see its subscriptions"),
+        "{heard:?}"
+    );
 }

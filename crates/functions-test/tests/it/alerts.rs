@@ -122,3 +122,26 @@ async fn a_write_that_has_failed_for_hours_is_published_once() {
     assert_eq!(world.table.take_published(), []);
     world.assert_well_behaved();
 }
+
+#[tokio::test]
+async fn webhooks_that_have_stopped_are_published_once_for_each_site() {
+    let world = World::new().await;
+    for event in ["worklog.created", "worklog.deleted"] {
+        world.acme().switch_off(event);
+    }
+    let refresh = Matcher::tempo("PATCH", "/4/webhooks/subscriptions/{id}/refresh").times(2);
+    let fails = Fault::LostBefore(FaultOutcome::Status(502));
+    world.sim.fail_next("acme", refresh, fails);
+    world.pass("sweep").await;
+    let published = world.table.take_published();
+    assert_eq!(published.len(), 1, "{published:?}");
+    let message = &published[0].message;
+    assert!(
+        message.contains("Tempo tells of no worklog.created, worklog.deleted on acme"),
+        "{message}"
+    );
+    assert!(!message.contains("globex"), "{message}");
+    world.pass("sweep").await;
+    assert_eq!(world.table.take_published(), []);
+    world.assert_well_behaved();
+}

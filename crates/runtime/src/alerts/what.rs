@@ -9,6 +9,7 @@ use tandem_engine::EngineError;
 use tandem_engine::operator::{ItemState, QueueItem};
 use tandem_engine::ports::store::AUDIT;
 
+use crate::subscriptions;
 use crate::wiring::Tandem;
 
 /// Days before its end at which a token is told of.
@@ -55,6 +56,7 @@ pub(super) async fn gather(
     now: Timestamp,
 ) -> Result<Vec<Alert>, EngineError> {
     let mut alerts = paused(tandem).await?;
+    alerts.extend(untold(tandem).await?);
     let queue = tandem.engine.queue().await?;
     alerts.extend(parked(&queue));
     alerts.extend(failing(&queue, now));
@@ -96,6 +98,46 @@ async fn paused(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
                 Reason::PermissionMissing.advice(),
             ));
         }
+    }
+    Ok(alerts)
+}
+
+/// Sites whose Tempo tells of no changes, or may, as the last look at its subscriptions found.
+async fn untold(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
+    let mut alerts = Vec::new();
+    for name in tandem.engine.sites.keys() {
+        if tandem.engine.connections_of(name).next().is_none() {
+            continue;
+        }
+        let Some(seen) = subscriptions::seen(&*tandem.engine.store, name).await? else {
+            continue;
+        };
+        let events: Vec<&str> = seen.missing.iter().chain(&seen.off).map(String::as_str).collect();
+        let (what, advice) = if !events.is_empty() {
+            (
+                format!(
+                    "Tempo tells of no {} on {name}: only sweeps find them",
+                    events.join(", ")
+                ),
+                "`tandem connect` subscribes to what is missing and switches on what is off",
+            )
+        // Whoever wants no webhooks needs no such token.
+        } else if seen.not_allowed && tandem.config.engine.public_url.is_some() {
+            (
+                format!(
+                    "Tempo's token of {name} may not see its subscriptions: nobody notices when one is off"
+                ),
+                "give the site a token of Tempo with full access, and call `tandem connect`",
+            )
+        } else {
+            continue;
+        };
+        alerts.push(Alert::lasting(
+            format!("webhooks:{name}"),
+            events.len().max(1),
+            what,
+            advice,
+        ));
     }
     Ok(alerts)
 }
