@@ -124,6 +124,21 @@ async fn a_write_that_has_failed_for_hours_is_published_once() {
 }
 
 #[tokio::test]
+async fn a_paused_site_is_published_without_what_it_said() {
+    let world = World::new().await;
+    world.pass("sweep").await;
+    world.globex().expire_tempo_tokens();
+    world.pass("sweep").await;
+    let state = world.table.store().site(&"globex".into()).await.unwrap();
+    let detail = state.paused.expect("it rejects our token").detail;
+    let said = detail.rsplit_once(": ").expect("the site said something").1;
+    let published = world.table.take_published();
+    let message = &published[0].message;
+    assert!(message.contains("globex is paused since"), "{message}");
+    assert!(!message.contains(said), "{message}");
+}
+
+#[tokio::test]
 async fn webhooks_that_have_stopped_are_published_once_for_each_site() {
     let world = World::new().await;
     for event in ["worklog.created", "worklog.deleted"] {

@@ -394,7 +394,15 @@ async fn an_answer_of_tempo_that_is_lost_is_told_as_what_it_may_mean() {
         Fault::LostBefore(FaultOutcome::Status(502)),
     );
     let told = rotator.ask(ACME, &version, "testSecret").await.unwrap_err();
-    assert!(told.contains("could not be tested"), "{told}");
+    assert!(
+        told.contains("could not be tested: Tempo GET /4/globalconfiguration: 502"),
+        "{told}"
+    );
+    let log = rotator.function.log();
+    assert!(
+        !told.contains("upstream") && !log.contains("upstream"),
+        "Tempo's own words: {log}"
+    );
     for step in &STEPS[2..] {
         assert_eq!(rotator.ask(ACME, &version, step).await, Ok(()), "{step}");
     }
@@ -439,6 +447,21 @@ async fn two_sandboxes_that_are_asked_for_the_same_step_end_with_one_pair() {
         [stored["tempo_token"].as_str().unwrap()]
     );
     world.assert_well_behaved();
+}
+
+#[tokio::test]
+async fn what_tempo_says_of_a_token_that_may_not_look_is_in_no_log() {
+    let world = World::with_oauth().await;
+    let rotator = Rotator::start(&world).await;
+    let version = world.table.begin_rotation(ACME);
+    assert_eq!(rotator.ask(ACME, &version, "createSecret").await, Ok(()));
+    let look = Matcher::tempo("GET", "/4/globalconfiguration");
+    let refused = Fault::LostBefore(FaultOutcome::Status(403));
+    world.sim.fail_next("acme", look, refused);
+    assert_eq!(rotator.ask(ACME, &version, "testSecret").await, Ok(()));
+    let log = rotator.function.log();
+    assert!(log.contains("takes the pending token, but not for this"), "{log}");
+    assert!(!log.contains("upstream"), "Tempo's own words: {log}");
 }
 
 #[tokio::test]

@@ -81,10 +81,10 @@ async fn paused(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
             alerts.push(Alert::lasting(
                 format!("paused:{name}:{}", pause.since),
                 1,
+                // Without what the site said, which may name people: `status` shows it.
                 format!(
-                    "{name} is paused since {}: {}",
+                    "{name} is paused since {}: it rejects our credentials",
                     pause.since.strftime("%Y-%m-%d %H:%MZ"),
-                    pause.detail
                 ),
                 Reason::CredentialsRejected.advice(),
             ));

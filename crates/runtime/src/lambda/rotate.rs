@@ -25,7 +25,7 @@ use tandem_atlassian::{
 use tandem_aws::SiteSecret;
 use tandem_aws::secrets::{Described, VersionError, Versions};
 use tandem_engine::EngineError;
-use tandem_engine::ports::site::{SiteError, SiteErrorKind, Vendor};
+use tandem_engine::ports::site::{SiteErrorKind, Vendor};
 use tandem_engine::ports::store::Lane;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
@@ -129,12 +129,12 @@ pub enum RotateError {
     )]
     Unsaved(VersionError),
     /// Tempo does not take the token, or did not say.
-    #[error("the {version} token could not be tested: {error}")]
+    #[error("the {version} token could not be tested: {said}")]
     Test {
         /// Which one.
         version: &'static str,
-        /// What came of it.
-        error: SiteError,
+        /// What came of it, without the site's own words: what a function fails with is in its log, inside out as well.
+        said: String,
     },
     /// Somebody stored a secret while it was rotated.
     #[error(
@@ -366,10 +366,13 @@ impl Rotation {
             Ok(_) => Ok(()),
             // Tempo knows the token; what it may do is no matter of its age.
             Err(error) if matches!(error.kind, SiteErrorKind::Refused(_) | SiteErrorKind::NotFound) => {
-                warn!(site.name = %site, "{site} takes the {version} token, but not for this: {error}");
+                warn!(site.name = %site, "{site} takes the {version} token, but not for this: {}", error.unsaid());
                 Ok(())
             }
-            Err(error) => Err(RotateError::Test { version, error }),
+            Err(error) => Err(RotateError::Test {
+                version,
+                said: error.unsaid().to_string(),
+            }),
         }
     }
 }
