@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
 enum Action {
     /// Check a site's secret and put it into use, in AWS Secrets Manager
     #[command(
-        after_help = "Example:\n  tandem secrets put acme --file acme.json\n\nThe secret is JSON, from --file or from stdin. In a terminal without --file, tokens are asked for, and what is not answered stays as it is."
+        after_help = "Example:\n  tandem secrets put acme --file acme.json\n\nThe secret is JSON, from --file or from stdin. It takes the place of the whole secret, but for webhook secrets that it does not name: those stay. In a terminal without --file, tokens are asked for, and what is not answered stays as it is."
     )]
     Put(Put),
 }
@@ -83,6 +83,9 @@ struct Put {
     /// End a rotation that is under way: its new tokens are given up
     #[arg(long)]
     end_rotation: bool,
+    /// Store other OAuth tokens of Tempo than those in use, which are given up
+    #[arg(long)]
+    replace_oauth: bool,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -107,29 +110,36 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     };
     // What comes by file or stdin is judged before AWS is asked anything.
     let given = given(put)?;
-    if let Some(text) = &given {
-        check(site, text)?;
-    }
+    let parsed = given.as_ref().map(|text| parse(site, text)).transpose()?;
     let described = versions.describe().await.map_err(|error| no_secret(id, error))?;
-    let broken_off = broken_off(&versions, &described).await?;
-    if broken_off.is_some() && !put.end_rotation {
+    let pending = broken_off(&versions, &described).await?;
+    if pending.is_some() && !put.end_rotation {
         return Err(Failure::failed(format!(
             "a rotation of {id} is under way, and its new tokens are stored but not in use yet: wait a minute and try again. If it never ends, see docs/runbooks/rotation-failed.md; --end-rotation gives its tokens up"
         )));
     }
-    let text = match given {
-        Some(text) => text,
-        None => {
-            let text = asked(&versions, &described).await?;
-            check(site, &text)?;
-            text
+    let current = current(&versions, &described).await?;
+    let text = match given.zip(parsed) {
+        Some((text, parsed)) => {
+            let newer = pending.as_ref().map(|(_, text)| text);
+            if !put.replace_oauth && buries(&parsed, current.as_ref(), newer) {
+                return Err(Failure::failed(format!(
+                    "the OAuth tokens of Tempo in use for {id} are not these, and would be lost: an old file, say, which has the tokens from before a rotation. Put what is new into a fresh copy (aws secretsmanager get-secret-value --secret-id {id} --query SecretString --output text); where these are newer, as after authorizing again in Tempo, --replace-oauth stores them. Nothing was stored"
+                )));
+            }
+            with_signing(text, current.as_ref())
         }
+        None => asked(current.as_ref())?,
     };
+    let secret = parse(site, &text)?;
+    for remark in remarks(&secret, &text) {
+        output::say(format!("note: {remark}"));
+    }
     let version = versions
         .put_current(&text)
         .await
         .map_err(|error| Failure::Failed(error.into()))?;
-    if let Some(pending) = broken_off {
+    if let Some((pending, _)) = pending {
         versions.end_pending(&pending).await.map_err(|error| {
             Failure::failed(format!(
                 "the secret is stored, but its rotation is not ended: {error}"
@@ -142,6 +152,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         output::say(format!(
             "stored as {id}; running functions use it within a minute"
         ));
+    }
+    if secret.tempo_oauth.is_some() {
+        output::say(format!("note: {}", rotated_later(id)));
     }
     Ok(Ending::Done)
 }
@@ -188,18 +201,56 @@ fn given(put: &Put) -> Result<Option<SecretString>, Failure> {
     Ok(Some(text.into()))
 }
 
-/// Refuses what is no secret of a site, and remarks on what it lacks for some of the work.
-fn check(site: &SiteConfig, text: &SecretString) -> Result<(), Failure> {
+/// Refuses what is no secret of a site.
+fn parse(site: &SiteConfig, text: &SecretString) -> Result<SiteSecret, Failure> {
     let name = &site.name;
-    let secret = SiteSecret::parse(text.expose_secret()).map_err(|what| {
+    SiteSecret::parse(text.expose_secret()).map_err(|what| {
         Failure::usage(format!(
             "the secret for {name} {what}; nothing was stored\n  {RIGHT}"
         ))
-    })?;
-    for remark in remarks(&secret, text) {
-        output::say(format!("note: {remark}"));
+    })
+}
+
+/// Returns the refresh token of a version, where it has one.
+fn refresh_token(text: Option<&SecretString>) -> Option<SecretString> {
+    let secret = SiteSecret::parse(text?.expose_secret()).ok()?;
+    Some(secret.tempo_oauth?.refresh_token)
+}
+
+/// Says whether a secret lacks the refresh token in use, though nobody has got a newer one by a rotation that it has.
+fn buries(given: &SiteSecret, current: Option<&SecretString>, pending: Option<&SecretString>) -> bool {
+    let Some(current) = refresh_token(current) else {
+        return false;
+    };
+    let given = given
+        .tempo_oauth
+        .as_ref()
+        .map(|oauth| oauth.refresh_token.expose_secret());
+    let is_given = |token: &SecretString| given == Some(token.expose_secret());
+    !is_given(&current) && !refresh_token(pending).is_some_and(|newer| is_given(&newer))
+}
+
+/// Keeps what webhooks in use are signed with, where a text does not name any: an empty list takes it away.
+fn with_signing(text: SecretString, current: Option<&SecretString>) -> SecretString {
+    let fields = |text: &SecretString| {
+        serde_json::from_str::<Map<String, Value>>(text.expose_secret().trim_start_matches('\u{feff}'))
+            .unwrap_or_default()
+    };
+    let (mut new, mut old) = (fields(&text), current.map(fields).unwrap_or_default());
+    let mut kept = Vec::new();
+    for field in ["jira_webhook_secrets", "tempo_webhook_secrets"] {
+        if !new.contains_key(field)
+            && let Some(secrets) = old.remove(field)
+        {
+            new.insert(field.to_owned(), secrets);
+            kept.push(field);
+        }
     }
-    Ok(())
+    if kept.is_empty() {
+        return text;
+    }
+    output::say(format!("note: kept the present {}", kept.join(" and ")));
+    Value::Object(new).to_string().into()
 }
 
 fn remarks(secret: &SiteSecret, text: &SecretString) -> Vec<String> {
@@ -248,22 +299,44 @@ fn remarks(secret: &SiteSecret, text: &SecretString) -> Vec<String> {
     remarks
 }
 
+/// Says what storing a secret with OAuth tokens does to its rotation.
+pub(super) fn rotated_later(id: &str) -> String {
+    format!(
+        "where Secrets Manager rotates this secret, it counts the days to the next rotation from now; to renew Tempo's token now: aws secretsmanager rotate-secret --secret-id {id}"
+    )
+}
+
 /// Says how a token's last day is given.
 fn to_give(field: &str) -> String {
     format!("add \"{field}\":\"2027-01-31T00:00:00Z\" with its last day")
 }
 
-/// Returns the version of a rotation that has new tokens which are not in use.
-async fn broken_off(versions: &Versions, described: &Described) -> Result<Option<String>, Failure> {
+/// Returns the version of a rotation that has new tokens which are not in use, with its text.
+async fn broken_off(
+    versions: &Versions,
+    described: &Described,
+) -> Result<Option<(String, SecretString)>, Failure> {
     match &described.pending {
         Some(pending) if Some(pending) != described.current.as_ref() => {
-            let text = versions.text(pending).await;
-            let text = text.map_err(|error| Failure::Failed(error.into()))?;
             // One without a text has only begun; it goes on with what is stored now.
-            Ok(text.is_some().then(|| pending.clone()))
+            let text = read(versions, pending).await?;
+            Ok(text.map(|text| (pending.clone(), text)))
         }
         _ => Ok(None),
     }
+}
+
+/// Returns what is in use.
+async fn current(versions: &Versions, described: &Described) -> Result<Option<SecretString>, Failure> {
+    match &described.current {
+        Some(current) => read(versions, current).await,
+        None => Ok(None),
+    }
+}
+
+async fn read(versions: &Versions, version: &str) -> Result<Option<SecretString>, Failure> {
+    let text = versions.text(version).await;
+    text.map_err(|error| Failure::Failed(error.into()))
 }
 
 fn no_secret(id: &str, error: VersionError) -> Failure {
@@ -278,14 +351,7 @@ fn no_secret(id: &str, error: VersionError) -> Failure {
 }
 
 /// Asks whoever sits at the terminal.
-async fn asked(versions: &Versions, described: &Described) -> Result<SecretString, Failure> {
-    let present = match &described.current {
-        Some(current) => versions
-            .text(current)
-            .await
-            .map_err(|error| Failure::Failed(error.into()))?,
-        None => None,
-    };
+fn asked(present: Option<&SecretString>) -> Result<SecretString, Failure> {
     let present = present
         .and_then(|text| serde_json::from_str(text.expose_secret()).ok())
         .unwrap_or_default();

@@ -43,6 +43,8 @@ struct Manager {
     asked: Asked,
     pending: bool,
     missing: bool,
+    /// What is in use, where something is.
+    current: Option<String>,
 }
 
 async fn answer(State(manager): State<Manager>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
@@ -68,7 +70,10 @@ async fn answer(State(manager): State<Manager>, headers: HeaderMap, body: Bytes)
             StatusCode::OK,
             json!({"SecretString": STATIC, "VersionId": "two"}),
         ),
-        "GetSecretValue" => not_there,
+        "GetSecretValue" => match manager.current.filter(|_| body["VersionId"] == "one") {
+            Some(text) => (StatusCode::OK, json!({"SecretString": text, "VersionId": "one"})),
+            None => not_there,
+        },
         _ => (StatusCode::OK, json!({})),
     };
     (status, answer.to_string())
@@ -117,9 +122,14 @@ fn a_secret_from_stdin_or_a_file_is_stored_as_it_stands() {
     assert_eq!(stored["secret"], "tandem/acme");
     assert_eq!(
         operations(&asked),
-        ["DescribeSecret", "GetSecretValue", "PutSecretValue"]
+        [
+            "DescribeSecret",
+            "GetSecretValue",
+            "GetSecretValue",
+            "PutSecretValue"
+        ]
     );
-    let body = &asked[2].1;
+    let body = &asked[3].1;
     // The day of a static token is kept with it.
     assert_eq!(body["SecretString"], STATIC);
     assert_eq!(body["ClientRequestToken"], stored["version"]);
@@ -135,7 +145,7 @@ fn a_secret_from_stdin_or_a_file_is_stored_as_it_stands() {
     let (ran, asked) = put(&manager, "", &["acme", "--file", file.to_str().unwrap()]);
     let ran = ran.ended(0).says("stored as tandem/acme");
     assert!(!ran.err.contains("note:"), "{ran:?}");
-    assert_eq!(asked[2].1["SecretString"], STATIC);
+    assert_eq!(asked[3].1["SecretString"], STATIC);
 }
 
 #[test]
@@ -222,12 +232,72 @@ fn new_tokens_of_a_rotation_are_given_up_only_on_request() {
     let (ran, asked) = put(&manager, STATIC, &["acme", "--end-rotation"]);
     ran.ended(0);
     assert_eq!(
-        operations(&asked)[2..],
+        operations(&asked)[3..],
         ["PutSecretValue", "UpdateSecretVersionStage"]
     );
-    let body = &asked[3].1;
+    let body = &asked[4].1;
     assert_eq!(
         (&body["VersionStage"], &body["RemoveFromVersionId"]),
         (&json!("AWSPENDING"), &json!("two"))
     );
+}
+
+/// The same secret with OAuth, whose refresh token is this one.
+fn with_oauth(refresh_token: &str) -> String {
+    let mut secret: Value = serde_json::from_str(STATIC).unwrap();
+    for (field, value) in [
+        ("tempo_client_id", "c"),
+        ("tempo_client_secret", "hush-c"),
+        ("tempo_redirect_uri", "https://acme.example"),
+        ("tempo_refresh_token", refresh_token),
+    ] {
+        secret[field] = json!(value);
+    }
+    secret.to_string()
+}
+
+#[test]
+fn a_file_from_before_a_rotation_does_not_bury_the_tokens_in_use() {
+    let manager = Manager {
+        current: Some(with_oauth("hush-2")),
+        ..Manager::default()
+    };
+    for old in [&with_oauth("hush-1"), STATIC] {
+        let (ran, asked) = put(&manager, old, &["acme"]);
+        ran.ended(1)
+            .says("Nothing was stored")
+            .says("aws secretsmanager get-secret-value --secret-id tandem/acme")
+            .says("--replace-oauth");
+        assert!(!operations(&asked).contains(&"PutSecretValue"), "{asked:?}");
+    }
+    // A fresh copy with another token of Jira's, and a pair that somebody has just authorized.
+    for (text, more) in [
+        (with_oauth("hush-2").replace("hush-j", "hush-j2"), None),
+        (with_oauth("hush-3"), Some("--replace-oauth")),
+    ] {
+        let arguments: Vec<&str> = ["acme"].into_iter().chain(more).collect();
+        let (ran, asked) = put(&manager, &text, &arguments);
+        ran.ended(0)
+            .says("aws secretsmanager rotate-secret --secret-id tandem/acme");
+        assert_eq!(asked[3].1["SecretString"], text);
+    }
+}
+
+#[test]
+fn secrets_of_webhooks_that_a_file_does_not_name_stay() {
+    let manager = Manager {
+        current: Some(STATIC.to_owned()),
+        ..Manager::default()
+    };
+    let mut file: Value = serde_json::from_str(STATIC).unwrap();
+    file["jira_token"] = json!("hush-new");
+    file["tempo_webhook_secrets"] = json!([]);
+    file.as_object_mut().unwrap().remove("jira_webhook_secrets");
+    let (ran, asked) = put(&manager, &file.to_string(), &["acme"]);
+    ran.ended(0)
+        .says("kept the present jira_webhook_secrets")
+        .says("there are no tempo_webhook_secrets");
+    let stored: Value = serde_json::from_str(asked[3].1["SecretString"].as_str().unwrap()).unwrap();
+    file["jira_webhook_secrets"] = json!(["hush-w"]);
+    assert_eq!(stored, file);
 }

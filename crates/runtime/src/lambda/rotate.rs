@@ -125,7 +125,7 @@ pub enum RotateError {
     /// There is a new pair, and it could not be stored.
     #[error(
         "TEMPO'S NEW TOKENS COULD NOT BE STORED, and the old ones have ended: {0}. If the next attempt does not store \
-         them either, authorize again in Tempo and store the result with `tandem secrets put`"
+         them either, authorize again in Tempo and store the result with `tandem secrets put --replace-oauth`"
     )]
     Unsaved(VersionError),
     /// Tempo does not take the token, or did not say.
@@ -149,7 +149,7 @@ fn advice(error: &RefreshError) -> &'static str {
     match error {
         RefreshError::Refused { code, .. } if code == "invalid_grant" => {
             ". The refresh token has been used, or withdrawn: authorize again in Tempo and store the result with \
-             `tandem secrets put`"
+             `tandem secrets put --replace-oauth`"
         }
         RefreshError::Refused { code, .. } if code == "invalid_client" => {
             ". Compare tempo_client_id and tempo_client_secret with Tempo's OAuth application"
@@ -157,7 +157,7 @@ fn advice(error: &RefreshError) -> &'static str {
         RefreshError::Refused { .. } | RefreshError::NotSent(_) => ". The old tokens are as good as before",
         RefreshError::Unknown(_) => {
             ". If it did, the old tokens have ended, and the next attempt says `invalid_grant`: then authorize again in \
-             Tempo and store the result with `tandem secrets put`"
+             Tempo and store the result with `tandem secrets put --replace-oauth`"
         }
     }
 }

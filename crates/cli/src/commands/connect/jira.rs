@@ -2,9 +2,11 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use tandem_atlassian::jira::admin::{AdminWebhook, EVENTS};
+use tandem_runtime::config::SecretRef;
 
 use super::desk::{Desk, Held, is_same};
 use super::{Did, Report};
+use crate::commands::secrets::rotated_later;
 use crate::ending::Failure;
 use crate::output;
 
@@ -92,7 +94,7 @@ async fn new_secret(desk: &Desk<'_>, report: &mut Report) -> Result<Option<Secre
     let secret: SecretString = drawn().into();
     match desk.hold(std::slice::from_ref(&secret), &[]).await? {
         Held::Already | Held::Stored => {
-            stored(report);
+            stored(desk, report).await?;
             Ok(Some(secret))
         }
         Held::Nowhere => {
@@ -182,11 +184,18 @@ pub(super) fn show(desk: &Desk<'_>, field: &str, secrets: &[&SecretString]) -> R
     Ok(true)
 }
 
-pub(super) fn stored(report: &mut Report) {
+pub(super) async fn stored(desk: &Desk<'_>, report: &mut Report) -> Result<(), Failure> {
     let note = "new secrets of webhooks are stored; a running tandem uses them within a minute".to_owned();
-    if !report.notes.contains(&note) {
-        report.notes.push(note);
+    if report.notes.contains(&note) {
+        return Ok(());
     }
+    report.notes.push(note);
+    if let SecretRef::Aws(id) = &desk.config.secret
+        && desk.secret().await?.tempo_oauth.is_some()
+    {
+        report.notes.push(rotated_later(id));
+    }
+    Ok(())
 }
 
 /// 256 bits, in letters that survive any form and shell.

@@ -143,7 +143,7 @@ fn is_busy(error: &anyhow::Error) -> bool {
 async fn hold(desk: &Desk<'_>, report: &mut Report, secrets: &[SecretString]) -> Result<(), Failure> {
     match desk.hold(&[], secrets).await? {
         Held::Already => {}
-        Held::Stored => jira::stored(report),
+        Held::Stored => jira::stored(desk, report).await?,
         Held::Nowhere => {
             report.tempo.did = Did::ByHand;
             let place = &desk.config.secret;
