@@ -313,3 +313,22 @@ fn a_reconcile_switches_on_what_tempo_has_switched_off() {
         "{status:?}"
     );
 }
+
+#[test]
+fn what_a_subscription_that_was_off_did_not_tell_is_audited() {
+    let bench = Bench::new();
+    bench
+        .acme()
+        .add_tempo_webhooks(&format!("{URL}/hooks/tempo/acme"), "secret-of-the-test");
+    bench.run(&["reconcile", "--pass", "audit"]).ended(0);
+    bench.next_second();
+    connect(&bench, &[]);
+    let looked = || run(bench.command(&["reconcile"]).env("TANDEM_LOG", "info"));
+    let quiet = looked();
+    assert!(!quiet.err.contains("out of turn"), "nothing was off: {quiet:?}");
+    bench.acme().switch_off("worklog.created");
+    bench.next_second();
+    connect(&bench, &[]);
+    assert!(bench.acme().subscriptions().iter().all(|(_, _, active)| *active));
+    looked().says("Auditing acme-globex out of turn");
+}

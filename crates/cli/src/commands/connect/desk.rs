@@ -107,6 +107,11 @@ impl<'a> Desk<'a> {
         self.engine.clock.sleep(std::time::Duration::from_secs(1)).await;
     }
 
+    /// Asks for an audit of what was not told.
+    pub(super) async fn want_audit(&self) -> Result<(), Failure> {
+        Ok(self.engine.want_audit(&self.config.name).await?)
+    }
+
     pub(super) async fn secret(&self) -> Result<Arc<SiteSecret>, Failure> {
         self.secrets
             .current(true)

@@ -176,6 +176,10 @@ pub(super) async fn activate(desk: &Desk<'_>, report: &mut Report, answers: bool
         }
         // Those that were just made are being asked already; by now the others show.
         if asked == 1 {
+            if report.tempo.did != Did::Made {
+                // First, or whoever dies in between would leave nobody who knows of it.
+                desk.want_audit().await?;
+            }
             for id in &off {
                 desk.must(async |client| client.refresh_tempo_webhook(id).await)
                     .await?;
