@@ -465,6 +465,20 @@ async fn what_tempo_says_of_a_token_that_may_not_look_is_in_no_log() {
 }
 
 #[tokio::test]
+async fn a_step_is_known_by_either_of_its_names() {
+    let world = World::with_oauth().await;
+    let rotator = Rotator::start(&world).await;
+    let version = world.table.begin_rotation(ACME);
+    for step in ["create_secret", "set_secret", "test_secret", "finish_secret"] {
+        assert_eq!(rotator.ask(ACME, &version, step).await, Ok(()), "{step}");
+    }
+    assert_eq!(
+        world.table.labels(ACME, &version),
+        ["AWSCURRENT".to_owned()].into()
+    );
+}
+
+#[tokio::test]
 async fn what_a_rotation_asks_of_a_site_is_counted_with_the_rest() {
     let world = World::with_oauth().await;
     let rotator = Rotator::start(&world).await;

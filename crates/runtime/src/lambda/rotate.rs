@@ -51,20 +51,20 @@ const STORED_BY_ANOTHER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1)
 /// How often a slot of the site's bucket is asked for.
 const SLOT_TRIES_MAX: usize = 10;
 
-/// A step of a rotation.
+/// A step of a rotation. AWS's pages write the names both ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Step {
     /// Make the new version.
-    #[serde(rename = "createSecret")]
+    #[serde(rename = "createSecret", alias = "create_secret")]
     Create,
     /// Make it known to the service; Tempo knows it already.
-    #[serde(rename = "setSecret")]
+    #[serde(rename = "setSecret", alias = "set_secret")]
     Set,
     /// Try it.
-    #[serde(rename = "testSecret")]
+    #[serde(rename = "testSecret", alias = "test_secret")]
     Test,
     /// Put it into use.
-    #[serde(rename = "finishSecret")]
+    #[serde(rename = "finishSecret", alias = "finish_secret")]
     Finish,
 }
 
