@@ -1,6 +1,6 @@
 //! How many requests things cost.
 
-use crate::world::{Setup, Webhooks, World, hour};
+use crate::world::{Setup, Webhooks, World, hour, site};
 
 /// Requests to both sites, Jira-id look-ups aside: those are learned in batches of their own.
 fn requests(world: &World) -> Vec<String> {
@@ -249,4 +249,95 @@ async fn an_issue_with_twelve_thousand_worklogs_is_kept_the_same() {
     );
     let requests = requests(&world);
     assert!(requests.len() <= 3 + 3 + 1, "{requests:#?}");
+}
+
+/// Two sites on which nine of ten issues with time are linked with none.
+async fn mostly_unlinked(links: &str) -> World {
+    let mut setup = Setup::two(3).webhooks(Webhooks::None);
+    setup.config = setup.config.replace("[connections.links]\n", links);
+    setup.sites = vec![site("acme", "SUP", 30), site("globex", "DEV", 30)];
+    for (spec, of, key) in [
+        (0, "customfield_10042", "DEV-29"),
+        (1, "customfield_10077", "SUP-30"),
+    ] {
+        let issue = setup.sites[spec].issues[27].clone();
+        setup.sites[spec].issues[27] = issue.field(of, key);
+    }
+    let world = setup.build().await;
+    for number in 1..=30 {
+        let (acme, globex) = (world.acme(), world.globex());
+        acme.log_time(&format!("SUP-{number}"), hour("ann", "x")).unwrap();
+        globex
+            .log_time(&format!("DEV-{number}"), hour("ann", "x"))
+            .unwrap();
+    }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_books_cost_their_pages_however_many_issues_are_linked_with_none() {
+    let world = mostly_unlinked("[connections.links]\n").await;
+    world.tandem.engine.prepare().await.unwrap();
+    world.sim.reset_requests();
+    let verdict = world.verify().await;
+    assert!(verdict.equal, "{:#?}", verdict.differences);
+    assert_eq!((verdict.totals.a.worklogs, verdict.totals.b.worklogs), (3, 3));
+    let unlinked = verdict.unlinked;
+    assert_eq!(
+        (unlinked.issues, unlinked.worklogs, unlinked.never_looked_for),
+        (54, 54, 54)
+    );
+    assert_eq!(requests(&world).len(), 2, "{:#?}", requests(&world));
+
+    // What was looked for in vain is told apart.
+    world.audit().await;
+    world.settle().await;
+    let unlinked = world.verify().await.unlinked;
+    assert_eq!((unlinked.issues, unlinked.never_looked_for), (54, 0));
+}
+
+const BY_FIELD: &str = "[connections.links]\nfrom = [\"table\", \"field\"]\nfield = { a = \"customfield_10042\", b = \"customfield_10077\" }\n";
+
+#[tokio::test(start_paused = true)]
+async fn looking_ahead_for_twins_costs_a_few_requests_however_many_issues_have_none() {
+    let world = mostly_unlinked(BY_FIELD).await;
+    let engine = &world.tandem.engine;
+    engine.prepare().await.unwrap();
+    world.sim.reset_requests();
+    let links = engine.links_ahead(&engine.connections[0]).await.unwrap();
+    // By the table, and by a field on either side.
+    assert_eq!(links.len(), 5, "{links:?}");
+    let asked = requests(&world);
+    // Two pages; a hundred issues at once, and what they name; a search for what points at them from either side.
+    assert!(asked.len() <= 10, "{asked:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_estimate_counts_the_requests_that_look_for_twins() {
+    let world = mostly_unlinked(BY_FIELD).await;
+    let engine = &world.tandem.engine;
+    engine.prepare().await.unwrap();
+    world.sim.reset_requests();
+    let order = tandem_engine::backfill::Order {
+        since: "2026-01-01".parse().unwrap(),
+        until: None,
+        adopt: false,
+        heal: false,
+        accounts: Default::default(),
+        apart: Vec::new(),
+    };
+    let connection = &engine.connections[0];
+    let estimated = engine.estimate_backfill(connection, &order, None).await.unwrap();
+    let looked: Vec<_> = requests(&world)
+        .into_iter()
+        .filter(|request| !request.contains("/4/worklogs"))
+        .collect();
+    let finding = estimated.finding;
+    assert!((1..=8).contains(&looked.len()), "{looked:#?}");
+    assert_eq!(finding.a + finding.b, looked.len(), "{looked:#?}");
+    assert!(estimated.requests.a >= finding.a && estimated.requests.b >= finding.b);
+    assert_eq!(
+        (estimated.unlinked.a.issues, estimated.unlinked.b.worklogs),
+        (25, 25)
+    );
 }

@@ -1,7 +1,7 @@
 //! Importing pairs from a CSV file: the good lines are kept, the bad ones told with their numbers.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use tandem_runtime::pairs::{self, Kind, Line};
@@ -64,9 +64,6 @@ fn otherwise(bytes: &[u8]) -> Option<&'static str> {
         .find_map(|(by, said)| first.contains(&by).then_some(said))
 }
 
-/// How often a long import says how far it is.
-const TELLS_EVERY: Duration = Duration::from_secs(5);
-
 /// How far an import is, told on stderr from time to time: sites allow few requests, and a file may name thousands.
 pub(crate) struct Progress {
     total: usize,
@@ -84,7 +81,7 @@ impl Progress {
 
     /// Says that so many are done, unless that was said just now.
     pub(crate) fn tell(&mut self, done: usize) {
-        if self.told.elapsed() >= TELLS_EVERY {
+        if self.told.elapsed() >= output::TELLS_EVERY {
             self.told = Instant::now();
             output::say(format!("{done} of {}", words::count(self.total, "line")));
         }

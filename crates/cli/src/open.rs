@@ -3,6 +3,7 @@
 //! All that can be wrong there is found before any work begins.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -23,7 +24,8 @@ use tandem_runtime::wiring::{self, Parts, Tandem};
 use crate::args::{Global, Needs};
 use crate::aws_cli::AwsCli;
 use crate::ending::Failure;
-use crate::output::say;
+use crate::output::{TELLS_EVERY, say};
+use crate::words;
 
 /// What a command works with.
 pub(crate) struct Opened {
@@ -99,7 +101,7 @@ pub(crate) async fn look_ahead<T>(
         Arc::new(ReadOnly::new(store, Arc::new(SystemClock)))
     })
     .await?;
-    let looked = look(opened.engine()).await;
+    let looked = telling(opened.engine(), look(opened.engine())).await;
     opened.engine().rest().await?;
     if let Err(Failure::Failed(error)) = &looked
         && let Some(error) = error.downcast_ref()
@@ -108,6 +110,25 @@ pub(crate) async fn look_ahead<T>(
         return Err(Failure::failed(rejected));
     }
     looked
+}
+
+/// Looks at something, and says on stderr from time to time how many requests that took so far: sites allow few.
+pub(crate) async fn telling<T>(engine: &Engine, look: impl Future<Output = T>) -> T {
+    let mut look = pin!(look);
+    loop {
+        let Ok(looked) = tokio::time::timeout(TELLS_EVERY, &mut look).await else {
+            let counts = engine.requests_so_far().into_iter();
+            let sent: Vec<String> = counts
+                .map(|(site, count)| {
+                    let count = usize::try_from(count).unwrap_or(usize::MAX);
+                    format!("{} to {site}", words::count(count, "request"))
+                })
+                .collect();
+            say(format!("still looking; so far {}", sent.join(", ")));
+            continue;
+        };
+        return looked;
+    }
 }
 
 /// Says so where a look ahead met a site that rejects the credentials. The engine takes it for paused from then on; it

@@ -2,6 +2,7 @@
 
 use std::io::{BufWriter, ErrorKind, Write, stderr, stdout};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use console::{Term, measure_text_width};
@@ -44,6 +45,9 @@ pub(crate) fn written(result: Result<(), Failure>) -> Result<(), Failure> {
         result => result,
     }
 }
+
+/// How often what takes long says on stderr how far it is.
+pub(crate) const TELLS_EVERY: Duration = Duration::from_secs(5);
 
 /// Tells a person something, on stderr.
 pub(crate) fn say(text: impl AsRef<str>) {

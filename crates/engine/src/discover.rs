@@ -3,34 +3,27 @@
 //! Either side may hold the link. What was found, and what was not, is remembered; an issue without a twin is
 //! looked at again after a while.
 
-use std::collections::BTreeMap;
+mod find;
+mod see;
 
-use jiff::SignedDuration;
+use std::collections::{BTreeMap, BTreeSet};
+
 use tandem_core::{IssueId, LinkKey, Side, Sides, SiteName};
 use tracing::{info, warn};
 
+use self::find::Found;
 use crate::echo::digest;
 use crate::error::EngineError;
-use crate::gate::signed;
-use crate::options::{Connection, Engine, LinkSource, Site};
-use crate::ports::site::{IssueRef, JiraIssue, SiteErrorKind};
+use crate::gate::{Asking, signed};
+use crate::options::{Connection, Engine, LinkSource};
+use crate::ports::site::{IssueRef, JiraIssue};
 use crate::ports::store::{DueKey, Lane, LinkRow, Linked};
-
-/// How often the other side's issues are searched for ones that point here, unless an issue without a twin is looked at
-/// again sooner.
-const SCAN_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
 /// Links whose issues are held to the scope in one request.
 const SCOPED_AT_ONCE: usize = 100;
 
 /// Issues of the configuration's table that are asked for by themselves in one go, because they have another key by now.
 const RENAMED_AT_ONCE: usize = 20;
-
-/// Issues that such a search looks at, at most.
-const SCAN_MAX: usize = 1000;
-
-/// Issues whose remote links such a search reads, at most: each is a request.
-const SCAN_LINKS_MAX: usize = 200;
 
 /// Rows of the configuration's table that are linked in one go: as many issues as one request may ask for.
 const LINKED_AT_ONCE: usize = 100;
@@ -67,27 +60,58 @@ impl Engine {
         issue: IssueId,
         lane: Lane,
     ) -> Result<Option<LinkKey>, EngineError> {
-        let site = connection.sites[side].clone();
-        let now = self.clock.now();
-        let known = self
-            .store
-            .issues(&[(site.clone(), issue)])
-            .await?
-            .into_iter()
-            .next();
-        if let Some(row) = &known {
-            if let Some(link) = row.links.get(&connection.name) {
-                return Ok(Some(link.clone()));
+        let issues = BTreeSet::from([issue]);
+        let mut links = self
+            .links_of(connection, side, &issues, Asking::once(lane))
+            .await?;
+        Ok(links.remove(&issue))
+    }
+
+    /// Returns the links of a side's issues in a connection, of those that have one: from the table, or by looking for
+    /// them, many at a time.
+    pub(crate) async fn links_of(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issues: &BTreeSet<IssueId>,
+        asking: Asking,
+    ) -> Result<BTreeMap<IssueId, LinkKey>, EngineError> {
+        let site = &connection.sites[side];
+        let mut links = BTreeMap::new();
+        let issues: Vec<IssueId> = issues.iter().copied().collect();
+        for some in issues.chunks(LINKED_AT_ONCE) {
+            let now = self.clock.now();
+            let asked: Vec<_> = some.iter().map(|issue| (site.clone(), *issue)).collect();
+            let mut unknown: BTreeSet<IssueId> = some.iter().copied().collect();
+            for row in self.store.issues(&asked).await? {
+                let link = row.links.get(&connection.name);
+                let again = row.look_again.get(&connection.name);
+                if link.is_some() || again.is_some_and(|again| *again > now) {
+                    unknown.remove(&row.issue);
+                    links.extend(link.map(|link| (row.issue, link.clone())));
+                }
             }
-            if row
-                .look_again
-                .get(&connection.name)
-                .is_some_and(|again| *again > now)
-            {
-                return Ok(None);
+            if unknown.is_empty() {
+                continue;
+            }
+            let found = self.find_twins(connection, side, &unknown, asking).await?;
+            for (issue, found) in found {
+                let link = self.keep_found(connection, side, issue, found).await?;
+                links.extend(link.map(|link| (issue, link)));
             }
         }
-        match self.find_twin(connection, side, issue, lane).await? {
+        Ok(links)
+    }
+
+    /// Remembers what was found, or that nothing was.
+    async fn keep_found(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issue: IssueId,
+        found: Found,
+    ) -> Result<Option<LinkKey>, EngineError> {
+        let key = match found {
             Found::Twin { here, there, by } => {
                 let (a, b) = if side == Side::A {
                     (&here, &there)
@@ -96,12 +120,11 @@ impl Engine {
                 };
                 match self.link_issues(connection, a, b, by).await? {
                     Linked::New | Linked::Already => {
-                        let key = LinkKey {
+                        return Ok(Some(LinkKey {
                             connection: connection.name.clone(),
                             a: a.id,
                             b: b.id,
-                        };
-                        return Ok(Some(key));
+                        }));
                     }
                     Linked::Refused {
                         side: taken,
@@ -112,25 +135,17 @@ impl Engine {
                             "{} and {} are not linked: the issue on {} already has the twin of {existing}",
                             here.key, there.key, connection.sites[taken],
                         );
-                        self.store
-                            .put_unlinked(
-                                &site,
-                                issue,
-                                Some(&here.key),
-                                &connection.name,
-                                now + signed(self.options.look_again),
-                            )
-                            .await?;
+                        Some(here.key)
                     }
                 }
             }
-            Found::Nothing { key } => {
-                let again = now + signed(self.options.look_again);
-                self.store
-                    .put_unlinked(&site, issue, key.as_deref(), &connection.name, again)
-                    .await?;
-            }
-        }
+            Found::Nothing { key } => key,
+        };
+        let again = self.clock.now() + signed(self.options.look_again);
+        let site = &connection.sites[side];
+        self.store
+            .put_unlinked(site, issue, key.as_deref(), &connection.name, again)
+            .await?;
         Ok(None)
     }
 
@@ -322,83 +337,6 @@ impl Engine {
         Ok(unseen)
     }
 
-    async fn find_twin(
-        &self,
-        connection: &Connection,
-        side: Side,
-        issue: IssueId,
-        lane: Lane,
-    ) -> Result<Found, EngineError> {
-        let here = self.site_of(connection, side)?;
-        let there = self.site_of(connection, side.other())?;
-        let fields: Vec<String> = connection.links.field[side].iter().cloned().collect();
-        let found = self
-            .call(here, lane, async |client| {
-                client.issue(&IssueRef::Id(issue), &fields).await
-            })
-            .await?;
-        let Some(own) = found else {
-            return Ok(Found::Nothing { key: None });
-        };
-        let nothing = Found::Nothing {
-            key: Some(own.key.clone()),
-        };
-        if !self.in_scope(connection, side, own.id, lane).await? {
-            return Ok(nothing);
-        }
-        for source in &connection.links.from {
-            let named = match source {
-                LinkSource::Table => self.in_table(connection, side, &own),
-                LinkSource::RemoteLink => self.by_remote_link(here, there, &own, lane).await?,
-                LinkSource::Field => self.by_field(connection, side, there, &own, lane).await?,
-            };
-            let by = match source {
-                LinkSource::Table => "table",
-                LinkSource::RemoteLink => "remote-link",
-                LinkSource::Field => "field",
-            };
-            if let Some(twin) = named {
-                let seen = self
-                    .call(there, lane, async |client| client.issue(&twin, &[]).await)
-                    .await?;
-                if let Some(twin) = seen
-                    && self.in_scope(connection, side.other(), twin.id, lane).await?
-                {
-                    return Ok(Found::Twin {
-                        here: own,
-                        there: twin,
-                        by,
-                    });
-                }
-            }
-        }
-        if let Some((twin, by)) = self.pointing_here(connection, side, &own, lane).await? {
-            return Ok(Found::Twin {
-                here: own,
-                there: twin,
-                by,
-            });
-        }
-        Ok(nothing)
-    }
-
-    async fn in_scope(
-        &self,
-        connection: &Connection,
-        side: Side,
-        issue: IssueId,
-        lane: Lane,
-    ) -> Result<bool, EngineError> {
-        let Some(jql) = &connection.scope[side] else {
-            return Ok(true);
-        };
-        let site = self.site_of(connection, side)?;
-        let matched = self
-            .call(site, lane, async |client| client.match_jql(jql, &[issue]).await)
-            .await?;
-        Ok(matched.contains(&issue))
-    }
-
     /// Returns which of some links have an issue outside the connection's scope, and on which side.
     ///
     /// # Errors
@@ -491,241 +429,6 @@ impl Engine {
         let row = self.store.link(link).await?;
         Ok(row.is_some_and(|row| row.outside.is_some()))
     }
-
-    fn in_table(&self, connection: &Connection, side: Side, own: &JiraIssue) -> Option<IssueRef> {
-        let id = own.id.to_string();
-        connection.links.table.iter().find_map(|(a, b)| {
-            let (ours, theirs) = if side == Side::A { (a, b) } else { (b, a) };
-            (ours.eq_ignore_ascii_case(&own.key) || *ours == id).then(|| issue_ref(theirs))
-        })
-    }
-
-    async fn by_remote_link(
-        &self,
-        here: &Site,
-        there: &Site,
-        own: &JiraIssue,
-        lane: Lane,
-    ) -> Result<Option<IssueRef>, EngineError> {
-        let links = match self
-            .call(here, lane, async |client| client.remote_links(own.id).await)
-            .await
-        {
-            // A site on which issue linking is off says so in this way. The twin may be found in another.
-            Err(error) if error.is_refused() => None,
-            links => links?,
-        };
-        let urls: Vec<String> = links.into_iter().flatten().map(|link| link.url).collect();
-        if urls.is_empty() {
-            return Ok(None);
-        }
-        let addresses = self.addresses(there, lane).await?;
-        let key = urls.iter().find_map(|url| key_at(&addresses, url));
-        Ok(key.map(IssueRef::Key))
-    }
-
-    async fn by_field(
-        &self,
-        connection: &Connection,
-        side: Side,
-        there: &Site,
-        own: &JiraIssue,
-        lane: Lane,
-    ) -> Result<Option<IssueRef>, EngineError> {
-        let field = connection.links.field[side].as_ref();
-        let Some(value) = field.and_then(|field| own.fields.get(field)) else {
-            return Ok(None);
-        };
-        let addresses = self.addresses(there, lane).await?;
-        Ok(key_in(&addresses, value).map(IssueRef::Key))
-    }
-
-    /// Returns the addresses under which people know a site: the configured one, and what the site calls itself. They
-    /// differ where the API is reached through a gateway.
-    async fn addresses(&self, site: &Site, lane: Lane) -> Result<Vec<String>, EngineError> {
-        let mut addresses = vec![site.jira.clone()];
-        let note = format!("base-url:{}", site.name);
-        let known = match self.store.note(&note).await? {
-            Some(known) => known,
-            None => {
-                let told = self
-                    .call(site, lane, async |client| client.server_info().await)
-                    .await;
-                let told = match told {
-                    Ok(info) => info.base_url,
-                    Err(error) if error.is_refusal() => String::new(),
-                    Err(error) => return Err(error),
-                };
-                self.store.put_note(&note, &told).await?;
-                told
-            }
-        };
-        addresses.extend((!known.is_empty()).then_some(known));
-        Ok(addresses)
-    }
-
-    /// Looks on the other side for an issue that points at this one.
-    ///
-    /// There is no query for it, so the other side's issues are searched once in a while and what they point at
-    /// is remembered.
-    async fn pointing_here(
-        &self,
-        connection: &Connection,
-        side: Side,
-        own: &JiraIssue,
-        lane: Lane,
-    ) -> Result<Option<(JiraIssue, &'static str)>, EngineError> {
-        let from = &connection.links.from;
-        let field = connection.links.field[side.other()]
-            .as_ref()
-            .filter(|_| from.contains(&LinkSource::Field));
-        let remote = from.contains(&LinkSource::RemoteLink);
-        if field.is_none() && !remote {
-            return Ok(None);
-        }
-        let (here, there) = (
-            self.site_of(connection, side)?,
-            self.site_of(connection, side.other())?,
-        );
-        let note = format!("scanned:{}:{}", connection.name, side.other());
-        let now = self.clock.now();
-        let known: Option<Scan> = self
-            .store
-            .note(&note)
-            .await?
-            .and_then(|text| serde_json::from_str(&text).ok());
-        let every = SCAN_EVERY.min(signed(self.options.look_again));
-        let scan = match known.filter(|scan| scan.at > (now - every).as_second()) {
-            Some(scan) => scan,
-            None => {
-                let scan = self
-                    .scan(connection, side.other(), here, there, field, remote, lane)
-                    .await?;
-                let text = serde_json::to_string(&scan).unwrap_or_default();
-                self.store.put_note(&note, &text).await?;
-                scan
-            }
-        };
-        let Some((twin, by_field)) = scan.points.get(&own.key.to_uppercase()) else {
-            return Ok(None);
-        };
-        let seen = self
-            .call(there, lane, async |client| {
-                client.issue(&IssueRef::Id(*twin), &[]).await
-            })
-            .await?;
-        let Some(twin) = seen else { return Ok(None) };
-        Ok(Some((twin, if *by_field { "field" } else { "remote-link" })))
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one search over one side, with all it needs"
-    )]
-    async fn scan(
-        &self,
-        connection: &Connection,
-        side: Side,
-        target: &Site,
-        site: &Site,
-        field: Option<&String>,
-        remote: bool,
-        lane: Lane,
-    ) -> Result<Scan, EngineError> {
-        let addresses = self.addresses(target, lane).await?;
-        let mut points = BTreeMap::new();
-        let mut candidates: Vec<JiraIssue> = Vec::new();
-        let scope = connection.scope[side].clone();
-        let recent = || {
-            scope
-                .clone()
-                .unwrap_or_else(|| "project is not EMPTY ORDER BY updated DESC".to_string())
-        };
-        let mut jql = match field {
-            Some(field) if !remote => {
-                let number = field.trim_start_matches("customfield_");
-                let set = format!("cf[{number}] is not EMPTY");
-                scope
-                    .as_ref()
-                    .map_or(set.clone(), |scope| format!("({scope}) AND {set}"))
-            }
-            _ => recent(),
-        };
-        let fields: Vec<String> = field.into_iter().cloned().collect();
-        let mut cursor = None;
-        while candidates.len() < SCAN_MAX {
-            let page = self
-                .call(site, lane, async |client| {
-                    client.search_issues(&jql, &fields, cursor.clone()).await
-                })
-                .await;
-            let (issues, next) = match page {
-                Ok(page) => page,
-                // A site that cannot be asked for the field may still show it.
-                Err(error) if error.is_refused() && cursor.is_none() && jql != recent() => {
-                    jql = recent();
-                    continue;
-                }
-                // A field that is not there, or a query that this site does not take, is no link.
-                Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
-                    warn!(site.name = %site.name, "Issues of {} that point at their twin cannot be searched: {}", site.name, error.unsaid());
-                    break;
-                }
-                Err(error) => return Err(error),
-            };
-            candidates.extend(issues);
-            match next {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
-        }
-        if let Some(field) = field {
-            for issue in &candidates {
-                if let Some(key) = issue
-                    .fields
-                    .get(field)
-                    .and_then(|value| key_in(&addresses, value))
-                {
-                    points.entry(key.to_uppercase()).or_insert((issue.id, true));
-                }
-            }
-        }
-        if remote {
-            let asked: Vec<(SiteName, IssueId)> = candidates
-                .iter()
-                .map(|issue| (site.name.clone(), issue.id))
-                .collect();
-            let linked: Vec<IssueId> = self
-                .store
-                .issues(&asked)
-                .await?
-                .into_iter()
-                .filter(|row| row.links.contains_key(&connection.name))
-                .map(|row| row.issue)
-                .collect();
-            let open = candidates.iter().filter(|issue| !linked.contains(&issue.id));
-            for issue in open.take(SCAN_LINKS_MAX) {
-                let links = match self
-                    .call(site, lane, async |client| client.remote_links(issue.id).await)
-                    .await
-                {
-                    Err(error) if error.is_refused() => break,
-                    links => links?,
-                };
-                for key in links
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|link| key_at(&addresses, &link.url))
-                {
-                    points.entry(key.to_uppercase()).or_insert((issue.id, false));
-                }
-            }
-        }
-        Ok(Scan {
-            at: self.clock.now().as_second(),
-            points,
-        })
-    }
 }
 
 /// What was made of the links that the configuration's table names.
@@ -782,24 +485,6 @@ impl Made {
     }
 }
 
-enum Found {
-    Twin {
-        here: JiraIssue,
-        there: JiraIssue,
-        by: &'static str,
-    },
-    Nothing {
-        key: Option<String>,
-    },
-}
-
-/// Which issues of a side point at which keys of the other.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Scan {
-    at: i64,
-    points: BTreeMap<String, (IssueId, bool)>,
-}
-
 /// Returns the names that are asked for by themselves at such a turn.
 fn in_turn<'a>(unseen: &[&'a String], turn: usize) -> Vec<&'a String> {
     let count = unseen.len();
@@ -816,50 +501,8 @@ pub fn issue_ref(text: &str) -> IssueRef {
     }
 }
 
-/// Returns the key of the issue that an address names, if it is one of a site that is known under these addresses.
-fn key_at(sites: &[String], address: &str) -> Option<String> {
-    let lower = address.trim().to_lowercase();
-    let rest = sites.iter().find_map(|site| {
-        let site = site.trim_end_matches('/').to_lowercase();
-        lower.strip_prefix(&site).filter(|rest| rest.starts_with('/'))
-    })?;
-    let key = rest
-        .strip_prefix("/browse/")
-        .or_else(|| rest.split("selectedissue=").nth(1))?;
-    let key: String = key
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-        .collect();
-    is_key(&key).then(|| key.to_uppercase())
-}
-
-/// Returns the key that a field's value holds: a key, an address, or text around one of them.
-fn key_in(sites: &[String], value: &serde_json::Value) -> Option<String> {
-    let text = match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Number(number) => number.to_string(),
-        other => other.get("value").and_then(|value| value.as_str())?.to_string(),
-    };
-    let text = text.trim();
-    if is_key(&text.to_lowercase()) {
-        return Some(text.to_uppercase());
-    }
-    text.split_whitespace().find_map(|word| key_at(sites, word))
-}
-
-fn is_key(text: &str) -> bool {
-    text.rsplit_once('-').is_some_and(|(project, number)| {
-        project.starts_with(|c: char| c.is_ascii_alphabetic())
-            && project.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !number.is_empty()
-            && number.chars().all(|c| c.is_ascii_digit())
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn table(rows: usize) -> Vec<(String, String)> {
@@ -903,39 +546,5 @@ mod tests {
         assert!(made.text().len() < 100_000, "{}", made.text().len());
         let left: BTreeSet<usize> = made.rows(100_000).into_iter().collect();
         assert!(rows.iter().all(|row| left.contains(row)));
-    }
-
-    #[test]
-    fn a_twin_is_read_from_a_key_or_an_address_of_the_other_site_only() {
-        let sites = [
-            "https://api.atlassian.com/ex/jira/1".to_owned(),
-            "https://globex.atlassian.net".to_owned(),
-        ];
-        let json = |text: &str| serde_json::Value::String(text.into());
-        assert_eq!(key_in(&sites, &json("dev-9")).as_deref(), Some("DEV-9"));
-        assert_eq!(
-            key_in(&sites, &json("see https://globex.atlassian.net/browse/DEV-9?x=1")).as_deref(),
-            Some("DEV-9")
-        );
-        assert_eq!(
-            key_in(&sites, &json("https://other.atlassian.net/browse/DEV-9")),
-            None
-        );
-        assert_eq!(
-            key_in(
-                &sites,
-                &json("https://globex.atlassian.net.evil.example/browse/DEV-9")
-            ),
-            None
-        );
-        assert_eq!(key_in(&sites, &json("later")), None);
-        assert_eq!(
-            key_at(
-                &["http://127.0.0.1:8001/jira/globex/".to_owned()],
-                "http://127.0.0.1:8001/jira/globex/browse/DEV-9"
-            )
-            .as_deref(),
-            Some("DEV-9")
-        );
     }
 }

@@ -51,14 +51,21 @@ const STATE_AGE: SignedDuration = SignedDuration::from_secs(2);
 /// squeeze them together, so it looks back over its own last second as well.
 #[derive(Default)]
 pub(crate) struct Pace {
-    sent: Mutex<BTreeMap<SiteName, VecDeque<Timestamp>>>,
+    sent: Mutex<BTreeMap<SiteName, Sent>>,
+}
+
+/// The last requests of this process to one site, and how many there were in all.
+#[derive(Default)]
+struct Sent {
+    recent: VecDeque<Timestamp>,
+    count: u64,
 }
 
 impl Pace {
     /// Returns when the next request may be sent, and counts it as sent then.
     fn next(&self, site: &Site, now: Timestamp) -> Timestamp {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = sent.entry(site.name.clone()).or_default();
+        let Sent { recent, count } = sent.entry(site.name.clone()).or_default();
         let burst = (site.requests_per_second.floor() as usize).max(1);
         let window = SignedDuration::from_secs_f64((burst as f64 / site.requests_per_second).max(1.0));
         while recent.len() > burst {
@@ -69,7 +76,56 @@ impl Pace {
             _ => now,
         };
         recent.push_back(at);
+        *count += 1;
         at
+    }
+
+    /// Returns how many requests were sent so far.
+    fn counts(&self) -> BTreeMap<SiteName, u64> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.iter()
+            .map(|(site, sent)| (site.clone(), sent.count))
+            .collect()
+    }
+}
+
+/// How often something is asked again where a site did not answer, and after how long the first time.
+const AGAIN_MAX: u32 = 3;
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// However long a site asks to be left alone.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// Says after how long to try again what so many tries have failed at before, where the site did not answer.
+fn again_after<T>(tried: &Result<T, EngineError>, tries: u32) -> Option<Duration> {
+    let Err(EngineError::Site { error, .. }) = tried else {
+        return None;
+    };
+    match error.kind {
+        SiteErrorKind::Unreachable { retry_after } if tries < AGAIN_MAX => {
+            let wait = retry_after.unwrap_or(AGAIN_AFTER * (tries + 1));
+            Some(wait.min(AGAIN_AFTER_MAX))
+        }
+        _ => None,
+    }
+}
+
+/// How something is asked: in which lane, and whether it is worth waiting for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    lane: Lane,
+    patient: bool,
+}
+
+impl Asking {
+    /// As a run asks, which comes back later.
+    pub(crate) fn once(lane: Lane) -> Self {
+        Self { lane, patient: false }
+    }
+
+    /// As for a person who waits: one hiccup among hundreds of requests must not cost all that was read.
+    pub fn patiently(lane: Lane) -> Self {
+        Self { lane, patient: true }
     }
 }
 
@@ -189,6 +245,45 @@ impl Engine {
             }
             self.sleep_until(until.max(now + IN_LINE_STEP)).await;
         }
+    }
+
+    /// Looks at something for a person who waits, as [`Engine::unhurried`] does, and a few times more where the site does
+    /// not answer.
+    ///
+    /// # Errors
+    /// As the look does.
+    pub async fn persistently<T>(
+        &self,
+        mut look: impl AsyncFnMut() -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let mut tries = 0;
+        loop {
+            let looked = self.unhurried(&mut look).await;
+            let Some(wait) = again_after(&looked, tries) else {
+                return looked;
+            };
+            tries += 1;
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// Makes one paced call, with as much patience as is asked for.
+    pub(crate) async fn ask<T>(
+        &self,
+        site: &Site,
+        asking: Asking,
+        request: impl AsyncFn(&dyn crate::ports::SiteClient) -> Result<T, SiteError>,
+    ) -> Result<T, EngineError> {
+        if !asking.patient {
+            return self.call(site, asking.lane, &request).await;
+        }
+        self.persistently(async || self.call(site, asking.lane, &request).await)
+            .await
+    }
+
+    /// Returns how many requests this process has sent to each site so far.
+    pub fn requests_so_far(&self) -> BTreeMap<SiteName, u64> {
+        self.pace.counts()
     }
 
     /// Makes one paced call for a pass: it has no row that could be due later, and the next pass is minutes away, so

@@ -35,5 +35,6 @@ pub mod verify;
 pub mod wanted;
 
 pub use error::EngineError;
+pub use gate::Asking;
 pub use ingest::{Event, Stored};
 pub use options::{Connection, Engine, LinkSource, LinkSources, Options, Site};

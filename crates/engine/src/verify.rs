@@ -226,10 +226,21 @@ pub struct Group {
     pub b: Totals,
 }
 
+/// What stands on issues that are linked with none, on both sides: it is not compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unlinked {
+    /// Issues.
+    pub issues: u64,
+    /// Worklogs.
+    pub worklogs: u64,
+    /// Of the issues, those for which nobody has looked for a twin yet.
+    pub never_looked_for: u64,
+}
+
 /// The ledger check's result, held in memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Verdict {
-    /// Whether both sides agree.
+    /// Whether both sides agree. Where nothing is linked they do not: nothing was compared.
     pub equal: bool,
     /// Where they do not.
     pub differences: Vec<Difference>,
@@ -237,6 +248,8 @@ pub struct Verdict {
     pub totals: Sides<Totals>,
     /// The same by issue, person, day and account.
     pub groups: Vec<Group>,
+    /// What was not compared.
+    pub unlinked: Unlinked,
 }
 
 /// The ledger check's result, of any size. It is written like a [`Verdict`], with the likely reason of each difference.
@@ -247,10 +260,11 @@ pub struct Books {
     n_differences: u64,
     differences: Sorted,
     groups: Vec<(ConnectionName, Sorted)>,
+    unlinked: Unlinked,
 }
 
 impl Books {
-    /// Says whether both sides agree.
+    /// Says whether both sides agree. Where nothing is linked they do not: nothing was compared.
     pub fn equal(&self) -> bool {
         self.equal
     }
@@ -268,6 +282,11 @@ impl Books {
     /// Returns how many differences there are.
     pub fn n_differences(&self) -> u64 {
         self.n_differences
+    }
+
+    /// Returns what was not compared, since it is on issues that are linked with none.
+    pub fn unlinked(&self) -> &Unlinked {
+        &self.unlinked
     }
 
     /// Reads where the books do not agree, link by link.
@@ -307,12 +326,13 @@ fn unwritten(error: io::Error) -> EngineError {
 
 impl Serialize for Books {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut books = serializer.serialize_struct("Verdict", 4)?;
+        let mut books = serializer.serialize_struct("Verdict", 5)?;
         books.serialize_field("equal", &self.equal)?;
         let told = |read: Result<Difference, EngineError>| read.map(Told::of);
         books.serialize_field("differences", &Seq(|| self.differences().map(told)))?;
         books.serialize_field("totals", &self.totals)?;
         books.serialize_field("groups", &Seq(|| self.groups()))?;
+        books.serialize_field("unlinked", &self.unlinked)?;
         books.end()
     }
 }
@@ -380,11 +400,13 @@ impl Engine {
             differences: books.differences().collect::<Result<_, _>>()?,
             totals: books.totals,
             groups: books.groups().collect::<Result<_, _>>()?,
+            unlinked: books.unlinked,
         })
     }
 
     /// Compares both sides of some connections over a range of days (both ends included; by default from the day
-    /// from which each connection is kept the same). What does not fit in memory goes into `scratch`.
+    /// from which each connection is kept the same). What does not fit in memory goes into `scratch`. Issues are twins as
+    /// the table has them, with what the configuration's tables name; others are not looked for.
     ///
     /// # Errors
     /// When a site, the table or the scratch room fails.
@@ -395,12 +417,14 @@ impl Engine {
         to: Option<Date>,
         scratch: &dyn Scratch,
     ) -> Result<Books, EngineError> {
-        self.link_tables(Lane::Sweep).await?;
+        self.persistently(async || self.link_tables(Lane::Sweep).await)
+            .await?;
         let mut totals = Sides::<Totals>::default();
         let mut groups = Vec::new();
         let mut differences = Sorter::new(scratch);
         let mut n_differences = 0;
         let mut compared = false;
+        let mut unlinked = Unlinked::default();
         for connection in connections {
             let since = self.since_so_far(connection).await?;
             let from = from.unwrap_or(since);
@@ -419,7 +443,10 @@ impl Engine {
                 };
                 put(&Difference::unreadable(connection, one))
             };
-            let rows = self.gather(connection, from, to, scratch, &mut unplaced).await?;
+            let (rows, apart) = self.gather(connection, from, to, scratch, &mut unplaced).await?;
+            unlinked.issues += apart.issues;
+            unlinked.worklogs += apart.worklogs;
+            unlinked.never_looked_for += apart.never_looked_for;
             let mut sums = Sums::new(scratch);
             let mut known = Known::default();
             for read in Links::read(&rows).map_err(unread)? {
@@ -464,12 +491,13 @@ impl Engine {
             groups.push((connection.name.clone(), sums.finish().map_err(unwritten)?));
         }
         Ok(Books {
-            equal: n_differences == 0,
+            equal: compared && n_differences == 0,
             compared,
             totals,
             n_differences,
             differences: differences.finish().map_err(unwritten)?,
             groups,
+            unlinked,
         })
     }
 }

@@ -9,10 +9,9 @@ use serde::Serialize;
 use tandem_core::{ConnectionName, IssueId, LinkKey, Reason, Side, Sides};
 use tandem_engine::discover::issue_ref;
 use tandem_engine::operator::{LinkAct, QueueId, QueueItem};
-use tandem_engine::ports::SiteClient;
 use tandem_engine::ports::site::{IssueRef, JiraIssue};
 use tandem_engine::ports::store::{DueKey, Lane, LinkRow, Linked};
-use tandem_engine::{Connection, Engine};
+use tandem_engine::{Asking, Connection, Engine};
 use tandem_runtime::pairs::{Kind, Line, is_issue};
 
 use crate::args::{Global, Needs};
@@ -573,11 +572,10 @@ async fn import_all(
     Ok(())
 }
 
-/// What is known of the issues that a file names: by their names, as [`issue_ref`] writes them; `None` is nobody's.
-type Known = BTreeMap<String, Option<JiraIssue>>;
+/// What is known of the issues that a file names, by their names; `None` is nobody's.
+type Known = BTreeMap<IssueRef, Option<JiraIssue>>;
 
-/// Asks for what is not known yet of some issues, many at once. The answer names issues as they are called now: where
-/// one has another name, or two names, what is left is asked for again, in parts, until it is clear which is which.
+/// Asks for what is not known yet of some issues.
 async fn ask_all(
     engine: &Engine,
     connection: &Connection,
@@ -590,54 +588,18 @@ async fn ask_all(
         .sites
         .get(name)
         .ok_or_else(|| Failure::failed(format!("site {name} is not configured")))?;
-    let unknown: BTreeSet<String> = names
-        .map(|name| written(&issue_ref(name)))
-        .filter(|name| !known.contains_key(name))
-        .collect();
-    let mut parts = vec![Vec::from_iter(unknown)];
-    while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
-        let asked: Vec<IssueRef> = part.iter().map(|name| issue_ref(name)).collect();
-        let ask = async |client: &dyn SiteClient| client.issues(&asked, &[]).await;
-        let issues = engine
-            .unhurried(async || engine.call(site, Lane::Live, ask).await)
-            .await?;
-        let mut others = Vec::new();
-        for issue in issues {
-            let names = [issue.id.to_string(), issue.key.to_uppercase()];
-            let of_part: Vec<String> = names.into_iter().filter(|name| part.contains(name)).collect();
-            if of_part.is_empty() {
-                others.push(issue);
-            } else {
-                known.extend(of_part.into_iter().map(|name| (name, Some(issue.clone()))));
-            }
-        }
-        let left: Vec<String> = part
-            .iter()
-            .filter(|name| !known.contains_key(*name))
-            .cloned()
-            .collect();
-        match (left.as_slice(), others.as_slice()) {
-            ([one], [issue]) => drop(known.insert(one.clone(), Some(issue.clone()))),
-            // Of those that were answered for, one may have two names in the file.
-            (_, []) if left.len() < part.len() => parts.push(left),
-            (_, []) => known.extend(left.into_iter().map(|name| (name, None))),
-            // Where most have moved, as with their project, halves would only be more requests.
-            (_, others) if others.len() * 2 >= left.len() => {
-                parts.extend(left.into_iter().map(|name| vec![name]))
-            }
-            _ => parts.extend(left.chunks(left.len().div_ceil(2)).map(<[String]>::to_vec)),
-        }
-    }
+    let names = names.map(|name| issue_ref(name));
+    let unknown = names.filter(|name| !known.contains_key(name)).collect();
+    let mut seen = engine
+        .see(site, &unknown, &[], Asking::patiently(Lane::Live))
+        .await?;
+    known.extend(unknown.into_iter().map(|name| {
+        let issue = seen.remove(&name);
+        (name, issue)
+    }));
     Ok(())
 }
 
 fn found_by<'k>(known: &'k Known, name: &str) -> Option<&'k JiraIssue> {
-    known.get(&written(&issue_ref(name)))?.as_ref()
-}
-
-fn written(issue: &IssueRef) -> String {
-    match issue {
-        IssueRef::Id(id) => id.to_string(),
-        IssueRef::Key(key) => key.clone(),
-    }
+    known.get(&issue_ref(name))?.as_ref()
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use tandem_core::{ConnectionName, Side};
-use tandem_engine::verify::{Books, Difference, Entry, Totals};
+use tandem_engine::verify::{Books, Difference, Entry, Totals, Unlinked};
 use tandem_engine::{Connection, Engine};
 use tandem_runtime::scratch::TempFiles;
 
@@ -81,9 +81,8 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let connections = select::connections(engine, arguments.connection.as_deref())?;
     let days = days(engine, &connections, arguments).await?;
     let scratch = TempFiles::of_the_system();
-    let books = engine
-        .books(&connections, arguments.from, arguments.to, &scratch)
-        .await?;
+    let compared = engine.books(&connections, arguments.from, arguments.to, &scratch);
+    let books = open::telling(engine, compared).await?;
     if let (Some(file), Some(format)) = (&arguments.report, format) {
         report::write(engine, &books, file, format, &days).await?;
         output::say(format!("the report is in {}", file.display()));
@@ -102,7 +101,38 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     if !books.compared() {
         output::say("nothing was compared: no issues are linked; `tandem link` shows how they come to be");
     }
-    Ok(Ending::differs_if(!books.equal() || !books.compared()))
+    if let Some(note) = left_out(books.unlinked()) {
+        output::say(note);
+    }
+    Ok(Ending::differs_if(!books.equal()))
+}
+
+/// Says what was not compared, and what finds the twins of its issues.
+fn left_out(unlinked: &Unlinked) -> Option<String> {
+    let count = |number: u64, what| words::count(usize::try_from(number).unwrap_or(usize::MAX), what);
+    let (worklogs, issues) = (unlinked.worklogs, unlinked.issues);
+    if worklogs == 0 {
+        return None;
+    }
+    let mut note = format!(
+        "note: {} on {} linked with none {} not compared",
+        count(worklogs, "worklog"),
+        count(issues, "issue"),
+        if worklogs == 1 { "was" } else { "were" },
+    );
+    if unlinked.never_looked_for > 0 {
+        let whose = match unlinked.never_looked_for == issues {
+            true => "nobody has looked for their twins yet".to_owned(),
+            false => format!(
+                "for {} of these issues nobody has looked for a twin yet",
+                unlinked.never_looked_for
+            ),
+        };
+        note.push_str(&format!(
+            "; {whose}: `tandem link discover` shows which would be found, `tandem reconcile --pass audit` finds them"
+        ));
+    }
+    Some(note)
 }
 
 /// Says of which days the books are. Refuses a range in which nothing can be.
@@ -160,12 +190,10 @@ async fn show(engine: &Engine, books: &Books, by: &[By], out: &mut impl Write) -
         sums(engine, books, *by, out).await?;
     }
     if books.equal() {
-        let equal = if books.compared() {
-            "equal"
-        } else {
-            "nothing was compared"
-        };
-        return Ok(writeln!(out, "{equal}")?);
+        return Ok(writeln!(out, "equal")?);
+    }
+    if !books.compared() && books.n_differences() == 0 {
+        return Ok(writeln!(out, "nothing was compared")?);
     }
     let mut all = books.differences();
     loop {

@@ -413,3 +413,40 @@ fn whoever_only_looks_at_the_books_has_begun_nothing() {
     bench.run(&["reconcile"]).ended(0);
     assert_eq!(days(), 1);
 }
+
+#[test]
+fn what_is_linked_with_none_is_told_and_nothing_is_equal_where_all_of_it_is() {
+    let bench = Bench::new();
+    let config = std::fs::read_to_string(bench.path("tandem.toml")).unwrap();
+    let by_hand = config.replace("from = [\"table\"]", "from = [\"remote-link\"]");
+    std::fs::write(bench.path("tandem.toml"), by_hand).unwrap();
+    bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    bench.globex().log_time("DEV-3", hour("bob", "two")).unwrap();
+    let books = bench.run(&["verify", "--json"]).ended(3).json();
+    assert_eq!(books["equal"], false, "{books}");
+    let unlinked = serde_json::json!({"issues": 2, "worklogs": 2, "never_looked_for": 2});
+    assert_eq!(books["unlinked"], unlinked, "{books}");
+    let told = bench
+        .run(&["verify"])
+        .ended(3)
+        .says("2 worklogs on 2 issues linked with none were not compared; nobody has looked for their twins yet")
+        .says("`tandem link discover`")
+        .says("`tandem reconcile --pass audit`");
+    assert!(told.out.ends_with("nothing was compared\n"), "{told:?}");
+
+    // Beside linked issues it is told, and the books of those are equal.
+    std::fs::write(bench.path("tandem.toml"), config).unwrap();
+    bench.reconcile();
+    let told = bench.run(&["verify"]).ended(0);
+    assert!(told.out.ends_with("equal\n"), "{told:?}");
+    assert!(
+        told.err
+            .contains("note: 1 worklog on 1 issue linked with none was not compared"),
+        "{told:?}"
+    );
+    let books = bench.run(&["verify", "--json"]).ended(0).json();
+    assert_eq!(
+        (&books["equal"], &books["unlinked"]["worklogs"]),
+        (&true.into(), &1.into())
+    );
+}

@@ -8,11 +8,12 @@ use tandem_core::copies::{self, Matching, Tolerance};
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Recorded};
 use tandem_core::rules::Lookups;
-use tandem_core::{IssueId, LinkKey, Pair, PairState, Side, Sides, Worklog, WorklogId};
+use tandem_core::{IssueId, LinkKey, Pair, PairState, Side, Sides, SiteName, Worklog, WorklogId};
 
 use super::Order;
 use crate::bulk::BULK_MAX;
 use crate::error::EngineError;
+use crate::gate::Asking;
 use crate::options::{Connection, Engine};
 use crate::ports::SiteClient;
 use crate::ports::site::LISTED_MAX;
@@ -100,30 +101,34 @@ pub struct Estimate {
     pub open: usize,
     /// Requests to each side.
     pub requests: Sides<usize>,
+    /// Of these, those that look for the twins of issues that are not linked: as many as it took now.
+    pub finding: Sides<usize>,
     /// Of these, those that write.
     pub writes: Sides<usize>,
     /// How long that takes at the sites' allowed rates, in seconds, if nothing else is going on.
     pub secs: f64,
 }
 
-impl Counted {
-    /// Counts one more issue.
-    fn add(&mut self, worklogs: &BTreeMap<WorklogId, Worklog>) {
-        self.issues += 1;
-        self.worklogs += worklogs.len();
-    }
-}
-
 /// The worklogs of a range of days.
 #[derive(Default)]
 struct Old {
-    by_link: BTreeMap<LinkKey, Sides<BTreeMap<WorklogId, Worklog>>>,
+    by_link: BTreeMap<LinkKey, Sides<Listed>>,
     unlinked: Sides<Counted>,
     outside: Sides<Counted>,
+    finding: Sides<usize>,
 }
 
-/// One side's worklogs, by issue.
-type Listed = BTreeMap<IssueId, BTreeMap<WorklogId, Worklog>>;
+/// One issue's worklogs.
+type Listed = BTreeMap<WorklogId, Worklog>;
+
+/// Where an issue's worklogs go.
+#[derive(Clone)]
+enum Place {
+    Link(LinkKey),
+    Unlinked,
+    Outside,
+    NotAsked,
+}
 
 impl Engine {
     /// Counts what a backfill would do, from listings of both sides.
@@ -141,6 +146,7 @@ impl Engine {
             mut by_link,
             unlinked,
             outside,
+            finding,
         } = self.list_old(connection, order, since, only).await?;
         let mut links = Vec::new();
         let mut beyond = Sides::<usize>::default();
@@ -152,7 +158,8 @@ impl Engine {
             links.push(self.estimate_link(connection, order, since, link, sides).await?);
         }
         let open: Vec<&LinkEstimate> = links.iter().filter(|link| link.is_open()).collect();
-        let requests = Sides::from_fn(|side| open.iter().map(|link| link.requests(side)).sum::<usize>());
+        let of_links = |side: Side| open.iter().map(|link| link.requests(side)).sum::<usize>();
+        let requests = Sides::from_fn(|side| of_links(side) + finding[side]);
         let writes = Sides::from_fn(|side| open.iter().map(|link| link.writes(side)).sum());
         let mut secs = 0.0_f64;
         for side in Side::BOTH {
@@ -167,6 +174,7 @@ impl Engine {
             outside,
             open,
             requests,
+            finding,
             writes,
             secs,
         })
@@ -183,20 +191,28 @@ impl Engine {
     ) -> Result<Old, EngineError> {
         let mut old = Old::default();
         for side in Side::BOTH {
-            for (issue, worklogs) in self
-                .list_range(connection, side, (order.since, order.until), None)
-                .await?
-            {
-                let link_of = async || self.link_of(connection, side, issue, Lane::Backfill).await;
-                match self.unhurried(link_of).await? {
-                    Some(link) if only.is_some_and(|only| !only.contains(&link)) => {}
-                    Some(link) if self.is_outside(connection, &link).await? => {
-                        old.outside[side].add(&worklogs)
+            let mut places = BTreeMap::new();
+            let take = async |rows: Vec<Worklog>| {
+                let issues = rows.iter().map(|worklog| worklog.issue);
+                let new = issues.filter(|issue| !places.contains_key(issue)).collect();
+                self.learn_places(connection, side, new, only, (&mut places, &mut old))
+                    .await?;
+                for worklog in rows {
+                    match places.get(&worklog.issue) {
+                        Some(Place::Link(link)) => {
+                            let sides = old.by_link.entry(link.clone()).or_default();
+                            sides[side].insert(worklog.id, worklog);
+                        }
+                        // What is left alone is not held, however much it is.
+                        Some(Place::Unlinked) => old.unlinked[side].worklogs += 1,
+                        Some(Place::Outside) => old.outside[side].worklogs += 1,
+                        Some(Place::NotAsked) | None => {}
                     }
-                    Some(link) => old.by_link.entry(link).or_default()[side] = worklogs,
-                    None => old.unlinked[side].add(&worklogs),
                 }
-            }
+                Ok(())
+            };
+            self.list_range(connection, side, (order.since, order.until), take)
+                .await?;
         }
         let covers_all = order.since <= since && order.until.is_none();
         if covers_all || old.by_link.is_empty() {
@@ -208,44 +224,75 @@ impl Engine {
             None => order.since.yesterday().ok(),
         };
         for side in Side::BOTH {
-            let wanted: BTreeSet<IssueId> = old.by_link.keys().map(|link| link.issue(side)).collect();
-            let mut later = self
-                .list_range(connection, side, (since, until), Some(&wanted))
-                .await?;
-            for (link, sides) in &mut old.by_link {
-                sides[side].extend(later.remove(&link.issue(side)).unwrap_or_default());
-            }
+            let links = old.by_link.keys().map(|link| (link.issue(side), link.clone()));
+            let links: BTreeMap<IssueId, LinkKey> = links.collect();
+            let take = async |rows: Vec<Worklog>| {
+                for worklog in rows {
+                    let link = links.get(&worklog.issue);
+                    if let Some(sides) = link.and_then(|link| old.by_link.get_mut(link)) {
+                        sides[side].insert(worklog.id, worklog);
+                    }
+                }
+                Ok(())
+            };
+            self.list_range(connection, side, (since, until), take).await?;
         }
         Ok(old)
     }
 
+    /// Finds out where the worklogs of issues go, and counts the issues that are left alone.
+    async fn learn_places(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issues: BTreeSet<IssueId>,
+        only: Option<&BTreeSet<LinkKey>>,
+        (places, old): (&mut BTreeMap<IssueId, Place>, &mut Old),
+    ) -> Result<(), EngineError> {
+        let before = self.requests_so_far();
+        let asking = Asking::patiently(Lane::Backfill);
+        let mut links = self.links_of(connection, side, &issues, asking).await?;
+        let after = self.requests_so_far();
+        for side in Side::BOTH {
+            let of = |counts: &BTreeMap<SiteName, u64>| counts.get(&connection.sites[side]).copied();
+            let made = of(&after).unwrap_or(0) - of(&before).unwrap_or(0);
+            old.finding[side] += usize::try_from(made).unwrap_or(usize::MAX);
+        }
+        for issue in issues {
+            let place = match links.remove(&issue) {
+                Some(link) if only.is_some_and(|only| !only.contains(&link)) => Place::NotAsked,
+                Some(link) if self.is_outside(connection, &link).await? => {
+                    old.outside[side].issues += 1;
+                    Place::Outside
+                }
+                Some(link) => Place::Link(link),
+                None => {
+                    old.unlinked[side].issues += 1;
+                    Place::Unlinked
+                }
+            };
+            places.insert(issue, place);
+        }
+        Ok(())
+    }
+
+    /// Lists a side's worklogs of a range of days, and hands over each page.
     async fn list_range(
         &self,
         connection: &Connection,
         side: Side,
         (since, until): (Date, Option<Date>),
-        wanted: Option<&BTreeSet<IssueId>>,
-    ) -> Result<Listed, EngineError> {
+        mut take: impl AsyncFnMut(Vec<Worklog>) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
         let site = self.site_of(connection, side)?;
-        let mut listed = Listed::new();
         let mut offset = 0;
         while offset < LISTED_MAX {
-            let page = self
-                .unhurried(async || {
-                    let list = async |client: &dyn SiteClient| client.list_dates(since, until, offset).await;
-                    self.call(site, Lane::Sweep, list).await
-                })
-                .await?;
-            let is_wanted = |worklog: &Worklog| wanted.is_none_or(|wanted| wanted.contains(&worklog.issue));
-            for worklog in page.rows.into_iter().filter(is_wanted) {
-                listed
-                    .entry(worklog.issue)
-                    .or_default()
-                    .insert(worklog.id, worklog);
-            }
+            let list = async |client: &dyn SiteClient| client.list_dates(since, until, offset).await;
+            let page = self.ask(site, Asking::patiently(Lane::Sweep), list).await?;
+            take(page.rows).await?;
             match page.next {
                 Some(next) if next > offset => offset = next,
-                _ => return Ok(listed),
+                _ => return Ok(()),
             }
         }
         Err(EngineError::Unknown(format!(

@@ -12,6 +12,7 @@ use tandem_core::{ConnectionName, Content, IssueId, LinkKey, PairId, Reason, Sid
 use crate::backfill::estimate::free_matching;
 use crate::decided::policy_of;
 use crate::error::EngineError;
+use crate::gate::Asking;
 use crate::options::{Connection, Engine};
 use crate::ports::SiteClient;
 use crate::ports::site::LISTED_MAX;
@@ -108,6 +109,7 @@ impl Engine {
     pub async fn links_ahead(&self, connection: &Connection) -> Result<BTreeSet<LinkKey>, EngineError> {
         self.unhurried(async || self.link_tables(Lane::Sweep).await)
             .await?;
+        let asking = Asking::patiently(Lane::Sweep);
         let mut links = BTreeSet::new();
         let since = self.since(connection).await?;
         for side in Side::BOTH {
@@ -115,20 +117,12 @@ impl Engine {
             let mut seen = BTreeSet::new();
             let mut offset = 0;
             while offset < LISTED_MAX {
-                let page = self
-                    .unhurried(async || {
-                        let list =
-                            async |client: &dyn SiteClient| client.list_dates(since, None, offset).await;
-                        self.call(site, Lane::Sweep, list).await
-                    })
-                    .await?;
-                for worklog in page.rows {
-                    if seen.insert(worklog.issue) {
-                        let link_of =
-                            async || self.link_of(connection, side, worklog.issue, Lane::Sweep).await;
-                        links.extend(self.unhurried(link_of).await?);
-                    }
-                }
+                let list = async |client: &dyn SiteClient| client.list_dates(since, None, offset).await;
+                let page = self.ask(site, asking, list).await?;
+                let issues = page.rows.iter().map(|worklog| worklog.issue);
+                let new = issues.filter(|issue| seen.insert(*issue)).collect();
+                let found = self.links_of(connection, side, &new, asking).await?;
+                links.extend(found.into_values());
                 match page.next {
                     Some(next) if next > offset => offset = next,
                     _ => break,
@@ -161,8 +155,11 @@ impl Engine {
         side: Side,
         issue: IssueId,
     ) -> Result<Option<LinkKey>, EngineError> {
-        let link_of = async || self.link_of(connection, side, issue, Lane::Sweep).await;
-        match self.unhurried(link_of).await? {
+        let asking = Asking::patiently(Lane::Sweep);
+        let mut links = self
+            .links_of(connection, side, &BTreeSet::from([issue]), asking)
+            .await?;
+        match links.remove(&issue) {
             Some(link) if self.is_outside(connection, &link).await? => Ok(None),
             link => Ok(link),
         }

@@ -1,50 +1,80 @@
 //! Listing both sides once, into records.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
 use jiff::civil::Date;
-use tandem_core::{IssueId, LinkKey, Side, Sides, Worklog};
+use tandem_core::{IssueId, Side, Sides, WorklogId};
 
 use super::sort::{Sorted, Sorter};
-use super::{rows, unwritten};
+use super::{Unlinked, rows, unread, unwritten};
 use crate::error::EngineError;
-use crate::options::{Connection, Engine, Site};
+use crate::gate::Asking;
+use crate::options::{Connection, Engine};
 use crate::ports::SiteClient;
 use crate::ports::scratch::Scratch;
-use crate::ports::site::{BadRow, LISTED_MAX, Page, SiteErrorKind};
+use crate::ports::site::{BadRow, LISTED_MAX};
 use crate::ports::store::Lane;
-
-/// How often a page is asked for again where no answer came, and after how long the first time.
-const TRIES_MAX: u32 = 3;
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// However long a site asks to be left alone.
-const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// Issues whose link is remembered while a side is listed, at most. Those of a page are always.
 const LINKS_MAX: usize = 100_000;
 
-/// The links of a side's issues: the issue on the other side, or that there is none.
-type Twins = HashMap<IssueId, Option<IssueId>>;
+/// What the table says of a side's issues.
+type Twins = HashMap<IssueId, Twin>;
 
-/// Says after how long to try again what so many tries have failed at before, where the site did not answer.
-fn again_after<T>(tried: &Result<T, EngineError>, tries: u32) -> Option<Duration> {
-    let Err(EngineError::Site { error, .. }) = tried else {
-        return None;
-    };
-    match error.kind {
-        SiteErrorKind::Unreachable { retry_after } if tries < TRIES_MAX => {
-            let wait = retry_after.unwrap_or(AGAIN_AFTER * (tries + 1));
-            Some(wait.min(AGAIN_AFTER_MAX))
+/// What the table says of an issue's twin.
+#[derive(Clone, Copy)]
+enum Twin {
+    Known(IssueId),
+    /// The scope leaves the link out: nothing keeps it the same.
+    Outside,
+    /// It is linked with none; and whether anybody ever looked for one.
+    Nobody {
+        sought: bool,
+    },
+}
+
+/// The worklogs of a side that are on issues without a twin, as records that sort by issue.
+struct Apart<'s>(Sorter<'s>);
+
+impl Apart<'_> {
+    fn add(
+        &mut self,
+        side: Side,
+        issue: IssueId,
+        worklog: WorklogId,
+        sought: bool,
+    ) -> Result<(), EngineError> {
+        let mut key = [0; 17];
+        key[0] = u8::from(side == Side::B);
+        key[1..9].copy_from_slice(&issue.0.to_be_bytes());
+        key[9..].copy_from_slice(&worklog.0.to_be_bytes());
+        self.0.push(&key, &[u8::from(sought)]).map_err(unwritten)
+    }
+
+    /// Counts each worklog once, however often it was listed because others went while pages were read.
+    fn count(self) -> Result<Unlinked, EngineError> {
+        let sorted = self.0.finish().map_err(unwritten)?;
+        let mut counted = Unlinked::default();
+        let mut last = Vec::new();
+        for record in sorted.records().map_err(unread)? {
+            let (key, sought) = record.map_err(unread)?;
+            if key == last {
+                continue;
+            }
+            counted.worklogs += 1;
+            if key.get(..9) != last.get(..9) {
+                counted.issues += 1;
+                counted.never_looked_for += u64::from(sought == [0]);
+            }
+            last = key;
         }
-        _ => None,
+        Ok(counted)
     }
 }
 
 impl Engine {
-    /// Reads both sides and sorts their worklogs by link; issues without a twin are left out. `unplaced` is told of what
-    /// cannot be read at all.
+    /// Reads both sides and sorts their worklogs by link; those on issues that the table links with none are counted alone: to
+    /// look for the twin of each would cost requests for each of them. `unplaced` is told of what cannot be read at all.
     pub(super) async fn gather(
         &self,
         connection: &Connection,
@@ -52,36 +82,14 @@ impl Engine {
         to: Option<Date>,
         scratch: &dyn Scratch,
         unplaced: &mut impl FnMut(Side, BadRow) -> Result<(), EngineError>,
-    ) -> Result<Sorted, EngineError> {
+    ) -> Result<(Sorted, Unlinked), EngineError> {
         let mut records = Sorter::new(scratch);
+        let mut apart = Apart(Sorter::new(scratch));
         for side in Side::BOTH {
-            self.gather_side(connection, side, (from, to), &mut records, unplaced)
+            self.gather_side(connection, side, (from, to), (&mut records, &mut apart), unplaced)
                 .await?;
         }
-        records.finish().map_err(unwritten)
-    }
-
-    /// Reads a page, and again where the site has no room for it or does not answer: one hiccup among hundreds of pages
-    /// must not cost all that were read.
-    async fn page_of_books(
-        &self,
-        site: &Site,
-        (from, to): (Date, Option<Date>),
-        offset: u64,
-    ) -> Result<Page<Worklog>, EngineError> {
-        let mut tries = 0;
-        loop {
-            let read = async || {
-                let list = async |client: &dyn SiteClient| client.list_dates(from, to, offset).await;
-                self.call(site, Lane::Sweep, list).await
-            };
-            let read = self.unhurried(read).await;
-            let Some(wait) = again_after(&read, tries) else {
-                return read;
-            };
-            tries += 1;
-            self.clock.sleep(wait).await;
-        }
+        Ok((records.finish().map_err(unwritten)?, apart.count()?))
     }
 
     async fn gather_side(
@@ -89,27 +97,32 @@ impl Engine {
         connection: &Connection,
         side: Side,
         (from, to): (Date, Option<Date>),
-        records: &mut Sorter<'_>,
+        (records, apart): (&mut Sorter<'_>, &mut Apart<'_>),
         unplaced: &mut impl FnMut(Side, BadRow) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let site = self.site_of(connection, side)?;
         let mut twins = Twins::new();
         let mut offset = 0;
         while offset < LISTED_MAX {
-            let page = self.page_of_books(site, (from, to), offset).await?;
+            let list = async |client: &dyn SiteClient| client.list_dates(from, to, offset).await;
+            let page = self.ask(site, Asking::patiently(Lane::Sweep), list).await?;
             let issues = page.rows.iter().map(|worklog| worklog.issue);
             let issues = issues.chain(page.bad.iter().filter_map(|bad| bad.issue));
             self.learn_twins(connection, side, issues.collect(), &mut twins)
                 .await?;
-            let linked = |issue: IssueId| {
-                twins.get(&issue).copied().flatten().map(|twin| match side {
-                    Side::A => Sides::new(issue, twin),
-                    Side::B => Sides::new(twin, issue),
-                })
+            let twin = |issue: IssueId| twins.get(&issue).copied().unwrap_or(Twin::Outside);
+            let both = |issue: IssueId, twin: IssueId| match side {
+                Side::A => Sides::new(issue, twin),
+                Side::B => Sides::new(twin, issue),
             };
             for worklog in page.rows {
-                let Some(issues) = linked(worklog.issue) else {
-                    continue;
+                let issues = match twin(worklog.issue) {
+                    Twin::Known(twin) => both(worklog.issue, twin),
+                    Twin::Outside => continue,
+                    Twin::Nobody { sought } => {
+                        apart.add(side, worklog.issue, worklog.id, sought)?;
+                        continue;
+                    }
                 };
                 let value = rows::value(&worklog.content).map_err(unwritten)?;
                 records
@@ -117,12 +130,15 @@ impl Engine {
                     .map_err(unwritten)?;
             }
             for bad in page.bad {
-                match (bad.issue.map(linked), bad.id) {
-                    (Some(None), _) => {}
-                    (Some(Some(issues)), Some(id)) => {
+                match (bad.issue.map(|issue| (issue, twin(issue))), bad.id) {
+                    (Some((_, Twin::Outside)), _) | (Some((_, Twin::Nobody { .. })), None) => {}
+                    (Some((issue, Twin::Nobody { sought })), Some(id)) => {
+                        apart.add(side, issue, id, sought)?
+                    }
+                    (Some((issue, Twin::Known(twin))), Some(id)) => {
                         let value = rows::unread(&bad.text).map_err(unwritten)?;
                         records
-                            .push(&rows::key(&issues, side, id), &value)
+                            .push(&rows::key(&both(issue, twin), side, id), &value)
                             .map_err(unwritten)?;
                     }
                     // It may be of a linked issue, and what it is the twin of, nobody can tell.
@@ -141,7 +157,7 @@ impl Engine {
         )))
     }
 
-    /// Finds the links of issues, many at a time.
+    /// Reads from the table what it says of issues, many at a time.
     async fn learn_twins(
         &self,
         connection: &Connection,
@@ -153,36 +169,24 @@ impl Engine {
             twins.clear();
         }
         unknown.retain(|issue| !twins.contains_key(issue));
-        let now = self.clock.now();
         let site = &connection.sites[side];
         let asked: Vec<_> = unknown.iter().map(|issue| (site.clone(), *issue)).collect();
         for row in self.store.issues(&asked).await? {
-            let link = row.links.get(&connection.name);
-            let again = row.look_again.get(&connection.name);
-            if link.is_some() || again.is_some_and(|again| *again > now) {
-                let twin = self.twin_inside(connection, side, link.cloned()).await?;
-                twins.insert(row.issue, twin);
-                unknown.remove(&row.issue);
-            }
+            let twin = match row.links.get(&connection.name) {
+                Some(link) if self.is_outside(connection, link).await? => Twin::Outside,
+                Some(link) => Twin::Known(link.issue(side.other())),
+                None => Twin::Nobody {
+                    sought: row.look_again.contains_key(&connection.name),
+                },
+            };
+            twins.insert(row.issue, twin);
+            unknown.remove(&row.issue);
         }
-        for issue in unknown {
-            let link = self.link_of(connection, side, issue, Lane::Sweep).await?;
-            let twin = self.twin_inside(connection, side, link).await?;
-            twins.insert(issue, twin);
-        }
+        twins.extend(
+            unknown
+                .into_iter()
+                .map(|issue| (issue, Twin::Nobody { sought: false })),
+        );
         Ok(())
-    }
-
-    /// The issue at the other end of a link, unless the link is outside the scope: then nothing keeps it the same.
-    async fn twin_inside(
-        &self,
-        connection: &Connection,
-        side: Side,
-        link: Option<LinkKey>,
-    ) -> Result<Option<IssueId>, EngineError> {
-        match link {
-            Some(link) if !self.is_outside(connection, &link).await? => Ok(Some(link.issue(side.other()))),
-            _ => Ok(None),
-        }
     }
 }

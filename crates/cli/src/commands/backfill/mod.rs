@@ -155,7 +155,7 @@ async fn work(
     }
     let opened = open::open(global).await?;
     let engine = opened.engine();
-    let (mut works, only) = works(engine, arguments).await?;
+    let (mut works, only) = open::telling(engine, works(engine, arguments)).await?;
     if arguments.adopt.is_none() {
         refuse_to_guess(&works)?;
     }
@@ -163,9 +163,8 @@ async fn work(
         for work in &mut works {
             work.order.apart = ask::apart(engine, work.connection, &work.estimate)?;
             if !work.order.apart.is_empty() {
-                work.estimate = engine
-                    .estimate_backfill(work.connection, &work.order, only.as_ref())
-                    .await?;
+                let again = engine.estimate_backfill(work.connection, &work.order, only.as_ref());
+                work.estimate = open::telling(engine, again).await?;
             }
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Shown {
     outside: Sides<Counted>,
     /// Requests to each side.
     requests: Sides<usize>,
+    /// Of these, those that look for the twins of issues that are not linked.
+    finding: Sides<usize>,
     /// Of these, those that write.
     writes: Sides<usize>,
     /// How long that takes at the sites' rates, in seconds.
@@ -94,6 +96,7 @@ impl Shown {
             unlinked: estimate.unlinked,
             outside: estimate.outside,
             requests: estimate.requests,
+            finding: estimate.finding,
             writes: estimate.writes,
             seconds: (estimate.secs * 10.0).round() / 10.0,
         }
@@ -196,8 +199,12 @@ fn one(engine: &Engine, work: &Work<'_>) -> String {
             ));
         }
     }
+    let finding = match shown.finding.a + shown.finding.b {
+        0 => String::new(),
+        number => format!(", {number} that look for twins"),
+    };
     lines.push(format!(
-        "  {} ({} that write), about {} at the allowed rate",
+        "  {} ({} that write{finding}), about {} at the allowed rate",
         words::count(shown.requests.a + shown.requests.b, "request"),
         shown.writes.a + shown.writes.b,
         words::secs(shown.seconds)

@@ -1,0 +1,478 @@
+//! Where the twins of issues are named: in the configuration's table, in remote links, in a field; on either side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use tandem_core::{IssueId, Side, SiteName};
+use tracing::warn;
+
+use super::issue_ref;
+use crate::error::EngineError;
+use crate::gate::{Asking, signed};
+use crate::options::{Connection, Engine, LinkSource, Site};
+use crate::ports::site::{IssueRef, JiraIssue, SiteErrorKind};
+
+/// How often the other side's issues are searched for ones that point here, unless an issue without a twin is looked at
+/// again sooner.
+const SCAN_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Issues that such a search looks at, at most.
+const SCAN_MAX: usize = 1000;
+
+/// Issues whose remote links such a search reads, at most: each is a request.
+const SCAN_LINKS_MAX: usize = 200;
+
+/// What came of looking for an issue's twin.
+pub(super) enum Found {
+    Twin {
+        here: JiraIssue,
+        there: JiraIssue,
+        by: &'static str,
+    },
+    Nothing {
+        key: Option<String>,
+    },
+}
+
+/// Issues whose twin is still to be found.
+type Open = BTreeMap<IssueId, JiraIssue>;
+
+impl Engine {
+    /// Looks for the twins of issues, all of them at once: as many as one request may ask for cost hardly more than one,
+    /// but for remote links, which are read one issue at a time.
+    pub(super) async fn find_twins(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issues: &BTreeSet<IssueId>,
+        asking: Asking,
+    ) -> Result<BTreeMap<IssueId, Found>, EngineError> {
+        let fields: Vec<String> = connection.links.field[side].iter().cloned().collect();
+        let asked = issues.iter().map(|issue| IssueRef::Id(*issue)).collect();
+        let here = self.site_of(connection, side)?;
+        let mut seen = self.see(here, &asked, &fields, asking).await?;
+        let mut found = BTreeMap::new();
+        let mut open = Open::new();
+        for issue in issues {
+            let own = seen.remove(&IssueRef::Id(*issue));
+            let key = own.as_ref().map(|own| own.key.clone());
+            found.insert(*issue, Found::Nothing { key });
+            open.extend(own.map(|own| (*issue, own)));
+        }
+        let inside = self.inside(connection, side, open.values(), asking).await?;
+        open.retain(|_, own| inside.contains(&own.id));
+        for source in &connection.links.from {
+            if open.is_empty() {
+                return Ok(found);
+            }
+            let (named, by) = match source {
+                LinkSource::Table => (in_table(connection, side, &open), "table"),
+                LinkSource::RemoteLink => (
+                    self.by_remote_link(connection, side, &open, asking).await?,
+                    "remote-link",
+                ),
+                LinkSource::Field => (self.by_field(connection, side, &open, asking).await?, "field"),
+            };
+            let there = self.site_of(connection, side.other())?;
+            let asked = named.values().cloned().collect();
+            let twins = self.see(there, &asked, &[], asking).await?;
+            let inside = self
+                .inside(connection, side.other(), twins.values(), asking)
+                .await?;
+            for (issue, name) in named {
+                if let Some(twin) = twins.get(&name).filter(|twin| inside.contains(&twin.id)) {
+                    settle(&mut open, &mut found, issue, twin.clone(), by);
+                }
+            }
+        }
+        for (issue, (twin, by)) in self.pointing_here(connection, side, &open, asking).await? {
+            settle(&mut open, &mut found, issue, twin, by);
+        }
+        Ok(found)
+    }
+
+    /// Returns those of a side's issues that are in the connection's scope.
+    async fn inside(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issues: impl Iterator<Item = &JiraIssue>,
+        asking: Asking,
+    ) -> Result<BTreeSet<IssueId>, EngineError> {
+        let issues: BTreeSet<IssueId> = issues.map(|issue| issue.id).collect();
+        let Some(jql) = connection.scope[side].as_ref().filter(|_| !issues.is_empty()) else {
+            return Ok(issues);
+        };
+        let site = self.site_of(connection, side)?;
+        let issues: Vec<IssueId> = issues.into_iter().collect();
+        let matched = self
+            .ask(site, asking, async |client| client.match_jql(jql, &issues).await)
+            .await?;
+        Ok(matched.into_iter().collect())
+    }
+
+    async fn by_remote_link(
+        &self,
+        connection: &Connection,
+        side: Side,
+        open: &Open,
+        asking: Asking,
+    ) -> Result<BTreeMap<IssueId, IssueRef>, EngineError> {
+        let here = self.site_of(connection, side)?;
+        let mut named = BTreeMap::new();
+        let mut addresses = None;
+        for (issue, own) in open {
+            let links = match self
+                .ask(here, asking, async |client| client.remote_links(own.id).await)
+                .await
+            {
+                // A site on which issue linking is off says so in this way. The twin may be found in another.
+                Err(error) if error.is_refused() => None,
+                links => links?,
+            };
+            let links = links.unwrap_or_default();
+            if links.is_empty() {
+                continue;
+            }
+            let addresses = match &addresses {
+                Some(addresses) => addresses,
+                None => addresses.insert(
+                    self.addresses(self.site_of(connection, side.other())?, asking)
+                        .await?,
+                ),
+            };
+            let key = links.iter().find_map(|link| key_at(addresses, &link.url));
+            named.extend(key.map(|key| (*issue, IssueRef::Key(key))));
+        }
+        Ok(named)
+    }
+
+    async fn by_field(
+        &self,
+        connection: &Connection,
+        side: Side,
+        open: &Open,
+        asking: Asking,
+    ) -> Result<BTreeMap<IssueId, IssueRef>, EngineError> {
+        let Some(field) = connection.links.field[side].as_ref() else {
+            return Ok(BTreeMap::new());
+        };
+        let values = open
+            .iter()
+            .filter_map(|(issue, own)| Some((*issue, own.fields.get(field)?)));
+        let values: Vec<_> = values.collect();
+        if values.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let there = self.site_of(connection, side.other())?;
+        let addresses = self.addresses(there, asking).await?;
+        let keys = values
+            .into_iter()
+            .filter_map(|(issue, value)| Some((issue, IssueRef::Key(key_in(&addresses, value)?))));
+        Ok(keys.collect())
+    }
+
+    /// Returns the addresses under which people know a site: the configured one, and what the site calls itself. They
+    /// differ where the API is reached through a gateway.
+    async fn addresses(&self, site: &Site, asking: Asking) -> Result<Vec<String>, EngineError> {
+        let mut addresses = vec![site.jira.clone()];
+        let note = format!("base-url:{}", site.name);
+        let known = match self.store.note(&note).await? {
+            Some(known) => known,
+            None => {
+                let told = self
+                    .ask(site, asking, async |client| client.server_info().await)
+                    .await;
+                let told = match told {
+                    Ok(info) => info.base_url,
+                    Err(error) if error.is_refusal() => String::new(),
+                    Err(error) => return Err(error),
+                };
+                self.store.put_note(&note, &told).await?;
+                told
+            }
+        };
+        addresses.extend((!known.is_empty()).then_some(known));
+        Ok(addresses)
+    }
+
+    /// Looks on the other side for issues that point at these.
+    ///
+    /// There is no query for it, so the other side's issues are searched once in a while and what they point at
+    /// is remembered.
+    async fn pointing_here(
+        &self,
+        connection: &Connection,
+        side: Side,
+        open: &Open,
+        asking: Asking,
+    ) -> Result<BTreeMap<IssueId, (JiraIssue, &'static str)>, EngineError> {
+        let from = &connection.links.from;
+        let field = connection.links.field[side.other()]
+            .as_ref()
+            .filter(|_| from.contains(&LinkSource::Field));
+        let remote = from.contains(&LinkSource::RemoteLink);
+        if open.is_empty() || field.is_none() && !remote {
+            return Ok(BTreeMap::new());
+        }
+        let (here, there) = (
+            self.site_of(connection, side)?,
+            self.site_of(connection, side.other())?,
+        );
+        let note = format!("scanned:{}:{}", connection.name, side.other());
+        let now = self.clock.now();
+        let known: Option<Scan> = self
+            .store
+            .note(&note)
+            .await?
+            .and_then(|text| serde_json::from_str(&text).ok());
+        let every = SCAN_EVERY.min(signed(self.options.look_again));
+        let scan = match known.filter(|scan| scan.at > (now - every).as_second()) {
+            Some(scan) => scan,
+            None => {
+                let scan = self
+                    .scan(connection, side.other(), here, there, field, remote, asking)
+                    .await?;
+                let text = serde_json::to_string(&scan).unwrap_or_default();
+                self.store.put_note(&note, &text).await?;
+                scan
+            }
+        };
+        let points = |own: &JiraIssue| scan.points.get(&own.key.to_uppercase()).copied();
+        let pointing: Vec<_> = open
+            .iter()
+            .filter_map(|(issue, own)| Some((*issue, points(own)?)))
+            .collect();
+        let asked = pointing
+            .iter()
+            .map(|(_, (twin, _))| IssueRef::Id(*twin))
+            .collect();
+        let twins = self.see(there, &asked, &[], asking).await?;
+        let found = pointing.into_iter().filter_map(|(issue, (twin, by_field))| {
+            let twin = twins.get(&IssueRef::Id(twin))?.clone();
+            Some((issue, (twin, if by_field { "field" } else { "remote-link" })))
+        });
+        Ok(found.collect())
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one search over one side, with all it needs"
+    )]
+    async fn scan(
+        &self,
+        connection: &Connection,
+        side: Side,
+        target: &Site,
+        site: &Site,
+        field: Option<&String>,
+        remote: bool,
+        asking: Asking,
+    ) -> Result<Scan, EngineError> {
+        let addresses = self.addresses(target, asking).await?;
+        let mut points = BTreeMap::new();
+        let mut candidates: Vec<JiraIssue> = Vec::new();
+        let scope = connection.scope[side].clone();
+        let recent = || {
+            scope
+                .clone()
+                .unwrap_or_else(|| "project is not EMPTY ORDER BY updated DESC".to_string())
+        };
+        let mut jql = match field {
+            Some(field) if !remote => {
+                let number = field.trim_start_matches("customfield_");
+                let set = format!("cf[{number}] is not EMPTY");
+                scope
+                    .as_ref()
+                    .map_or(set.clone(), |scope| format!("({scope}) AND {set}"))
+            }
+            _ => recent(),
+        };
+        let fields: Vec<String> = field.into_iter().cloned().collect();
+        let mut cursor = None;
+        while candidates.len() < SCAN_MAX {
+            let page = self
+                .ask(site, asking, async |client| {
+                    client.search_issues(&jql, &fields, cursor.clone()).await
+                })
+                .await;
+            let (issues, next) = match page {
+                Ok(page) => page,
+                // A site that cannot be asked for the field may still show it.
+                Err(error) if error.is_refused() && cursor.is_none() && jql != recent() => {
+                    jql = recent();
+                    continue;
+                }
+                // A field that is not there, or a query that this site does not take, is no link.
+                Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
+                    warn!(site.name = %site.name, "Issues of {} that point at their twin cannot be searched: {}", site.name, error.unsaid());
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            candidates.extend(issues);
+            match next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        if let Some(field) = field {
+            for issue in &candidates {
+                if let Some(key) = issue
+                    .fields
+                    .get(field)
+                    .and_then(|value| key_in(&addresses, value))
+                {
+                    points.entry(key.to_uppercase()).or_insert((issue.id, true));
+                }
+            }
+        }
+        if remote {
+            let asked: Vec<(SiteName, IssueId)> = candidates
+                .iter()
+                .map(|issue| (site.name.clone(), issue.id))
+                .collect();
+            let linked: Vec<IssueId> = self
+                .store
+                .issues(&asked)
+                .await?
+                .into_iter()
+                .filter(|row| row.links.contains_key(&connection.name))
+                .map(|row| row.issue)
+                .collect();
+            let open = candidates.iter().filter(|issue| !linked.contains(&issue.id));
+            for issue in open.take(SCAN_LINKS_MAX) {
+                let links = match self
+                    .ask(site, asking, async |client| client.remote_links(issue.id).await)
+                    .await
+                {
+                    Err(error) if error.is_refused() => break,
+                    links => links?,
+                };
+                for key in links
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|link| key_at(&addresses, &link.url))
+                {
+                    points.entry(key.to_uppercase()).or_insert((issue.id, false));
+                }
+            }
+        }
+        Ok(Scan {
+            at: self.clock.now().as_second(),
+            points,
+        })
+    }
+}
+
+/// Takes a twin as found.
+fn settle(
+    open: &mut Open,
+    found: &mut BTreeMap<IssueId, Found>,
+    issue: IssueId,
+    there: JiraIssue,
+    by: &'static str,
+) {
+    if let Some(here) = open.remove(&issue) {
+        found.insert(issue, Found::Twin { here, there, by });
+    }
+}
+
+fn in_table(connection: &Connection, side: Side, open: &Open) -> BTreeMap<IssueId, IssueRef> {
+    let named = |own: &JiraIssue| {
+        let id = own.id.to_string();
+        connection.links.table.iter().find_map(|(a, b)| {
+            let (ours, theirs) = if side == Side::A { (a, b) } else { (b, a) };
+            (ours.eq_ignore_ascii_case(&own.key) || *ours == id).then(|| issue_ref(theirs))
+        })
+    };
+    open.iter()
+        .filter_map(|(issue, own)| Some((*issue, named(own)?)))
+        .collect()
+}
+
+/// Which issues of a side point at which keys of the other.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Scan {
+    at: i64,
+    points: BTreeMap<String, (IssueId, bool)>,
+}
+
+/// Returns the key of the issue that an address names, if it is one of a site that is known under these addresses.
+fn key_at(sites: &[String], address: &str) -> Option<String> {
+    let lower = address.trim().to_lowercase();
+    let rest = sites.iter().find_map(|site| {
+        let site = site.trim_end_matches('/').to_lowercase();
+        lower.strip_prefix(&site).filter(|rest| rest.starts_with('/'))
+    })?;
+    let key = rest
+        .strip_prefix("/browse/")
+        .or_else(|| rest.split("selectedissue=").nth(1))?;
+    let key: String = key
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        .collect();
+    is_key(&key).then(|| key.to_uppercase())
+}
+
+/// Returns the key that a field's value holds: a key, an address, or text around one of them.
+fn key_in(sites: &[String], value: &serde_json::Value) -> Option<String> {
+    let text = match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(number) => number.to_string(),
+        other => other.get("value").and_then(|value| value.as_str())?.to_string(),
+    };
+    let text = text.trim();
+    if is_key(&text.to_lowercase()) {
+        return Some(text.to_uppercase());
+    }
+    text.split_whitespace().find_map(|word| key_at(sites, word))
+}
+
+fn is_key(text: &str) -> bool {
+    text.rsplit_once('-').is_some_and(|(project, number)| {
+        project.starts_with(|c: char| c.is_ascii_alphabetic())
+            && project.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !number.is_empty()
+            && number.chars().all(|c| c.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_twin_is_read_from_a_key_or_an_address_of_the_other_site_only() {
+        let sites = [
+            "https://api.atlassian.com/ex/jira/1".to_owned(),
+            "https://globex.atlassian.net".to_owned(),
+        ];
+        let json = |text: &str| serde_json::Value::String(text.into());
+        assert_eq!(key_in(&sites, &json("dev-9")).as_deref(), Some("DEV-9"));
+        assert_eq!(
+            key_in(&sites, &json("see https://globex.atlassian.net/browse/DEV-9?x=1")).as_deref(),
+            Some("DEV-9")
+        );
+        assert_eq!(
+            key_in(&sites, &json("https://other.atlassian.net/browse/DEV-9")),
+            None
+        );
+        assert_eq!(
+            key_in(
+                &sites,
+                &json("https://globex.atlassian.net.evil.example/browse/DEV-9")
+            ),
+            None
+        );
+        assert_eq!(key_in(&sites, &json("later")), None);
+        assert_eq!(
+            key_at(
+                &["http://127.0.0.1:8001/jira/globex/".to_owned()],
+                "http://127.0.0.1:8001/jira/globex/browse/DEV-9"
+            )
+            .as_deref(),
+            Some("DEV-9")
+        );
+    }
+}
