@@ -1,11 +1,12 @@
 //! From an issue's key or id, as a person writes it, to its links.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tandem_core::{ConnectionName, IssueId, LinkKey, Side, SiteName};
 use tandem_engine::discover::issue_ref;
 use tandem_engine::ports::SiteClient;
-use tandem_engine::ports::site::JiraIssue;
+use tandem_engine::ports::site::{IssueRef, JiraIssue};
 use tandem_engine::ports::store::{HistoryRow, Lane, LinkRow};
 use tandem_engine::{Connection, Engine, EngineError};
 
@@ -35,10 +36,57 @@ pub(crate) async fn all_links(engine: &Engine) -> Result<Vec<LinkRow>, Failure> 
     Ok(all)
 }
 
-/// Returns the links of an issue, on either side of any connection.
+/// How long Jira may take to tell an issue's id, before all links are read instead.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
+/// Returns the links of an issue, on either side of any connection: by its id, which Jira tells of a key. Where Jira tells
+/// nothing, or has no such issue any more, all links are read.
 pub(crate) async fn links_of(engine: &Engine, name: &str) -> Result<Vec<LinkRow>, Failure> {
+    if let Some(issues) = ids_of(engine, name).await {
+        let found = linked(engine, &issues).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
     let mut found = all_links(engine).await?;
     found.retain(|row| Side::BOTH.into_iter().any(|side| is(row, side, name)));
+    Ok(found)
+}
+
+/// Returns the issues that may be meant by a name, on each site; `None` where a site does not tell.
+async fn ids_of(engine: &Engine, name: &str) -> Option<Vec<(SiteName, IssueId)>> {
+    let asked = issue_ref(name);
+    let mut found = Vec::new();
+    for site in engine.sites.values() {
+        if let IssueRef::Id(id) = asked {
+            found.push((site.name.clone(), id));
+            continue;
+        }
+        let told = async {
+            engine.pass(site, Lane::Live).await.ok()?;
+            // Whoever only looks does not pause a site.
+            match site.client.issue(&asked, &[]).await {
+                Ok(issue) => Some(issue),
+                Err(error) if error.status == Some(404) => Some(None),
+                Err(_) => None,
+            }
+        };
+        let issue = tokio::time::timeout(TOLD_WITHIN, told).await.ok().flatten()?;
+        found.extend(issue.map(|issue| (site.name.clone(), issue.id)));
+    }
+    Some(found)
+}
+
+/// Returns the links of issues, by their rows.
+async fn linked(engine: &Engine, issues: &[(SiteName, IssueId)]) -> Result<Vec<LinkRow>, Failure> {
+    let rows = engine.store.issues(issues).await?;
+    let links: BTreeSet<LinkKey> = rows.into_iter().flat_map(|row| row.links.into_values()).collect();
+    let mut found = Vec::new();
+    for link in links {
+        if engine.connection(&link.connection).is_some() {
+            found.extend(engine.store.link(&link).await?);
+        }
+    }
     Ok(found)
 }
 

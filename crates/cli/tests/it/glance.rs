@@ -41,10 +41,15 @@ impl Metered {
 
     /// Runs a command on the table. Returns what it told and how many units it read.
     fn read_by(&self, bench: &Bench, command: &[&str]) -> (Value, f64) {
+        self.read_by_ending(bench, command, 3)
+    }
+
+    /// The same of one that ends with such an exit code.
+    fn read_by_ending(&self, bench: &Bench, command: &[&str], code: i32) -> (Value, f64) {
         self.amazon.take_units();
         let mut command = bench.without_data(command);
         self.amazon.used_by(command.arg("--json"));
-        (run(&mut command).ended(3).json(), self.amazon.take_units())
+        (run(&mut command).ended(code).json(), self.amazon.take_units())
     }
 }
 
@@ -155,6 +160,40 @@ fn a_look_at_twenty_times_as_many_pairs_reads_no_more() {
     let bench = Bench::new();
     assert_eq!(glanced(&bench, 1_000), UNITS);
     assert_eq!(glanced(&bench, 20_000), UNITS);
+}
+
+/// What `status` and `queue` read for an issue of which nothing waits, in units.
+fn glanced_at_an_issue(bench: &Bench, pairs: u64) -> [f64; 2] {
+    let table = Metered::with(pairs);
+    let key = LinkKey {
+        connection: ConnectionName::new("acme-globex"),
+        a: IssueId(bench.acme().issue_id("SUP-3")),
+        b: IssueId(bench.globex().issue_id("DEV-3")),
+    };
+    let row = LinkRow {
+        a_key: Some("SUP-3".to_owned()),
+        b_key: Some("DEV-3".to_owned()),
+        found_by: "command".to_owned(),
+        since: "2026-03-02T09:00:00Z".parse().unwrap(),
+        outside: None,
+        key,
+    };
+    let sites = Sides::new(SiteName::new("acme"), SiteName::new("globex"));
+    let linked = table.runtime.block_on(table.store.put_link(&row, &sites));
+    assert_eq!(linked.unwrap(), Linked::New);
+    let (status, read_by_status) = table.read_by_ending(bench, &["status", "--issue", "DEV-3"], 0);
+    assert_eq!(status["connections"][0]["links"], 1, "{status}");
+    let (queue, read_by_queue) = table.read_by_ending(bench, &["queue", "--issue", "sup-3"], 0);
+    assert_eq!(queue, json!([]));
+    assert!(read_by_status > 0.0 && read_by_queue > 0.0);
+    [read_by_status, read_by_queue]
+}
+
+#[test]
+fn a_look_at_an_issue_reads_no_more_of_twenty_times_as_many_links() {
+    let bench = Bench::new();
+    let few = glanced_at_an_issue(&bench, 1_000);
+    assert_eq!(glanced_at_an_issue(&bench, 20_000), few);
 }
 
 #[test]
