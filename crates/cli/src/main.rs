@@ -15,6 +15,7 @@ mod output;
 mod reference;
 mod resolve;
 mod select;
+mod strangers;
 mod terminal;
 mod values;
 mod who;

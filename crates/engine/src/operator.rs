@@ -10,6 +10,7 @@ mod people;
 mod queue;
 mod read_only;
 mod release;
+mod strangers;
 mod undelete;
 
 pub use acts::{LinkAct, tell_of};
@@ -19,4 +20,6 @@ pub(crate) use people::is_assigned;
 pub use people::{Assigned, How, Matched, Standing};
 pub use queue::{BadQueueId, ItemState, QueueId, QueueItem, Retried};
 pub use read_only::ReadOnly;
+pub(crate) use strangers::guess;
+pub use strangers::{Guesses, Stranger, Strangers};
 pub use undelete::Undeleted;

@@ -6,11 +6,11 @@ use clap::Args;
 use serde::Serialize;
 use tandem_core::{Content, LinkKey};
 use tandem_engine::Engine;
-use tandem_engine::operator::{Proposal, ProposedOp};
+use tandem_engine::operator::{Guesses, Proposal, ProposedOp, Stranger, Strangers};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
-use crate::{open, output, resolve, words};
+use crate::{open, output, resolve, strangers, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
 #[derive(Debug, Serialize)]
 struct Steps {
     steps: Vec<Step>,
+    /// Whose creates would wait, since the other site does not know them.
+    unknown_authors: Vec<Stranger>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +71,7 @@ async fn planned(global: &Global, arguments: &Arguments, engine: &Engine) -> Res
             }
         }
     }
+    let strangers = strangers(engine, &proposals).await?;
     let mut rows = Vec::new();
     for connection in &engine.connections {
         rows.extend(resolve::links(engine, connection).await?);
@@ -84,8 +87,14 @@ async fn planned(global: &Global, arguments: &Arguments, engine: &Engine) -> Res
         })
         .collect();
     let open = !steps.is_empty();
+    let not_asked = strangers::not_asked(&strangers.iter().collect::<Vec<_>>());
+    let unknown_authors: Vec<Stranger> = strangers.into_iter().flat_map(|one| one.found).collect();
+    let unknown = strangers::warning(engine, &unknown_authors);
     if global.json {
-        output::json(&Steps { steps })?;
+        output::json(&Steps {
+            steps,
+            unknown_authors,
+        })?;
     } else if open {
         for step in &steps {
             output::data(shown(engine, step))?;
@@ -97,10 +106,30 @@ async fn planned(global: &Global, arguments: &Arguments, engine: &Engine) -> Res
     } else {
         output::say("nothing would be written");
     }
+    for told in [unknown, not_asked].into_iter().flatten() {
+        output::say(told);
+    }
     match failed {
         0 => Ok(Ending::differs_if(open)),
         _ => Ok(Ending::Failed),
     }
+}
+
+/// Asks whether the other site knows those whose worklogs would be made. The steps stay what a run would do: it writes first, and
+/// asks when it is refused.
+async fn strangers(engine: &Engine, proposals: &[Proposal]) -> Result<Vec<Strangers>, Failure> {
+    let mut found = Vec::new();
+    for connection in &engine.connections {
+        let mut guesses = Guesses::default();
+        for proposal in proposals.iter().filter(|one| one.connection == connection.name) {
+            if let Some(author) = &proposal.guess {
+                let of_side = &mut guesses[proposal.side.other()];
+                *of_side.entry(author.clone()).or_default() += 1;
+            }
+        }
+        found.push(engine.strangers(connection, &guesses).await?);
+    }
+    Ok(found)
 }
 
 async fn links(engine: &Engine, issues: &[String]) -> Result<BTreeSet<LinkKey>, Failure> {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use tandem_core::{AccountId, ConnectionName, Side};
 use tandem_engine::operator::{Assigned, How, Matched, Standing};
@@ -18,7 +20,7 @@ use crate::args::Global;
 use crate::csv_file::{Imported, Progress, Stop, stopped};
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
-use crate::{csv_file, open, output, resolve, select, words};
+use crate::{csv_file, open, output, resolve, select, values, words};
 
 /// How far back worklogs are looked at.
 const REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -47,9 +49,15 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show who logged time on linked issues within 90 days, and how they are known on the other site
-    #[command(after_help = "Example:\n  tandem users list --data ./data")]
-    List,
+    /// Show who logged time on linked issues of late, and how they are known on the other site
+    #[command(
+        after_help = "Examples:\n  tandem users list --data ./data\n  tandem users list --since 2024-01-01 --data ./data      before a first sync of old worklogs"
+    )]
+    List {
+        /// Who logged time from this day on (default: within 90 days)
+        #[arg(long, value_name = "DATE", value_parser = values::day)]
+        since: Option<Date>,
+    },
     /// Say which accounts belong to the same person
     #[command(
         after_help = "Example:\n  tandem users import people.csv --data ./data\n\npeople.csv holds lines like 5f0a-on-acme,60c1-on-globex."
@@ -96,18 +104,27 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             let connection = select::connection(engine, name)?;
             import(global, engine, connection, (file, lines), &who.name()).await
         }
-        Some(Action::List) | None => {
+        Some(Action::List { since }) => {
             open::remark_on_memory(global);
-            list(global, engine, select::connections(engine, name)?).await
+            list(global, engine, select::connections(engine, name)?, *since).await
+        }
+        None => {
+            open::remark_on_memory(global);
+            list(global, engine, select::connections(engine, name)?, None).await
         }
     }
 }
 
-async fn list(global: &Global, engine: &Engine, connections: Vec<&Connection>) -> Result<Ending, Failure> {
+async fn list(
+    global: &Global,
+    engine: &Engine,
+    connections: Vec<&Connection>,
+    since: Option<Date>,
+) -> Result<Ending, Failure> {
     let mut people = Vec::new();
     for connection in connections {
         for side in Side::BOTH {
-            for account in authors(engine, connection, side).await? {
+            for account in authors(engine, connection, side, since).await? {
                 let mut person = engine.match_person(connection, side, &account).await?;
                 // Whom a person named, nobody had to ask for.
                 if person.display_name.is_none() && person.how != How::Nobody {
@@ -125,7 +142,8 @@ async fn list(global: &Global, engine: &Engine, connections: Vec<&Connection>) -
     if global.json {
         output::json(&people)?;
     } else if people.is_empty() {
-        output::say("nobody logged time on a linked issue within 90 days");
+        let when = since.map_or_else(|| "within 90 days".to_owned(), |day| format!("since {day}"));
+        output::say(format!("nobody logged time on a linked issue {when}"));
     } else {
         let rows = people.iter().map(|one| {
             let person = &one.person;
@@ -187,6 +205,7 @@ async fn authors(
     engine: &Engine,
     connection: &Connection,
     side: Side,
+    since: Option<Date>,
 ) -> Result<BTreeSet<AccountId>, Failure> {
     let links = resolve::links(engine, connection).await?;
     let issues: BTreeSet<_> = links.iter().map(|row| row.key.issue(side)).collect();
@@ -194,9 +213,8 @@ async fn authors(
         .sites
         .get(&connection.sites[side])
         .ok_or_else(|| Failure::failed("a site is not configured"))?;
-    let since = (engine.clock.now() - REACH)
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .date();
+    let of_late = || (engine.clock.now() - REACH).to_zoned(TimeZone::UTC).date();
+    let since = since.unwrap_or_else(of_late);
     let mut authors = BTreeSet::new();
     let mut offset = 0;
     let mut pages = 0;
@@ -219,7 +237,7 @@ async fn authors(
         }
     }
     output::say(format!(
-        "note: only the first {PAGES_MAX} pages of side {side} were read"
+        "note: only the first {PAGES_MAX} pages of side {side} were read: there may be others; a later --since DATE reads the rest"
     ));
     Ok(authors)
 }

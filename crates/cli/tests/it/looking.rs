@@ -1,6 +1,6 @@
 //! What the commands that look show, and that they change nothing.
 
-use tandem_sim::{Fault, Matcher, Vendor};
+use tandem_sim::{Content, Fault, Matcher, Vendor};
 
 use crate::bench::{Bench, hour};
 
@@ -274,4 +274,68 @@ fn what_only_looks_makes_no_table_where_there_is_none() {
     assert!(bench.data().exists());
     let ran = bench.run(&["queue"]).ended(0);
     assert!(!ran.err.contains("there is no table"), "{ran:?}");
+}
+
+#[test]
+fn whose_time_would_wait_is_told_before_anything_is_written() {
+    let bench = Bench::new();
+    for day in ["2026-03-02", "2026-03-03"] {
+        let content = Content::new("zoe", day, "09:00:00", 3600).text("alone");
+        bench.acme().log_time("SUP-1", content).unwrap();
+    }
+    bench.acme().log_time("SUP-1", hour("ann", "known")).unwrap();
+    let zoe = serde_json::json!([{
+        "connection": "acme-globex", "side": "a", "account": "zoe", "display_name": "Zoe Zimmer", "creates": 2,
+    }]);
+    let plan = bench.run(&["plan", "--json"]).ended(3).json();
+    assert_eq!(plan["unknown_authors"], zoe, "{plan}");
+    // A run writes first, and asks when it is refused.
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 3, "{plan}");
+    let warning = "warning: 1 author is not known on the other site, and 2 of these creates would wait as author-unmapped: Zoe Zimmer (zoe) on acme";
+    bench.run(&["plan"]).ended(3).says(warning);
+    let dry = ["backfill", "--since", "2026-01-01", "--dry-run"];
+    bench.run(&dry).ended(3).says(warning);
+    let estimated = bench.run(&[&dry[..], &["--json"]].concat()).ended(3).json();
+    assert_eq!(estimated["estimate"][0]["unknown_authors"], zoe, "{estimated}");
+
+    bench.run(&["reconcile"]).ended(3);
+    let queue = bench.run(&["queue", "--json"]).ended(3).json();
+    let reasons: Vec<&str> = queue
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons, ["author-unmapped", "author-unmapped"]);
+}
+
+#[test]
+fn nobodys_time_waits_where_an_account_stands_for_those_who_are_not_known() {
+    let bench = Bench::with("[connections.authors]\nunknown = \"account:bob\"\n");
+    bench.acme().log_time("SUP-1", hour("zoe", "alone")).unwrap();
+    let plan = bench.run(&["plan", "--json"]).ended(3).json();
+    assert_eq!(plan["unknown_authors"], serde_json::json!([]), "{plan}");
+}
+
+#[test]
+fn whoever_logged_time_long_ago_is_listed_where_it_is_asked_since_then() {
+    let bench = Bench::new();
+    bench.reconcile();
+    let old = Content::new("zoe", "2024-03-02", "09:00:00", 3600);
+    bench.acme().log_time("SUP-1", old).unwrap();
+    let of_late = bench.run(&["users", "list", "--json"]).json();
+    assert!(!of_late.to_string().contains("zoe"), "{of_late}");
+    let all = bench
+        .run(&["users", "list", "--since", "2024-01-01", "--json"])
+        .ended(3)
+        .json();
+    assert_eq!(
+        (&all[0]["account"], &all[0]["how"]),
+        (&"zoe".into(), &"nobody".into()),
+        "{all}"
+    );
+    bench
+        .run(&["users", "list", "--since", "2026-12-01"])
+        .ended(0)
+        .says("nobody logged time on a linked issue since 2026-12-01");
 }

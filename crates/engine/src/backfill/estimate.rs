@@ -14,6 +14,7 @@ use super::Order;
 use crate::bulk::BULK_MAX;
 use crate::error::EngineError;
 use crate::gate::Asking;
+use crate::operator::{Guesses, guess};
 use crate::options::{Connection, Engine};
 use crate::ports::SiteClient;
 use crate::ports::site::LISTED_MAX;
@@ -97,6 +98,8 @@ pub struct Estimate {
     pub unlinked: Sides<Counted>,
     /// What stands on linked issues outside the scope, per side: left alone.
     pub outside: Sides<Counted>,
+    /// Of whom nobody has asked yet whether the other site knows them, of those whose worklogs would be made.
+    pub guesses: Guesses,
     /// Links that would be looked at.
     pub open: usize,
     /// Requests to each side.
@@ -150,12 +153,14 @@ impl Engine {
         } = self.list_old(connection, order, since, only).await?;
         let mut links = Vec::new();
         let mut beyond = Sides::<usize>::default();
+        let mut guesses = Guesses::default();
         while let Some((link, sides)) = by_link.pop_first() {
             for side in Side::BOTH {
                 let is_beyond = |worklog: &&Worklog| !order.is_about(worklog.content.start_date);
                 beyond[side] += sides[side].values().filter(is_beyond).count();
             }
-            links.push(self.estimate_link(connection, order, since, link, sides).await?);
+            let estimated = self.estimate_link(connection, order, since, link, sides, &mut guesses);
+            links.push(estimated.await?);
         }
         let open: Vec<&LinkEstimate> = links.iter().filter(|link| link.is_open()).collect();
         let of_links = |side: Side| open.iter().map(|link| link.requests(side)).sum::<usize>();
@@ -172,6 +177,7 @@ impl Engine {
             beyond,
             unlinked,
             outside,
+            guesses,
             open,
             requests,
             finding,
@@ -307,7 +313,8 @@ impl Engine {
         order: &Order,
         since: Date,
         link: LinkKey,
-        sides: Sides<BTreeMap<WorklogId, Worklog>>,
+        sides: Sides<Listed>,
+        guesses: &mut Guesses,
     ) -> Result<LinkEstimate, EngineError> {
         let lookups = self.known_people(connection, &sides).await?;
         let mut observed = Observed::empty(link.clone(), self.clock.now());
@@ -328,7 +335,7 @@ impl Engine {
                 }
             }
         }
-        observed.lookups = lookups;
+        observed.lookups = lookups.clone();
         // Whether it is to be taken over or not: a person should know that it is there.
         let matching = free_matching(&observed, &order.backfill().tolerance, connection);
         let mut estimate = LinkEstimate {
@@ -359,7 +366,12 @@ impl Engine {
         }
         let mut parked = BTreeSet::new();
         self.rehearse(connection, &mut observed, |step| match &step.action {
-            Action::Create { side, .. } => estimate.creates[*side] += 1,
+            Action::Create { side, .. } => {
+                estimate.creates[*side] += 1;
+                if let Some((from, author)) = guess(step, &connection.settings.rules, &lookups) {
+                    *guesses[from].entry(author).or_default() += 1;
+                }
+            }
             Action::Update { side, .. } => estimate.updates[*side] += 1,
             Action::Record(Recorded::Adopt) => estimate.adopts += 1,
             Action::Record(Recorded::Park) => {

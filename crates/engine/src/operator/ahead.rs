@@ -7,8 +7,11 @@ use tandem_core::copies::{Matching, Tolerance};
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Recorded, Step};
 use tandem_core::rules::Rules;
-use tandem_core::{ConnectionName, Content, IssueId, LinkKey, PairId, Reason, Side, Sides, WorklogId};
+use tandem_core::{
+    AccountId, ConnectionName, Content, IssueId, LinkKey, PairId, Reason, Side, Sides, WorklogId,
+};
 
+use super::guess;
 use crate::backfill::estimate::free_matching;
 use crate::decided::policy_of;
 use crate::error::EngineError;
@@ -80,6 +83,10 @@ pub struct Proposal {
     /// where it is clear which; a run copies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub looks_like: Vec<WorklogId>,
+    /// For a create: its author, of whom nobody has asked yet whether the other site knows them (see
+    /// [`Engine::strangers`]).
+    #[serde(skip)]
+    pub guess: Option<AccountId>,
     /// Values that lose a conflict: the field, the side and the value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loses: Vec<String>,
@@ -232,7 +239,11 @@ impl Engine {
                     continue;
                 }
             }
-            proposals.extend(propose(step, link, &connection.settings.rules));
+            let rules = &connection.settings.rules;
+            proposals.extend(propose(step, link, rules).map(|proposal| Proposal {
+                guess: guess(step, rules, &observed.lookups).map(|(_, author)| author),
+                ..proposal
+            }));
         }
         for proposal in proposals.iter_mut().filter(|one| one.op == ProposedOp::Create) {
             if let Some(source) = proposal.source {
@@ -271,6 +282,7 @@ impl Engine {
             reason: format!("{reason}: {}", failure.detail()),
             policy: None,
             looks_like: Vec::new(),
+            guess: None,
             loses: Vec::new(),
         }])
     }
@@ -407,6 +419,7 @@ fn propose(step: &Step, link: &LinkKey, rules: &Rules) -> Option<Proposal> {
         reason,
         policy: policy_of(step, rules),
         looks_like: Vec::new(),
+        guess: None,
         loses: step
             .lost
             .iter()

@@ -15,14 +15,14 @@ use jiff::civil::Date;
 use serde::Serialize;
 use tandem_core::{AccountId, LinkKey, Reason, Side, Sides};
 use tandem_engine::backfill::{Estimate, Order, Ran, Standing};
-use tandem_engine::operator;
+use tandem_engine::operator::{self, Stranger, Strangers};
 use tandem_engine::{Connection, Engine};
 
 use self::progress::Progress;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::who::Who;
-use crate::{open, output, resolve, select, values, words};
+use crate::{open, output, resolve, select, strangers, values, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -87,6 +87,7 @@ struct Work<'e> {
     connection: &'e Connection,
     order: Order,
     estimate: Estimate,
+    strangers: Strangers,
 }
 
 /// What came of it.
@@ -171,6 +172,7 @@ async fn work(
     if !global.json {
         output::say(show::text(engine, &works));
     }
+    warn_of_strangers(engine, &works);
     let open: usize = works.iter().map(|work| work.estimate.open).sum();
     let may_ask = stdin().is_terminal() && stderr().is_terminal();
     if open > 0 && may_ask && !arguments.yes && !ask::yes("Begin?")? {
@@ -234,10 +236,12 @@ async fn works<'a>(
         let estimate = engine
             .estimate_backfill(connection, &order, only.as_ref())
             .await?;
+        let strangers = engine.strangers(connection, &estimate.guesses).await?;
         works.push(Work {
             connection,
             order,
             estimate,
+            strangers,
         });
     }
     Ok((works, only))
@@ -385,9 +389,20 @@ async fn shown(global: &Global, engine: &Engine, works: &[Work<'_>]) -> Result<E
         output::data(show::text(engine, works))?;
         output::say("nothing was written");
     }
+    warn_of_strangers(engine, works);
     Ok(Ending::differs_if(
         works.iter().any(|work| work.estimate.open > 0),
     ))
+}
+
+/// Warns of those whose time would wait.
+fn warn_of_strangers(engine: &Engine, works: &[Work<'_>]) {
+    let all: Vec<&Strangers> = works.iter().map(|work| &work.strangers).collect();
+    let found: Vec<Stranger> = all.iter().flat_map(|one| one.found.iter().cloned()).collect();
+    let told = [strangers::warning(engine, &found), strangers::not_asked(&all)];
+    for told in told.into_iter().flatten() {
+        output::say(told);
+    }
 }
 
 #[derive(Debug, Serialize)]

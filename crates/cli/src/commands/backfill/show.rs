@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tandem_core::{ConnectionName, Content, IssueId, Side, Sides, Worklog, WorklogId};
 use tandem_engine::backfill::{Counted, Twins};
+use tandem_engine::operator::Stranger;
 use tandem_engine::{Connection, Engine};
 
 use super::{Report, Work};
@@ -35,6 +36,8 @@ pub(super) struct Shown {
     unlinked: Sides<Counted>,
     /// What stands on linked issues outside the scope, and is left alone.
     outside: Sides<Counted>,
+    /// Whose worklogs would wait, since the other site does not know them.
+    unknown_authors: Vec<Stranger>,
     /// Requests to each side.
     requests: Sides<usize>,
     /// Of these, those that look for the twins of issues that are not linked.
@@ -95,6 +98,7 @@ impl Shown {
             beyond: estimate.beyond,
             unlinked: estimate.unlinked,
             outside: estimate.outside,
+            unknown_authors: work.strangers.found.clone(),
             requests: estimate.requests,
             finding: estimate.finding,
             writes: estimate.writes,
