@@ -611,3 +611,36 @@ fn what_the_configuration_names_and_is_not_there_is_told() {
     assert_ne!(state("link-field", "acme"), "ok");
     assert_eq!(state("stand-in", "acme"), "fail");
 }
+
+#[test]
+fn what_was_not_read_of_a_large_site_is_told() {
+    let bench = lived_in();
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    for number in 0..12 {
+        let mut content = hour("ann", &format!("entry {number}"));
+        content.start_date = today;
+        bench.acme().log_time("SUP-1", content).unwrap();
+    }
+    bench.acme().configure(|spec| spec.page_max = 1);
+    let ran = doctor(&bench);
+    for check in ["others-time", "authors"] {
+        tells(&ran, "acme", check, "unknown", "than the 10 pages that were read");
+    }
+}
+
+#[test]
+fn strangers_on_a_site_on_which_nothing_is_linked_are_no_failure() {
+    let bench = Bench::new();
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let mut content = hour("zoe", "alone");
+    content.start_date = today;
+    bench.acme().log_time("SUP-4", content).unwrap();
+    let ran = doctor(&bench);
+    tells(
+        &ran,
+        "acme",
+        "authors",
+        "unknown",
+        "1 author of late on the whole site (nothing is linked yet) not known on globex: Zoe Zimmer (zoe)",
+    );
+}

@@ -37,9 +37,10 @@ pub(super) async fn look(look: &Look<'_>, site: &SiteName, recent: &Recent) -> V
         };
         let authors: BTreeSet<&AccountId> = by.keys().map(|(who, _)| who).collect();
         findings.extend(
-            of_connection(look, connection, side, &authors)
+            of_connection(look, connection, side, (&authors, recent.anywhere))
                 .await
                 .into_iter()
+                .chain(recent.unread(CHECK, look, site))
                 .map(|finding| finding.of(connection)),
         );
     }
@@ -50,7 +51,7 @@ async fn of_connection(
     look: &Look<'_>,
     connection: &Connection,
     side: Side,
-    authors: &BTreeSet<&AccountId>,
+    (authors, anywhere): (&BTreeSet<&AccountId>, bool),
 ) -> Vec<Finding> {
     let site = &connection.sites[side];
     let there = &connection.sites[side.other()];
@@ -94,8 +95,9 @@ async fn of_connection(
         let authors = match authors.len() {
             0 => "nobody logged time of late".to_owned(),
             number => format!(
-                "{} of late, all known on {there}{ways}{rest}",
-                count(number, "author")
+                "{} of late{}, all known on {there}{ways}{rest}",
+                count(number, "author"),
+                place(anywhere)
             ),
         };
         return vec![Finding::ok(CHECK, site, authors)];
@@ -114,13 +116,23 @@ async fn of_connection(
         String::new()
     };
     let what = format!(
-        "{} of late not known on {there}: {}{rest}",
+        "{} of late{} not known on {there}: {}{rest}",
         count(unmatched.len(), "author"),
+        place(anywhere),
         some(unmatched, NAMED_MAX)
     );
     let fix = format!(
         "give them access to {there}, or say who they are there: [connections.authors] map, or `tandem users import FILE.csv`{hint}"
     );
+    if anywhere {
+        // They may never log time on an issue that gets a twin.
+        return vec![Finding::unknown(
+            CHECK,
+            site,
+            format!("{what}; whose time concerns a linked issue is known once there are links"),
+            fix,
+        )];
+    }
     vec![match connection.settings.rules.unknown_author {
         UnknownAuthor::Park => Finding::fail(CHECK, site, format!("{what}; their time waits"), fix),
         UnknownAuthor::Account(_) => Finding::warn(
@@ -130,4 +142,11 @@ async fn of_connection(
             fix,
         ),
     }]
+}
+
+fn place(anywhere: bool) -> &'static str {
+    match anywhere {
+        true => " on the whole site (nothing is linked yet)",
+        false => "",
+    }
 }

@@ -29,13 +29,37 @@ const CHECK: &str = "others-time";
 /// Who logged time of late, on which issue, and on which day last.
 pub(super) struct Recent {
     pub(super) by: Result<BTreeMap<(AccountId, IssueId), Date>, Trouble>,
+    /// Nothing is linked yet, so it is whoever logged time on any issue.
+    pub(super) anywhere: bool,
+    /// The site has more than is read of it here.
+    pub(super) cut_off: bool,
+}
+
+impl Recent {
+    /// Says that there is more than was read, if so.
+    pub(super) fn unread(&self, check: &'static str, look: &Look<'_>, site: &SiteName) -> Option<Finding> {
+        self.cut_off.then(|| {
+            Finding::unknown(
+                check,
+                site,
+                format!(
+                    "there are more worklogs since {} than the {PAGES_MAX} pages that were read; of whoever logged time on the others alone, nothing is said",
+                    look.since()
+                ),
+                "`tandem users list --since DATE`, with a later day, reads the rest",
+            )
+        })
+    }
 }
 
 /// Reads who logged time on linked issues of late (on any issue where nothing is linked).
 pub(super) async fn recent(look: &Look<'_>, site: &SiteName, linked: &Linked<'_>) -> Recent {
     let issues: BTreeSet<IssueId> = linked.project_of(site).into_keys().collect();
+    let mut cut_off = false;
     Recent {
-        by: read(look, site, &issues).await,
+        by: read(look, site, &issues, &mut cut_off).await,
+        anywhere: issues.is_empty(),
+        cut_off,
     }
 }
 
@@ -43,6 +67,7 @@ async fn read(
     look: &Look<'_>,
     site: &SiteName,
     issues: &BTreeSet<IssueId>,
+    cut_off: &mut bool,
 ) -> Result<BTreeMap<(AccountId, IssueId), Date>, Trouble> {
     let mut by: BTreeMap<(AccountId, IssueId), Date> = BTreeMap::new();
     let mut offset = 0;
@@ -61,9 +86,10 @@ async fn read(
         }
         match page.next {
             Some(next) if next > offset => offset = next,
-            _ => break,
+            _ => return Ok(by),
         }
     }
+    *cut_off = true;
     Ok(by)
 }
 
@@ -109,6 +135,7 @@ pub(super) async fn look(
             format!("the time of {people} since {} can be seen", look.since()),
         ));
     }
+    findings.extend(recent.unread(CHECK, look, site));
     let mut silent = Vec::new();
     for (project, issues) in projects
         .iter()
