@@ -339,3 +339,16 @@ fn whoever_logged_time_long_ago_is_listed_where_it_is_asked_since_then() {
         .ended(0)
         .says("nobody logged time on a linked issue since 2026-12-01");
 }
+
+#[test]
+fn a_look_that_takes_long_says_how_far_it_is() {
+    let bench = Bench::new();
+    let listing = Matcher::tempo("POST", "/4/worklogs/search");
+    let slow = Fault::Slow(std::time::Duration::from_secs(6));
+    bench.sim.fail_next("acme", listing, slow);
+    bench
+        .run(&["plan"])
+        .ended(0)
+        .says("still looking; so far ")
+        .says(" requests to acme");
+}
