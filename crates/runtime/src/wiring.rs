@@ -11,8 +11,9 @@ use tandem_core::observed::Settings;
 use tandem_engine::options::{LinkSource, LinkSources};
 use tandem_engine::ports::{Clock, Observer, Store};
 use tandem_engine::{Connection, Engine, Options, Site};
+use tracing::warn;
 
-use crate::config::{self, Config, ConnectionConfig};
+use crate::config::{self, Config, ConnectionConfig, USUAL_REQUESTS_PER_SECOND};
 use crate::credentials::{SiteSecrets, source};
 use crate::metrics::Metrics;
 
@@ -89,6 +90,9 @@ impl Tandem {
                 let client = AtlassianSite::new(endpoints, Arc::new(secrets), Arc::clone(&transport));
                 let client = Arc::new(client.with_observer(Arc::clone(&observer)));
                 clients.insert(site.name.clone(), Arc::clone(&client));
+                if site.requests_per_second > USUAL_REQUESTS_PER_SECOND {
+                    warn!(site.name = %site.name, "{} is asked up to {} requests a second, which is more than the vendors are known to allow", site.name, site.requests_per_second);
+                }
                 Site {
                     name: site.name.clone(),
                     jira: site.jira.to_string(),

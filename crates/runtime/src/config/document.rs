@@ -180,8 +180,23 @@ impl<'t> Value<'t> {
         None
     }
 
-    /// Reads a length of time.
+    /// Reads a length of time that is one.
     pub(super) fn duration(self) -> Option<std::time::Duration> {
+        self.duration_since_none(super::duration::RIGHT)
+    }
+
+    /// Reads a length of time that is one; `since_none` says what comes of none at all.
+    pub(super) fn duration_since_none(self, since_none: &str) -> Option<std::time::Duration> {
+        let duration = self.duration_or_none()?;
+        if duration.is_zero() {
+            self.wrong(format!("`{}` is no time at all", self.key), since_none);
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// Reads a length of time, which may be none at all.
+    pub(super) fn duration_or_none(self) -> Option<std::time::Duration> {
         let text = self.text(super::duration::RIGHT)?;
         match super::duration::parse(text) {
             Ok(duration) => Some(duration),
@@ -256,8 +271,27 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// Reads an issue's key or id; an id may be a number as well. Whether it can be one is not looked at.
+    pub(super) fn issue(self, right: &str) -> Option<String> {
+        let DeValue::Integer(integer) = self.value.get_ref() else {
+            return self.words(right).map(str::to_owned);
+        };
+        match u64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(id) => Some(id.to_string()),
+            Err(_) => {
+                self.wrong(format!("`{integer}` is not the id of an issue"), right);
+                None
+            }
+        }
+    }
+
     /// Reads a list of two texts that say something.
     pub(super) fn pair(self, right: &str) -> Option<(&'t str, &'t str)> {
+        self.pair_of(right, |item| item.words(right))
+    }
+
+    /// Reads a list of two things.
+    pub(super) fn pair_of<T>(self, right: &str, read: impl Fn(Self) -> Option<T>) -> Option<(T, T)> {
         let items = match self.value.get_ref() {
             DeValue::Array(_) => self.list(right)?,
             _ => {
@@ -283,7 +317,7 @@ impl<'t> Value<'t> {
             );
             return None;
         };
-        let (a, b) = (a.words(right), b.words(right));
+        let (a, b) = (read(a), read(b));
         Some((a?, b?))
     }
 

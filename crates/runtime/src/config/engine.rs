@@ -5,9 +5,11 @@ use std::time::Duration;
 use url::Url;
 
 use super::ConfigEnv;
-use super::document::{Table, Value};
+use super::document::Table;
 use super::urls::{self, Purpose};
 
+const LOST_CREATE: &str = "a create that got no answer is made again after this long, and without it at once, so that a listing that \
+     comes late would make a second worklog; 30s is the default";
 const KEYS: [&str; 9] = [
     "settle",
     "sweep",
@@ -78,7 +80,12 @@ pub(super) fn read(root: &Table<'_>, env: &ConfigEnv) -> EngineConfig {
         ("create_grace", &mut engine.create_grace),
         ("park_retry", &mut engine.park_retry),
     ] {
-        if let Some(duration) = table.get(key).and_then(Value::duration) {
+        let duration = table.get(key).and_then(|value| match key {
+            "settle" => value.duration_or_none(),
+            "create_grace" => value.duration_since_none(LOST_CREATE),
+            _ => value.duration(),
+        });
+        if let Some(duration) = duration {
             *place = duration;
         }
     }

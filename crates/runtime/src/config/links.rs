@@ -95,12 +95,12 @@ fn read_from(value: Value<'_>) -> Vec<LinkSource> {
 
 fn read_table(value: Value<'_>) -> Vec<(String, String)> {
     let mut table = Vec::new();
-    let mut seen: Sides<BTreeMap<String, (&str, usize)>> = Sides::default();
+    let mut seen: Sides<BTreeMap<String, (String, usize)>> = Sides::default();
     for row in value.list(TABLE_RIGHT).unwrap_or_default() {
-        let Some((a, b)) = row.pair(TABLE_RIGHT) else {
+        let Some((a, b)) = row.pair_of(TABLE_RIGHT, |item| item.issue(TABLE_RIGHT)) else {
             continue;
         };
-        if let Some(wrong) = [a, b].into_iter().find(|text| !is_issue(text)) {
+        if let Some(wrong) = [&a, &b].into_iter().find(|text| !is_issue(text)) {
             row.wrong(
                 format!("`{wrong}` is neither the key nor the id of an issue"),
                 TABLE_RIGHT,
@@ -108,8 +108,9 @@ fn read_table(value: Value<'_>) -> Vec<(String, String)> {
             continue;
         }
         let line = row.problems().line_of(row);
-        for (side, issue, twin) in [(Side::A, a, b), (Side::B, b, a)] {
-            let Some((first, line)) = seen[side].insert(issue.to_ascii_uppercase(), (twin, line)) else {
+        for (side, issue, twin) in [(Side::A, &a, &b), (Side::B, &b, &a)] {
+            let Some((first, line)) = seen[side].insert(issue.to_ascii_uppercase(), (twin.clone(), line))
+            else {
                 continue;
             };
             row.wrong(
@@ -118,7 +119,7 @@ fn read_table(value: Value<'_>) -> Vec<(String, String)> {
             );
             break;
         }
-        table.push((a.to_owned(), b.to_owned()));
+        table.push((a, b));
     }
     table
 }

@@ -31,7 +31,7 @@ pub use connections::{ConnectionConfig, MassDelete};
 pub use engine::EngineConfig;
 pub use errors::{ConfigError, Problem};
 pub use links::{LinkSource, LinksConfig};
-pub use sites::{DEFAULT_REQUESTS_PER_SECOND, MAX_REQUESTS_PER_SECOND, SecretRef, SiteConfig};
+pub use sites::{DEFAULT_REQUESTS_PER_SECOND, SecretRef, SiteConfig, USUAL_REQUESTS_PER_SECOND};
 
 use document::{Problems, Table};
 

@@ -13,8 +13,10 @@ use super::urls::{self, Purpose};
 
 /// What a site is asked when nothing else is said.
 pub const DEFAULT_REQUESTS_PER_SECOND: f64 = 5.0;
-/// The most that may be asked of a site; the vendors' own limits are far below.
-pub const MAX_REQUESTS_PER_SECOND: f64 = 50.0;
+/// What a site may be asked without a word of doubt; the vendors' own limits are far below.
+pub const USUAL_REQUESTS_PER_SECOND: f64 = 50.0;
+/// The least and the most that can be paced: slots a quarter of an hour apart, and a tenth of a millisecond.
+const REQUESTS_PER_SECOND_BOUNDS: (f64, f64) = (0.001, 10_000.0);
 
 /// The longest name; names become part of addresses and of the table's keys.
 const NAME_BYTES_MAX: usize = 64;
@@ -169,10 +171,11 @@ fn is_variable(text: &str) -> bool {
 }
 
 fn read_rate(value: Value<'_>) -> Option<f64> {
-    const RIGHT: &str = "a number above 0 and up to 50; Tempo allows 5 (the default)";
+    const RIGHT: &str = "a number from 0.001 up to 10000; Tempo allows 5 (the default)";
     let rate = value.number(RIGHT)?;
+    let (least, most) = REQUESTS_PER_SECOND_BOUNDS;
     // Written so that NaN fails as well.
-    if rate > 0.0 && rate <= MAX_REQUESTS_PER_SECOND {
+    if rate >= least && rate <= most {
         return Some(rate);
     }
     value.wrong(format!("`requests_per_second` cannot be {rate}"), RIGHT);

@@ -454,7 +454,7 @@ fn a_wrong_type_is_told_with_the_right_one() {
 
 #[test]
 fn a_time_that_is_none_is_told_how_times_are_written() {
-    for text in ["5", "5 minutes", "", "-5m", "0s", "9999999999d", "1.5h"] {
+    for text in ["5", "5 minutes", "", "-5m", "9999999999d", "1.5h"] {
         check_engine(
             &format!("sweep = \"{text}\""),
             &[&format!("`{text}`"), "like 30s, 5m, 24h, 400d"],
@@ -462,9 +462,21 @@ fn a_time_that_is_none_is_told_how_times_are_written() {
     }
     check_part("policy", "mass_delete = { within = \"0h\" }", &["no time at all"]);
     check_engine(
+        "create_grace = \"0s\"",
+        &["`create_grace` is no time at all", "make a second worklog"],
+    );
+    check_engine(
         "retry_min = \"1h\"\nretry_max = \"1m\"",
         &["`retry_min` is longer than `retry_max`", "doubles up to"],
     );
+}
+
+#[test]
+fn a_burst_need_not_settle() {
+    let engine = parse(&format!("[engine]\nsettle = \"0s\"\n{SMALL}"))
+        .unwrap()
+        .engine;
+    assert!(engine.settle.is_zero());
 }
 
 #[test]
@@ -526,14 +538,58 @@ fn a_bad_address_is_told_what_would_be_right() {
 
 #[test]
 fn a_rate_has_to_be_possible() {
-    for rate in ["0", "-1", "51", "nan", "inf", "0.0", "99999999999999999999"] {
+    for rate in [
+        "0",
+        "-1",
+        "0.0009",
+        "10001",
+        "nan",
+        "inf",
+        "1e-300",
+        "99999999999999999999",
+    ] {
         check_instead(
             4,
             &format!("requests_per_second = {rate}"),
-            &["above 0 and up to 50"],
+            &["from 0.001 up to 10000"],
         );
     }
     check_instead(4, "requests_per_second = \"5\"", &["is a text, where a number"]);
+}
+
+#[test]
+fn a_site_may_be_asked_as_much_as_it_allows() {
+    for rate in ["0.001", "50", "51", "10000"] {
+        let text = format!(
+            "{}\n[sites.third]\njira = \"https://third.atlassian.net\"\nsecret = \"file:third.json\"\nrequests_per_second = {rate}\n",
+            SMALL
+        );
+        let site = parse(&text).unwrap().sites[&SiteName::new("third")].clone();
+        assert_eq!(site.requests_per_second.to_string(), rate);
+    }
+}
+
+#[test]
+fn an_issue_of_the_table_may_be_a_number() {
+    let text = format!("{SMALL}\n[connections.links]\ntable = [[10_001, \"DEV-9\"], [0x2713, 20009]]\n");
+    let table = parse(&text).unwrap().connections[0].links.table.clone();
+    let rows = [("10001", "DEV-9"), ("10003", "20009")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(table, rows);
+    check_part(
+        "links",
+        "table = [[-1, 20009]]",
+        &["`-1` is not the id of an issue"],
+    );
+    check_part(
+        "links",
+        "table = [[10001, 20009], [\"10001\", 20008]]",
+        &["has two twins"],
+    );
+    check_part(
+        "links",
+        "table = [[1.5, 20009]]",
+        &["is a number, where text in quotes"],
+    );
 }
 
 #[test]
@@ -731,8 +787,8 @@ fn rows_have_to_be_pairs() {
         );
         check_part(
             header,
-            &format!("{key} = [[\"A-1\", 9]]"),
-            &["is a whole number, where text in quotes"],
+            &format!("{key} = [[\"A-1\", true]]"),
+            &["is true or false, where text in quotes"],
         );
         check_part(header, &format!("{key} = [[\"A-1\", \"\"]]"), &["is empty"]);
     }
