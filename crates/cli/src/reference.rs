@@ -95,6 +95,10 @@ fn options<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
             Some(long) => format!("--{long} {values}"),
             None => values,
         };
+        let name = match argument.get_short() {
+            Some(short) => format!("-{short}, {name}"),
+            None => name,
+        };
         let mut help = argument.get_help().map(ToString::to_string).unwrap_or_default();
         let possible: Vec<String> = argument
             .get_possible_values()
@@ -104,6 +108,18 @@ fn options<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
             .collect();
         if !possible.is_empty() {
             let _ = write!(help, " ({})", possible.join(", "));
+        }
+        let default: Vec<String> = argument
+            .get_default_values()
+            .iter()
+            .filter(|_| takes && !argument.is_hide_default_value_set())
+            .map(|value| format!("`{}`", value.to_string_lossy()))
+            .collect();
+        if !default.is_empty() {
+            let _ = write!(help, " (default: {})", default.join(", "));
+        }
+        if let Some(variable) = argument.get_env().filter(|_| !argument.is_hide_env_set()) {
+            let _ = write!(help, " (environment: `{}`)", variable.to_string_lossy());
         }
         let _ = writeln!(
             text,

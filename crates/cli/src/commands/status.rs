@@ -29,7 +29,8 @@ const PERIODS: i32 = 3;
 
 With a filter the queue's totals are those of the selection, and LINKS those of the issue or worklog; sites and audits are
 told as ever, since everything rests on them. Exit code 3 when something is parked or missing, or a site is in trouble:
-paused, without a permission, or not swept for two hours and three periods.")]
+paused, without a permission, not swept for two hours and three periods, or with a subscription of Tempo's that is
+missing or off.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     only: Only,
