@@ -15,6 +15,9 @@ use crate::{output, resolve, values};
 /// Which items are meant.
 #[derive(Clone, Debug, Args, Serialize)]
 pub(crate) struct Only {
+    /// Only of this connection
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<String>,
     /// Only of this issue, by its key or id on either side
     #[arg(long, value_name = "KEY", value_parser = values::some)]
     pub(crate) issue: Option<String>,
@@ -37,6 +40,11 @@ pub(crate) fn which() -> ArgGroup {
 impl Only {
     /// Says whether anything was asked for.
     pub(crate) fn is_some(&self) -> bool {
+        self.connection.is_some() || self.picks()
+    }
+
+    /// Says whether some of a connection's items were asked for.
+    pub(crate) fn picks(&self) -> bool {
         self.issue.is_some() || self.worklog.is_some() || self.person.is_some()
     }
 
@@ -46,6 +54,7 @@ impl Only {
         engine: &Engine,
         mut items: Vec<QueueItem>,
     ) -> Result<Vec<QueueItem>, Failure> {
+        connections(engine, self.connection.as_deref())?;
         let links = self.links_of_worklog(engine).await?;
         for item in &mut items {
             let QueueId::Link(link) = &item.id else { continue };
@@ -83,6 +92,10 @@ impl Only {
 
     /// Says whether an item of the queue is meant.
     fn wants(&self, item: &QueueItem) -> bool {
+        let connection = self.connection.as_deref().is_none_or(|name| {
+            let of_item = item.connection.as_ref();
+            of_item.is_some_and(|connection| connection.as_str() == name)
+        });
         let issue = self.issue.as_ref().is_none_or(|name| {
             let name = name.trim();
             let mut keys = [&item.a_issue, &item.b_issue].into_iter().flatten();
@@ -99,7 +112,7 @@ impl Only {
             .person
             .as_ref()
             .is_none_or(|account| item.people.iter().any(|one| one.as_str() == account));
-        issue && worklog && person
+        connection && issue && worklog && person
     }
 
     /// Refuses an issue that has no link: that nothing of it waits would say nothing. Returns its links, if one is meant.
@@ -107,7 +120,10 @@ impl Only {
         let Some(name) = &self.issue else {
             return Ok(Vec::new());
         };
-        let links = resolve::links_of(engine, name).await?;
+        let mut links = resolve::links_of(engine, name).await?;
+        if let Some(connection) = &self.connection {
+            links.retain(|row| row.key.connection.as_str() == connection);
+        }
         if links.is_empty() {
             return Err(Failure::usage(format!(
                 "no linked issue is known as `{}`; `tandem link list` shows those that are",
@@ -160,8 +176,42 @@ impl Only {
         let issue = self.issue.as_ref().map(|key| format!("issue {key}"));
         let worklog = self.worklog.map(|id| format!("worklog {id}"));
         let person = self.person.as_ref().map(|account| format!("person {account}"));
-        let words: Vec<String> = [issue, worklog, person].into_iter().flatten().collect();
+        let connection = self.connection.as_ref().map(|name| format!("connection {name}"));
+        let words: Vec<String> = [connection, issue, worklog, person]
+            .into_iter()
+            .flatten()
+            .collect();
         output::plain(&words.join(", "))
+    }
+}
+
+/// Of many items that are meant, so many are named.
+const NAMED_MAX: usize = 20;
+
+/// Names an item of the queue by its issues and its worklog.
+pub(crate) fn named(item: &QueueItem) -> String {
+    let issues: Vec<&str> = [&item.a_issue, &item.b_issue]
+        .into_iter()
+        .filter_map(Option::as_deref)
+        .collect();
+    let worklog = item
+        .worklog
+        .map(|id| format!(", worklog {id}"))
+        .unwrap_or_default();
+    output::plain(&format!("{}{worklog}", issues.join(" ~ ")))
+}
+
+/// Says which items a filter meant, and why each waits.
+pub(crate) fn tell(items: &[QueueItem]) {
+    for item in items.iter().take(NAMED_MAX) {
+        let reason = item
+            .reason
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        output::say(format!("{}{reason}", named(item)));
+    }
+    if items.len() > NAMED_MAX {
+        output::say(format!("and {} more", items.len() - NAMED_MAX));
     }
 }
 

@@ -12,7 +12,7 @@ use tandem_engine::ports::store::{HistoryRow, LinkRow};
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::resolve;
-use crate::select::Only;
+use crate::select::{self, Only};
 use crate::{open, output, words};
 
 /// Lines that are searched at most, newest first.
@@ -58,9 +58,10 @@ pub(crate) async fn lines(
     let picks = only.worklog.is_some() || only.person.is_some();
     // What is picked is picked from more than is shown.
     let read = if picks { SEARCH_MAX } else { limit };
+    let connections = names(engine, only)?;
     let mut rows = match &only.issue {
-        None => engine.store.history(&names(engine), None, read).await?,
-        Some(name) => of_issue(engine, links, name, read).await?,
+        None => engine.store.history(&connections, None, read).await?,
+        Some(name) => of_issue(engine, &connections, links, name, read).await?,
     };
     if rows.len() >= SEARCH_MAX && only.worklog.is_none() {
         output::say(format!(
@@ -86,6 +87,7 @@ pub(crate) async fn lines(
         let pairs = pairs(&rows, theirs);
         rows.retain(|row| theirs(row) || row.contents().next().is_none() && pairs.contains(&pair(row)));
     }
+    rows.retain(|row| connections.contains(&row.connection));
     Ok(rows)
 }
 
@@ -232,16 +234,15 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     Ok(Ending::Done)
 }
 
-fn names(engine: &Engine) -> Vec<ConnectionName> {
-    engine
-        .connections
-        .iter()
-        .map(|connection| connection.name.clone())
-        .collect()
+/// The connections that are meant.
+fn names(engine: &Engine, only: &Only) -> Result<Vec<ConnectionName>, Failure> {
+    let meant = select::connections(engine, only.connection.as_deref())?;
+    Ok(meant.into_iter().map(|one| one.name.clone()).collect())
 }
 
 async fn of_issue(
     engine: &Engine,
+    connections: &[ConnectionName],
     links: &[LinkRow],
     name: &str,
     limit: usize,
@@ -263,7 +264,7 @@ async fn of_issue(
                 output::plain(name)
             )));
         }
-        let all = engine.store.history(&names(engine), None, SEARCH_MAX).await?;
+        let all = engine.store.history(connections, None, SEARCH_MAX).await?;
         rows.extend(all.into_iter().filter(|row| {
             let places: BTreeSet<_> = places(engine, row).into_iter().collect();
             !places.is_disjoint(&found)

@@ -21,7 +21,7 @@ worklogs changes, or when it would wait for another reason.")]
 #[command(group = select::which())]
 pub(crate) struct Arguments {
     /// The item, by its id in `tandem queue`; or say with a filter which worklogs that wait are meant
-    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["connection", "issue", "worklog", "person"])]
     id: Option<String>,
     #[command(flatten)]
     only: Only,
@@ -64,11 +64,11 @@ async fn ignore_all(global: &Global, engine: &Engine, only: &Only, by: &str) -> 
         };
         match engine.decide(link, pair, Decision::Ignore, by, None).await? {
             Resolved::Done(what) => {
-                output::say(format!("{}: {what}", output::plain(&item.id.to_string())));
+                output::say(format!("{}: {what}", select::named(&item)));
                 ignored.push(item.id);
             }
             // It went on since it was listed.
-            Resolved::Not(why) => output::say(format!("{}: {why}", output::plain(&item.id.to_string()))),
+            Resolved::Not(why) => output::say(format!("{}: {why}", select::named(&item))),
         }
     }
     if ignored.is_empty() {

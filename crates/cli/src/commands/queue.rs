@@ -17,9 +17,6 @@ use crate::{open, output, words};
 
 Exit code 3 when something is parked or missing.")]
 pub(crate) struct Arguments {
-    /// Only of this connection
-    #[arg(long, value_name = "NAME")]
-    connection: Option<String>,
     #[command(flatten)]
     only: Only,
     /// What is ignored as well
@@ -31,7 +28,6 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let opened = open::open(global).await?;
     open::remark_on_memory(global);
     let engine = opened.engine();
-    let connections = crate::select::connections(engine, arguments.connection.as_deref())?;
     let mut items = if arguments.all {
         engine.whole_queue().await?
     } else {
@@ -41,13 +37,6 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     if items.is_empty() {
         arguments.only.has_link(engine).await?;
         arguments.only.is_known(engine).await?;
-    }
-    if arguments.connection.is_some() {
-        items.retain(|item| {
-            connections
-                .iter()
-                .any(|one| item.connection.as_ref() == Some(&one.name))
-        });
     }
     if global.json {
         output::json(&items)?;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use clap::{Args, ValueEnum};
 use tandem_core::Reason;
-use tandem_engine::operator::QueueId;
-use tandem_engine::{Connection, Engine};
+use tandem_engine::Engine;
+use tandem_engine::operator::QueueItem;
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
@@ -24,9 +24,6 @@ pub(crate) struct Arguments {
     /// What is held back
     #[arg(value_name = "WHAT")]
     what: What,
-    /// Only of this connection
-    #[arg(long, value_name = "NAME")]
-    connection: Option<String>,
     #[command(flatten)]
     only: Only,
     #[command(flatten)]
@@ -45,11 +42,13 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let engine = opened.engine();
     let by = arguments.who.name();
     let mut released = 0;
-    let connections = select::connections(engine, arguments.connection.as_deref())?;
-    let these = match arguments.only.is_some() {
-        true => Some(held_back(engine, &connections, &arguments.only).await?),
-        false => None,
+    let connections = select::connections(engine, arguments.only.connection.as_deref())?;
+    let meant = match arguments.only.picks() {
+        true => held_back(engine, &arguments.only).await?,
+        false => Vec::new(),
     };
+    let ids = || meant.iter().map(|item| item.id.clone()).collect::<BTreeSet<_>>();
+    let these = arguments.only.picks().then(ids);
     for connection in connections {
         released += match &these {
             Some(these) => engine.release_these(connection, these, &by).await?,
@@ -57,8 +56,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         };
     }
     if global.json {
-        output::json(&serde_json::json!({ "released": released }))?;
+        output::json(&serde_json::json!({ "released": released, "items": ids() }))?;
     } else {
+        select::tell(&meant);
         output::say(format!(
             "{} let through; `tandem serve` carries them out at once, or the next `tandem reconcile` does",
             words::count(released, "delete")
@@ -68,24 +68,14 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 }
 
 /// The deletes of a selection that the brake holds back.
-async fn held_back(
-    engine: &Engine,
-    connections: &[&Connection],
-    only: &Only,
-) -> Result<BTreeSet<QueueId>, Failure> {
-    let waiting = only.pick(engine, engine.queue().await?).await?;
-    let waiting = waiting.into_iter().filter(|item| {
-        let here = connections
-            .iter()
-            .any(|one| item.connection.as_ref() == Some(&one.name));
-        here && item.reason == Some(Reason::MassDelete)
-    });
-    let these: BTreeSet<QueueId> = waiting.map(|item| item.id).collect();
-    if these.is_empty() {
+async fn held_back(engine: &Engine, only: &Only) -> Result<Vec<QueueItem>, Failure> {
+    let mut waiting = only.pick(engine, engine.queue().await?).await?;
+    waiting.retain(|item| item.reason == Some(Reason::MassDelete));
+    if waiting.is_empty() {
         only.has_link(engine).await?;
         return Err(Failure::usage(
             "no delete of that is held back by the brake; `tandem queue` shows what waits",
         ));
     }
-    Ok(these)
+    Ok(waiting)
 }

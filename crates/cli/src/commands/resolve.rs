@@ -5,7 +5,7 @@ use serde::Serialize;
 use tandem_core::rules::{ConflictPolicy, DeletePolicy, DeleteVsEdit};
 use tandem_core::{Content, LinkKey, Pair, PairId, Reason, Side, Sides, WorklogId};
 use tandem_engine::Engine;
-use tandem_engine::operator::{Decision, QueueId, Resolved};
+use tandem_engine::operator::{Decision, QueueId, QueueItem, Resolved};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
@@ -26,7 +26,7 @@ side where it is missing says that it is deleted.")]
 #[command(group = select::which())]
 pub(crate) struct Arguments {
     /// The item, by its id in `tandem queue`; or say with a filter which one is meant
-    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["connection", "issue", "worklog", "person"])]
     id: Option<String>,
     #[command(flatten)]
     only: Only,
@@ -86,9 +86,12 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let named = arguments.id.as_deref().map(item).transpose()?;
     let opened = open::open(global).await?;
     let engine = opened.engine();
-    let (link, pair) = match named {
-        Some(named) => named,
-        None => the_one(engine, &arguments.only).await?,
+    let ((link, pair), about) = match named {
+        Some(named) => (named, None),
+        None => {
+            let (item, of_item) = the_one(engine, &arguments.only).await?;
+            (of_item, Some(item))
+        }
     };
     let id = QueueId::Pair {
         link: link.clone(),
@@ -106,7 +109,10 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             output::json(&serde_json::json!({ "id": id, "decided": what, "by": by }))?;
         }
         Resolved::Done(what) => output::say(format!(
-            "{what}; `tandem serve` acts on it at once, or the next `tandem reconcile` does"
+            "{}{what}; `tandem serve` acts on it at once, or the next `tandem reconcile` does",
+            about
+                .map(|item| format!("{}: ", select::named(&item)))
+                .unwrap_or_default()
         )),
         Resolved::Not(why) => {
             let id = output::plain(&id.to_string());
@@ -117,12 +123,12 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 }
 
 /// The one item of a selection that a decision can be made about: of several, a person has to say which.
-async fn the_one(engine: &Engine, only: &Only) -> Result<(LinkKey, PairId), Failure> {
+async fn the_one(engine: &Engine, only: &Only) -> Result<(QueueItem, (LinkKey, PairId)), Failure> {
     let waiting = only.pick(engine, engine.queue().await?).await?;
     let pairs: Vec<_> = waiting
         .into_iter()
-        .filter_map(|item| match item.id {
-            QueueId::Pair { link, pair } => Some((link, pair)),
+        .filter_map(|item| match item.id.clone() {
+            QueueId::Pair { link, pair } => Some((item, (link, pair))),
             QueueId::Link(_) | QueueId::Issue { .. } => None,
         })
         .collect();

@@ -7,7 +7,7 @@ use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::select::Only;
 use crate::who::Who;
-use crate::{open, output, words};
+use crate::{open, output, select, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -16,7 +16,7 @@ use crate::{open, output, words};
   tandem retry pair:acme-globex:10001:20001:a500001-10001 --data ./data")]
 pub(crate) struct Arguments {
     /// Ids from `tandem queue`; none for everything that is parked, missing or failed
-    #[arg(value_name = "ID", conflicts_with_all = ["issue", "worklog", "person"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["connection", "issue", "worklog", "person"])]
     ids: Vec<String>,
     #[command(flatten)]
     only: Only,
@@ -31,11 +31,13 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         .map(|text| text.parse().map_err(|error| Failure::usage(format!("{error}"))))
         .collect::<Result<_, Failure>>()?;
     let opened = open::open(global).await?;
+    let mut meant = Vec::new();
     if arguments.only.is_some() {
         let engine = opened.engine();
         let waiting = arguments.only.pick(engine, engine.queue().await?).await?;
-        let meant = waiting.into_iter().filter(|item| item.is_stuck());
-        ids = meant.map(|item| item.id).collect();
+        meant = waiting;
+        meant.retain(|item| item.is_stuck());
+        ids = meant.iter().map(|item| item.id.clone()).collect();
         // No id at all would mean everything.
         if ids.is_empty() {
             arguments.only.has_link(opened.engine()).await?;
@@ -56,8 +58,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         )));
     }
     if global.json {
-        output::json(&serde_json::json!({ "retried": retried.hinted }))?;
+        output::json(&serde_json::json!({ "retried": retried.hinted, "items": ids }))?;
     } else {
+        select::tell(&meant);
         output::say(format!(
             "{} will be tried again, by `tandem serve` at once or by the next `tandem reconcile`",
             words::count(retried.hinted, "link")

@@ -13,7 +13,7 @@ use tandem_runtime::subscriptions::{self, Seen};
 
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
-use crate::select::Only;
+use crate::select::{self, Only};
 use crate::{open, output, words};
 
 /// How long ago the last sweep of a site may be at least. They are mostly minutes apart.
@@ -169,7 +169,7 @@ async fn status(engine: &Engine, only: &Only, every: SignedDuration) -> Result<S
         });
     }
     let mut connections = Vec::new();
-    for connection in &engine.connections {
+    for connection in select::connections(engine, only.connection.as_deref())? {
         connections.push(Connection {
             name: connection.name.clone(),
             links: links(engine, connection, only, &named).await?,

@@ -68,7 +68,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         return undelete_all(global, engine, arguments, &by).await;
     };
     let mut found = None;
-    for connection in &engine.connections {
+    for connection in select::connections(engine, arguments.only.connection.as_deref())? {
         found = found.or(engine.store.history_line(&connection.name, id).await?);
     }
     let Some(line) = found else {

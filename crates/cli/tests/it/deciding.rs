@@ -54,8 +54,9 @@ fn the_side_that_a_person_takes_counts_and_the_other_is_kept_in_the_history() {
         assert!(shown.out.contains(words), "{words}: {shown:?}");
     }
     bench
-        .run(&["resolve", &item, "--take", "b", "--as", "Ann Archer"])
-        .ended(0);
+        .run(&["resolve", "--issue", "SUP-1", "--take", "b", "--as", "Ann Archer"])
+        .ended(0)
+        .says("SUP-1 ~ DEV-1, worklog ");
     bench.reconcile();
     assert_eq!(texts(&bench), (vec!["from b".into()], vec!["from b".into()]));
     let lines = by_hand(&bench);
