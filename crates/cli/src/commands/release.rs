@@ -57,6 +57,8 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     if global.json {
         output::json(&serde_json::json!({ "released": released, "items": ids() }))?;
+    } else if released == 0 && these.is_none() {
+        output::say("no delete was held back; the brake counts anew from now on");
     } else {
         select::tell(&meant);
         output::say(format!(

@@ -141,6 +141,20 @@ fn deletes_beyond_the_brake_wait_for_a_person_and_not_for_a_retry() {
     bench.reconcile();
     assert_eq!(bench.said("globex", "DEV-1").len(), 0);
     bench.run(&["queue"]).ended(0);
+    // Where nothing waits, the brake counts anew all the same, and who had it do so is told.
+    bench
+        .run(&["release", "mass-delete", "--as", "Eve"])
+        .ended(0)
+        .says("no delete was held back; the brake counts anew");
+    let lines = by_hand(&bench);
+    assert_eq!(
+        lines.last().unwrap(),
+        &(
+            "release".to_owned(),
+            None,
+            "Eve: the brake on deletes counts anew".to_owned()
+        )
+    );
 }
 
 #[test]

@@ -25,7 +25,8 @@ impl Engine {
         self.release_mass_delete_for(connection, None).await
     }
 
-    /// The same, with a line in the history for each that says who asked for it. What is ignored stays.
+    /// The same, with a line in the history for each that says who asked for it, and one for the brake itself, which counts
+    /// anew also where nothing waited. What is ignored stays.
     ///
     /// # Errors
     /// When the table fails.
@@ -38,6 +39,11 @@ impl Engine {
         self.store
             .release_brake(&connection.name, self.clock.now())
             .await?;
+        if let Some(by) = by {
+            let cause = format!("{by}: the brake on deletes counts anew");
+            self.tell_act(std::slice::from_ref(&connection.name), "release", &[cause])
+                .await?;
+        }
         self.hint_all(links, Lane::Live, true).await?;
         Ok(released)
     }
