@@ -117,13 +117,19 @@ pub(crate) fn in_scope(engine: &Engine, name: &str, links: Vec<LinkRow>) -> Resu
 
 /// Says whether a side of a link is the issue of that name.
 pub(crate) fn is(row: &LinkRow, side: Side, name: &str) -> bool {
-    let key = match side {
+    let name = name.trim();
+    key(row, side)
+        .as_deref()
+        .is_some_and(|key| key.eq_ignore_ascii_case(name))
+        || row.key.issue(side).to_string() == name
+}
+
+/// Returns the key of a side's issue when last seen.
+pub(crate) fn key(row: &LinkRow, side: Side) -> &Option<String> {
+    match side {
         Side::A => &row.a_key,
         Side::B => &row.b_key,
-    };
-    let name = name.trim();
-    key.as_deref().is_some_and(|key| key.eq_ignore_ascii_case(name))
-        || row.key.issue(side).to_string() == name
+    }
 }
 
 /// Asks each site for an issue, for names that the table does not know: an issue that has moved, or has no twin.

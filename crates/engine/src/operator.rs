@@ -12,6 +12,7 @@ mod read_only;
 mod release;
 mod strangers;
 mod undelete;
+mod unlinked;
 
 pub use acts::{LinkAct, tell_of};
 pub use ahead::{Proposal, ProposedOp};

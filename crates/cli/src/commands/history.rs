@@ -1,6 +1,6 @@
 //! `history`: what was done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -199,11 +199,15 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     open::remark_on_memory(global);
     let engine = opened.engine();
     let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
-    let links = resolve::all_links(engine).await?;
+    let mut links = resolve::all_links(engine).await?;
     let only = Only {
         issue: arguments.key.clone().or_else(|| arguments.only.issue.clone()),
         ..arguments.only.clone()
     };
+    if let Some(name) = &only.issue {
+        let former = former(engine, &links, name).await?;
+        links.extend(former);
+    }
     let read = if arguments.by_hand { SEARCH_MAX } else { limit };
     let mut rows = lines(engine, &links, &only, read).await?;
     if arguments.by_hand {
@@ -238,6 +242,37 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
 fn names(engine: &Engine, only: &Only) -> Result<Vec<ConnectionName>, Failure> {
     let meant = select::connections(engine, only.connection.as_deref())?;
     Ok(meant.into_iter().map(|one| one.name.clone()).collect())
+}
+
+/// The links that a linked issue once had: what was done while it had another twin is its history as well.
+async fn former(engine: &Engine, links: &[LinkRow], name: &str) -> Result<Vec<LinkRow>, Failure> {
+    let mut issues = BTreeMap::new();
+    for row in links {
+        for side in Side::BOTH
+            .into_iter()
+            .filter(|side| resolve::is(row, *side, name))
+        {
+            let key = resolve::key(row, side).clone();
+            if let Some(connection) = engine.connection(&row.key.connection) {
+                issues.insert((connection.sites[side].clone(), row.key.issue(side)), key);
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    for ((site, issue), key) in issues {
+        for (connection, side) in engine.connections_of(&site) {
+            for mut row in engine.unlinked(&connection.name, side, issue).await? {
+                // It may be called otherwise by now.
+                match side {
+                    Side::A => row.a_key.clone_from(&key),
+                    Side::B => row.b_key.clone_from(&key),
+                }
+                found.insert(row.key.clone(), row);
+            }
+        }
+    }
+    found.retain(|link, _| links.iter().all(|row| row.key != *link));
+    Ok(found.into_values().collect())
 }
 
 async fn of_issue(

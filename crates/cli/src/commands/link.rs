@@ -301,7 +301,10 @@ async fn remove(
         None => 0,
     };
     let gone = match &row {
-        Some(row) => engine.store.drop_link(&row.key, &connection.sites).await?,
+        Some(row) => {
+            engine.remember_unlinked(row).await?;
+            engine.store.drop_link(&row.key, &connection.sites).await?
+        }
         None => false,
     };
     let Some(row) = row.filter(|_| gone) else {

@@ -79,6 +79,39 @@ fn links_are_made_shown_refused_and_removed() {
 }
 
 #[test]
+fn what_was_done_under_an_earlier_twin_stays_in_the_history_of_an_issue() {
+    let bench = Bench::new();
+    bench
+        .acme()
+        .log_time("SUP-3", hour("ann", "under the first"))
+        .unwrap();
+    bench.run(&["link", "add", "SUP-3", "DEV-3"]).ended(0);
+    bench.reconcile();
+    bench.run(&["link", "rm", "SUP-3", "DEV-3"]).ended(0);
+    bench.run(&["link", "add", "SUP-3", "DEV-4"]).ended(0);
+    bench.reconcile();
+    let told = |issue: &str| -> Vec<(String, String)> {
+        let lines = bench.run(&["history", issue, "--json"]).ended(0).json();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let lines = lines.as_array().unwrap().iter();
+        lines
+            .map(|line| (text(&line["op"]), text(&line["issue"])))
+            .collect()
+    };
+    let of = |lines: &[(&str, &str)]| -> Vec<(String, String)> {
+        lines
+            .iter()
+            .map(|(op, issue)| ((*op).to_owned(), (*issue).to_owned()))
+            .collect()
+    };
+    let first = [("link", "SUP-3"), ("create", "DEV-3"), ("unlink", "SUP-3")];
+    let then = [("link", "SUP-3"), ("move", "SUP-3"), ("create", "DEV-4")];
+    assert_eq!(told("SUP-3"), of(&[&first[..], &then].concat()));
+    assert_eq!(told("DEV-3").len(), first.len());
+    assert_eq!(told("DEV-4"), of(&then));
+}
+
+#[test]
 fn a_bad_line_of_an_import_is_told_and_the_good_ones_are_kept() {
     let bench = Bench::new();
     let file = bench.path("links.csv");
