@@ -18,6 +18,9 @@ use crate::{open, output, words};
 /// Lines that are searched at most, newest first.
 pub(crate) const SEARCH_MAX: usize = 100_000;
 
+/// How many times as many lines are read where those that were read are not enough.
+const MORE: usize = 10;
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem history SUP-1 --data ./data
@@ -208,14 +211,22 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         let former = former(engine, &links, name).await?;
         links.extend(former);
     }
-    let read = if arguments.by_hand { SEARCH_MAX } else { limit };
-    let mut rows = lines(engine, &links, &only, read).await?;
-    if arguments.by_hand {
-        rows.retain(|row| BY_HAND.contains(&row.op.as_str()));
-    }
+    let mut read = if arguments.by_hand { SEARCH_MAX } else { limit };
+    let mut rows = loop {
+        let mut rows = lines(engine, &links, &only, read).await?;
+        let is_all = rows.len() < read || read >= SEARCH_MAX;
+        if arguments.by_hand {
+            rows.retain(|row| BY_HAND.contains(&row.op.as_str()));
+        }
+        // A line that a crash wrote for what had to be remembered, not done.
+        rows.retain(|row| row.op != "agree");
+        if rows.len() >= limit || is_all {
+            break rows;
+        }
+        // Some of the newest were such: what stands before them counts as well.
+        read = (read * MORE).min(SEARCH_MAX);
+    };
     rows.drain(..rows.len().saturating_sub(limit));
-    // A line that a crash wrote for what had to be remembered, not done.
-    rows.retain(|row| row.op != "agree");
     if rows.is_empty() {
         only.is_known(engine).await?;
     }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tandem_aws::Embedded;
+use tandem_engine::ports::Store;
+use tandem_engine::ports::store::{HistoryRow, Op};
 use tandem_sim::{Content, Deliverer, Running, Sim, SiteHandle, SiteSpec, UserSpec};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -224,6 +226,19 @@ impl Bench {
         let rows = page["Items"].as_array().unwrap().iter();
         rows.map(|row| (format!("{} / {}", row["pk"]["S"], row["sk"]["S"]), row.clone()))
             .collect()
+    }
+
+    /// Puts another line into the history, made of the newest one.
+    pub fn tell(&self, change: impl FnOnce(&mut HistoryRow)) {
+        self.runtime.block_on(async {
+            let store = Embedded::open(Some(&self.data())).await.unwrap().store();
+            let connection = ["acme-globex".into()];
+            let mut line = store.history(&connection, None, 1).await.unwrap().remove(0);
+            line.time += jiff::SignedDuration::from_secs(1);
+            line.id = format!("{:013}-told", line.time.as_millisecond());
+            change(&mut line);
+            store.commit(vec![Op::PutHistory(Box::new(line))]).await.unwrap();
+        });
     }
 
     /// The same on a table as AWS has them.

@@ -63,6 +63,20 @@ fn queue_shows_what_is_parked_with_its_reason_and_what_to_do() {
 }
 
 #[test]
+fn the_newest_line_of_the_history_is_the_newest_that_is_shown() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
+    bench.reconcile();
+    // What a crash had to write down and nobody did.
+    for _ in 0..12 {
+        bench.tell(|line| line.op = "agree".to_owned());
+    }
+    let lines = bench.run(&["history", "--limit", "1", "--json"]).ended(0).json();
+    assert_eq!(lines.as_array().unwrap().len(), 1, "{lines}");
+    assert_eq!(lines[0]["op"], "create");
+}
+
+#[test]
 fn history_tells_each_write_with_its_cause_and_both_contents() {
     let bench = Bench::new();
     let id = bench.acme().log_time("SUP-1", hour("ann", "first")).unwrap();
