@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
-use tandem_core::{ConnectionName, Side};
+use tandem_core::{ConnectionName, Side, Sides};
 use tandem_engine::verify::{Books, Difference, Entry, Totals, Unlinked};
 use tandem_engine::{Connection, Engine};
 use tandem_runtime::scratch::TempFiles;
@@ -80,11 +80,16 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let engine = opened.engine();
     let connections = select::connections(engine, arguments.connection.as_deref())?;
     let days = days(engine, &connections, arguments).await?;
+    // Before both sites are listed, which may take long: where it cannot be kept, nothing need be read.
+    let report = match (&arguments.report, format) {
+        (Some(file), Some(format)) => Some(report::Report::begin(file, format)?),
+        _ => None,
+    };
     let scratch = TempFiles::of_the_system();
     let compared = engine.books(&connections, arguments.from, arguments.to, &scratch);
     let books = open::telling(engine, compared).await?;
-    if let (Some(file), Some(format)) = (&arguments.report, format) {
-        report::write(engine, &books, file, format, &days).await?;
+    if let Some(report) = report {
+        let file = report.write(engine, &books, &days, &sides(&connections)).await?;
         output::say(format!("the report is in {}", file.display()));
     }
     if global.json {
@@ -133,6 +138,15 @@ fn left_out(unlinked: &Unlinked) -> Option<String> {
         ));
     }
     Some(note)
+}
+
+/// Says which site is which side, a line for each connection.
+fn sides(connections: &[&Connection]) -> Vec<String> {
+    let of = |connection: &&Connection| {
+        let Sides { a, b } = &connection.sites;
+        format!("{}: a is {a}, b is {b}.", connection.name)
+    };
+    connections.iter().map(of).collect()
 }
 
 /// Says of which days the books are. Refuses a range in which nothing can be.

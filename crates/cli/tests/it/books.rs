@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tandem_sim::{Fault, FaultOutcome, Matcher};
 
-use crate::bench::{Bench, hour, run};
+use crate::bench::{Bench, hour, run, wait};
 
 fn checksum(rows: &str) -> String {
     hex::encode(Sha256::digest(rows.as_bytes()))
@@ -94,12 +94,18 @@ fn a_report_can_be_held_to_its_checksum_and_names_each_difference() {
         made.starts_with("# Made 20") && made.contains("Days from"),
         "{made}"
     );
+    assert!(
+        made.ends_with("\n# acme-globex: a is acme, b is globex.\n"),
+        "{made}"
+    );
     let line = rows.lines().find(|line| line.starts_with("difference")).unwrap();
     assert!(
         line.contains(&alone.to_string()) && line.contains("only-in-a"),
         "{line}"
     );
     assert!(line.contains("author-unmapped"), "{line}");
+    // Whose time it is, of which day, and in hours.
+    assert!(line.ends_with(",1.00,1.00,,,2026-03-02,zoe"), "{line}");
 
     let page = bench.path("books.html");
     bench
@@ -110,6 +116,44 @@ fn a_report_can_be_held_to_its_checksum_and_names_each_difference() {
         html.contains("not equal") && html.contains(&checksum(rows)),
         "{html}"
     );
+    for said in [
+        "acme-globex: a is acme, b is globex.",
+        "<th>a_hours</th>",
+        "<td>1.00</td>",
+    ] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+}
+
+/// Files of a report, finished or not.
+fn of_books(bench: &Bench) -> Vec<String> {
+    let files = std::fs::read_dir(bench.directory.path()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("books")).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_no_half_a_report() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    bench.reconcile();
+    let slow = Fault::Slow(std::time::Duration::from_secs(20));
+    bench.sim.fail_next("acme", Matcher::any().times(50), slow);
+    let file = bench.path("books.html");
+    let mut child = bench
+        .command(&["verify", "--report", file.to_str().unwrap()])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait("it has begun", || !of_books(&bench).is_empty());
+    let id = child.id().to_string();
+    std::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(of_books(&bench), Vec::<String>::new());
 }
 
 #[test]
@@ -119,11 +163,34 @@ fn a_report_that_cannot_be_written_says_so() {
         .run(&["verify", "--report", "books.pdf"])
         .ended(2)
         .says(".html or .csv");
-    let nowhere = bench.path("nowhere/books.csv");
+    let listed = || {
+        let asked = bench.sim.requests();
+        asked.iter().any(|one| one.path_template == "/4/worklogs/search")
+    };
+    bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    bench.reconcile();
+    bench.sim.reset_requests();
+    let folder = bench.path("folder.csv");
+    std::fs::create_dir(&folder).unwrap();
+    for place in [bench.path("nowhere/books.csv"), folder] {
+        bench
+            .run(&["verify", "--report", place.to_str().unwrap()])
+            .ended(1)
+            .says("cannot be written");
+        assert!(
+            !listed(),
+            "both sites were listed for a report that cannot be kept"
+        );
+    }
+    // Nothing is left of one that came to nothing.
+    let listing = Matcher::tempo("POST", "/4/worklogs/search").times(50);
+    let down = Fault::LostBefore(FaultOutcome::Status(503));
+    bench.sim.fail_next("acme", listing, down);
+    let file = bench.path("books.csv");
     bench
-        .run(&["verify", "--report", nowhere.to_str().unwrap()])
-        .ended(1)
-        .says("cannot be written");
+        .run(&["verify", "--report", file.to_str().unwrap()])
+        .ended(1);
+    assert_eq!(of_books(&bench), Vec::<String>::new());
     bench.run(&["verify", "--csv", "--json"]).ended(2);
 }
 

@@ -1,8 +1,9 @@
 //! The books as rows: for a spreadsheet, and as a report that can be kept.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -33,7 +34,14 @@ pub(super) fn format(file: &Path) -> Result<Format, Failure> {
     }
 }
 
-const HEADER: [&str; 13] = [
+/// How many columns there are.
+const COLUMNS: usize = 19;
+
+/// A row's cells.
+type Cells = [String; COLUMNS];
+
+// New columns go to the end, where they are in nobody's way.
+const HEADER: [&str; COLUMNS] = [
     "row",
     "connection",
     "key",
@@ -47,6 +55,12 @@ const HEADER: [&str; 13] = [
     "b_worklog",
     "difference",
     "reason",
+    "a_hours",
+    "a_billable_hours",
+    "b_hours",
+    "b_billable_hours",
+    "day",
+    "person",
 ];
 
 /// Writes the rows as CSV, with their header. Returns the SHA-256 of what was written, in hex.
@@ -59,10 +73,10 @@ pub(super) async fn csv(engine: &Engine, books: &Books, out: &mut impl Write) ->
 async fn rows(
     engine: &Engine,
     books: &Books,
-    mut put: impl FnMut(&[String; 13], &str) -> std::io::Result<()>,
+    mut put: impl FnMut(&Cells, &str) -> std::io::Result<()>,
 ) -> Result<String, Failure> {
     let mut digest = Sha256::new();
-    let mut row = |cells: [String; 13]| {
+    let mut row = |cells: Cells| {
         let line = format!("{}\n", cells.each_ref().map(|cell| cell_csv(cell)).join(","));
         digest.update(line.as_bytes());
         put(&cells, &line)
@@ -99,7 +113,7 @@ async fn rows(
     Ok(hex::encode(digest.finalize()))
 }
 
-fn sums(row: &str, connection: &str, key: &str, a: &Totals, b: &Totals) -> [String; 13] {
+fn sums(row: &str, connection: &str, key: &str, a: &Totals, b: &Totals) -> Cells {
     let differs = if a == b { "" } else { "yes" };
     [
         row.to_owned(),
@@ -115,15 +129,33 @@ fn sums(row: &str, connection: &str, key: &str, a: &Totals, b: &Totals) -> [Stri
         String::new(),
         differs.to_owned(),
         String::new(),
+        hours(a.seconds),
+        hours(a.billable),
+        hours(b.seconds),
+        hours(b.billable),
+        String::new(),
+        String::new(),
     ]
 }
 
-fn difference(one: &Difference, names: &Names) -> [String; 13] {
-    let of = |entry: &Option<Entry>, value: fn(&Entry) -> u64| {
-        entry
-            .as_ref()
-            .map(|entry| value(entry).to_string())
-            .unwrap_or_default()
+/// Hours as a spreadsheet counts with them.
+fn hours(seconds: u64) -> String {
+    format!("{:.2}", seconds as f64 / 3600.0)
+}
+
+fn difference(one: &Difference, names: &Names) -> Cells {
+    let said = |entry: &Option<Entry>, value: &dyn Fn(&Entry) -> String| {
+        entry.as_ref().map(value).unwrap_or_default()
+    };
+    let of = |entry: &Option<Entry>, value: fn(&Entry) -> u64| said(entry, &|entry| value(entry).to_string());
+    let hours_of =
+        |entry: &Option<Entry>, value: fn(&Entry) -> u64| said(entry, &|entry| hours(value(entry)));
+    // Where the sides say the same, or one is not there, once.
+    let either = |value: &dyn Fn(&Entry) -> String| {
+        let mut both = vec![said(&one.a, value), said(&one.b, value)];
+        both.retain(|text| !text.is_empty());
+        both.dedup();
+        both.join(" ~ ")
     };
     let place = match (&one.unreadable, &one.a, &one.b) {
         (Some(bad), ..) => bad.issue.map(|issue| (bad.side, issue)),
@@ -161,63 +193,117 @@ fn difference(one: &Difference, names: &Names) -> [String; 13] {
         id(Side::B, &one.b),
         what,
         one.likely_reason(),
+        hours_of(&one.a, secs),
+        hours_of(&one.a, billable),
+        hours_of(&one.b, secs),
+        hours_of(&one.b, billable),
+        either(&|entry| entry.content.start_date.to_string()),
+        either(&|entry| entry.content.author.to_string()),
     ]
 }
 
-/// A cell of CSV. One that a spreadsheet would take for a formula is made a text.
-fn cell_csv(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let cell = if formula {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    };
-    match cell.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell,
+/// A cell as a spreadsheet takes it for the text that it is: what would be a formula gets an apostrophe.
+fn no_formula(cell: &str) -> Cow<'_, str> {
+    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{cell}").into(),
+        false => cell.into(),
     }
 }
 
+fn cell_csv(cell: &str) -> String {
+    let cell = no_formula(cell);
+    match cell.contains(['"', ',', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.into_owned(),
+    }
+}
+
+/// A cell of HTML, which spreadsheets open as well.
 fn cell_html(cell: &str) -> String {
-    cell.replace('&', "&amp;")
+    escaped(&no_formula(cell))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
 }
 
-/// Writes a report whole or not at all.
-pub(super) async fn write(
-    engine: &Engine,
-    books: &Books,
-    file: &Path,
+/// A report that is being made: written whole, or not at all.
+pub(super) struct Report<'f> {
+    file: &'f Path,
     format: Format,
-    days: &str,
-) -> Result<(), Failure> {
-    // By a name of its own: another report may be written beside it at the same time.
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let unfinished = file.with_file_name(format!("{name}.{}.unfinished", std::process::id()));
-    let told = |error: &dyn std::fmt::Display| {
-        Failure::failed(format!("{} cannot be written: {error}", file.display()))
-    };
-    let mut out = BufWriter::new(File::create(&unfinished).map_err(|error| told(&error))?);
-    let written = match format {
-        Format::Csv => csv_report(engine, books, days, &mut out).await,
-        Format::Html => html(engine, books, days, &mut out).await,
-    };
-    let written = written
-        .and_then(|()| Ok(out.flush()?))
-        .and_then(|()| Ok(std::fs::rename(&unfinished, file)?));
-    written.map_err(|error| {
-        // Half a report is none. What else is in its way stays there to be seen.
-        let _ = std::fs::remove_file(&unfinished);
-        told(&error)
-    })
+    out: BufWriter<File>,
+    unfinished: Unfinished,
 }
 
-async fn csv_report(engine: &Engine, books: &Books, days: &str, out: &mut impl Write) -> Result<(), Failure> {
+/// Half a report is none: goes with whatever ends the making of it, Ctrl-C included.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Once it is finished it has another name.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl<'f> Report<'f> {
+    /// Begins a report, and finds out whether it can be kept there.
+    pub(super) fn begin(file: &'f Path, format: Format) -> Result<Self, Failure> {
+        // By a name of its own: another report may be written beside it at the same time.
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let unfinished = file.with_file_name(format!("{name}.{}.unfinished", std::process::id()));
+        if file.is_dir() {
+            return Err(unwritten(file, &"it is a directory"));
+        }
+        let out = File::create(&unfinished).map_err(|error| unwritten(file, &error))?;
+        Ok(Self {
+            file,
+            format,
+            out: BufWriter::new(out),
+            unfinished: Unfinished(unfinished),
+        })
+    }
+
+    /// Writes it; `days` says of which days the books are, and `sides` which site is which. Returns where it is.
+    pub(super) async fn write(
+        mut self,
+        engine: &Engine,
+        books: &Books,
+        days: &str,
+        sides: &[String],
+    ) -> Result<&'f Path, Failure> {
+        let written = match self.format {
+            Format::Csv => csv_report(engine, books, days, sides, &mut self.out).await,
+            Format::Html => html(engine, books, days, sides, &mut self.out).await,
+        };
+        written
+            .and_then(|()| Ok(self.out.flush()?))
+            .and_then(|()| Ok(std::fs::rename(&self.unfinished.0, self.file)?))
+            .map_err(|error| unwritten(self.file, &error))?;
+        Ok(self.file)
+    }
+}
+
+fn unwritten(file: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::failed(format!("{} cannot be written: {error}", file.display()))
+}
+
+async fn csv_report(
+    engine: &Engine,
+    books: &Books,
+    days: &str,
+    sides: &[String],
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let checksum = csv(engine, books, out).await?;
     writeln!(out, "# sha256 of the rows above: {checksum}")?;
-    Ok(writeln!(out, "# {}", when(days))?)
+    writeln!(out, "# {}", when(days))?;
+    for side in sides {
+        writeln!(out, "# {side}")?;
+    }
+    Ok(())
 }
 
 /// When the report was made, and of which days it is.
@@ -225,18 +311,28 @@ fn when(days: &str) -> String {
     format!("Made {}. {days}", words::moment(Timestamp::now()))
 }
 
-async fn html(engine: &Engine, books: &Books, days: &str, out: &mut impl Write) -> Result<(), Failure> {
+async fn html(
+    engine: &Engine,
+    books: &Books,
+    days: &str,
+    sides: &[String],
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     writeln!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Ledger check</title>\n\
          <style>body{{font:14px sans-serif}}table{{border-collapse:collapse}}td,th{{border:1px solid #999;padding:2px 6px;text-align:left}}</style></head>\n\
-         <body>\n<h1>Ledger check: {}</h1>\n<p>{}</p>\n<table>",
+         <body>\n<h1>Ledger check: {}</h1>\n<p>{}{}</p>\n<table>",
         match (books.compared(), books.equal()) {
             (false, _) => "nothing was compared",
             (true, true) => "equal",
             (true, false) => "not equal",
         },
-        when(days),
+        escaped(&when(days)),
+        sides
+            .iter()
+            .map(|side| format!("<br>{}", escaped(side)))
+            .collect::<String>(),
     )?;
     let mut tag = "th";
     let checksum = rows(engine, books, |cells, _| {
@@ -265,5 +361,6 @@ mod tests {
         assert_eq!(cell_csv("a \"b\", c"), "\"a \"\"b\"\", c\"");
         assert_eq!(cell_csv("=1+1"), "'=1+1");
         assert_eq!(cell_html("<b>&"), "&lt;b&gt;&amp;");
+        assert_eq!(cell_html("@1+1"), "'@1+1");
     }
 }
