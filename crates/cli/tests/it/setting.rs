@@ -285,22 +285,21 @@ fn a_token_that_could_not_be_tried_is_taken_for_none() {
     assert_eq!(written(&bench), None);
 }
 
+/// `init` in a terminal, with this typed, for two sites of which all but acme's secret is given. `None` where there is no
+/// `script` to make a terminal with.
 #[cfg(unix)]
-#[test]
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-fn tokens_that_are_typed_are_kept_for_their_owner_alone() {
-    use std::os::unix::fs::PermissionsExt;
+fn typed(bench: &Bench, answers: &str, more: &str) -> Option<(bool, String)> {
     let Ok(probe) = Command::new("script").arg("--version").output() else {
         eprintln!("SKIPPED: there is no `script` to make a terminal with");
-        return;
+        return None;
     };
     if !String::from_utf8_lossy(&probe.stdout).contains("util-linux") {
         eprintln!("SKIPPED: this `script` is another one");
-        return;
+        return None;
     }
-    let bench = Bench::new();
     let command = format!(
-        "{} init --config {} --a {} --a-name acme --a-tempo {t} --b {} --b-name globex --b-secret file:globex.json --b-tempo {t} --links table --unknown park --since 2026-01-01 --no-plan",
+        "{} init --config {} --a {} --a-name acme --a-tempo {t} --b {} --b-name globex --b-secret file:globex.json --b-tempo {t} --links table --unknown park {more}",
         env!("CARGO_BIN_EXE_tandem"),
         bench.path("new.toml").display(),
         bench.jira("acme"),
@@ -315,11 +314,52 @@ fn tokens_that_are_typed_are_kept_for_their_owner_alone() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let answers = "\ntempo-acme\n2099-01-31\ntandem@acme.example\njira-acme\n2099-06-30\n";
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), answers.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{shown}");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some((output.status.success(), shown))
+}
+
+/// What is typed where tokens are asked for.
+#[cfg(unix)]
+fn tokens(tempo: &str, jira: &str) -> String {
+    format!("\n{tempo}\n2099-01-31\ntandem@acme.example\n{jira}\n2099-06-30\n")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_that_was_typed_wrong_is_asked_for_again_before_the_next_question() {
+    let bench = Bench::new();
+    let answers = tokens("tempo-wrong", "jira-acme") + &tokens("tempo-acme", "jira-acme") + "\n";
+    let Some((done, shown)) = typed(&bench, &answers, "") else {
+        return;
+    };
+    assert!(done, "{shown}");
+    let again = shown
+        .find("so side a once more")
+        .unwrap_or_else(|| panic!("{shown}"));
+    let since = shown.find("worklogs dated earlier than this day").unwrap();
+    assert!(again < since, "{shown}");
+    let secret = std::fs::read_to_string(bench.path("acme.secret.json")).unwrap();
+    assert!(
+        secret.contains("tempo-acme") && !secret.contains("tempo-wrong"),
+        "{secret}"
+    );
+    assert!(written(&bench).is_some());
+    // And the preview is told for what it is.
+    assert!(shown.contains("of what is dated from today on"), "{shown}");
+}
+
+#[cfg(unix)]
+#[test]
+fn tokens_that_are_typed_are_kept_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    let answers = tokens("tempo-acme", "jira-acme");
+    let Some((done, shown)) = typed(&bench, &answers, "--since 2026-01-01 --no-plan") else {
+        return;
+    };
+    assert!(done, "{shown}");
     let secret = bench.path("acme.secret.json");
     let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -9,6 +9,7 @@ use tandem_core::{Side, Sides};
 use super::{Answers, Arguments, Place, SiteAnswers, Typed, both};
 use crate::commands::secrets::moment;
 use crate::ending::Failure;
+use crate::output;
 use crate::terminal::{self, Shown, read_line};
 
 /// How often a question is asked again.
@@ -21,6 +22,13 @@ struct Given<'g> {
     secret: Option<&'g String>,
     tempo: Option<&'g String>,
     field: Option<&'g String>,
+}
+
+impl Given<'_> {
+    /// Says whether there is nothing to ask for.
+    fn is_all(&self) -> bool {
+        self.jira.is_some() && self.name.is_some() && self.secret.is_some()
+    }
 }
 
 fn given_for(arguments: &Arguments, side: Side) -> Given<'_> {
@@ -74,60 +82,48 @@ pub(super) fn given(arguments: &Arguments) -> Result<Answers, Failure> {
     Ok(finish(arguments, sites, None, arguments.unknown.clone()))
 }
 
-/// Asks for what the arguments do not say.
-pub(super) fn all(arguments: &Arguments, target: &Path) -> Result<(Answers, Vec<Typed>), Failure> {
-    ask(arguments, target, &mut |question, shown| {
-        read_line(question, shown)
-    })
+/// Asks for what the arguments do not say. Each site's answers are looked at by `check` at once, which says what is wrong
+/// with them, if anything is: then that site is asked for again.
+pub(super) async fn all(
+    arguments: &Arguments,
+    target: &Path,
+    check: impl AsyncFn(&SiteAnswers, Option<&Typed>) -> Result<Option<String>, Failure>,
+) -> Result<(Answers, Vec<Typed>), Failure> {
+    let read = &mut |question: &str, shown| read_line(question, shown);
+    ask(arguments, target, read, check).await
 }
 
 type Read<'r> = dyn FnMut(&str, Shown) -> std::io::Result<String> + 'r;
 
-fn ask(arguments: &Arguments, target: &Path, read: &mut Read<'_>) -> Result<(Answers, Vec<Typed>), Failure> {
+async fn ask(
+    arguments: &Arguments,
+    target: &Path,
+    read: &mut Read<'_>,
+    check: impl AsyncFn(&SiteAnswers, Option<&Typed>) -> Result<Option<String>, Failure>,
+) -> Result<(Answers, Vec<Typed>), Failure> {
     let mut typed = Vec::new();
     let mut sites = Vec::new();
     for side in Side::BOTH {
         let given = given_for(arguments, side);
-        let jira = match given.jira {
-            Some(jira) => jira.clone(),
-            None => needed(
-                read,
-                &format!("side {side}: address of its Jira, such as https://acme.atlassian.net: "),
-            )?,
-        };
-        let jira = address(&jira);
-        let name = match given.name {
-            Some(name) => name.clone(),
-            None => or_default(read, "  its name here", &name_from(&jira))?,
-        };
-        let secret = match given.secret {
-            Some(secret) => secret.clone(),
-            None => {
-                let file = format!("{name}.secret.json");
-                let answer = line(
-                    read,
-                    &format!(
-                        "  its secret: env:NAME, aws:ID or file:PATH; Enter to type the tokens into {file}: "
-                    ),
-                    Shown::Yes,
-                )?;
-                if answer.is_empty() {
-                    typed.push(Typed {
-                        path: target.parent().unwrap_or(Path::new("")).join(&file),
-                        json: tokens(read)?,
-                    });
-                    format!("file:{file}")
-                } else {
-                    answer
-                }
+        let mut before = None;
+        let mut tries = 0;
+        let (site, secret) = loop {
+            let (site, secret) = one_site(&given, side, target, before.as_ref(), read)?;
+            let Some(wrong) = check(&site, secret.as_ref()).await? else {
+                break (site, secret);
+            };
+            output::say(wrong);
+            tries += 1;
+            if tries == TRIES_MAX || given.is_all() {
+                return Err(Failure::failed(
+                    "nothing was written: correct the above and call `tandem init` again, or write it unchecked with --no-check",
+                ));
             }
+            output::say(format!("so side {side} once more:"));
+            before = Some(site);
         };
-        sites.push(SiteAnswers {
-            name,
-            jira,
-            tempo: given.tempo.cloned(),
-            secret,
-        });
+        typed.extend(secret);
+        sites.push(site);
     }
     let [a, b] = <[SiteAnswers; 2]>::try_from(sites).map_err(|_| Failure::failed("two sites are needed"))?;
     let links = if arguments.links.is_empty() {
@@ -159,6 +155,60 @@ fn ask(arguments: &Arguments, target: &Path, read: &mut Read<'_>) -> Result<(Ans
         answers.since = day(read)?;
     }
     Ok((answers, typed))
+}
+
+/// Asks for one site. What was answered `before` is proposed where it is asked for again.
+fn one_site(
+    given: &Given<'_>,
+    side: Side,
+    target: &Path,
+    before: Option<&SiteAnswers>,
+    read: &mut Read<'_>,
+) -> Result<(SiteAnswers, Option<Typed>), Failure> {
+    let jira = match (given.jira, before) {
+        (Some(jira), _) => jira.clone(),
+        (None, Some(before)) => or_default(read, &format!("side {side}: address of its Jira"), &before.jira)?,
+        (None, None) => needed(
+            read,
+            &format!("side {side}: address of its Jira, such as https://acme.atlassian.net: "),
+        )?,
+    };
+    let jira = address(&jira);
+    let name = match (given.name, before) {
+        (Some(name), _) => name.clone(),
+        (None, Some(before)) if before.jira == jira => or_default(read, "  its name here", &before.name)?,
+        (None, _) => or_default(read, "  its name here", &name_from(&jira))?,
+    };
+    let mut typed = None;
+    let secret = match given.secret {
+        Some(secret) => secret.clone(),
+        None => {
+            let file = format!("{name}.secret.json");
+            let answer = line(
+                read,
+                &format!(
+                    "  its secret: env:NAME, aws:ID or file:PATH; Enter to type the tokens into {file}: "
+                ),
+                Shown::Yes,
+            )?;
+            if answer.is_empty() {
+                typed = Some(Typed {
+                    path: target.parent().unwrap_or(Path::new("")).join(&file),
+                    json: tokens(read)?,
+                });
+                format!("file:{file}")
+            } else {
+                answer
+            }
+        }
+    };
+    let site = SiteAnswers {
+        name,
+        jira,
+        tempo: given.tempo.cloned(),
+        secret,
+    };
+    Ok((site, typed))
 }
 
 fn finish(
@@ -338,8 +388,57 @@ mod tests {
         assert_eq!(name_from("https://acme.atlassian.net"), "acme");
     }
 
-    #[test]
-    fn what_is_asked_in_a_terminal_becomes_answers_and_a_secret_of_its_own() {
+    /// Finds nothing wrong.
+    async fn fine(_: &SiteAnswers, _: Option<&Typed>) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    #[tokio::test]
+    async fn a_site_is_asked_for_again_until_its_answers_are_right_and_not_for_ever() {
+        let given = [
+            "--b",
+            "globex",
+            "--b-name",
+            "gx",
+            "--b-secret",
+            "env:GX",
+            "--links",
+            "table",
+        ];
+        let given = [&given[..], &["--unknown", "park", "--since", "2026-01-01"]].concat();
+        let script = ["acmee\n", "\n", "env:ACME\n", "acme\n", "\n", "env:ACME\n"];
+        let mut answers = script.into_iter();
+        let mut questions = Vec::new();
+        let mut read = |question: &str, _: Shown| {
+            questions.push(question.to_owned());
+            Ok(answers.next().unwrap_or_default().to_owned())
+        };
+        let check = async |site: &SiteAnswers, _: Option<&Typed>| {
+            Ok((site.jira == "https://acmee.atlassian.net").then(|| "there is no such site".to_owned()))
+        };
+        let path = Path::new("tandem.toml");
+        let (said, _) = ask(&arguments(&given), path, &mut read, check).await.unwrap();
+        assert_eq!(said.sites.a.jira, "https://acme.atlassian.net");
+        assert_eq!(said.sites.a.name, "acme");
+        assert!(
+            questions[3].contains("[https://acmee.atlassian.net]"),
+            "{questions:?}"
+        );
+
+        let mut asked = 0;
+        let mut read = |_: &str, _: Shown| {
+            asked += 1;
+            Ok("env:ACME\n".to_owned())
+        };
+        let wrong = async |_: &SiteAnswers, _: Option<&Typed>| Ok(Some("wrong".to_owned()));
+        let given = [&given[..], &["--a", "acme", "--a-name", "acme"]].concat();
+        let ended = ask(&arguments(&given), path, &mut read, wrong).await.map(drop);
+        assert!(matches!(ended, Err(Failure::Failed(_))));
+        assert_eq!(asked, TRIES_MAX);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_in_a_terminal_becomes_answers_and_a_secret_of_its_own() {
         let script = [
             "acme\n",
             "\n",
@@ -367,7 +466,9 @@ mod tests {
             }
             Ok(answers.next().unwrap_or_default().to_owned())
         };
-        let (said, typed) = ask(&arguments(&[]), Path::new("etc/tandem.toml"), &mut read).unwrap();
+        let (said, typed) = ask(&arguments(&[]), Path::new("etc/tandem.toml"), &mut read, fine)
+            .await
+            .unwrap();
         assert_eq!(said.connection, "acme-gx");
         assert_eq!(said.sites.a.secret, "file:acme.secret.json");
         assert_eq!(said.sites.b.secret, "env:TANDEM_GLOBEX");
@@ -383,10 +484,12 @@ mod tests {
         assert_eq!(answers.next(), None);
     }
 
-    #[test]
-    fn answers_that_end_early_write_nothing() {
+    #[tokio::test]
+    async fn answers_that_end_early_write_nothing() {
         let mut read = |_: &str, _: Shown| Ok(String::new());
-        let ended = ask(&arguments(&[]), Path::new("tandem.toml"), &mut read).map(drop);
+        let ended = ask(&arguments(&[]), Path::new("tandem.toml"), &mut read, fine)
+            .await
+            .map(drop);
         assert!(matches!(ended, Err(Failure::Usage(_))));
     }
 }

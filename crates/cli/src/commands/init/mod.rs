@@ -26,14 +26,18 @@ use crate::args::{Cli, Command, Global};
 use crate::ending::{Ending, Failure};
 use crate::{open, output};
 
+/// How much of a site's name goes into another's: a name has at most 64 letters.
+const OTHER_CHARS_MAX: usize = 50;
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem init
   tandem init --a https://acme.atlassian.net --a-secret env:TANDEM_ACME \\
               --b https://globex.atlassian.net --b-secret file:globex.json --links remote-link --since 2026-01-01
 
-In a terminal, what is not given is asked for. Tokens are never arguments: they are typed without being shown and kept
-in a file that only you can read, or are where --a-secret and --b-secret say (env:NAME, file:PATH or aws:ID).")]
+In a terminal, what is not given is asked for, and a site's answers are tried before the next question. Tokens are never
+arguments: they are typed without being shown and kept in a file that only you can read, or are where --a-secret and
+--b-secret say (env:NAME, file:PATH or aws:ID).")]
 pub(crate) struct Arguments {
     /// Address of side a's Jira, such as https://acme.atlassian.net
     #[arg(long, value_name = "URL")]
@@ -144,8 +148,15 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             target.display()
         )));
     }
+    let file = target.display().to_string();
     let (answers, typed) = if stdin().is_terminal() {
-        ask::all(arguments, target)?
+        ask::all(arguments, target, async |site, typed| {
+            if arguments.no_check {
+                return Ok(None);
+            }
+            trouble(&file, site, typed).await
+        })
+        .await?
     } else {
         (ask::given(arguments)?, Vec::new())
     };
@@ -159,16 +170,8 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     contradictions(&answers)?;
     let text = text::render(&answers);
-    let file = target.display().to_string();
-    // What is wrong with the answers is told in the words of the configuration; no token has gone anywhere yet.
-    // There is no such file yet.
-    let config = Config::parse(&text, &file, &open::environment()).map_err(|error| {
-        Failure::usage(
-            error
-                .to_string()
-                .replace(&format!("{file}:"), "in your answers, line "),
-        )
-    })?;
+    // What is wrong with the answers is told in the words of the configuration.
+    let config = read(&text, &file).map_err(Failure::usage)?;
     let ending = match arguments.no_check {
         true => Ending::Done,
         false => check(config, &typed).await?,
@@ -190,7 +193,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     output::say(format!("{file} is written"));
     if !arguments.no_plan && !global.json {
-        plan(global).await?;
+        plan(global, answers.since).await?;
     }
     output::say(format!(
         "next: `tandem doctor` looks at everything else; `tandem backfill --since DATE --dry-run --data DIR` says what older worklogs there are, and what another tool copied; `tandem reconcile --data DIR` does a first sync of what is dated from {} on; `tandem serve --data DIR` keeps it so",
@@ -224,9 +227,66 @@ fn contradictions(answers: &Answers) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks the sites whether addresses and credentials are right, with typed secrets as they will be. [`Ending::Differs`] when
-/// something is to be put right that does not keep the configuration from being written.
-async fn check(mut config: Config, typed: &[Typed]) -> Result<Ending, Failure> {
+/// Reads a configuration of which there is no file yet.
+fn read(text: &str, file: &str) -> Result<Config, String> {
+    Config::parse(text, file, &open::environment()).map_err(|error| {
+        error
+            .to_string()
+            .replace(&format!("{file}:"), "in your answers, line ")
+    })
+}
+
+/// Says what keeps one site's answers from being used, where something does. The reader of the configuration goes first: a
+/// token goes to no host that it does not allow.
+async fn trouble(file: &str, site: &SiteAnswers, typed: Option<&Typed>) -> Result<Option<String>, Failure> {
+    // A connection is between two. The other one is asked nothing.
+    let other = SiteAnswers {
+        name: format!(
+            "other-than-{}",
+            site.name.chars().take(OTHER_CHARS_MAX).collect::<String>()
+        ),
+        jira: "https://the-other-side.atlassian.net".to_owned(),
+        tempo: None,
+        secret: "env:NONE".to_owned(),
+    };
+    let answers = Answers {
+        sites: Sides::new(site.clone(), other),
+        connection: "both".to_owned(),
+        links: vec![Place::Table],
+        fields: Sides::default(),
+        unknown: "park".to_owned(),
+        since: None,
+    };
+    let mut config = match read(&text::render(&answers), file) {
+        Ok(config) => config,
+        Err(wrong) => return Ok(Some(wrong)),
+    };
+    config.sites.retain(|name, _| name.as_str() == site.name);
+    config.connections.clear();
+    let wrong = ask_sites(config, typed.as_slice()).await?;
+    Ok(wrong.fatal.then_some(wrong.text))
+}
+
+/// Asks the sites whether addresses and credentials are right. [`Ending::Differs`] when something is to be put right that
+/// does not keep the configuration from being written.
+async fn check(config: Config, typed: &[Typed]) -> Result<Ending, Failure> {
+    let typed: Vec<&Typed> = typed.iter().collect();
+    let wrong = ask_sites(config, &typed).await?;
+    if wrong.is_empty() {
+        output::say("both sites answer and accept the credentials");
+        return Ok(Ending::Done);
+    }
+    output::say(&wrong.text);
+    if wrong.fatal {
+        return Err(Failure::failed(
+            "nothing was written: correct the above and call `tandem init` again, or write it unchecked with --no-check",
+        ));
+    }
+    Ok(Ending::differs_if(wrong.failed))
+}
+
+/// Asks the sites of a configuration what is wrong, with typed secrets as they will be.
+async fn ask_sites(mut config: Config, typed: &[&Typed]) -> Result<doctor::Wrong, Failure> {
     // Typed secrets are nowhere yet: they are handed over under names that no variable of the environment can have.
     let mut handed: BTreeMap<String, String> = BTreeMap::new();
     for (number, secret) in typed.iter().enumerate() {
@@ -264,28 +324,20 @@ async fn check(mut config: Config, typed: &[Typed]) -> Result<Ending, Failure> {
         owner: wiring::owner(),
         observer: None,
     });
-    let wrong = doctor::credentials(&tandem).await?;
-    if wrong.is_empty() {
-        output::say("both sites answer and accept the credentials");
-        return Ok(Ending::Done);
-    }
-    output::say(&wrong.text);
-    if wrong.fatal {
-        return Err(Failure::failed(
-            "nothing was written: correct the above and call `tandem init` again, or write it unchecked with --no-check",
-        ));
-    }
-    Ok(Ending::differs_if(wrong.failed))
+    doctor::credentials(&tandem).await
 }
 
 /// Shows what a first sync would do.
-async fn plan(global: &Global) -> Result<(), Failure> {
+async fn plan(global: &Global, since: Option<Date>) -> Result<(), Failure> {
     let parsed =
         Cli::try_parse_from(["tandem", "plan"]).map_err(|error| Failure::failed(error.to_string()))?;
     let Command::Plan(arguments) = parsed.command else {
         return Ok(());
     };
-    output::say("a first sync would do this:");
+    output::say(match since {
+        Some(since) => format!("a first sync, of what is dated from {since} on, would do this:"),
+        None => "a first sync, of what is dated from today on, would do this (`since` in the configuration names an earlier day):".to_owned(),
+    });
     match super::plan::preview(global, &arguments).await {
         Ok(_) => {}
         // The configuration is written and right all the same.
