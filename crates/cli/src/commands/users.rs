@@ -242,26 +242,47 @@ async fn authors(
     Ok(authors)
 }
 
-/// Says which of two accounts its site does not know.
-async fn unknown(
-    engine: &Engine,
-    connection: &Connection,
-    a: &str,
-    b: &str,
-) -> Result<Option<String>, EngineError> {
+/// Says whether two accounts can be one person's.
+async fn can_be_one(engine: &Engine, connection: &Connection, a: &str, b: &str) -> Result<Fit, EngineError> {
+    let mut gone = Vec::new();
     for (side, account) in [(Side::A, a), (Side::B, b)] {
         let standing = engine
             .standing(connection, side, &AccountId::new(account))
             .await?;
-        if standing != Standing::Active {
-            let site = &connection.sites[side];
-            return Ok(Some(format!(
-                "{site} has no active account {}",
-                output::plain(account)
-            )));
+        let named = || format!("{} on {}", output::plain(account), connection.sites[side]);
+        match standing {
+            Standing::Active => {}
+            Standing::Deactivated => gone.push(named()),
+            Standing::Unknown => {
+                let site = &connection.sites[side];
+                return Ok(Fit::Not(format!(
+                    "{site} has no account {}",
+                    output::plain(account)
+                )));
+            }
         }
     }
-    Ok(None)
+    Ok(match gone.as_slice() {
+        [] => Fit::Both,
+        // What a former colleague logged is copied all the same, as long as the copies can be somebody's.
+        [one] => Fit::Noted(format!(
+            "{one} is deactivated: time goes from there to the other account, and none the other way"
+        )),
+        several => Fit::Not(format!(
+            "{} are deactivated: neither can have the other's time",
+            several.join(" and ")
+        )),
+    })
+}
+
+/// Whether two accounts can be one person's.
+enum Fit {
+    /// They can.
+    Both,
+    /// They can, with something that a person should know.
+    Noted(String),
+    /// They cannot, and why.
+    Not(String),
 }
 
 /// Has the history say who said who is who.
@@ -297,9 +318,12 @@ async fn import(
             imported.refuse(number, message);
             continue;
         }
-        match stop.or(unknown(engine, connection, &a, &b)).await {
-            Some(Ok(None)) => {}
-            Some(Ok(Some(message))) => {
+        match stop.or(can_be_one(engine, connection, &a, &b)).await {
+            Some(Ok(Fit::Both)) => {}
+            Some(Ok(Fit::Noted(note))) => {
+                output::say(format!("note: {}:{number}: {note}", file.display()));
+            }
+            Some(Ok(Fit::Not(message))) => {
                 imported.refuse(number, message);
                 continue;
             }

@@ -96,8 +96,8 @@ fn bad_lines_about_people_are_told_and_the_good_ones_are_kept() {
         "people.csv:5: 1 instead of 2 columns",
         "people.csv:7: `ann@acme.example` is no account id",
         "2 people taken in",
-        "people.csv:8: acme has no active account ghost",
-        "people.csv:9: globex has no active account ghost",
+        "people.csv:8: acme has no account ghost",
+        "people.csv:9: globex has no account ghost",
         "7 bad lines",
     ] {
         assert!(ran.err.contains(words), "{words}: {ran:?}");
@@ -115,12 +115,39 @@ fn bad_lines_about_people_are_told_and_the_good_ones_are_kept() {
 }
 
 #[test]
+fn a_former_colleague_is_taken_in_as_long_as_somebody_can_have_their_time() {
+    let bench = Bench::new();
+    bench
+        .acme()
+        .log_time("SUP-1", today("zoe", "before she left"))
+        .unwrap();
+    bench
+        .acme()
+        .put_user(UserSpec::new("zoe", "Zoe Zimmer").inactive());
+    bench.acme().put_user(UserSpec::new("g1", "Gone").inactive());
+    bench.globex().put_user(UserSpec::new("stand-in", "Stand-in"));
+    bench
+        .globex()
+        .put_user(UserSpec::new("g2", "Gone Too").inactive());
+    bench.run(&["reconcile"]).ended(3);
+    let file = write(&bench, "people.csv", "zoe,stand-in\ng1,g2\n");
+    bench
+        .run(&["users", "import", &file])
+        .ended(3)
+        .says("people.csv:1: zoe on acme is deactivated: time goes from there")
+        .says("people.csv:2: g1 on acme and g2 on globex are deactivated")
+        .says("1 person taken in");
+    bench.reconcile();
+    assert_eq!(bench.globex().worklogs_of("DEV-1")[0].author, "stand-in");
+}
+
+#[test]
 fn a_line_that_is_not_taken_holds_up_none_about_the_same_person() {
     let bench = Bench::new();
     bench.reconcile();
     let file = write(&bench, "people.csv", "nobody,bob\nbob,bob\n");
     let ran = bench.run(&["users", "import", &file]).ended(3);
-    for words in ["people.csv:1: acme has no active account nobody", "1 bad line"] {
+    for words in ["people.csv:1: acme has no account nobody", "1 bad line"] {
         assert!(ran.err.contains(words), "{words}: {ran:?}");
     }
     assert!(!ran.err.contains("people.csv:2"), "{ran:?}");
