@@ -21,7 +21,14 @@ pub(crate) fn read(path: &Path, kind: Kind) -> Result<Vec<Line>, Failure> {
             path.display()
         )));
     }
-    Ok(pairs::read(kind, &bytes))
+    let lines = pairs::read(kind, &bytes);
+    if lines.is_empty() {
+        output::say(format!(
+            "note: {} holds no line to take in: it is empty, or has nothing but remarks and the names of its columns",
+            path.display()
+        ));
+    }
+    Ok(lines)
 }
 
 /// Says how a file is saved whose every line would be a bad one.
@@ -46,7 +53,9 @@ fn otherwise(bytes: &[u8]) -> Option<&'static str> {
     if odd.count() * 20 > bytes.len() {
         return Some("holds no text");
     }
-    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = bytes
+        .split(|byte| matches!(byte, b'\n' | b'\r'))
+        .map(<[u8]>::trim_ascii);
     if bytes.contains(&b',')
         && lines
             .clone()

@@ -56,6 +56,8 @@ pub struct Line {
 /// Reads a file. A first line that names the columns is left out, as are empty lines and those that begin with `#`.
 pub fn read(kind: Kind, bytes: &[u8]) -> Vec<Line> {
     let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+    // Old spreadsheets end lines with nothing but a carriage return.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut lines = Vec::new();
     // Line by line: no key has a line break in it, and one open quote must not swallow the rest of the file.
     for (number, line) in (1..).zip(text.lines()) {
@@ -150,6 +152,12 @@ mod tests {
                 (10, false)
             ]
         );
+    }
+
+    #[test]
+    fn a_line_ends_in_one_way_or_another() {
+        let lines = read(Kind::Issues, b"a,b\rSUP-1,DEV-1\r\nSUP-2,DEV-2\nSUP-3,DEV-3\r");
+        assert_eq!(good(&lines), [(2, true), (3, true), (4, true)]);
     }
 
     #[test]

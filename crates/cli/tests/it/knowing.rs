@@ -142,6 +142,31 @@ fn a_former_colleague_is_taken_in_as_long_as_somebody_can_have_their_time() {
 }
 
 #[test]
+fn a_file_with_the_line_ends_of_old_or_with_nothing_in_it_is_understood() {
+    let bench = Bench::new();
+    bench.globex().put_user(UserSpec::new("z2", "Zoe"));
+    bench.globex().put_user(UserSpec::new("b2", "Bob"));
+    bench.reconcile();
+    let file = write(&bench, "people.csv", "a_account,b_account\rzoe,z2\rbob,b2\r");
+    bench
+        .run(&["users", "import", &file])
+        .ended(0)
+        .says("2 people taken in");
+    let file = write(&bench, "people.csv", "# later\ra_account;b_account\rzoe;z2\r");
+    bench
+        .run(&["users", "import", &file])
+        .ended(2)
+        .says("has its columns parted by `;`");
+    for nothing in ["", "# later\n", "a_account,b_account\n"] {
+        let file = write(&bench, "people.csv", nothing);
+        bench
+            .run(&["users", "import", &file])
+            .ended(0)
+            .says("people.csv holds no line to take in");
+    }
+}
+
+#[test]
 fn a_line_that_is_not_taken_holds_up_none_about_the_same_person() {
     let bench = Bench::new();
     bench.reconcile();
