@@ -15,9 +15,6 @@ use crate::ports::scratch::Scratch;
 use crate::ports::site::{BadRow, LISTED_MAX};
 use crate::ports::store::Lane;
 
-/// Issues whose twins are looked for on a side, at most: as many as an audit has looked at.
-const SOUGHT_MAX: usize = 500;
-
 /// Issues whose link is remembered while a side is listed, at most. Those of a page are always.
 const LINKS_MAX: usize = 100_000;
 
@@ -77,8 +74,7 @@ impl Apart<'_> {
 
 impl Engine {
     /// Reads both sides and sorts their worklogs by link; those on issues that the table links with none are counted alone: to
-    /// look for the twin of each would cost requests for each of them. A few that no pass has come to yet are looked for.
-    /// `unplaced` is told of what cannot be read at all.
+    /// look for the twin of each would cost requests for each of them. `unplaced` is told of what cannot be read at all.
     pub(super) async fn gather(
         &self,
         connection: &Connection,
@@ -105,9 +101,7 @@ impl Engine {
         unplaced: &mut impl FnMut(Side, BadRow) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let site = self.site_of(connection, side)?;
-        let since = self.since_so_far(connection).await?;
         let mut twins = Twins::new();
-        let mut seek = SOUGHT_MAX;
         let mut offset = 0;
         while offset < LISTED_MAX {
             let list = async |client: &dyn SiteClient| client.list_dates(from, to, offset).await;
@@ -116,17 +110,6 @@ impl Engine {
             let issues = issues.chain(page.bad.iter().filter_map(|bad| bad.issue));
             self.learn_twins(connection, side, issues.collect(), &mut twins)
                 .await?;
-            // What was logged since the connection begins is in the books, whether or not a pass has come to it yet.
-            let of_late = page
-                .rows
-                .iter()
-                .filter(|worklog| worklog.content.start_date >= since);
-            let of_late = of_late.map(|worklog| worklog.issue);
-            let new = |issue: &IssueId| matches!(twins.get(issue), Some(Twin::Nobody { sought: false }));
-            let new: BTreeSet<IssueId> = of_late.filter(new).collect();
-            let new: BTreeSet<IssueId> = new.into_iter().take(seek).collect();
-            seek -= new.len();
-            self.seek_twins(connection, side, new, &mut twins).await?;
             let twin = |issue: IssueId| twins.get(&issue).copied().unwrap_or(Twin::Outside);
             let both = |issue: IssueId, twin: IssueId| match side {
                 Side::A => Sides::new(issue, twin),
@@ -172,30 +155,6 @@ impl Engine {
             "{} lists more than {offset} worklogs for these days; ask for fewer days, with --from and --to",
             site.name
         )))
-    }
-
-    /// Looks for the twins of issues of which the table says nothing.
-    async fn seek_twins(
-        &self,
-        connection: &Connection,
-        side: Side,
-        issues: BTreeSet<IssueId>,
-        twins: &mut Twins,
-    ) -> Result<(), EngineError> {
-        if issues.is_empty() {
-            return Ok(());
-        }
-        let asking = Asking::patiently(Lane::Sweep);
-        let found = self.links_of(connection, side, &issues, asking).await?;
-        for issue in issues {
-            let twin = match found.get(&issue) {
-                Some(link) if self.is_outside(connection, link).await? => Twin::Outside,
-                Some(link) => Twin::Known(link.issue(side.other())),
-                None => Twin::Nobody { sought: true },
-            };
-            twins.insert(issue, twin);
-        }
-        Ok(())
     }
 
     /// Reads from the table what it says of issues, many at a time.
