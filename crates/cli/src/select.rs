@@ -56,6 +56,7 @@ impl Only {
     ) -> Result<Vec<QueueItem>, Failure> {
         connections(engine, self.connection.as_deref())?;
         let links = self.links_of_worklog(engine).await?;
+        let of_issue = self.links_of_issue(engine, &items).await?;
         for item in &mut items {
             let QueueId::Link(link) = &item.id else { continue };
             // A link that waits as a whole keeps each of its worklogs waiting.
@@ -68,8 +69,24 @@ impl Only {
                 item.people.extend(authors.collect::<BTreeSet<_>>());
             }
         }
-        items.retain(|item| self.wants(item));
+        items.retain(|item| self.wants(item, &of_issue));
         Ok(items)
+    }
+
+    /// The links of the issue that is meant, where its name is none that the items bear: it may have got another since it
+    /// was linked.
+    async fn links_of_issue(
+        &self,
+        engine: &Engine,
+        items: &[QueueItem],
+    ) -> Result<BTreeSet<LinkKey>, Failure> {
+        match &self.issue {
+            Some(name) if !items.is_empty() && !items.iter().any(|item| bears(item, name)) => {
+                let rows = resolve::links_of(engine, name).await?;
+                Ok(rows.into_iter().map(|row| row.key).collect())
+            }
+            _ => Ok(BTreeSet::new()),
+        }
     }
 
     /// The links that a worklog is known on.
@@ -91,20 +108,19 @@ impl Only {
     }
 
     /// Says whether an item of the queue is meant.
-    fn wants(&self, item: &QueueItem) -> bool {
+    fn wants(&self, item: &QueueItem, of_issue: &BTreeSet<LinkKey>) -> bool {
         let connection = self.connection.as_deref().is_none_or(|name| {
             let of_item = item.connection.as_ref();
             of_item.is_some_and(|connection| connection.as_str() == name)
         });
-        let issue = self.issue.as_ref().is_none_or(|name| {
-            let name = name.trim();
-            let mut keys = [&item.a_issue, &item.b_issue].into_iter().flatten();
-            let ids = match &item.id {
-                QueueId::Pair { link, .. } | QueueId::Link(link) => vec![link.a, link.b],
-                QueueId::Issue { issue, .. } => vec![*issue],
-            };
-            keys.any(|key| key.eq_ignore_ascii_case(name)) || ids.iter().any(|id| id.to_string() == name)
-        });
+        let is_of_issue = match &item.id {
+            QueueId::Pair { link, .. } | QueueId::Link(link) => of_issue.contains(link),
+            QueueId::Issue { .. } => false,
+        };
+        let issue = self
+            .issue
+            .as_ref()
+            .is_none_or(|name| is_of_issue || bears(item, name));
         let worklog = self
             .worklog
             .is_none_or(|id| item.worklog.iter().chain(&item.twins).any(|one| one.0 == id));
@@ -250,4 +266,15 @@ fn names(engine: &Engine) -> String {
         .map(|connection| connection.name.as_str())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// Says whether an item of the queue is about an issue of this name, as it was called when it was linked, or of this id.
+fn bears(item: &QueueItem, name: &str) -> bool {
+    let name = name.trim();
+    let mut keys = [&item.a_issue, &item.b_issue].into_iter().flatten();
+    let ids = match &item.id {
+        QueueId::Pair { link, .. } | QueueId::Link(link) => vec![link.a, link.b],
+        QueueId::Issue { issue, .. } => vec![*issue],
+    };
+    keys.any(|key| key.eq_ignore_ascii_case(name)) || ids.iter().any(|id| id.to_string() == name)
 }

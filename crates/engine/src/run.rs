@@ -364,8 +364,8 @@ impl Engine {
         }
         let (reason, detail) = match failure {
             // What it waited for before, it may wait for still.
-            EngineError::Held => (row.reason, row.detail.clone()),
-            EngineError::Deferred { .. } | EngineError::Lost => (None, None),
+            EngineError::Held | EngineError::Deferred { .. } => (row.reason, row.detail.clone()),
+            EngineError::Lost => (None, None),
             _ => (failure.reason(), Some(failure.detail())),
         };
         Finish::Again {

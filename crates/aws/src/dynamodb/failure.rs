@@ -79,7 +79,12 @@ where
 
 /// Says whether a row would have outgrown 400 KB.
 pub(super) fn is_too_large(error: &StoreError) -> bool {
-    matches!(error, StoreError::TooLarge(_))
+    match error {
+        StoreError::TooLarge(_) => true,
+        // A transaction says so in its own words.
+        StoreError::Corrupt(text) => text.contains("maximum allowed size"),
+        StoreError::Unavailable(_) | StoreError::Unusable(_) => false,
+    }
 }
 
 /// How a transaction was cancelled.

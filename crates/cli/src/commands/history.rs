@@ -296,6 +296,7 @@ async fn of_issue(
     let named: Vec<&LinkRow> = links
         .iter()
         .filter(|row| Side::BOTH.into_iter().any(|side| resolve::is(row, side, name)))
+        .filter(|row| connections.contains(&row.key.connection))
         .collect();
     let mut rows = Vec::new();
     for link in &named {

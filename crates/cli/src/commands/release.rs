@@ -56,7 +56,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         };
     }
     if global.json {
-        output::json(&serde_json::json!({ "released": released, "items": ids() }))?;
+        let mut told = serde_json::json!({ "released": released });
+        if let Some(these) = &these {
+            told["items"] = serde_json::json!(these);
+        }
+        output::json(&told)?;
     } else if released == 0 && these.is_none() {
         output::say("no delete was held back; the brake counts anew from now on");
     } else {

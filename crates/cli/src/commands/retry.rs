@@ -58,7 +58,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         )));
     }
     if global.json {
-        output::json(&serde_json::json!({ "retried": retried.hinted, "items": ids }))?;
+        let mut told = serde_json::json!({ "retried": retried.hinted });
+        if !ids.is_empty() {
+            told["items"] = serde_json::json!(ids);
+        }
+        output::json(&told)?;
     } else {
         select::tell(&meant);
         output::say(format!(

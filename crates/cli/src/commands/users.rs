@@ -245,6 +245,7 @@ async fn authors(
 /// Says whether two accounts can be one person's.
 async fn can_be_one(engine: &Engine, connection: &Connection, a: &str, b: &str) -> Result<Fit, EngineError> {
     let mut gone = Vec::new();
+    let mut left = Vec::new();
     for (side, account) in [(Side::A, a), (Side::B, b)] {
         let standing = engine
             .standing(connection, side, &AccountId::new(account))
@@ -252,7 +253,10 @@ async fn can_be_one(engine: &Engine, connection: &Connection, a: &str, b: &str) 
         let named = || format!("{} on {}", output::plain(account), connection.sites[side]);
         match standing {
             Standing::Active => {}
-            Standing::Deactivated => gone.push(named()),
+            Standing::Deactivated => {
+                gone.push(named());
+                left.push(side);
+            }
             Standing::Unknown => {
                 let site = &connection.sites[side];
                 return Ok(Fit::Not(format!(
@@ -265,9 +269,12 @@ async fn can_be_one(engine: &Engine, connection: &Connection, a: &str, b: &str) 
     Ok(match gone.as_slice() {
         [] => Fit::Both,
         // What a former colleague logged is copied all the same, as long as the copies can be somebody's.
-        [one] => Fit::Noted(format!(
-            "{one} is deactivated: time goes from there to the other account, and none the other way"
-        )),
+        [one] => Fit::Noted(
+            left,
+            format!(
+                "{one} is deactivated: time goes from there to the other account, and none the other way"
+            ),
+        ),
         several => Fit::Not(format!(
             "{} are deactivated: neither can have the other's time",
             several.join(" and ")
@@ -279,8 +286,8 @@ async fn can_be_one(engine: &Engine, connection: &Connection, a: &str, b: &str) 
 enum Fit {
     /// They can.
     Both,
-    /// They can, with something that a person should know.
-    Noted(String),
+    /// They can, for time of these sides alone, with something that a person should know.
+    Noted(Vec<Side>, String),
     /// They cannot, and why.
     Not(String),
 }
@@ -318,10 +325,12 @@ async fn import(
             imported.refuse(number, message);
             continue;
         }
+        let mut of = Side::BOTH.to_vec();
         match stop.or(can_be_one(engine, connection, &a, &b)).await {
             Some(Ok(Fit::Both)) => {}
-            Some(Ok(Fit::Noted(note))) => {
+            Some(Ok(Fit::Noted(sides, note))) => {
                 output::say(format!("note: {}:{number}: {note}", file.display()));
+                of = sides;
             }
             Some(Ok(Fit::Not(message))) => {
                 imported.refuse(number, message);
@@ -343,7 +352,7 @@ async fn import(
             connection.sites.a, connection.sites.b
         );
         match engine
-            .assign_person(connection, &AccountId::new(a), &AccountId::new(b))
+            .assign_person(connection, &AccountId::new(a), &AccountId::new(b), &of)
             .await
         {
             Ok(Assigned::New) => {

@@ -139,6 +139,18 @@ fn a_former_colleague_is_taken_in_as_long_as_somebody_can_have_their_time() {
         .says("1 person taken in");
     bench.reconcile();
     assert_eq!(bench.globex().worklogs_of("DEV-1")[0].author, "stand-in");
+
+    // Who has it there has time of their own, and keeps it.
+    bench.globex().put_user(UserSpec::new("zed", "Zed"));
+    bench.acme().put_user(UserSpec::new("zed", "Zed"));
+    let file = write(&bench, "heir.csv", "zoe,zed\n");
+    bench
+        .run(&["users", "import", &file])
+        .ended(0)
+        .says("1 person taken in");
+    bench.globex().log_time("DEV-2", today("zed", "his own")).unwrap();
+    bench.reconcile();
+    assert_eq!(bench.acme().worklogs_of("SUP-2")[0].author, "zed");
 }
 
 #[test]

@@ -280,3 +280,19 @@ fn a_link_that_waits_as_a_whole_keeps_its_worklogs_and_their_people_waiting() {
     let nothing = bench.run(&["queue", "--person", "bob", "--json"]).ended(0).json();
     assert_eq!(nothing, json!([]));
 }
+
+#[test]
+fn what_waits_on_an_issue_that_has_got_another_key_is_found_by_either() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("zoe", "work")).unwrap();
+    bench.acme().log_time("SUP-2", hour("zoe", "other")).unwrap();
+    bench.run(&["reconcile"]).ended(3);
+    bench.acme().add_issue(tandem_sim::IssueSpec::new("NEW-1"));
+    let moved = bench.acme().jira_move_issue("ann", "SUP-1", "NEW").unwrap();
+    for key in ["SUP-1", &moved, "DEV-1"] {
+        let queue = bench.run(&["queue", "--issue", key, "--json"]).ended(3).json();
+        assert_eq!(queue.as_array().unwrap().len(), 1, "{key}: {queue}");
+        let status = bench.run(&["status", "--issue", key, "--json"]).ended(3).json();
+        assert_eq!(status["queue"]["parked"], 1, "{key}: {status}");
+    }
+}

@@ -228,8 +228,11 @@ impl Run<'_> {
             for claim in theirs {
                 let known = observed.pairs.iter().find(|known| known.id == row.id);
                 let had_twin = row.had_twin() || known.is_some_and(Pair::had_twin);
-                let is_void = self.engine.is_void(self.connection, side, observed, &claim);
-                if !(had_twin || claim.worklog.is_none()) || !is_void.await? {
+                let engine = self.engine;
+                if !engine
+                    .may_take_over(self.connection, side, observed, &claim, had_twin)
+                    .await?
+                {
                     return Ok(None);
                 }
                 instead_of = Some(claim);

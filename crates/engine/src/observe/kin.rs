@@ -121,9 +121,12 @@ impl Engine {
             let mut twins: BTreeMap<WorklogId, WorklogId> = BTreeMap::new();
             for (root, id) in &roots {
                 if let Some(claim) = claims.get(root) {
-                    let is_left = claim.worklog.is_none() && self.connection(&claim.connection).is_none();
-                    let comes_back = had_twin.contains(&(side, *id)) || is_left;
-                    if comes_back && self.is_void(connection, side.other(), observed, claim).await? {
+                    let had_twin = had_twin.contains(&(side, *id));
+                    let other = side.other();
+                    if self
+                        .may_take_over(connection, other, observed, claim, had_twin)
+                        .await?
+                    {
                         continue;
                     }
                     twins.extend(claim.worklog.map(|twin| (*id, twin)));
@@ -210,9 +213,23 @@ impl Engine {
         Ok(made)
     }
 
+    /// Says whether a copy may be made that another connection has claimed: its claim is over, and either nothing was made yet
+    /// or what it is the copy of `had_twin`, and is edited or comes back. What was deleted is otherwise made again by nobody.
+    pub(crate) async fn may_take_over(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &Observed,
+        claim: &Claim,
+        had_twin: bool,
+    ) -> Result<bool, EngineError> {
+        let may_be_wanted = had_twin || claim.worklog.is_none();
+        Ok(may_be_wanted && self.is_void(connection, side, observed, claim).await?)
+    }
+
     /// Says whether another connection's claim is over: the copy that it made was deleted, or nobody is there any more to make
     /// it. Should it be wanted again, whoever comes first makes it.
-    pub(crate) async fn is_void(
+    async fn is_void(
         &self,
         connection: &Connection,
         side: Side,

@@ -94,7 +94,8 @@ pub(crate) fn is_assigned(row: &PersonRow) -> bool {
 
 impl Engine {
     /// Remembers that two accounts are the same person's, for good: before a look-up, after the configuration's map.
-    /// What was said of either of them before counts no more.
+    /// What was said of either of them before counts no more. `of` names the sides whose account is said to be the other one:
+    /// both, or the one that somebody has left, whose time goes to another who has their own.
     ///
     /// # Errors
     /// When the table fails.
@@ -103,9 +104,12 @@ impl Engine {
         connection: &Connection,
         a: &AccountId,
         b: &AccountId,
+        of: &[Side],
     ) -> Result<Assigned, EngineError> {
         let rules = &connection.settings.rules;
-        for (side, account, other) in [(Side::A, a, b), (Side::B, b, a)] {
+        let both = [(Side::A, a, b), (Side::B, b, a)];
+        let meant = || both.into_iter().filter(|(side, ..)| of.contains(side));
+        for (side, account, other) in meant() {
             if let Some(mapped) = rules.mapped(side, account).filter(|mapped| *mapped != other) {
                 return Ok(Assigned::Not(format!(
                     "[connections.authors] map says that {account} is {mapped}, and goes before what is imported"
@@ -114,7 +118,7 @@ impl Engine {
         }
         let now = self.clock.now();
         let mut known = 0;
-        for (side, account, other) in [(Side::A, a, b), (Side::B, b, a)] {
+        for (side, account, other) in meant() {
             let (from, to) = (&connection.sites[side], &connection.sites[side.other()]);
             let rows = self
                 .store
@@ -128,10 +132,10 @@ impl Engine {
                 None => {}
             }
         }
-        if known == 2 {
+        if known == of.len() {
             return Ok(Assigned::Already);
         }
-        for (side, account, other) in [(Side::A, a, b), (Side::B, b, a)] {
+        for (side, account, other) in meant() {
             let row = PersonRow {
                 account: account.clone(),
                 other: Some(other.clone()),

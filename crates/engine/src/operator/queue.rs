@@ -14,6 +14,9 @@ use crate::error::EngineError;
 use crate::options::Engine;
 use crate::ports::store::{DueKey, DueRow, Lane, LinkRow};
 
+/// Attempts from which something fails rather than that it failed once and waits in line since: an hour of backoff has more.
+const FAILING_FROM: u32 = 5;
+
 /// For how long something may go on failing before a person should look.
 const PASSING: SignedDuration = SignedDuration::from_hours(1);
 
@@ -174,7 +177,8 @@ impl QueueItem {
     /// Says whether it has been failing for more than an hour without a reason that would set it aside: a site that
     /// answers the same write with 500 each time, say. It is tried again, and may be for ever.
     pub fn is_failing(&self, now: Timestamp) -> bool {
-        let tried = matches!(self.state, ItemState::Due | ItemState::Running) && self.attempts > 0;
+        let tried =
+            matches!(self.state, ItemState::Due | ItemState::Running) && self.attempts >= FAILING_FROM;
         tried && self.reason.is_none() && now.duration_since(self.since) > PASSING
     }
 }

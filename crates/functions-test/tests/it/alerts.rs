@@ -105,7 +105,25 @@ async fn a_write_that_has_failed_for_hours_is_published_once() {
         force: false,
         trace: None,
     };
-    store.hint(&[hint], &[], since).await.unwrap();
+    store.hint(&[hint.clone()], &[], since).await.unwrap();
+    world.pass("sweep").await;
+    assert_eq!(
+        world.table.take_published(),
+        [],
+        "it failed once, and was in line for long"
+    );
+    let now = Timestamp::now();
+    let row = store.take(&hint.key, owner, now, Duration::from_secs(60)).await;
+    let again = Finish::Again {
+        at: now,
+        attempts: 6,
+        reason: None,
+        detail: None,
+        quiet: false,
+        announced: Vec::new(),
+    };
+    let row = row.unwrap().unwrap();
+    store.finish(&row, owner, &again, now).await.unwrap();
     world.pass("sweep").await;
     let published = world.table.take_published();
     assert_eq!(published.len(), 1, "{published:?}");
