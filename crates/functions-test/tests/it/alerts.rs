@@ -105,7 +105,7 @@ async fn a_write_that_has_failed_for_hours_is_published_once() {
         force: false,
         trace: None,
     };
-    store.hint(&[hint.clone()], &[], since).await.unwrap();
+    store.hint(std::slice::from_ref(&hint), &[], since).await.unwrap();
     world.pass("sweep").await;
     assert_eq!(
         world.table.take_published(),
