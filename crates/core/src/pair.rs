@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::field::{Field, Value};
 use crate::ids::{IssueId, LinkKey, PairId, Side, Sides, WorklogId};
 use crate::reason::Reason;
+use crate::render;
 use crate::rules::Rules;
 use crate::worklog::Content;
 
@@ -259,8 +260,10 @@ impl Unmet {
         else {
             return;
         };
-        if before.description == intent.body.description {
-            // Texts are long, and this one is not what it is about.
+        let (said, written) = (&before.description, &intent.body.description);
+        if said == written || render::nameless(said) == render::nameless(written) {
+            // Texts are long, and this one is not what it is about: whose name stands in front follows from the author, and
+            // says nothing of which side's words count.
             for content in [before, &mut source, &mut intent.body] {
                 content.description.clear();
             }

@@ -111,6 +111,15 @@ pub(crate) fn name_in_front<'t>(text: &'t str, otherwise: &str) -> Option<&'t st
     (name.starts_with('[') && name.find(']') == Some(name.len() - 1)).then_some(name)
 }
 
+/// The text without what stands in brackets in front of it, which may be a name that was put there.
+pub(crate) fn nameless(text: &str) -> &str {
+    let text = text.trim();
+    match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((_, rest)) => rest.trim_start(),
+        None => text,
+    }
+}
+
 /// The text without the name that a fallback author's text begins with. Not every bracket is one: that account may be a
 /// person's, with texts of their own.
 pub(crate) fn own_text<'c>(content: &'c Content, rules: &Rules) -> &'c str {
