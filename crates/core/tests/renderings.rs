@@ -659,3 +659,32 @@ fn what_is_brought_back_has_the_last_hours_and_no_attribute_of_the_other_sides_l
     expected.billable_secs = Some(0);
     assert_eq!(back, expected);
 }
+
+#[test]
+fn a_name_that_has_to_go_from_the_front_of_a_text_takes_no_older_words_along() {
+    for twice in [false, true] {
+        let mut world = agreed(&of("robot", "[Eve] words"), &of("eve", "words"));
+        let settings = robot(&mut world);
+        world.lookups.people.b = std::mem::take(&mut world.lookups.people.a);
+        let refuse = |world: &mut Observed| {
+            let step = tandem_core::plan::plan(world, &settings).steps.remove(0);
+            let (now, rules) = (world.now, &settings.rules);
+            let begun = step.begun(&step.pair, now, now, rules);
+            let mut row = step.refused(&begun, Reason::Rejected, "no".into(), now, now, rules);
+            row.rev += 1;
+            world.pairs[0] = row;
+            world.force = true;
+        };
+        // The stand-in's text was edited, which is on its way, and the time becomes somebody's who is known on both sides.
+        put(&mut world, Side::A, A, of("robot", "[Eve] newer"), 100);
+        if twice {
+            refuse(&mut world);
+        }
+        put(&mut world, Side::B, B, of("ann", "words"), 200);
+        refuse(&mut world);
+        run(&mut world, &settings);
+        for side in Side::BOTH {
+            assert_eq!(only(&world, side), of("ann", "newer"), "{side}");
+        }
+    }
+}
