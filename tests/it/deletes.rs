@@ -1074,3 +1074,27 @@ async fn what_was_logged_after_an_undelete_that_failed_is_not_taken_for_what_it_
     world.assert_equal().await;
     assert_eq!(world.acme().worklogs().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn deletes_on_an_issue_whose_link_waits_as_a_whole_hold_up_no_other_delete() {
+    let world = Setup::two(2).build().await;
+    for n in 0..25 {
+        world
+            .acme()
+            .log_time("SUP-2", hour("ann", &format!("entry {n}")))
+            .unwrap();
+    }
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    for _ in 0..3 {
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 26);
+    world.wait(120).await;
+    world.globex().delete_issue("bob", "DEV-2").unwrap();
+    world.settle().await;
+    assert_eq!(world.acme().worklogs().len(), 26, "nothing follows an issue");
+    world.acme().delete(id).unwrap();
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 0);
+    assert!(!world.reasons().await.contains(&"mass-delete"));
+}

@@ -261,7 +261,12 @@ impl Unmet {
             return;
         };
         let (said, written) = (&before.description, &intent.body.description);
-        if said == written || render::nameless(said) == render::nameless(written) {
+        // Only the stand-in's texts have names in front.
+        let is_stand_ins = rules
+            .fallback()
+            .is_some_and(|fallback| [&before.author, &intent.body.author].contains(&fallback));
+        let is_another_name = is_stand_ins && render::nameless(said) == render::nameless(written);
+        if said == written || is_another_name {
             // Texts are long, and this one is not what it is about: whose name stands in front follows from the author, and
             // says nothing of which side's words count.
             for content in [before, &mut source, &mut intent.body] {

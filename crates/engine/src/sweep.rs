@@ -548,7 +548,7 @@ fn jira_deleted(site: &SiteName) -> String {
     format!("jira-deleted:{site}")
 }
 
-/// Says whether a site answered, and not with what was asked for.
+/// Says whether a site told nothing: neither what was asked for, nor that it may not be told.
 pub(crate) fn tells_nothing(error: &EngineError) -> bool {
     let kind = match error {
         EngineError::Site { error, .. } => &error.kind,

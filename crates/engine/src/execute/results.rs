@@ -116,18 +116,8 @@ impl Run<'_> {
         };
         let told = format!("on side {side} it {detail}");
         let rules = &self.connection.settings.rules;
-        let mut row = step.refused(&row, reason, told, now, retry, rules);
-        row.rev += 1;
-        let ops = vec![
-            Op::PutPair(Box::new(row.clone())),
-            self.history(step, &row, now, None, Some(detail), observed),
-        ];
-        self.set_busy(observed, std::slice::from_ref(&row));
-        self.commit(ops).await?;
-        self.tell_parked(&row);
-        self.report.failed.insert(row.id.clone());
-        replace(observed, vec![row]);
-        Ok(Fate::Skipped)
+        let row = step.refused(&row, reason, told, now, retry, rules);
+        self.set_aside(step, row, detail, Vec::new(), observed).await
     }
 
     pub(super) async fn done(
@@ -230,21 +220,13 @@ impl Run<'_> {
         }
         let detail = error.to_string();
         let rules = &self.connection.settings.rules;
-        let mut row = step.refused(&row, reason, detail.clone(), now, retry, rules);
-        row.rev += 1;
-        let mut ops = vec![
-            Op::PutPair(Box::new(row.clone())),
-            self.history(step, &row, now, None, Some(&detail), observed),
-        ];
-        ops.extend(self.give_up_claim(&row, root, side));
-        ops.extend(self.stands_still(step).await?);
-        self.set_busy(observed, std::slice::from_ref(&row));
-        self.commit(ops).await?;
-        warn!(link.key = %self.link, pair.id = %row.id, wait.reason = %reason, "{} refused {} of {}: {reason}", site.name, row.id, self.link);
-        self.tell_parked(&row);
-        self.report.failed.insert(row.id.clone());
-        replace(observed, vec![row]);
-        Ok(Fate::Skipped)
+        let row = step.refused(&row, reason, detail.clone(), now, retry, rules);
+        let mut others = Vec::from_iter(self.give_up_claim(&row, root, side));
+        others.extend(self.stands_still(step).await?);
+        let id = row.id.clone();
+        let fate = self.set_aside(step, row, &detail, others, observed).await?;
+        warn!(link.key = %self.link, pair.id = %id, wait.reason = %reason, "{} refused {id} of {}: {reason}", site.name, self.link);
+        Ok(fate)
     }
 
     /// Sets a step aside whose intent the table cannot keep: a text of tens of thousands of characters, of an alphabet that
@@ -266,11 +248,24 @@ impl Run<'_> {
         if let (Some(wait), Some(side)) = (&mut row.wait, step.side()) {
             wait.tried[side] = None;
         }
+        self.set_aside(step, row, &told, Vec::new(), observed).await
+    }
+
+    /// Commits that a step is set aside, with what else goes with it.
+    async fn set_aside(
+        &mut self,
+        step: &Step,
+        mut row: Pair,
+        why: &str,
+        others: Vec<Op>,
+        observed: &mut Observed,
+    ) -> Result<Fate, EngineError> {
         row.rev += 1;
-        let ops = vec![
+        let mut ops = vec![
             Op::PutPair(Box::new(row.clone())),
-            self.history(step, &row, now, None, Some(&told), observed),
+            self.history(step, &row, self.now(), None, Some(why), observed),
         ];
+        ops.extend(others);
         self.set_busy(observed, std::slice::from_ref(&row));
         self.commit(ops).await?;
         self.tell_parked(&row);
