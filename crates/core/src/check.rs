@@ -104,7 +104,7 @@ struct Checker<'c> {
     rows: BTreeMap<&'c PairId, &'c Pair>,
     /// The pair that has a worklog, in the table; `None` where several do, which the table does not allow.
     owners: Sides<BTreeMap<WorklogId, Option<&'c PairId>>>,
-    /// Worklogs that have a pair, in the table or by the plan.
+    /// Worklogs that have a pair, in the table or by the plan, or that carry one on.
     paired: Sides<BTreeSet<WorklogId>>,
 }
 
@@ -129,7 +129,13 @@ impl<'c> Checker<'c> {
             owners,
             paired: Sides::from_fn(|side| {
                 let known = of_table(side).map(|(id, _)| id);
-                known.chain(of_plan(side)).collect()
+                let successors = observed.successors[side].keys().copied();
+                let parted = observed.parted[side].keys().copied();
+                known
+                    .chain(of_plan(side))
+                    .chain(successors)
+                    .chain(parted)
+                    .collect()
             }),
         }
     }
