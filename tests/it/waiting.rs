@@ -285,6 +285,34 @@ async fn a_closed_period_waits_until_it_is_opened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_site_refuses_again_and_again_waits_since_the_first_time() {
+    let world = Setup::two(1).build().await;
+    world
+        .globex()
+        .close_period("2026-03-01".parse().unwrap(), "2026-03-31".parse().unwrap());
+    world.acme().log_time("SUP-1", hour("ann", "march")).unwrap();
+    world.settle().await;
+    let engine = &world.tandem.engine;
+    let first = engine.queue().await.unwrap().remove(0);
+    assert_eq!(first.attempts, 1);
+    world.wait(1000).await;
+    world.settle().await;
+    world.wait(1000).await;
+    world.settle().await;
+    let again = engine.queue().await.unwrap().remove(0);
+    assert_eq!((again.since, again.attempts), (first.since, 3));
+    // Who its author is is asked in between, and the intent taken back for that.
+    world
+        .globex()
+        .set_permission(None, Permission::LogForOthers, false);
+    world.globex().open_periods();
+    world.wait(1000).await;
+    world.settle().await;
+    let refused = engine.queue().await.unwrap().remove(0);
+    assert_eq!((refused.since, refused.attempts), (first.since, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_site_does_not_take_stays_decided_whatever_else_is_edited_meanwhile() {
     // Refused for the edit, and for the billable hours in it.
     for permission in [Permission::EditAll, Permission::SetBillable] {

@@ -17,6 +17,15 @@ pub fn is_estimate_required(error: &SiteError) -> bool {
     matches!(error.kind, SiteErrorKind::Refused(_)) && tempo::errors::demands_estimate(&error.message)
 }
 
+/// Makes a message for a person out of what a site said with a status, if it said anything.
+pub(crate) fn said_with(status: StatusCode, said: &str, credentials: Option<&SiteCredentials>) -> String {
+    let message = redact::message(said, credentials);
+    match message.is_empty() {
+        true => format!("{} without a message", status.as_u16()),
+        false => message,
+    }
+}
+
 /// Returns the error that an answer other than 2xx stands for.
 pub(crate) fn refusal(call: &Call, answer: &Answer, credentials: Option<&SiteCredentials>) -> SiteError {
     let status = answer.status;
@@ -26,10 +35,7 @@ pub(crate) fn refusal(call: &Call, answer: &Answer, credentials: Option<&SiteCre
     };
     let shown =
         sent_secret(call).map_or_else(|| said.clone(), |secret| redact::without_secret(&said, secret));
-    let mut message = redact::message(&shown, credentials);
-    if message.is_empty() {
-        message = format!("{} without a message", status.as_u16());
-    }
+    let mut message = said_with(status, &shown, credentials);
     let retry_after = answer.retry_after();
     let kind = match status {
         StatusCode::UNAUTHORIZED => SiteErrorKind::CredentialsRejected,

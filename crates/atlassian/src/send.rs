@@ -46,7 +46,7 @@ impl Answered {
 
     /// Makes a message for a person out of what the site said.
     pub(crate) fn message(&self, said: &str) -> String {
-        crate::redact::message(said, self.credentials.as_deref())
+        classify::said_with(self.answer.status, said, self.credentials.as_deref())
     }
 }
 

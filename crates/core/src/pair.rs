@@ -137,6 +137,9 @@ pub struct Intent {
     pub at: Timestamp,
     /// When the attempt is over for certain, by our clock.
     pub until: Timestamp,
+    /// What the pair had waited for until this was begun, and waits for again where it has no effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<Box<Wait>>,
 }
 
 /// Why and until when something waits.
@@ -212,9 +215,18 @@ impl Pair {
 
     /// Takes the intent back: its write had no effect, and never will. What an update was to bring stays decided.
     pub fn had_no_effect(&mut self, rules: &Rules) {
-        if let Some(intent) = self.intent.take() {
+        if let Some(intent) = self.give_up() {
             self.decided.add(intent, rules);
         }
+    }
+
+    /// Takes the intent off, and lets the pair wait for what it had waited for before.
+    pub(crate) fn give_up(&mut self) -> Option<Intent> {
+        let mut intent = self.intent.take()?;
+        if let Some(waited) = intent.waited.take() {
+            self.wait.get_or_insert(*waited);
+        }
+        Some(intent)
     }
 
     /// Returns what was decided of the worklogs that the pair has now.

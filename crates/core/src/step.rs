@@ -169,6 +169,10 @@ impl Step {
     /// `row` is the step's own pair, or what an earlier step of the same plan left of it.
     pub fn begun(&self, row: &Pair, now: Timestamp, until: Timestamp, rules: &Rules) -> Pair {
         let mut pair = row.clone();
+        let waited = match &self.action {
+            Action::Record(_) => None,
+            _ => pair.wait.take().map(Box::new),
+        };
         let intent = |kind, side: Side, issue: Option<IssueId>, worklog, body: &Content| Intent {
             kind,
             side,
@@ -181,6 +185,7 @@ impl Step {
             entered: None,
             at: now,
             until,
+            waited,
         };
         pair.intent = match &self.action {
             Action::Record(_) => None,
@@ -307,7 +312,7 @@ impl Step {
     ) -> Pair {
         let mut pair = row.clone();
         pair.had_no_effect(rules);
-        let earlier = row.wait.clone();
+        let earlier = pair.wait.take();
         let mut tried = Sides::new(None, None);
         let side = match &self.action {
             Action::Record(_) => Side::B,

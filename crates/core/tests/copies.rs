@@ -347,6 +347,7 @@ fn what_waits_for_a_person_waits_beside_a_create_of_unknown_outcome_too() {
         entered: None,
         at: observed.now,
         until: observed.now,
+        waited: None,
     });
     observed.listings.a.insert(begun.id, begun);
     observed.pairs.push(pair);

@@ -160,6 +160,7 @@ fn ambiguous() -> (Observed, Settings) {
         entered: None,
         at: at(0),
         until: at(40),
+        waited: None,
     });
     pair.rev = 1;
     world.pairs.push(pair);
@@ -389,6 +390,7 @@ fn times_and_words_of_a_sites_own_cross_to_nobody_however_late_its_worklog_shows
             entered: None,
             at: at(0),
             until: at(40),
+            waited: None,
         });
         pair.rev = 1;
         world.pairs.push(pair);

@@ -66,6 +66,7 @@ fn interrupted(texts: [&str; 2]) -> Observed {
             entered: None,
             at: at(0),
             until: at(40),
+            waited: None,
         });
         pair.rev = 1;
         world.pairs.push(pair);

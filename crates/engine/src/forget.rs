@@ -117,6 +117,7 @@ fn forget_intent(intent: &mut Intent) {
         forget(content);
     }
     intent.then = None;
+    intent.waited = None;
 }
 
 /// Cuts a site's own words off: they may name or quote anybody.

@@ -30,10 +30,16 @@ pub(crate) fn run(input: &[u8]) {
             format!("{secret:?} {:?} {}", secret.tempo_oauth, secret.webhook_digest())
         }
     };
+    let times: Vec<String> = texts
+        .iter()
+        .filter_map(|text| Some(text.parse::<jiff::Timestamp>().ok()?.to_string()))
+        .collect();
     for text in texts {
-        // A text that happens to be one of our own words gives nothing away, nor does the time of expiry.
+        // A text that happens to be one of our own words gives nothing away, nor does a time of expiry or a part of one.
         let is_own = text.chars().all(|c| c.is_ascii_lowercase() || "`_ ,".contains(c));
-        if !is_own && text.parse::<jiff::Timestamp>().is_err() {
+        let is_time =
+            text.parse::<jiff::Timestamp>().is_ok() || times.iter().any(|time| time.contains(&text));
+        if !is_own && !is_time {
             assert!(!shown.contains(&text), "{shown:?} shows {text:?}");
         }
     }

@@ -135,6 +135,7 @@ pub(crate) fn unnamed(world: &World, plan: &Plan, lasting: Lasting) -> Vec<Strin
     if matches!(lasting, Lasting::Token | Lasting::Permission(Permission::ViewAll)) {
         return Vec::new();
     }
+    let now = world.now();
     let rows = world.rows();
     let named: BTreeSet<u64> = rows
         .all_pairs()
@@ -147,7 +148,8 @@ pub(crate) fn unnamed(world: &World, plan: &Plan, lasting: Lasting) -> Vec<Strin
     let due: BTreeSet<u64> = rows
         .all_due()
         .into_iter()
-        .filter(|row| !row.quiet)
+        // What is being looked at, the queue shows as running.
+        .filter(|row| !row.quiet || row.lease_until.is_some_and(|until| until > now))
         .flat_map(|row| match row.key {
             DueKey::Link(link) => vec![link.a.0, link.b.0],
             DueKey::Issue { issue, .. } => vec![issue.0],

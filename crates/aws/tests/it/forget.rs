@@ -84,6 +84,7 @@ fn intent(body: Content) -> Intent {
         body,
         at: at(0),
         until: at(60),
+        waited: None,
     }
 }
 

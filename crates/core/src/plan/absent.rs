@@ -162,7 +162,6 @@ impl Planner<'_> {
         ) {
             return self.look_at(until);
         }
-        pair.wait = None;
         let issue = pair.strays[there].unwrap_or_else(|| pair.link.issue(there));
         let action = Action::Delete {
             side: there,

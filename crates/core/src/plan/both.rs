@@ -227,7 +227,7 @@ impl Planner<'_> {
         if let Some(until) = self.waits(&pair, &now) {
             return self.wait_on(pair, until);
         }
-        let wait = pair.wait.take();
+        let wait = pair.wait.clone();
         pair.ignored = None;
         pair.decided
             .settle(|field| merged.agreed.contains(&field), self.rules);

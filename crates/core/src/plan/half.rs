@@ -83,8 +83,8 @@ impl<'o> Planner<'o> {
                     return self.park(pair, to, why, Sides::new(None, None));
                 }
                 twin::Made::None => {
-                    pair.intent = None;
-                    pair.abandoned.push(intent);
+                    let given_up = pair.give_up();
+                    pair.abandoned.extend(given_up);
                     if pair.abandoned.len() > ABANDONED_MAX {
                         pair.abandoned.remove(0);
                     }
@@ -330,7 +330,7 @@ impl<'o> Planner<'o> {
     }
 
     /// Plans the create of a pair's worklog on `side` from what the other side says.
-    pub(super) fn create(&mut self, mut pair: Pair, side: Side, source: &Content, cause: String) {
+    pub(super) fn create(&mut self, pair: Pair, side: Side, source: &Content, cause: String) {
         let from = side.other();
         let mut tried = Sides::new(None, None);
         tried[from] = Some(source.clone());
@@ -342,7 +342,6 @@ impl<'o> Planner<'o> {
         if let Some(until) = self.waits(&pair, &now) {
             return self.wait_on(pair, until);
         }
-        pair.wait = None;
         self.push(
             pair,
             Action::Create {

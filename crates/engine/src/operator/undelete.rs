@@ -340,5 +340,6 @@ fn intent(side: Side, issue: IssueId, body: &Content, now: Timestamp) -> Intent 
         entered: None,
         at: now,
         until: now + ATTEMPT,
+        waited: None,
     }
 }

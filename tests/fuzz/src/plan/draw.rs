@@ -290,6 +290,7 @@ fn intent(bytes: &mut Bytes<'_>, pair: &Pair) -> Intent {
         entered: (kind == IntentKind::Update && bytes.once_in(2)).then(|| moment(bytes)),
         at,
         until: at + SignedDuration::from_secs(30),
+        waited: None,
     }
 }
 
