@@ -372,6 +372,29 @@ async fn twin_issues_are_found_by_remote_link_or_field_on_either_side() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_site_that_may_be_asked_once_in_five_seconds_is_kept_the_same_too() {
+    let mut setup = Setup::two(1).webhooks(Webhooks::None);
+    for site in ["acme", "globex"] {
+        let named = format!("[sites.{site}]\n");
+        setup.config = setup
+            .config
+            .replace(&named, &format!("{named}requests_per_second = 0.2\n"));
+    }
+    let world = setup.build().await;
+    for text in ["one", "two", "three"] {
+        world.acme().log_time("SUP-1", hour("ann", text)).unwrap();
+    }
+    world.sweep().await;
+    world.wait(600).await;
+    world
+        .acme()
+        .edit(world.acme().worklogs()[0].id, |one| one.time_spent_secs = 60)
+        .unwrap();
+    world.sweep().await;
+    world.assert_equal().await;
+}
+
 /// Without webhooks, and so quick that a run ends within the second in which it began.
 async fn a_quick_world() -> World {
     let mut setup = Setup::two(1).webhooks(Webhooks::None);

@@ -17,14 +17,20 @@ use crate::options::{Engine, Site};
 use crate::ports::site::{SiteError, SiteErrorKind};
 use crate::ports::store::{DueKey, Hint, Lane, Pause, SiteState, Slot};
 
-/// How long a slot is worth waiting for. A lower lane gives way when more than a little is waiting.
-fn patience(lane: Lane) -> Duration {
-    match lane {
-        Lane::Live => Duration::from_millis(3000),
-        Lane::Sweep => Duration::from_millis(1500),
-        Lane::Backfill => Duration::from_millis(300),
-    }
+/// How long a slot is worth waiting for. A lower lane gives way when more than a little is waiting. Whoever is alone waits for
+/// the next slot, however few a site has: a run needs several.
+fn patience(lane: Lane, site: &Site) -> Duration {
+    let (millis, slots) = match lane {
+        Lane::Live => (3000, 4.0),
+        Lane::Sweep => (1500, 2.0),
+        Lane::Backfill => (300, 1.25),
+    };
+    let for_slots = interval(site).mul_f64(slots).min(PATIENCE_MAX);
+    Duration::from_millis(millis).max(for_slots)
 }
+
+/// However few slots a site has: a lease has to outlast the wait.
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 /// How long a run of a backfill waits for its turn before it gives up its place.
 const GIVE_WAY: SignedDuration = SignedDuration::from_secs(5);
@@ -161,7 +167,7 @@ impl Engine {
         loop {
             let slot = self
                 .store
-                .reserve(&site.name, self.clock.now(), interval(site), patience(lane))
+                .reserve(&site.name, self.clock.now(), interval(site), patience(lane, site))
                 .await?;
             match slot {
                 Slot::At(at) => {
@@ -190,7 +196,7 @@ impl Engine {
     pub async fn rest(&self) -> Result<(), EngineError> {
         for site in self.sites.values() {
             let free_at = self.store.free_at(&site.name).await?;
-            let longest = self.clock.now() + signed(patience(Lane::Live));
+            let longest = self.clock.now() + signed(patience(Lane::Live, site));
             if let Some(at) = free_at.filter(|at| *at < longest) {
                 self.sleep_until(at).await;
             }

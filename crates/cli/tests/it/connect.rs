@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tandem_sim::{Fault, FaultOutcome, Matcher};
 
-use crate::bench::{Bench, Ran, run};
+use crate::bench::{Bench, Ran, run, wait};
 
 const URL: &str = "http://127.0.0.1:9";
 const SUBSCRIPTIONS: &str = "/4/webhooks/subscriptions";
@@ -331,4 +331,23 @@ fn what_a_subscription_that_was_off_did_not_tell_is_audited() {
     connect(&bench, &[]);
     assert!(bench.acme().subscriptions().iter().all(|(_, _, active)| *active));
     looked().says("Auditing acme-globex out of turn");
+}
+
+#[test]
+fn what_a_subscription_did_not_tell_before_it_was_made_anew_is_audited() {
+    let bench = Bench::new();
+    bench.run(&["reconcile", "--pass", "audit"]).ended(0);
+    // Where somebody answers, a new one is on at once.
+    let serving = bench.serve_quietly();
+    let looked = || !bench.run(&["status", "--json"]).json()["sites"][0]["subscriptions"].is_null();
+    wait("its first look at the subscriptions", looked);
+    let url = format!("{}/hooks/tempo/acme", serving.url);
+    bench.acme().add_tempo_webhooks(&url, "secret-of-the-test");
+    bench.acme().switch_off("worklog.created");
+    bench.next_second();
+    let renew = ["connect", "--site", "acme", "--renew", "--url", &serving.url];
+    bench.run(&renew).ended(0);
+    assert!(bench.acme().subscriptions().iter().all(|(_, _, active)| *active));
+    assert_eq!(serving.stop(), Some(0));
+    run(bench.command(&["reconcile"]).env("TANDEM_LOG", "info")).says("Auditing acme-globex out of turn");
 }

@@ -50,6 +50,11 @@ pub(super) async fn connect(desk: &Desk<'_>, report: &mut Report) -> Result<(), 
     };
     let held = desk.secret().await?.tempo_webhook_secrets.clone();
     let ours = ours(desk, &all);
+    let told = |event: &&str| ours.iter().any(|one| one.event == **event && one.active);
+    if !WORKLOG_EVENTS.iter().all(|event| told(&event)) {
+        // Before anything is changed, or whoever dies in between would leave nobody who knows of it.
+        desk.want_audit().await?;
+    }
     let mut secrets = Vec::new();
     let mut made = 0;
     let mut failed = None;
@@ -176,10 +181,6 @@ pub(super) async fn activate(desk: &Desk<'_>, report: &mut Report, answers: bool
         }
         // Those that were just made are being asked already; by now the others show.
         if asked == 1 {
-            if report.tempo.did != Did::Made {
-                // First, or whoever dies in between would leave nobody who knows of it.
-                desk.want_audit().await?;
-            }
             for id in &off {
                 desk.must(async |client| client.refresh_tempo_webhook(id).await)
                     .await?;
