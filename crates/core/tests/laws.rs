@@ -869,3 +869,20 @@ fn a_twin_that_is_not_shown_is_not_deleted_unless_it_is_there_or_tandem_had_begu
         assert!(deletes(&world.plan()), "{gone}");
     }
 }
+
+#[test]
+fn what_was_logged_on_both_sides_is_a_pair_though_an_earlier_create_of_the_same_was_given_up_on() {
+    for side in Side::BOTH {
+        let mut world = World::new();
+        world.act(&Act::Log(side, 1));
+        world.act(&Act::Run(Fate::LostBefore));
+        world.tick(1000);
+        world.act(&Act::Run(Fate::Fine));
+        assert_eq!(world.sides[side.other()].len(), 1);
+        world.act(&Act::Log(Side::A, 1));
+        world.act(&Act::Log(Side::B, 1));
+        world.converge();
+        assert_eq!((world.sides.a.len(), world.sides.b.len()), (2, 2), "first on {side}");
+        assert!(world.pairs.values().all(|pair| pair.wait.is_none()), "first on {side}");
+    }
+}

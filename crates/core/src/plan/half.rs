@@ -115,14 +115,6 @@ impl<'o> Planner<'o> {
             // None of them is its twin any more.
             pair.rivals.clear();
         }
-        // Set aside as a newcomer, and to stay so: each look decides anew.
-        if pair.base.is_none()
-            && let Some(why) = self.late_duplicate(side, &source, &pair.id)
-        {
-            let mut tried = Sides::new(None, None);
-            tried[side] = Some(source.content.clone());
-            return self.park(pair, side, why, tried);
-        }
         self.begin(pair, side, &source, format!("new on {side}"));
     }
 
@@ -242,6 +234,8 @@ impl<'o> Planner<'o> {
     /// Finds or makes the twin of a worklog that has none.
     pub(super) fn begin(&mut self, pair: Pair, side: Side, source: &Worklog, cause: String) {
         let to = side.other();
+        let mut tried = Sides::new(None, None);
+        tried[side] = Some(source.content.clone());
         match self.observed.copies[side].get(&source.id) {
             Some(Copy::InFlight) => return self.look_at(self.observed.now + self.settings.grace),
             Some(Copy::Known(copy)) => {
@@ -268,19 +262,13 @@ impl<'o> Planner<'o> {
                         }
                     },
                 };
-                let mut tried = Sides::new(None, None);
-                tried[side] = Some(source.content.clone());
                 return self.park(pair, to, why, tried);
             }
             None => {}
         }
         let rendered = match self.body(&pair, to, &source.content) {
             Ok(rendered) => rendered,
-            Err(why) => {
-                let mut tried = Sides::new(None, None);
-                tried[side] = Some(source.content.clone());
-                return self.park(pair, to, why, tried);
-            }
+            Err(why) => return self.park(pair, to, why, tried),
         };
         let key = (&rendered.author, rendered.start_date, rendered.time_spent_secs);
         let same = self.unpaired[to].get(&key).and_then(|candidates| {
@@ -297,6 +285,12 @@ impl<'o> Planner<'o> {
                 None,
                 "the same work was already logged on both sides",
             );
+        }
+        // Each look decides anew. What was logged on both sides is a pair, whoever made one of the two.
+        if pair.base.is_none()
+            && let Some(why) = self.late_duplicate(side, source, &pair.id)
+        {
+            return self.park(pair, side, why, tried);
         }
         if let Some(kept) = self.kept_of(&pair, side, &rendered) {
             let mut next = kept.clone();

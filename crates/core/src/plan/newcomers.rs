@@ -39,13 +39,7 @@ impl Planner<'_> {
                 let id = Pair::id_for(side, worklog.id, observed.link.issue(side));
                 let mut pair = Pair::half(id, observed.link.clone(), side, worklog.id);
                 pair.seen[side] = Some(worklog.updated_at);
-                if let Some(why) = self.late_duplicate(side, worklog, &pair.id) {
-                    let mut tried = Sides::new(None, None);
-                    tried[side] = Some(worklog.content.clone());
-                    self.park(pair, side, why, tried);
-                } else {
-                    self.begin(pair, side, worklog, format!("new on {side}"));
-                }
+                self.begin(pair, side, worklog, format!("new on {side}"));
             }
         }
     }
