@@ -240,7 +240,7 @@ pub struct Unlinked {
 /// The ledger check's result, held in memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Verdict {
-    /// Whether both sides agree. Where nothing is linked they do not: nothing was compared.
+    /// Whether both sides of each connection agree. Where nothing is linked they do not: nothing was compared.
     pub equal: bool,
     /// Where they do not.
     pub differences: Vec<Difference>,
@@ -250,12 +250,13 @@ pub struct Verdict {
     pub groups: Vec<Group>,
     /// What was not compared.
     pub unlinked: Unlinked,
+    /// Connections in which nothing was compared.
+    pub uncompared: Vec<ConnectionName>,
 }
 
 /// The ledger check's result, of any size. It is written like a [`Verdict`], with the likely reason of each difference.
 pub struct Books {
-    equal: bool,
-    compared: bool,
+    uncompared: Vec<ConnectionName>,
     totals: Sides<Totals>,
     n_differences: u64,
     differences: Sorted,
@@ -264,14 +265,19 @@ pub struct Books {
 }
 
 impl Books {
-    /// Says whether both sides agree. Where nothing is linked they do not: nothing was compared.
+    /// Says whether both sides of each connection agree. Where nothing is linked they do not: nothing was compared.
     pub fn equal(&self) -> bool {
-        self.equal
+        self.uncompared.is_empty() && self.n_differences == 0
     }
 
-    /// Says whether there was anything to compare: a linked issue, whether time is logged on it or not.
+    /// Returns the connections in which there was nothing to compare: no linked issue, whether time is logged on it or not.
+    pub fn uncompared(&self) -> &[ConnectionName] {
+        &self.uncompared
+    }
+
+    /// Says whether there was anything to compare in any connection.
     pub fn compared(&self) -> bool {
-        self.compared
+        self.uncompared.len() < self.groups.len()
     }
 
     /// Returns what each side adds up to, over linked issues.
@@ -326,13 +332,14 @@ fn unwritten(error: io::Error) -> EngineError {
 
 impl Serialize for Books {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut books = serializer.serialize_struct("Verdict", 5)?;
-        books.serialize_field("equal", &self.equal)?;
+        let mut books = serializer.serialize_struct("Verdict", 6)?;
+        books.serialize_field("equal", &self.equal())?;
         let told = |read: Result<Difference, EngineError>| read.map(Told::of);
         books.serialize_field("differences", &Seq(|| self.differences().map(told)))?;
         books.serialize_field("totals", &self.totals)?;
         books.serialize_field("groups", &Seq(|| self.groups()))?;
         books.serialize_field("unlinked", &self.unlinked)?;
+        books.serialize_field("uncompared", &self.uncompared)?;
         books.end()
     }
 }
@@ -396,11 +403,12 @@ impl Engine {
     ) -> Result<Verdict, EngineError> {
         let books = self.books(connections, from, to, &InMemory).await?;
         Ok(Verdict {
-            equal: books.equal,
+            equal: books.equal(),
             differences: books.differences().collect::<Result<_, _>>()?,
             totals: books.totals,
             groups: books.groups().collect::<Result<_, _>>()?,
             unlinked: books.unlinked,
+            uncompared: books.uncompared,
         })
     }
 
@@ -423,9 +431,10 @@ impl Engine {
         let mut groups = Vec::new();
         let mut differences = Sorter::new(scratch);
         let mut n_differences = 0;
-        let mut compared = false;
+        let mut uncompared = Vec::new();
         let mut unlinked = Unlinked::default();
         for connection in connections {
+            let mut compared = false;
             let since = self.since_so_far(connection).await?;
             let from = from.unwrap_or(since);
             let mut put = |difference: &Difference| {
@@ -485,14 +494,13 @@ impl Engine {
                     put(&difference)?;
                 }
             }
-            if !compared {
-                compared = !self.store.links(&connection.name, None).await?.0.is_empty();
+            if !compared && self.store.links(&connection.name, None).await?.0.is_empty() {
+                uncompared.push(connection.name.clone());
             }
             groups.push((connection.name.clone(), sums.finish().map_err(unwritten)?));
         }
         Ok(Books {
-            equal: compared && n_differences == 0,
-            compared,
+            uncompared,
             totals,
             n_differences,
             differences: differences.finish().map_err(unwritten)?,

@@ -103,13 +103,25 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         output::written(written.and_then(|()| Ok(out.flush()?)))?;
         output::say(&days);
     }
-    if !books.compared() {
-        output::say("nothing was compared: no issues are linked; `tandem link` shows how they come to be");
+    if let Some(nothing) = nothing_compared(&books) {
+        output::say(format!(
+            "{nothing}: no issues are linked; `tandem link` shows how they come to be"
+        ));
     }
     if let Some(note) = left_out(books.unlinked()) {
         output::say(note);
     }
     Ok(Ending::differs_if(!books.equal()))
+}
+
+/// Says where nothing was compared: which connections, unless it is all of them.
+fn nothing_compared(books: &Books) -> Option<String> {
+    let names: Vec<&str> = books.uncompared().iter().map(ConnectionName::as_str).collect();
+    match (names.as_slice(), books.compared()) {
+        ([], _) => None,
+        (_, false) => Some("nothing was compared".to_owned()),
+        (names, true) => Some(format!("nothing was compared in {}", names.join(", "))),
+    }
 }
 
 /// Says what was not compared, and what finds the twins of its issues.
@@ -206,8 +218,8 @@ async fn show(engine: &Engine, books: &Books, by: &[By], out: &mut impl Write) -
     if books.equal() {
         return Ok(writeln!(out, "equal")?);
     }
-    if !books.compared() && books.n_differences() == 0 {
-        return Ok(writeln!(out, "nothing was compared")?);
+    if let Some(nothing) = nothing_compared(books).filter(|_| books.n_differences() == 0) {
+        return Ok(writeln!(out, "{nothing}")?);
     }
     let mut all = books.differences();
     loop {

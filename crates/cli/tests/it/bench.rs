@@ -169,6 +169,17 @@ impl Bench {
         bench
     }
 
+    /// Adds a connection of the same sites to the configuration, with these twins.
+    pub fn connect_again(&self, name: &str, twins: &[[&str; 2]]) {
+        let path = self.path("tandem.toml");
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str(&format!(
+            "\n[[connections]]\nname = \"{name}\"\na = \"acme\"\nb = \"globex\"\nsince = \"2026-01-01\"\n\n\
+             [connections.links]\nfrom = [\"table\"]\ntable = {twins:?}\n"
+        ));
+        std::fs::write(path, text).unwrap();
+    }
+
     fn config(&self, extra: &str) -> String {
         let site = |name: &str| {
             format!(

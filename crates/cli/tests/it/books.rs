@@ -423,6 +423,46 @@ fn books_of_nothing_are_not_called_equal() {
 }
 
 #[test]
+fn a_connection_without_links_is_not_called_equal_beside_one_that_is() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    bench.reconcile();
+    bench.connect_again("operations", &[]);
+    let told = bench
+        .run(&["verify"])
+        .ended(3)
+        .says("nothing was compared in operations: no issues are linked");
+    assert!(
+        told.out.ends_with("\nnothing was compared in operations\n"),
+        "{told:?}"
+    );
+    let books = bench.run(&["verify", "--json"]).ended(3).json();
+    assert_eq!(books["equal"], false, "{books}");
+    assert_eq!(books["uncompared"], serde_json::json!(["operations"]), "{books}");
+    let page = bench.path("books.html");
+    bench
+        .run(&["verify", "--report", page.to_str().unwrap()])
+        .ended(3);
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(
+        html.contains("<h1>Ledger check: nothing was compared in operations</h1>"),
+        "{html}"
+    );
+    // Each by itself is what it is.
+    let books = bench
+        .run(&["verify", "--connection", "acme-globex", "--json"])
+        .ended(0)
+        .json();
+    assert_eq!(books["uncompared"], serde_json::json!([]), "{books}");
+    bench.run(&["verify", "--connection", "operations"]).ended(3);
+    // A link is something to compare, whether time is logged on it or not.
+    bench
+        .run(&["link", "add", "SUP-3", "DEV-3", "--connection", "operations"])
+        .ended(0);
+    bench.run(&["verify"]).ended(0);
+}
+
+#[test]
 fn hours_of_an_account_stand_under_its_name_on_a_whatever_it_is_called_on_b() {
     let rule = "map = [{ a = \"_Account_\", b = \"_Customer_\", values = [[\"ACME1\", \"GLX7\"]] }]";
     let bench = Bench::with(&format!("[connections.attributes]\n{rule}\n"));

@@ -323,10 +323,10 @@ async fn html(
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Ledger check</title>\n\
          <style>body{{font:14px sans-serif}}table{{border-collapse:collapse}}td,th{{border:1px solid #999;padding:2px 6px;text-align:left}}</style></head>\n\
          <body>\n<h1>Ledger check: {}</h1>\n<p>{}{}</p>\n<table>",
-        match (books.compared(), books.equal()) {
-            (false, _) => "nothing was compared",
-            (true, true) => "equal",
-            (true, false) => "not equal",
+        match super::nothing_compared(books) {
+            Some(nothing) if !books.compared() || books.n_differences() == 0 => escaped(&nothing),
+            _ if books.equal() => "equal".to_owned(),
+            _ => "not equal".to_owned(),
         },
         escaped(&when(days)),
         sides
