@@ -296,3 +296,39 @@ fn what_waits_on_an_issue_that_has_got_another_key_is_found_by_either() {
         assert_eq!(status["queue"]["parked"], 1, "{key}: {status}");
     }
 }
+
+#[test]
+fn the_history_of_an_issue_that_two_connections_share_is_told_of_one_of_them() {
+    let bench = Bench::new();
+    bench.connect_again("operations", &[]);
+    for (twin, connection) in [("DEV-3", "acme-globex"), ("DEV-4", "operations")] {
+        bench
+            .run(&["link", "add", "SUP-3", twin, "--connection", connection])
+            .ended(0);
+    }
+    // Its copy on SUP-3 has a twin already, and waits where DEV-3 has none.
+    let id = bench.globex().log_time("DEV-4", hour("ann", "one")).unwrap();
+    bench.run(&["reconcile"]).ended(3);
+    let told = |of: &[&str]| -> Vec<(String, String)> {
+        let lines = bench.run(&[&["history", "--json"], of].concat()).ended(0).json();
+        let lines = lines.as_array().unwrap().iter();
+        let text = |line: &Value, key: &str| line[key].as_str().unwrap().to_owned();
+        lines
+            .map(|line| (text(line, "connection"), text(line, "op")))
+            .collect()
+    };
+    let all = told(&["SUP-3"]);
+    for name in ["acme-globex", "operations"] {
+        let mut of_one = all.clone();
+        of_one.retain(|(connection, _)| connection == name);
+        assert!(!of_one.is_empty() && of_one.len() < all.len(), "{all:?}");
+        assert_eq!(told(&["SUP-3", "--connection", name]), of_one);
+    }
+    let id = id.to_string();
+    let of_worklog = |name: &str| told(&["SUP-3", "--worklog", &id, "--connection", name]);
+    assert_eq!(
+        of_worklog("operations"),
+        [("operations".to_owned(), "create".to_owned())]
+    );
+    assert_eq!(of_worklog("acme-globex"), []);
+}
