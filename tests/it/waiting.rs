@@ -395,6 +395,40 @@ async fn rejected_credentials_pause_the_site_without_hammering_and_resume_with_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn looks_at_a_paused_site_leave_its_next_probe_to_a_pass() {
+    let world = Setup::two(1).build().await;
+    world.acme().log_time("SUP-1", hour("ann", "before")).unwrap();
+    world.settle().await;
+    world.globex().expire_tempo_tokens();
+    world.acme().log_time("SUP-1", hour("ann", "during")).unwrap();
+    world.settle().await;
+    world.wait(1000).await;
+    let pause = async || world.store.site(&"globex".into()).await.unwrap().paused.unwrap();
+    let before = pause().await;
+    assert!(before.probe_at < world.now());
+
+    world.sim.reset_requests();
+    for _ in 0..3 {
+        world.tandem.engine.resume_sites().await.unwrap();
+        world.tandem.engine.queue().await.unwrap();
+    }
+    assert_eq!(world.sim.requests().len(), 0);
+    assert_eq!(pause().await, before);
+    // Who looks ahead asks the site, and takes nothing from others by that.
+    let ahead = world.only_reading();
+    let connection = &ahead.engine.connections[0];
+    let planned = ahead.engine.links_ahead(connection).await;
+    assert!(planned.is_err(), "{planned:?}");
+    assert_eq!(pause().await, before);
+
+    // The same token as before: the probe alone finds that it is taken again.
+    world.globex().replace_tempo_token("tempo-globex");
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_site_that_demands_a_remaining_estimate_gets_the_one_that_the_issue_has() {
     let mut setup = Setup::two(1);
     setup.sites[1].configuration.remaining_estimate_optional = false;
