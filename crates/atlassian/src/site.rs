@@ -246,6 +246,18 @@ impl SiteClient for AtlassianSite {
         }
     }
 
+    async fn users(&self, accounts: &[AccountId], offset: u64) -> Result<Page<User>, SiteError> {
+        if accounts.is_empty() {
+            return Ok(Page::default());
+        }
+        let call = jira::users(accounts, offset);
+        at_most(&call, accounts.len(), jira::USERS_MAX)?;
+        match found(self.send(call).await)? {
+            Some(answered) => answered.read(|body| jira_wire::users(body, offset)),
+            None => Ok(Page::default()),
+        }
+    }
+
     async fn users_by_email(&self, email: &str) -> Result<Vec<User>, SiteError> {
         self.send(jira::users_by_email(email))
             .await?

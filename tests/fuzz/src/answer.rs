@@ -51,6 +51,7 @@ const READS: &[&str] = &[
     "match_jql",
     "remote_links",
     "user",
+    "users",
     "users_by_email",
     "myself",
     "permissions",
@@ -205,6 +206,10 @@ impl Told {
             "match_jql" => drop(site.match_jql("x", &[issue]).await?),
             "remote_links" => drop(site.remote_links(issue).await?),
             "user" => drop(site.user(&"ann".into()).await?),
+            "users" => {
+                let page = site.users(&["ann".into()], 7).await?;
+                assert!(page.next.is_none_or(|next| next > 7), "it does not go on");
+            }
             "users_by_email" => {
                 for user in site.users_by_email("ann@acme.example").await? {
                     let email = user.email.unwrap_or_default();

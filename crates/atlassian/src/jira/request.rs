@@ -13,6 +13,8 @@ use crate::instant;
 pub const ISSUES_MAX: usize = 100;
 /// Issues per page of a search. Jira may give fewer; the cursor goes on.
 pub const SEARCH_ROWS: usize = 1000;
+/// Most people in one bulk look-up. Their ids stand in the address, which stays well below the 8 KiB that gateways take.
+pub const USERS_MAX: usize = 50;
 /// People per search. An exact e-mail address has one.
 const USER_ROWS: usize = 50;
 
@@ -87,6 +89,16 @@ pub fn remote_links(issue: IssueId) -> Call {
 /// Reads a person.
 pub fn user(account: &AccountId) -> Call {
     get("/rest/api/3/user", &[]).query("accountId", account)
+}
+
+/// Reads several people, a page from an offset on. Unless more is asked for, a page has ten.
+pub fn users(accounts: &[AccountId], offset: u64) -> Call {
+    let call = get("/rest/api/3/user/bulk", &[])
+        .query("startAt", offset)
+        .query("maxResults", USERS_MAX);
+    accounts
+        .iter()
+        .fold(call, |call, account| call.query("accountId", account))
 }
 
 /// Searches people by the beginning of name or e-mail address.

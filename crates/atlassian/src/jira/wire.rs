@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use tandem_core::{AccountId, IssueId, JiraWorklogId, WorklogId};
-use tandem_engine::ports::site::{FeedPage, FeedRow, JiraIssue, RemoteLink, ServerInfo, User};
+use tandem_engine::ports::site::{FeedPage, FeedRow, JiraIssue, Page, RemoteLink, ServerInfo, User};
 
 use crate::answer::{Misread, json};
 use crate::lenient;
@@ -209,6 +209,34 @@ impl From<UserWire> for User {
 /// Reads a person.
 pub fn user(body: &[u8]) -> Result<User, Misread> {
     Ok(json::<UserWire>(body)?.into())
+}
+
+/// Reads a page of people who were asked for by their accounts, from an offset on. Whoever cannot be read is left out, as
+/// are those whom Jira does not know.
+pub fn users(body: &[u8], offset: u64) -> Result<Page<User>, Misread> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Users {
+        #[serde(default, deserialize_with = "lenient::or_default")]
+        values: Vec<Value>,
+        #[serde(default, deserialize_with = "lenient::opt_number")]
+        total: Option<u64>,
+        #[serde(default)]
+        is_last: Option<bool>,
+    }
+    let wire: Users = json(body)?;
+    let read = offset.saturating_add(wire.values.len() as u64);
+    let is_last = wire
+        .is_last
+        .unwrap_or(wire.total.is_none_or(|total| read >= total));
+    let next = (!is_last && !wire.values.is_empty()).then_some(read);
+    let rows = wire.values.into_iter();
+    let rows = rows.filter_map(|row| serde_json::from_value::<UserWire>(row).ok());
+    Ok(Page {
+        rows: rows.map(User::from).collect(),
+        next,
+        bad: Vec::new(),
+    })
 }
 
 /// Reads a search for people, and keeps those whose visible e-mail address is exactly this one.

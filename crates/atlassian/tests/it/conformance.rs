@@ -180,6 +180,7 @@ fn jira_calls() -> Vec<Call> {
         jira::request::match_jql("project = SUP", &[ISSUE, ISSUE]),
         jira::request::remote_links(ISSUE),
         jira::request::user(&AccountId::new("712020:a")),
+        jira::request::users(&[AccountId::new("712020:a"), AccountId::new("712020:b")], 0),
         jira::request::users_by_email("ann@acme.example"),
         jira::request::myself(),
         jira::request::permissions(&["BROWSE_PROJECTS", "WORK_ON_ISSUES"], Some("SUP")),
@@ -297,6 +298,7 @@ fn jira_examples_are_read() {
             "/rest/api/3/jql/match" => jira::wire::matched(body).map(drop),
             "/rest/api/3/issue/{issueIdOrKey}/remotelink" => jira::wire::remote_links(body).map(drop),
             "/rest/api/3/user" | "/rest/api/3/myself" => jira::wire::user(body).map(drop),
+            "/rest/api/3/user/bulk" => jira::wire::users(body, 0).map(|page| assert_eq!(page.rows.len(), 1)),
             "/rest/api/3/user/search" => jira::wire::users_with_email(body, "x").map(drop),
             "/rest/api/3/mypermissions" => jira::wire::permissions(body, &[]).map(drop),
             "/rest/api/3/serverInfo" => jira::wire::server_info(body).map(drop),
@@ -310,5 +312,5 @@ fn jira_examples_are_read() {
         result.unwrap_or_else(|misread| panic!("{call:?}: {}", misread.0));
         read += 1;
     }
-    assert!(read >= 12, "only {read} examples");
+    assert!(read >= 13, "only {read} examples");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use tandem_atlassian::{CredentialsError, TransportError, is_estimate_required};
-use tandem_core::{IssueId, JiraWorklogId, Reason, WorklogId};
+use tandem_core::{AccountId, IssueId, JiraWorklogId, Reason, WorklogId};
 use tandem_engine::ports::site::{IssueRef, Outcome, SiteClient, SiteErrorKind};
 
 use crate::doubles::{
@@ -733,6 +733,36 @@ async fn people_are_found_by_their_exact_address() {
         ["1"]
     );
     assert!(world.asked()[0].starts_with("GET /rest/api/3/user/search?query=ann%40ACME.example"));
+}
+
+#[tokio::test]
+async fn many_people_are_asked_for_at_once_and_whoever_is_not_told_is_left_out() {
+    let accounts: Vec<AccountId> = ["712020:a", "b", "c", "d"].map(AccountId::new).to_vec();
+    let user = |id: &str| json!({"accountId": id, "displayName": "N", "active": true});
+    let world = world([
+        ok(json!({"values": [user("712020:a"), {"displayName": 7}], "isLast": false, "total": 3})),
+        ok(json!({"values": [user("c")], "isLast": true, "total": 3})),
+        answer(404, "{}"),
+    ]);
+    let first = world.site.users(&accounts, 0).await.unwrap();
+    assert_eq!(first.rows[0].account_id, accounts[0]);
+    assert_eq!((first.rows.len(), first.next), (1, Some(2)));
+    let second = world.site.users(&accounts, 2).await.unwrap();
+    assert_eq!((second.rows.len(), second.next), (1, None));
+    assert_eq!(world.site.users(&accounts[..1], 0).await.unwrap().rows, []);
+    assert_eq!(
+        world.asked()[1..],
+        [
+            "GET /rest/api/3/user/bulk?startAt=2&maxResults=50&accountId=712020%3Aa&accountId=b&accountId=c&accountId=d",
+            "GET /rest/api/3/user/bulk?startAt=0&maxResults=50&accountId=712020%3Aa",
+        ]
+    );
+    // Nobody is asked for without a request, and no more than fit.
+    assert_eq!(world.site.users(&[], 0).await.unwrap().rows, []);
+    let many = vec![AccountId::new("a"); 51];
+    let error = world.site.users(&many, 0).await.unwrap_err();
+    assert_eq!(error.kind, SiteErrorKind::Unusable);
+    assert_eq!(world.asked().len(), 3);
 }
 
 #[tokio::test]

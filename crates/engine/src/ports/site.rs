@@ -127,7 +127,7 @@ pub enum Outcome {
 }
 
 /// A part of a listing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The rows of this page.
     pub rows: Vec<T>,
@@ -135,6 +135,16 @@ pub struct Page<T> {
     pub next: Option<u64>,
     /// Rows that do not parse. The others stand.
     pub bad: Vec<BadRow>,
+}
+
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            next: None,
+            bad: Vec::new(),
+        }
+    }
 }
 
 /// A row of a listing that does not parse.
@@ -364,6 +374,9 @@ pub trait SiteClient: Send + Sync {
 
     /// Returns a person, or `None` where the site answers 404.
     async fn user(&self, account: &AccountId) -> Result<Option<User>, SiteError>;
+
+    /// Returns up to 50 people, a page from an offset on; those whom the site does not know are left out.
+    async fn users(&self, accounts: &[AccountId], offset: u64) -> Result<Page<User>, SiteError>;
 
     /// Returns the people whose visible e-mail is exactly this one.
     async fn users_by_email(&self, email: &str) -> Result<Vec<User>, SiteError>;

@@ -666,6 +666,29 @@ async fn a_hidden_address_is_not_shown_and_not_searched() {
 }
 
 #[tokio::test]
+async fn people_are_told_in_pages_to_whoever_names_their_accounts() {
+    let stage = stage();
+    // That they may not be searched for is another thing.
+    stage.acme.configure(|spec| spec.service.browse_users = false);
+    let page = async |rest: &str| {
+        let path = format!("/rest/api/3/user/bulk?accountId={ANN}&accountId=nobody&accountId={BEA}{rest}");
+        stage.jira("GET", &path, None).await.body
+    };
+    let names = |page: &serde_json::Value| -> Vec<String> {
+        let users = page["values"].as_array().unwrap().iter();
+        users
+            .map(|user| user["displayName"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let first = page("&maxResults=1").await;
+    assert_eq!((names(&first).len(), &first["isLast"]), (1, &false.into()));
+    let second = page("&maxResults=1&startAt=1").await;
+    assert_eq!(second["isLast"], true);
+    let all = page("").await;
+    assert_eq!(names(&all), [names(&first), names(&second)].concat());
+}
+
+#[tokio::test]
 async fn jira_turns_strangers_away_but_tells_everybody_its_name() {
     let stage = stage();
     let ask = async |path: &str| {
