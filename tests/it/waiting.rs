@@ -1,6 +1,9 @@
 //! What cannot be written waits with its reason, holds up nobody, and goes on by itself.
 
+use std::collections::BTreeSet;
+
 use tandem_core::IssueId;
+use tandem_engine::EngineError;
 use tandem_engine::operator::QueueId;
 use tandem_engine::ports::Store;
 use tandem_sim::{
@@ -411,6 +414,15 @@ async fn looks_at_a_paused_site_leave_its_next_probe_to_a_pass() {
     for _ in 0..3 {
         world.tandem.engine.resume_sites().await.unwrap();
         world.tandem.engine.queue().await.unwrap();
+        let called = world
+            .tandem
+            .engine
+            .called(&"globex".into(), &BTreeSet::from(["ann".into()]))
+            .await;
+        assert!(
+            matches!(called.error, Some(EngineError::Paused { .. })),
+            "{called:?}"
+        );
     }
     assert_eq!(world.sim.requests().len(), 0);
     assert_eq!(pause().await, before);

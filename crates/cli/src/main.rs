@@ -5,6 +5,7 @@
 
 mod args;
 mod aws_cli;
+mod by_name;
 mod commands;
 mod csv_file;
 mod ending;

@@ -154,10 +154,17 @@ fn laid_out(table: &Table) -> String {
         .join("\n")
 }
 
-/// Takes from a text what could move a terminal's cursor or colour: others wrote it.
+/// Takes from a text what could move a terminal's cursor or colour, or turn round how it is read: others wrote it.
 pub(crate) fn plain(text: &str) -> String {
+    let turns = |letter| matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .map(|letter| {
+            if letter.is_control() || turns(letter) {
+                ' '
+            } else {
+                letter
+            }
+        })
         .collect()
 }
 
@@ -229,5 +236,6 @@ mod tests {
     #[test]
     fn what_others_wrote_moves_no_cursor() {
         assert_eq!(plain("a\u{1b}[2Jb\nc"), "a [2Jb c");
+        assert_eq!(plain("a\u{202e}b\u{2066}c"), "a b c");
     }
 }

@@ -64,9 +64,12 @@ impl Only {
                 .extend(self.worklog.filter(|_| links.contains(link)).map(WorklogId));
             if self.person.is_some() && item.is_stuck() {
                 let pairs = engine.store.pairs(link).await?;
-                let bases = pairs.iter().filter_map(|pair| pair.base.as_ref());
-                let authors = bases.flat_map(|base| Side::BOTH.map(|side| base[side].author.clone()));
-                item.people.extend(authors.collect::<BTreeSet<_>>());
+                for base in pairs.iter().filter_map(|pair| pair.base.as_ref()) {
+                    for side in Side::BOTH {
+                        item.seen[side].insert(base[side].author.clone());
+                    }
+                }
+                item.people.extend(item.seen.a.union(&item.seen.b).cloned());
             }
         }
         items.retain(|item| self.wants(item, &of_issue));

@@ -40,13 +40,17 @@ pub(crate) fn moment(at: Timestamp) -> String {
 
 /// One line about a worklog's content.
 pub(crate) fn content(content: &Content) -> String {
+    content_of(content.author.as_str(), content)
+}
+
+/// The same with its author called so.
+pub(crate) fn content_of(author: &str, content: &Content) -> String {
     let time = content
         .start_time
         .map(|time| time.strftime(" %H:%M").to_string())
         .unwrap_or_default();
     let mut text = format!(
-        "{} {}{time} {}",
-        content.author,
+        "{author} {}{time} {}",
         content.start_date,
         hours(content.time_spent_secs)
     );

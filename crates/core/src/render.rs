@@ -19,7 +19,7 @@ pub struct Unrenderable {
 }
 
 /// Tempo's stand-in for an author whose identity is not available.
-pub(crate) const UNKNOWN_USER: &str = "__tempo-io__unknown_user";
+pub const UNKNOWN_USER: &str = "__tempo-io__unknown_user";
 
 /// How an author is said on the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -395,7 +395,7 @@ impl Engine {
     }
 
     /// Refuses while a site is paused. A changed secret resumes it; otherwise one call in a while is let through.
-    async fn unpaused(&self, site: &Site, to_call: bool) -> Result<(), EngineError> {
+    pub(crate) async fn unpaused(&self, site: &Site, to_call: bool) -> Result<(), EngineError> {
         let mut state = self.site_state(site).await?;
         let Some(pause) = state.paused.clone() else {
             return Ok(());

@@ -5,6 +5,7 @@
 
 mod acts;
 mod ahead;
+mod called;
 mod decide;
 mod people;
 mod queue;
@@ -16,6 +17,7 @@ mod unlinked;
 
 pub use acts::{LinkAct, tell_of};
 pub use ahead::{Proposal, ProposedOp};
+pub use called::Called;
 pub use decide::{Decision, Resolved};
 pub(crate) use people::is_assigned;
 pub use people::{Assigned, How, Matched, Standing};

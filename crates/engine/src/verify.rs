@@ -11,13 +11,14 @@ mod rows;
 mod sort;
 mod sums;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use jiff::civil::Date;
 use serde::ser::{Error as _, SerializeSeq, SerializeStruct};
 use serde::{Deserialize, Serialize, Serializer};
 use tandem_core::field::Field;
-use tandem_core::{ConnectionName, Content, IssueId, LinkKey, Reason, Side, Sides, WorklogId};
+use tandem_core::{AccountId, ConnectionName, Content, IssueId, LinkKey, Reason, Side, Sides, WorklogId};
 
 use self::compare::Place;
 use self::lookups::Known;
@@ -197,6 +198,14 @@ impl Difference {
         }
     }
 
+    /// Whose time it is, and on which side they were seen.
+    pub fn people(&self) -> Vec<(Side, AccountId)> {
+        let sides = [(Side::A, &self.a), (Side::B, &self.b)].into_iter();
+        sides
+            .filter_map(|(side, entry)| Some((side, entry.as_ref()?.content.author.clone())))
+            .collect()
+    }
+
     fn unreadable(connection: &Connection, one: Unreadable) -> Self {
         Self {
             connection: connection.name.to_string(),
@@ -224,6 +233,20 @@ pub struct Group {
     pub a: Totals,
     /// What B's worklogs add up to.
     pub b: Totals,
+}
+
+impl Group {
+    /// Whose time it is, where it is one person's, and on which side they were seen: on B, where all of it is there, they may
+    /// bear the account that they have on A or, where nobody knows that, their own.
+    pub fn people(&self) -> Vec<(Side, AccountId)> {
+        let sides: &[Side] = match (self.by, self.a.worklogs) {
+            ("person", 0) => &Side::BOTH,
+            ("person", _) => &[Side::A],
+            _ => &[],
+        };
+        let account = AccountId::new(self.key.as_str());
+        sides.iter().map(|side| (*side, account.clone())).collect()
+    }
 }
 
 /// What stands on issues that are linked with none, on both sides: it is not compared.
@@ -332,33 +355,69 @@ fn unwritten(error: io::Error) -> EngineError {
 
 impl Serialize for Books {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.naming(|_, _| None).serialize(serializer)
+    }
+}
+
+/// What the people of a row are called, by account; `None` where that is not told at all.
+type Named = Option<BTreeMap<AccountId, String>>;
+
+/// Books with what people are called.
+struct Naming<'b, F> {
+    books: &'b Books,
+    names: F,
+}
+
+impl Books {
+    /// The same with what people are called in each row, where `names` tells: of a connection, those who were seen on a side.
+    pub fn naming<'b>(
+        &'b self,
+        names: impl Fn(&str, &[(Side, AccountId)]) -> Named + 'b,
+    ) -> impl Serialize + 'b {
+        Naming { books: self, names }
+    }
+}
+
+impl<F: Fn(&str, &[(Side, AccountId)]) -> Named> Serialize for Naming<'_, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of = self.books;
         let mut books = serializer.serialize_struct("Verdict", 6)?;
-        books.serialize_field("equal", &self.equal())?;
-        let told = |read: Result<Difference, EngineError>| read.map(Told::of);
-        books.serialize_field("differences", &Seq(|| self.differences().map(told)))?;
-        books.serialize_field("totals", &self.totals)?;
-        books.serialize_field("groups", &Seq(|| self.groups()))?;
-        books.serialize_field("unlinked", &self.unlinked)?;
-        books.serialize_field("uncompared", &self.uncompared)?;
+        books.serialize_field("equal", &of.equal())?;
+        let difference = |read: Result<Difference, EngineError>| {
+            read.map(|row| Told {
+                names: (self.names)(&row.connection, &row.people()),
+                likely_reason: Some(row.likely_reason()),
+                row,
+            })
+        };
+        books.serialize_field("differences", &Seq(|| of.differences().map(difference)))?;
+        books.serialize_field("totals", &of.totals)?;
+        let group = |read: Result<Group, EngineError>| {
+            read.map(|row| Told {
+                names: match row.people().as_slice() {
+                    [] => None,
+                    people => (self.names)(&row.connection, people),
+                },
+                likely_reason: None,
+                row,
+            })
+        };
+        books.serialize_field("groups", &Seq(|| of.groups().map(group)))?;
+        books.serialize_field("unlinked", &of.unlinked)?;
+        books.serialize_field("uncompared", &of.uncompared)?;
         books.end()
     }
 }
 
-/// A difference as it is written.
+/// A row as it is written.
 #[derive(Serialize)]
-struct Told {
+struct Told<T> {
     #[serde(flatten)]
-    difference: Difference,
-    likely_reason: String,
-}
-
-impl Told {
-    fn of(difference: Difference) -> Self {
-        Self {
-            likely_reason: difference.likely_reason(),
-            difference,
-        }
-    }
+    row: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    likely_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Named,
 }
 
 /// Writes what is read, one at a time.

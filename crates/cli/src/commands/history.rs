@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
-use tandem_core::{ConnectionName, Content, IssueId, PairId, Side, Sides, WorklogId};
+use tandem_core::{AccountId, ConnectionName, Content, IssueId, PairId, Side, Sides, WorklogId};
 use tandem_engine::Engine;
 use tandem_engine::ports::store::{HistoryRow, LinkRow};
 
 use crate::args::Global;
+use crate::by_name::{ByName, People};
 use crate::ending::{Ending, Failure};
 use crate::resolve;
 use crate::select::{self, Only};
@@ -42,6 +43,8 @@ pub(crate) struct Arguments {
     /// connect, forget
     #[arg(long)]
     by_hand: bool,
+    #[command(flatten)]
+    by_name: ByName,
 }
 
 /// What people do, as the history calls it.
@@ -195,6 +198,9 @@ struct Line {
     lost: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
+    /// What the people in it are called, by account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<BTreeMap<AccountId, String>>,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -233,8 +239,13 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     if rows.len() >= limit {
         output::say(format!("the newest {limit} lines; --limit shows more"));
     }
+    let mut seen = arguments.by_name.seen(engine);
+    for row in &rows {
+        said(row).for_each(|(side, content)| seen.add(&row.connection, side, &content.author));
+    }
+    let people = seen.ask().await;
     if global.json {
-        let lines: Vec<Line> = rows.into_iter().map(|row| line(row, &links)).collect();
+        let lines: Vec<Line> = rows.into_iter().map(|row| line(row, &links, &people)).collect();
         output::json(&lines)?;
     } else if rows.is_empty() {
         output::say(match only.is_some() || arguments.by_hand {
@@ -243,7 +254,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         });
     } else {
         for row in rows {
-            output::data(shown(&row, &links))?;
+            output::data(shown(&row, &links, &people))?;
         }
     }
     Ok(Ending::Done)
@@ -338,6 +349,19 @@ fn places(engine: &Engine, row: &HistoryRow) -> Vec<(tandem_core::SiteName, Issu
         .collect()
 }
 
+/// What a line tells of the worklog and its twin, and which side said so.
+fn said(row: &HistoryRow) -> impl Iterator<Item = (Side, &Content)> {
+    let own = row
+        .before
+        .iter()
+        .chain(&row.after)
+        .map(|content| (row.side, content));
+    own.chain(Side::BOTH.into_iter().flat_map(|side| {
+        let both = [row.seen(side), row.agreed(side)].into_iter().flatten();
+        both.map(move |content| (side, content))
+    }))
+}
+
 fn base(row: &HistoryRow) -> Option<Sides<Content>> {
     Some(Sides::new(
         row.agreed(Side::A)?.clone(),
@@ -345,8 +369,10 @@ fn base(row: &HistoryRow) -> Option<Sides<Content>> {
     ))
 }
 
-fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
+fn line(row: HistoryRow, links: &[LinkRow], people: &People) -> Line {
+    let authors = said(&row).map(|(side, content)| (side, &content.author));
     Line {
+        names: people.names(&row.connection, authors),
         issue: resolve::line_issue(links, &row),
         seen: Sides::from_fn(|side| row.seen(side).cloned()),
         base: base(&row),
@@ -366,7 +392,8 @@ fn line(row: HistoryRow, links: &[LinkRow]) -> Line {
     }
 }
 
-fn shown(row: &HistoryRow, links: &[LinkRow]) -> String {
+fn shown(row: &HistoryRow, links: &[LinkRow], people: &People) -> String {
+    let told = |side: Side, content: &Content| people.content(&row.connection, side, content);
     let place = match resolve::line_issue(links, row) {
         Some(issue) => format!("{} {issue}", row.side),
         None => row.connection.to_string(),
@@ -382,23 +409,23 @@ fn shown(row: &HistoryRow, links: &[LinkRow]) -> String {
     let mut add =
         |label: &str, content: &str| text.push_str(&format!("\n    {label} {}", output::plain(content)));
     if let Some(before) = &row.before {
-        add("-", &words::content(before));
+        add("-", &told(row.side, before));
     }
     if let Some(after) = &row.after {
-        add("+", &words::content(after));
+        add("+", &told(row.side, after));
     }
     for side in Side::BOTH {
         // What the line's own side said stands there already.
         if let Some(seen) = row.seen(side).filter(|seen| Some(*seen) != row.before.as_ref()) {
-            add(&format!("seen on {side}:"), &words::content(seen));
+            add(&format!("seen on {side}:"), &told(side, seen));
         }
     }
     match (row.agreed(Side::A), row.agreed(Side::B)) {
-        (Some(a), Some(b)) if a == b => add("agreed before:", &words::content(a)),
+        (Some(a), Some(b)) if a == b => add("agreed before:", &told(Side::A, a)),
         (a, b) => {
             for (side, content) in [(Side::A, a), (Side::B, b)] {
                 if let Some(content) = content {
-                    add(&format!("agreed before on {side}:"), &words::content(content));
+                    add(&format!("agreed before on {side}:"), &told(side, content));
                 }
             }
         }

@@ -1,14 +1,15 @@
 //! `plan`: what would be written. Nothing is, anywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde::Serialize;
-use tandem_core::{Content, LinkKey};
+use tandem_core::{AccountId, Content, LinkKey, Side};
 use tandem_engine::Engine;
 use tandem_engine::operator::{Guesses, Proposal, ProposedOp, Stranger, Strangers};
 
 use crate::args::Global;
+use crate::by_name::{ByName, People};
 use crate::ending::{Ending, Failure};
 use crate::{open, output, resolve, strangers, words};
 
@@ -25,6 +26,8 @@ pub(crate) struct Arguments {
     /// Only this issue, by its key or id on either side; may be given several times
     #[arg(long, value_name = "KEY", value_parser = crate::values::some)]
     issue: Vec<String>,
+    #[command(flatten)]
+    by_name: ByName,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,6 +43,9 @@ struct Step {
     proposal: Proposal,
     /// The key of the issue, or its id where the key is not known.
     issue: String,
+    /// What the people in it are called, by account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<BTreeMap<AccountId, String>>,
 }
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
@@ -72,6 +78,7 @@ async fn planned(global: &Global, arguments: &Arguments, engine: &Engine) -> Res
         }
     }
     let strangers = strangers(engine, &proposals).await?;
+    let people = people(engine, arguments.by_name, &proposals).await;
     let mut rows = Vec::new();
     for connection in &engine.connections {
         rows.extend(resolve::links(engine, connection).await?);
@@ -83,7 +90,12 @@ async fn planned(global: &Global, arguments: &Arguments, engine: &Engine) -> Res
                 let link = &proposal.link;
                 resolve::issue_name(&rows, &link.connection, Some(link), proposal.side, proposal.issue)
             };
-            Step { proposal, issue }
+            let authors = proposal.contents().map(|(side, content)| (side, &content.author));
+            Step {
+                names: people.names(&proposal.connection, authors),
+                proposal,
+                issue,
+            }
         })
         .collect();
     let open = !steps.is_empty();
@@ -97,7 +109,7 @@ async fn planned(global: &Global, arguments: &Arguments, engine: &Engine) -> Res
         })?;
     } else if open {
         for step in &steps {
-            output::data(shown(engine, step))?;
+            output::data(shown(engine, step, &people))?;
         }
         output::say(format!("{}; nothing was written", totals(&steps)));
         if let Some(warning) = copied(&steps) {
@@ -130,6 +142,17 @@ async fn strangers(engine: &Engine, proposals: &[Proposal]) -> Result<Vec<Strang
         found.push(engine.strangers(connection, &guesses).await?);
     }
     Ok(found)
+}
+
+/// Asks what the people in the steps are called.
+async fn people(engine: &Engine, by_name: ByName, proposals: &[Proposal]) -> People {
+    let mut seen = by_name.seen(engine);
+    for proposal in proposals {
+        for (side, content) in proposal.contents() {
+            seen.add(&proposal.connection, side, &content.author);
+        }
+    }
+    seen.ask().await
 }
 
 async fn links(engine: &Engine, issues: &[String]) -> Result<BTreeSet<LinkKey>, Failure> {
@@ -170,8 +193,10 @@ async fn links(engine: &Engine, issues: &[String]) -> Result<BTreeSet<LinkKey>, 
     Ok(links)
 }
 
-fn shown(engine: &Engine, step: &Step) -> String {
+fn shown(engine: &Engine, step: &Step, people: &People) -> String {
     let proposal = &step.proposal;
+    let told =
+        |side: Side, content: &Content| output::plain(&people.content(&proposal.connection, side, content));
     let site = engine
         .connection(&proposal.connection)
         .map(|one| one.sites[proposal.side].to_string());
@@ -190,15 +215,14 @@ fn shown(engine: &Engine, step: &Step) -> String {
         // Nothing would be written: these are what the two sides say.
         (Some(this), Some(other)) if proposal.op == ProposedOp::Park => {
             for (side, content) in [(proposal.side, this), (proposal.side.other(), other)] {
-                text.push_str(&format!(
-                    "\n  {side} says {}",
-                    output::plain(&words::content(content))
-                ));
+                text.push_str(&format!("\n  {side} says {}", told(side, content)));
             }
         }
         (Some(before), Some(after)) => {
-            text.push_str(&format!("\n  {}", output::plain(&words::content(before))));
-            for (field, before, after) in changes(before, after) {
+            text.push_str(&format!("\n  {}", told(proposal.before_on, before)));
+            let author =
+                |content: &Content| people.person(&proposal.connection, proposal.side, &content.author);
+            for (field, before, after) in changes(before, after, author) {
                 text.push_str(&format!(
                     "\n    {field}: {} -> {}",
                     output::plain(&before),
@@ -206,8 +230,8 @@ fn shown(engine: &Engine, step: &Step) -> String {
                 ));
             }
         }
-        (Some(gone), None) => text.push_str(&format!("\n  - {}", output::plain(&words::content(gone)))),
-        (None, Some(new)) => text.push_str(&format!("\n  + {}", output::plain(&words::content(new)))),
+        (Some(gone), None) => text.push_str(&format!("\n  - {}", told(proposal.before_on, gone))),
+        (None, Some(new)) => text.push_str(&format!("\n  + {}", told(proposal.after_on(), new))),
         (None, None) => {}
     }
     if !proposal.looks_like.is_empty() {
@@ -238,7 +262,11 @@ fn copied(steps: &[Step]) -> Option<String> {
 }
 
 /// What an update changes: field, before, after.
-fn changes(before: &Content, after: &Content) -> Vec<(String, String, String)> {
+fn changes(
+    before: &Content,
+    after: &Content,
+    author: impl Fn(&Content) -> String,
+) -> Vec<(String, String, String)> {
     let mut changes = Vec::new();
     let mut add = |field: &str, before: String, after: String| {
         if before != after {
@@ -249,7 +277,7 @@ fn changes(before: &Content, after: &Content) -> Vec<(String, String, String)> {
     let time = |content: &Content| content.start_time.map_or_else(none, |time| time.to_string());
     let billable = |content: &Content| content.billable_secs.map_or_else(none, words::hours);
     let text = |content: &Content| format!("\"{}\"", content.description);
-    add("author", before.author.to_string(), after.author.to_string());
+    add("author", author(before), author(after));
     add(
         "start date",
         before.start_date.to_string(),

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
-use tandem_core::{ConnectionName, Side, Sides};
-use tandem_engine::verify::{Books, Difference, Entry, Totals, Unlinked};
+use tandem_core::{AccountId, ConnectionName, Side, Sides};
+use tandem_engine::verify::{Books, Difference, Entry, Group, Totals, Unlinked};
 use tandem_engine::{Connection, Engine};
 use tandem_runtime::scratch::TempFiles;
 
 use self::names::Names;
 use crate::args::Global;
+use crate::by_name::{ByName, People, Seen};
 use crate::ending::{Ending, Failure};
 use crate::{open, output, select, values, words};
 
@@ -24,6 +25,7 @@ use crate::{open, output, select, values, words};
   tandem verify --from 2026-01-01 --to 2026-03-31 --data ./data
   tandem verify --by person,day --data ./data                      the sums of both sides, as tables
   tandem verify --report books.html --data ./data                  a dated report with a checksum, to keep
+  tandem verify --by person --names --data ./data                  people by name, beside their account ids
   tandem verify --json --data ./data | jq '.differences[]'
 
 Exit code 0: equal; 3: not equal, and each difference is listed with the likely reason.")]
@@ -46,6 +48,8 @@ pub(crate) struct Arguments {
     /// Write a dated report with a checksum to keep: FILE.html or FILE.csv
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    by_name: ByName,
 }
 
 /// What sums are by.
@@ -88,17 +92,23 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let scratch = TempFiles::of_the_system();
     let compared = engine.books(&connections, arguments.from, arguments.to, &scratch);
     let books = open::telling(engine, compared).await?;
+    let seen = people(engine, arguments, global.json, &books)?;
+    let people = open::telling(engine, seen.ask()).await;
     if let Some(report) = report {
-        let file = report.write(engine, &books, &days, &sides(&connections)).await?;
+        let sides = sides(&connections);
+        let file = report.write(engine, (&books, &people), &days, &sides).await?;
         output::say(format!("the report is in {}", file.display()));
     }
     if global.json {
-        output::json(&books)?;
+        output::json(&books.naming(|connection, seen| {
+            let seen = seen.iter().map(|(side, account)| (*side, account));
+            people.names(&ConnectionName::new(connection), seen)
+        }))?;
     } else {
         let mut out = BufWriter::new(stdout());
         let written = match arguments.csv {
-            true => report::csv(engine, &books, &mut out).await.map(drop),
-            false => show(engine, &books, &arguments.by, &mut out).await,
+            true => report::csv(engine, &books, &people, &mut out).await.map(drop),
+            false => show(engine, &books, &people, &arguments.by, &mut out).await,
         };
         output::written(written.and_then(|()| Ok(out.flush()?)))?;
         output::say(&days);
@@ -112,6 +122,45 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         output::say(note);
     }
     Ok(Ending::differs_if(!books.equal()))
+}
+
+/// Collects the people whom the output shows: those of differences, and those of sums where these are shown.
+fn people<'e>(
+    engine: &'e Engine,
+    arguments: &Arguments,
+    json: bool,
+    books: &Books,
+) -> Result<Seen<'e>, Failure> {
+    let mut seen = arguments.by_name.seen(engine);
+    // They are read once more for that.
+    if !arguments.by_name.is_asked() {
+        return Ok(seen);
+    }
+    let mut add = |connection: &str, people: Vec<(Side, AccountId)>| {
+        let connection = ConnectionName::new(connection);
+        for (side, account) in people {
+            seen.add(&connection, side, &account);
+        }
+    };
+    for difference in books.differences() {
+        let difference = difference?;
+        add(&difference.connection, difference.people());
+    }
+    let rows = json || arguments.csv || arguments.report.is_some();
+    if rows || arguments.by.contains(&By::Person) {
+        for group in books.groups() {
+            let group = group?;
+            add(&group.connection, group.people());
+        }
+    }
+    Ok(seen)
+}
+
+/// What the person of a sum is called.
+fn name_of<'p>(group: &Group, people: &'p People) -> Option<&'p str> {
+    let connection = ConnectionName::new(group.connection.as_str());
+    let mut seen = group.people().into_iter();
+    seen.find_map(|(side, account)| people.name(&connection, side, &account))
 }
 
 /// Says where nothing was compared: which connections, unless it is all of them.
@@ -198,7 +247,13 @@ async fn days(
 }
 
 /// Shows both sides' totals, and where they differ.
-async fn show(engine: &Engine, books: &Books, by: &[By], out: &mut impl Write) -> Result<(), Failure> {
+async fn show(
+    engine: &Engine,
+    books: &Books,
+    people: &People,
+    by: &[By],
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let totals = |name: &str, totals: &Totals| {
         vec![
             name.to_owned(),
@@ -213,7 +268,7 @@ async fn show(engine: &Engine, books: &Books, by: &[By], out: &mut impl Write) -
     );
     writeln!(out, "{table}")?;
     for by in by {
-        sums(engine, books, *by, out).await?;
+        sums(engine, books, people, *by, out).await?;
     }
     if books.equal() {
         return Ok(writeln!(out, "equal")?);
@@ -229,7 +284,7 @@ async fn show(engine: &Engine, books: &Books, by: &[By], out: &mut impl Write) -
         }
         let names = Names::of_differences(engine, &some).await?;
         for difference in &some {
-            writeln!(out, "\n{}", one(engine, difference, &names))?;
+            writeln!(out, "\n{}", one(engine, difference, &names, people))?;
         }
     }
     let count = usize::try_from(books.n_differences()).unwrap_or(usize::MAX);
@@ -241,7 +296,13 @@ async fn show(engine: &Engine, books: &Books, by: &[By], out: &mut impl Write) -
 }
 
 /// Shows what both sides add up to, by one thing: some rows at a time, so that any number fits into little memory.
-async fn sums(engine: &Engine, books: &Books, by: By, out: &mut impl Write) -> Result<(), Failure> {
+async fn sums(
+    engine: &Engine,
+    books: &Books,
+    people: &People,
+    by: By,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let mut groups = books
         .groups()
         .filter(|group| group.as_ref().map_or(true, |group| group.by == by.as_str()));
@@ -261,7 +322,11 @@ async fn sums(engine: &Engine, books: &Books, by: By, out: &mut impl Write) -> R
                 [totals.worklogs.to_string(), worked, billable]
             };
             let differs = if group.a == group.b { "" } else { "differs" };
-            let key = [names.of_group(group)].into_iter();
+            let mut key = names.of_group(group);
+            if let Some(name) = name_of(group, people) {
+                key = format!("{name} ({key})");
+            }
+            let key = [key].into_iter();
             let cells = key.chain(side(&group.a)).chain(side(&group.b));
             cells.chain([differs.to_owned()]).collect()
         });
@@ -272,7 +337,7 @@ async fn sums(engine: &Engine, books: &Books, by: By, out: &mut impl Write) -> R
     }
 }
 
-fn one(engine: &Engine, difference: &Difference, names: &Names) -> String {
+fn one(engine: &Engine, difference: &Difference, names: &Names, people: &People) -> String {
     let fields = difference.fields.join(", ");
     let mut text = format!("{}: {}", difference.connection, difference.kind.as_str());
     if !fields.is_empty() {
@@ -296,21 +361,19 @@ fn one(engine: &Engine, difference: &Difference, names: &Names) -> String {
     }
     for (side, entry) in [(Side::A, &difference.a), (Side::B, &difference.b)] {
         if let Some(entry) = entry {
-            let line = line(engine, &difference.connection, side, entry, names);
+            let connection = ConnectionName::new(difference.connection.as_str());
+            let said = people.content(&connection, side, &entry.content);
+            let line = line(engine, &difference.connection, side, entry, names, &said);
             text.push_str(&format!("\n  {side} {line}"));
         }
     }
     text
 }
 
-fn line(engine: &Engine, connection: &str, side: Side, entry: &Entry, names: &Names) -> String {
+fn line(engine: &Engine, connection: &str, side: Side, entry: &Entry, names: &Names, said: &str) -> String {
     let site = site(engine, connection, side);
     let issue = names.of(connection, side, entry.issue);
-    output::plain(&format!(
-        "{site} {issue} {}: {}",
-        entry.worklog,
-        words::content(&entry.content)
-    ))
+    output::plain(&format!("{site} {issue} {}: {said}", entry.worklog))
 }
 
 fn site(engine: &Engine, connection: &str, side: Side) -> String {

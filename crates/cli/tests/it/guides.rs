@@ -421,6 +421,7 @@ fn every_hand_that_the_daily_page_names_works() {
             ("tandem queue --person 5f0a-on-acme --data DIR", 3),
             ("tandem queue --all --data DIR", 3),
             ("tandem status --issue SUP-1 --data DIR", 3),
+            ("tandem queue --names --data DIR", 3),
             ("tandem reconcile --data DIR", 3),
             // Of more than 90 days ago, too.
             ("tandem users list --since 2024-01-01 --data DIR", 3),

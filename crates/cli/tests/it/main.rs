@@ -18,6 +18,7 @@ mod guides;
 mod helping;
 mod knowing;
 mod looking;
+mod naming;
 mod picking;
 mod planning;
 mod privacy;

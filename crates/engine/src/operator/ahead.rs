@@ -72,6 +72,9 @@ pub struct Proposal {
     pub issue: IssueId,
     /// What the worklog says now.
     pub before: Option<Content>,
+    /// The side that says so.
+    #[serde(skip)]
+    pub before_on: Side,
     /// What it would say.
     pub after: Option<Content>,
     /// Why; for something set aside, the reason code and what is wrong.
@@ -90,6 +93,24 @@ pub struct Proposal {
     /// Values that lose a conflict: the field, the side and the value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loses: Vec<String>,
+}
+
+impl Proposal {
+    /// What it tells of the worklog and its twin, and the side on which the author is known.
+    pub fn contents(&self) -> impl Iterator<Item = (Side, &Content)> {
+        let before = self.before.iter().map(|content| (self.before_on, content));
+        before.chain(self.after.iter().map(|content| (self.after_on(), content)))
+    }
+
+    /// The side on which the author is known of whom `after` tells.
+    pub fn after_on(&self) -> Side {
+        match (self.op, &self.guess) {
+            // Nothing would be written, and that is what the other side says; or nobody has asked yet whether this one
+            // knows them.
+            (ProposedOp::Park, _) | (_, Some(_)) => self.side.other(),
+            (_, None) => self.side,
+        }
+    }
 }
 
 impl Engine {
@@ -278,6 +299,7 @@ impl Engine {
             source: None,
             issue: link.issue(side),
             before: None,
+            before_on: side,
             after: None,
             reason: format!("{reason}: {}", failure.detail()),
             policy: None,
@@ -331,6 +353,7 @@ fn look_alikes(copies: &Matching, side: Side, source: WorklogId) -> Vec<WorklogI
 
 fn propose(step: &Step, link: &LinkKey, rules: &Rules) -> Option<Proposal> {
     let pair = &step.pair;
+    let mut before_on = step.side();
     let (side, op, worklog, issue, before, after, reason) = match &step.action {
         Action::Record(Recorded::Park) => {
             let wait = pair.wait.as_ref()?;
@@ -346,6 +369,8 @@ fn propose(step: &Step, link: &LinkKey, rules: &Rules) -> Option<Proposal> {
                 Reason::Conflict => (said(side), said(side.other())),
                 _ => (said(side).or_else(|| said(side.other())), None),
             };
+            let is_own = wait.reason == Reason::Conflict || said(side).is_some();
+            before_on = Some(if is_own { side } else { side.other() });
             (
                 side,
                 ProposedOp::Park,
@@ -415,6 +440,7 @@ fn propose(step: &Step, link: &LinkKey, rules: &Rules) -> Option<Proposal> {
         source,
         issue,
         before,
+        before_on: before_on.unwrap_or(side),
         after,
         reason,
         policy: policy_of(step, rules),

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 use tandem_core::{
-    AccountId, ConnectionName, IssueId, LinkKey, Pair, PairId, Reason, Side, SiteName, WorklogId,
+    AccountId, ConnectionName, IssueId, LinkKey, Pair, PairId, Reason, Side, Sides, SiteName, WorklogId,
 };
 
 use crate::error::EngineError;
@@ -155,6 +155,9 @@ pub struct QueueItem {
     /// Whose time it is, as far as the table knows: the accounts on both sides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<AccountId>,
+    /// The same people by the side that they were seen on.
+    #[serde(skip)]
+    pub seen: Sides<BTreeSet<AccountId>>,
     /// The ids of the worklog and of its twin, or of those of which one may be its twin, as far as the table knows.
     #[serde(skip)]
     pub twins: Vec<WorklogId>,
@@ -308,6 +311,7 @@ impl Engine {
             attempts: row.attempts,
             next_attempt: Some(row.next_attempt),
             people: Vec::new(),
+            seen: Sides::default(),
             twins: Vec::new(),
             ignored: false,
         }))
@@ -411,15 +415,13 @@ fn key_of(id: &QueueId) -> DueKey {
 fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
     let ignored = pair.is_ignored();
     let wait = pair.wait?;
-    let people: BTreeSet<AccountId> = Side::BOTH
-        .into_iter()
-        .filter_map(|side| {
-            wait.tried[side]
-                .as_ref()
-                .or(pair.base.as_ref().map(|base| &base[side]))
-        })
-        .map(|content| content.author.clone())
-        .collect();
+    let seen = Sides::from_fn(|side| {
+        let tried = wait.tried[side].as_ref();
+        let said = tried.or(pair.base.as_ref().map(|base| &base[side]));
+        said.map(|content| content.author.clone())
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+    });
     let (a, b) = names(link);
     let state = if wait.reason == Reason::Missing {
         ItemState::Missing
@@ -443,7 +445,8 @@ fn pair_item(pair: Pair, link: &LinkRow) -> Option<QueueItem> {
         since: wait.since,
         attempts: wait.attempts,
         next_attempt: wait.next_attempt,
-        people: people.into_iter().collect(),
+        people: seen.a.union(&seen.b).cloned().collect(),
+        seen,
         twins: Side::BOTH
             .into_iter()
             .filter_map(|side| pair.ids[side])

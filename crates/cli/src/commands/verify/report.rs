@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tandem_core::Side;
+use tandem_core::{AccountId, ConnectionName, Side};
 use tandem_engine::Engine;
 use tandem_engine::verify::{Books, Difference, Entry, Totals};
 
 use super::names::{AT_ONCE, Names};
+use crate::by_name::People;
 use crate::ending::Failure;
 use crate::words;
 
@@ -63,9 +64,17 @@ const HEADER: [&str; COLUMNS] = [
     "person",
 ];
 
+/// What the last column is called where people are asked for by name.
+const NAME: &str = "person_name";
+
 /// Writes the rows as CSV, with their header. Returns the SHA-256 of what was written, in hex.
-pub(super) async fn csv(engine: &Engine, books: &Books, out: &mut impl Write) -> Result<String, Failure> {
-    rows(engine, books, |_, line| out.write_all(line.as_bytes())).await
+pub(super) async fn csv(
+    engine: &Engine,
+    books: &Books,
+    people: &People,
+    out: &mut impl Write,
+) -> Result<String, Failure> {
+    rows(engine, books, people, |_, line| out.write_all(line.as_bytes())).await
 }
 
 /// Makes the header, totals, then sums by account, day, issue and person, then differences: each row as its cells and
@@ -73,17 +82,21 @@ pub(super) async fn csv(engine: &Engine, books: &Books, out: &mut impl Write) ->
 async fn rows(
     engine: &Engine,
     books: &Books,
-    mut put: impl FnMut(&Cells, &str) -> std::io::Result<()>,
+    people: &People,
+    mut put: impl FnMut(&[String], &str) -> std::io::Result<()>,
 ) -> Result<String, Failure> {
     let mut digest = Sha256::new();
-    let mut row = |cells: Cells| {
-        let line = format!("{}\n", cells.each_ref().map(|cell| cell_csv(cell)).join(","));
+    let mut row = |cells: Cells, name: &str| {
+        let mut cells = cells.to_vec();
+        cells.extend(people.are_asked().then(|| name.to_owned()));
+        let line: Vec<String> = cells.iter().map(|cell| cell_csv(cell)).collect();
+        let line = format!("{}\n", line.join(","));
         digest.update(line.as_bytes());
         put(&cells, &line)
     };
-    row(HEADER.map(str::to_owned))?;
+    row(HEADER.map(str::to_owned), NAME)?;
     let totals = books.totals();
-    row(sums("total", "", "", &totals.a, &totals.b))?;
+    row(sums("total", "", "", &totals.a, &totals.b), "")?;
     let mut groups = books.groups();
     loop {
         let some = groups.by_ref().take(AT_ONCE).collect::<Result<Vec<_>, _>>()?;
@@ -93,7 +106,8 @@ async fn rows(
         let names = Names::of_groups(engine, &some).await?;
         for group in &some {
             let of = names.of_group(group);
-            row(sums(group.by, &group.connection, &of, &group.a, &group.b))?;
+            let cells = sums(group.by, &group.connection, &of, &group.a, &group.b);
+            row(cells, super::name_of(group, people).unwrap_or_default())?;
         }
     }
     let mut differences = books.differences();
@@ -107,7 +121,7 @@ async fn rows(
         }
         let names = Names::of_differences(engine, &some).await?;
         for one in &some {
-            row(difference(one, &names))?;
+            row(difference(one, &names), &names_of(one, people))?;
         }
     }
     Ok(hex::encode(digest.finalize()))
@@ -136,6 +150,21 @@ fn sums(row: &str, connection: &str, key: &str, a: &Totals, b: &Totals) -> Cells
         String::new(),
         String::new(),
     ]
+}
+
+/// What the people of a difference are called: once where the sides agree, and by the account alone where only the other's
+/// name is told.
+fn names_of(one: &Difference, people: &People) -> String {
+    let connection = ConnectionName::new(one.connection.as_str());
+    let seen = one.people();
+    let named = |one: &(Side, AccountId)| people.name(&connection, one.0, &one.1);
+    if !seen.iter().any(|one| named(one).is_some()) {
+        return String::new();
+    }
+    let named = |one| named(one).unwrap_or(one.1.as_str());
+    let mut names: Vec<&str> = seen.iter().map(named).collect();
+    names.dedup();
+    names.join(" ~ ")
 }
 
 /// Hours as a spreadsheet counts with them.
@@ -270,13 +299,13 @@ impl<'f> Report<'f> {
     pub(super) async fn write(
         mut self,
         engine: &Engine,
-        books: &Books,
+        (books, people): (&Books, &People),
         days: &str,
         sides: &[String],
     ) -> Result<&'f Path, Failure> {
         let written = match self.format {
-            Format::Csv => csv_report(engine, books, days, sides, &mut self.out).await,
-            Format::Html => html(engine, books, days, sides, &mut self.out).await,
+            Format::Csv => csv_report(engine, (books, people), days, sides, &mut self.out).await,
+            Format::Html => html(engine, (books, people), days, sides, &mut self.out).await,
         };
         written
             .and_then(|()| Ok(self.out.flush()?))
@@ -292,12 +321,12 @@ fn unwritten(file: &Path, error: &dyn std::fmt::Display) -> Failure {
 
 async fn csv_report(
     engine: &Engine,
-    books: &Books,
+    (books, people): (&Books, &People),
     days: &str,
     sides: &[String],
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let checksum = csv(engine, books, out).await?;
+    let checksum = csv(engine, books, people, out).await?;
     writeln!(out, "# sha256 of the rows above: {checksum}")?;
     writeln!(out, "# {}", when(days))?;
     for side in sides {
@@ -313,7 +342,7 @@ fn when(days: &str) -> String {
 
 async fn html(
     engine: &Engine,
-    books: &Books,
+    (books, people): (&Books, &People),
     days: &str,
     sides: &[String],
     out: &mut impl Write,
@@ -335,7 +364,7 @@ async fn html(
             .collect::<String>(),
     )?;
     let mut tag = "th";
-    let checksum = rows(engine, books, |cells, _| {
+    let checksum = rows(engine, books, people, |cells, _| {
         let row: String = cells
             .iter()
             .map(|cell| format!("<{tag}>{}</{tag}>", cell_html(cell)))
