@@ -1,7 +1,8 @@
 //! Only a proven delete deletes.
 
 use tandem_engine::operator::{Decision, Resolved};
-use tandem_sim::{Fault, FaultOutcome, Matcher, Permission};
+use tandem_engine::ports::store::Store as _;
+use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, Permission, ProjectSpec};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -1097,4 +1098,109 @@ async fn deletes_on_an_issue_whose_link_waits_as_a_whole_hold_up_no_other_delete
     world.settle().await;
     assert_eq!(world.said("globex", "DEV-1").len(), 0);
     assert!(!world.reasons().await.contains(&"mass-delete"));
+}
+
+/// One worklog on `SUP-1` and one on `HID-1`, whose project the service user sees no more; the audit trail is closed.
+async fn hidden() -> (World, u64) {
+    let mut setup = Setup::two(2).webhooks(Webhooks::None);
+    let project = ProjectSpec::new("HID");
+    setup.sites[0] = setup.sites[0]
+        .clone()
+        .project(project)
+        .issue(IssueSpec::new("HID-1"));
+    setup.config = setup.config.replace("\"SUP-2\"", "\"HID-1\"");
+    let world = setup.build().await;
+    world.acme().configure(|spec| spec.papertrail = false);
+    let id = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
+    world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
+    world.sweep().await;
+    world.wait(120).await;
+    world.sweep().await;
+    world
+        .acme()
+        .set_permission(Some("HID"), Permission::Browse, false);
+    (world, id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_jira_called_deleted_and_is_seen_again_where_it_stands_has_its_twin_again() {
+    let (world, id) = hidden().await;
+    world.acme().move_to_issue(id, "HID-1").unwrap();
+    for _ in 0..3 {
+        world.wait(300).await;
+        world.sweep().await;
+    }
+    // Jira's word is all that there is, and the twin went with it.
+    assert!(
+        !world
+            .globex()
+            .worklogs()
+            .iter()
+            .any(|one| one.content.description.as_deref() == Some("moves"))
+    );
+    world.acme().restore_permissions();
+    world.wait(600).await;
+    world.sweep().await;
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+    // It is not taken for deleted again as soon as it is out of sight.
+    world.acme().set_permission(None, Permission::ViewAll, false);
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.audit().await;
+        world.settle().await;
+    }
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+    world.acme().restore_permissions();
+    world.wait(600).await;
+    world.audit().await;
+    world.settle().await;
+    world.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_users_own_time_does_not_show_that_it_sees_that_of_others() {
+    let (world, id) = synced(Webhooks::None).await;
+    world.acme().configure(|spec| spec.papertrail = false);
+    world
+        .acme()
+        .log_time("SUP-1", hour("712020:service-acme", "its own"))
+        .unwrap();
+    world.sweep().await;
+    world.wait(120).await;
+    world.sweep().await;
+    world.acme().set_permission(None, Permission::ViewAll, false);
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    world.wait(120).await;
+    world.sweep().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    world.acme().restore_permissions();
+    for _ in 0..2 {
+        world.wait(600).await;
+        world.audit().await;
+        world.settle().await;
+    }
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moved_away_is_not_brought_back_beside_itself() {
+    let (world, id) = synced(Webhooks::Both).await;
+    world.acme().add_issue(IssueSpec::new("SUP-9"));
+    world.wait(60).await;
+    world.acme().move_to_issue(id, "SUP-9").unwrap();
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    let engine = &world.tandem.engine;
+    let lines = world
+        .store
+        .history(&["acme-globex".into()], None, 20)
+        .await
+        .unwrap();
+    let line = lines.iter().find(|line| line.op == "delete").unwrap();
+    let told = format!("{:?}", engine.undelete(line).await.unwrap());
+    assert!(told.contains("it stands on issue"), "{told}");
+    world.settle().await;
+    assert_eq!(world.acme().worklogs().len(), 1);
 }

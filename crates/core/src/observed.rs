@@ -94,6 +94,14 @@ pub struct Proof {
     pub moved_to: Option<IssueId>,
 }
 
+impl Proof {
+    /// Says whether the worklog may stand all the same. Jira says the same of one that moves, and where it moved to may be
+    /// out of sight.
+    pub fn may_stand(&self) -> bool {
+        self.moved_to.is_some() || self.source.contains("jira")
+    }
+}
+
 /// The copy that another connection made, or makes, of the same worklog on the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copy {

@@ -91,8 +91,8 @@ pub enum PairState {
     Gone,
     /// One side was deleted and the policy says `keep`: the other is left alone from now on.
     Kept,
-    /// Its worklog moved to an issue without a twin, and its own twin was taken away. It begins anew when the
-    /// worklog turns up on a linked issue.
+    /// Its worklog moved to an issue without a twin, or was deleted by Jira's word alone, and its own twin was taken away. It
+    /// begins anew when the worklog turns up on a linked issue.
     Left,
 }
 

@@ -288,10 +288,9 @@ impl Step {
                     if let Some(base) = &mut pair.base {
                         base[*side] = before.clone();
                     }
-                } else if proof.moved_to.is_some() {
+                } else if proof.may_stand() {
                     pair.state = PairState::Left;
                     pair.ids[*side] = None;
-                    pair.base = None;
                 } else {
                     pair.state = PairState::Gone;
                 }

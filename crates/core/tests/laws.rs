@@ -882,7 +882,14 @@ fn what_was_logged_on_both_sides_is_a_pair_though_an_earlier_create_of_the_same_
         world.act(&Act::Log(Side::A, 1));
         world.act(&Act::Log(Side::B, 1));
         world.converge();
-        assert_eq!((world.sides.a.len(), world.sides.b.len()), (2, 2), "first on {side}");
-        assert!(world.pairs.values().all(|pair| pair.wait.is_none()), "first on {side}");
+        assert_eq!(
+            (world.sides.a.len(), world.sides.b.len()),
+            (2, 2),
+            "first on {side}"
+        );
+        assert!(
+            world.pairs.values().all(|pair| pair.wait.is_none()),
+            "first on {side}"
+        );
     }
 }

@@ -26,6 +26,9 @@ const CHANGED_PAGES_MAX: usize = 10;
 /// Absent worklogs of which nothing is known that are asked for one by one in a run.
 const PROBES_MAX: usize = 20;
 
+/// How soon more of what comes back is asked for.
+const RETURNS_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
 /// Attempts for which a run waits for an announced change before it looks at everything else all the same.
 const PATIENT_ATTEMPTS: u32 = 3;
 
@@ -123,6 +126,7 @@ impl Engine {
             }
         }
         self.place_unpaired(connection, &mut observed).await?;
+        self.confirm_returns(connection, &mut observed, lane).await?;
         self.leave_out_the_deleted(connection, &mut observed).await?;
         self.fetch_strays(connection, &mut observed, lane).await?;
         self.gather_proofs(connection, &mut observed, lane).await?;
@@ -191,6 +195,41 @@ impl Engine {
         for (side, worklog, pair) in parted {
             if observed.orphaned.contains(&pair) {
                 observed.parted[side].insert(worklog, pair);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for each listed worklog that had moved away, or had gone by Jira's word: a listing may show the past.
+    async fn confirm_returns(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+        lane: Lane,
+    ) -> Result<(), EngineError> {
+        let mut probes = PROBES_MAX;
+        for side in Side::BOTH {
+            let site = self.site_of(connection, side)?;
+            let left = observed.pairs.iter().filter(|pair| pair.state == PairState::Left);
+            let listed: Vec<WorklogId> = left
+                .filter_map(|pair| pair.ids[side])
+                .filter(|id| observed.listings[side].contains_key(id))
+                .collect();
+            for id in listed {
+                // Each of the others has its turn soon.
+                if probes == 0 {
+                    observed.listings[side].remove(&id);
+                    observed.known_by = Some(observed.now + RETURNS_AGAIN);
+                    continue;
+                }
+                probes -= 1;
+                let found = self
+                    .call(site, lane, async |client| client.worklog(id).await)
+                    .await?;
+                match found.filter(|worklog| worklog.issue == observed.link.issue(side)) {
+                    Some(worklog) => drop(observed.listings[side].insert(id, worklog)),
+                    None => drop(observed.listings[side].remove(&id)),
+                }
             }
         }
         Ok(())

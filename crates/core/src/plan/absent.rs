@@ -11,6 +11,9 @@ use crate::rules::{DeletePolicy, DeleteVsEdit};
 use crate::step::{Action, Made, Recorded};
 use crate::worklog::{Content, Worklog};
 
+/// How the history tells of a worklog that has no twin any more.
+pub(super) const MOVED: &str = "moved to an issue without a twin";
+
 impl Planner<'_> {
     /// `attempted` is the side on which Tandem itself set out to delete, if it did: there, being gone is no surprise.
     pub(super) fn absent(
@@ -34,9 +37,21 @@ impl Planner<'_> {
             self.was_deleted_by_us(&pair, side);
         }
         match (proofs.a.clone(), proofs.b.clone()) {
-            (Some(a), _) if a.moved_to.is_some() && proofs.b.is_some() => self.leave(pair, Side::A),
-            (_, Some(b)) if b.moved_to.is_some() && proofs.a.is_some() => self.leave(pair, Side::B),
-            (Some(_), Some(_)) => self.forget(pair, "deleted on both sides"),
+            (Some(a), Some(b)) => {
+                let moved = Side::BOTH
+                    .into_iter()
+                    .zip([&a, &b])
+                    .find(|(_, proof)| proof.moved_to.is_some());
+                let may_stand = Side::BOTH
+                    .into_iter()
+                    .zip([&a, &b])
+                    .find(|(_, proof)| proof.may_stand());
+                match (moved, may_stand) {
+                    (Some((side, _)), _) => self.leave(pair, side, MOVED),
+                    (None, Some((side, _))) => self.leave(pair, side, "deleted on both sides"),
+                    (None, None) => self.forget(pair, "deleted on both sides"),
+                }
+            }
             (Some(proof), None) if deletable(Side::B) => {
                 self.deleted(pair, Side::A, proof, ids.b, found.b);
             }
@@ -239,19 +254,13 @@ impl Planner<'_> {
         self.park(pair, side, why, found);
     }
 
-    /// The worklog on `side` moved to an issue without a twin, and has no twin any more.
-    pub(super) fn leave(&mut self, mut pair: Pair, side: Side) {
+    /// The worklog on `side` moved to an issue without a twin, or may have, and has no twin any more.
+    pub(super) fn leave(&mut self, mut pair: Pair, side: Side, cause: &str) {
         pair.state = PairState::Left;
         pair.ids[side.other()] = None;
-        pair.base = None;
         pair.intent = None;
         pair.wait = None;
-        self.push(
-            pair,
-            Action::Record(Recorded::Forget),
-            "moved to an issue without a twin".to_string(),
-            vec![],
-        );
+        self.push(pair, Action::Record(Recorded::Forget), cause.to_string(), vec![]);
     }
 
     pub(super) fn forget(&mut self, mut pair: Pair, cause: &str) {

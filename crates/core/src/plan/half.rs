@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Planner;
+use super::absent::MOVED;
 use crate::ids::{PairId, Side, Sides, WorklogId};
 use crate::merge;
 use crate::observed::Copy;
@@ -13,6 +14,9 @@ use crate::render::Unrenderable;
 use crate::step::{Action, Made, Recorded, Step, created, kept_by_the_site, not_taken, told};
 use crate::twin;
 use crate::worklog::{Content, Worklog};
+
+/// How the history tells of a worklog that never had a twin.
+const UNMADE: &str = "deleted before its twin was made";
 
 /// Creates given up on that are remembered per pair.
 const ABANDONED_MAX: usize = 5;
@@ -95,8 +99,9 @@ impl<'o> Planner<'o> {
         }
         let Some(source) = source else {
             return match self.observed.proofs[side].get(&id) {
-                Some(proof) if proof.moved_to.is_some() => self.leave(pair, side),
-                Some(_) => self.forget(pair, "deleted before its twin was made"),
+                Some(proof) if proof.moved_to.is_some() => self.leave(pair, side, MOVED),
+                Some(proof) if proof.may_stand() => self.leave(pair, side, UNMADE),
+                Some(_) => self.forget(pair, UNMADE),
                 None => self.missing(pair, side, Sides::new(None, None)),
             };
         };

@@ -72,6 +72,9 @@ impl Run<'_> {
             if let Some(row) = observed.pairs.iter().find(|row| row.id == pair.id) {
                 let parted = recorded == Recorded::Move && observed.orphaned.contains(&pair.id);
                 ops.extend(self.without(row, &pair, parted));
+                if row.state == PairState::Left {
+                    ops.extend(self.came_back(&pair));
+                }
                 ops.extend(self.stand_again(row, &pair, observed).await?);
             }
             if recorded == Recorded::Adopt {
@@ -103,6 +106,24 @@ impl Run<'_> {
         pairs.iter().for_each(|pair| self.tell_parked(pair));
         replace(observed, pairs);
         Ok(())
+    }
+
+    /// Takes back that the worklogs of a pair were deleted: the site shows them. Else whatever hid them the next time would
+    /// be taken for that delete.
+    fn came_back(&self, pair: &Pair) -> Vec<Op> {
+        let evidence = |side: Side, worklog: WorklogId| {
+            Op::PutEvidence(Evidence {
+                site: self.connection.sites[side].clone(),
+                id: EvidenceId::Tempo(worklog),
+                source: "stands".into(),
+                at: self.now(),
+                moved_to: Some(pair.link.issue(side)),
+            })
+        };
+        Side::BOTH
+            .into_iter()
+            .filter_map(|side| Some(evidence(side, pair.ids[side]?)))
+            .collect()
     }
 
     /// The rows that say where a pair's worklogs belong.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::{Observed, Proof};
 use tandem_core::{
-    IntentKind, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, SiteName, Worklog, WorklogId,
+    AccountId, IntentKind, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, SiteName, Worklog,
+    WorklogId,
 };
 
 use super::{PROBES_MAX, SKEW};
@@ -187,8 +188,10 @@ impl Engine {
         // Tempo has a permission of its own to see other people's time, which Jira does not tell of. Where a listing shows
         // some of theirs, both are there. Not the one that was read before: a permission may have ended since.
         let fallback = connection.settings.rules.fallback();
-        let is_others = |worklog: &Worklog| Some(&worklog.content.author) != fallback;
-        let mut sees_others = observed.listings[side].values().any(is_others);
+        let is_others = |worklog: &&Worklog| Some(&worklog.content.author) != fallback;
+        let mut sees_others = observed.listings[side]
+            .values()
+            .any(|worklog| is_others(&worklog));
         if sees_others {
             let issue = observed.link.issue(side);
             let again = self
@@ -201,7 +204,14 @@ impl Engine {
                     (again.rows, again.next.is_none())
                 }
             };
-            sees_others = again.iter().any(is_others);
+            let authors = again.iter().filter(is_others);
+            let authors: BTreeSet<&AccountId> = authors.map(|worklog| &worklog.content.author).collect();
+            // One alone may be the service user, whose own time is shown without that permission.
+            sees_others = match authors.len() {
+                0 => false,
+                1 => !authors.contains(&self.own_account(site, lane).await?),
+                _ => true,
+            };
             // What an interrupted create made is nobody's either. Were it left out, it would be made again.
             let is_awaited = observed.pairs.iter().any(|pair| {
                 let mut made = pair.intent.iter().chain(&pair.abandoned);
@@ -263,6 +273,12 @@ impl Engine {
             observed.proofs[side].insert(id, proof);
         }
         Ok(())
+    }
+
+    /// Returns the account that a site knows the service user by.
+    async fn own_account(&self, site: &Site, lane: Lane) -> Result<AccountId, EngineError> {
+        let asked = self.call(site, lane, async |client| client.myself().await).await;
+        Ok(asked?.account_id)
     }
 
     /// Keeps Jira's word, once it is confirmed, under Tempo's id: nobody has to ask again, and who knows the worklog by
@@ -339,6 +355,10 @@ impl Engine {
         keys.extend(jira.keys().copied().map(EvidenceId::Jira));
         let mut proofs: BTreeMap<WorklogId, Proof> = BTreeMap::new();
         for evidence in self.store.evidence(site, &keys).await? {
+            // It was found to stand there since.
+            if evidence.moved_to.is_some() {
+                continue;
+            }
             let worklog = match evidence.id {
                 EvidenceId::Tempo(worklog) => Some(worklog),
                 EvidenceId::Jira(id) => jira.get(&id).copied(),
@@ -346,7 +366,7 @@ impl Engine {
             let proof = Proof {
                 source: evidence.source,
                 at: evidence.at,
-                moved_to: evidence.moved_to,
+                moved_to: None,
             };
             if let Some(worklog) = worklog
                 && proofs

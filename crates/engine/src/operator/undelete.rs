@@ -16,7 +16,7 @@ use tracing::info;
 
 use crate::error::EngineError;
 use crate::forget::is_forgotten;
-use crate::options::{Connection, Engine};
+use crate::options::{Connection, Engine, Site};
 use crate::ports::Grounds;
 use crate::ports::site::Outcome;
 use crate::ports::store::{Committed, DueKey, HistoryRow, Lane, Op, Root};
@@ -67,10 +67,17 @@ impl Engine {
     /// # Errors
     /// When the site refuses, or the table fails.
     pub async fn undelete_for(&self, line: &HistoryRow, by: &str) -> Result<Undeleted, EngineError> {
-        match self.undoable(line).await? {
-            Ok(undoable) => self.bring_back(undoable, by).await,
-            Err(done) => Ok(done),
+        let undoable = match self.undoable(line).await? {
+            Ok(undoable) => undoable,
+            Err(done) => return Ok(done),
+        };
+        if let Some((site, worklog)) = self.stands(&undoable).await? {
+            return Ok(Undeleted::Not(format!(
+                "{} of {} was not deleted: it stands on issue {} there; link that issue, or move it back",
+                worklog.id, site.name, worklog.issue
+            )));
         }
+        self.bring_back(undoable, by).await
     }
 
     /// Says why a line cannot be undone, or that it was; `None` when [`Engine::undelete_for`] would bring a worklog
@@ -166,7 +173,27 @@ impl Engine {
             body,
             row,
             base: gone.base,
+            left: match gone.state {
+                PairState::Left => gone.ids,
+                _ => Sides::new(None, None),
+            },
         }))
+    }
+
+    /// Finds the worklog whose twin was deleted where it stands after all: it moved away, or its site was told to have
+    /// deleted it and shows it. Another one beside it would double its hours.
+    async fn stands(&self, what: &Undoable<'_>) -> Result<Option<(&Site, Worklog)>, EngineError> {
+        for side in Side::BOTH {
+            let Some(id) = what.left[side] else { continue };
+            let site = self.site_of(what.connection, side)?;
+            let asked = self
+                .call(site, Lane::Live, async |client| client.worklog(id).await)
+                .await?;
+            if let Some(worklog) = asked {
+                return Ok(Some((site, worklog)));
+            }
+        }
+        Ok(None)
     }
 
     async fn bring_back(&self, what: Undoable<'_>, by: &str) -> Result<Undeleted, EngineError> {
@@ -176,6 +203,7 @@ impl Engine {
             body,
             row,
             base,
+            left: _,
         } = what;
         let told = (base.as_ref(), by);
         let site = self.site_of(connection, side)?;
@@ -304,6 +332,8 @@ struct Undoable<'e> {
     row: Pair,
     /// What both sides had last agreed on.
     base: Option<Sides<Content>>,
+    /// What is left of the pair, of which only the twin is known to be gone.
+    left: Sides<Option<WorklogId>>,
 }
 
 /// The side that a deleted worklog began on, and what it said there, with what the worklog that was taken away said anew.

@@ -406,11 +406,12 @@ pub struct Evidence {
     pub site: SiteName,
     /// The worklog.
     pub id: EvidenceId,
-    /// Who says so, for the history: `tempo-webhook`, `jira-webhook`, `papertrail`, `jira-feed`, `own-delete`, `moved`.
+    /// Who says so, for the history: `tempo-webhook`, `jira-webhook`, `papertrail`, `jira-feed`, `own-delete`;
+    /// `stands` takes back what was told before.
     pub source: String,
     /// When it was told.
     pub at: Timestamp,
-    /// The issue that it moved to, when it did not go but move.
+    /// The issue that it stands on, when it did not go after all.
     pub moved_to: Option<IssueId>,
 }
 
