@@ -50,8 +50,8 @@ pub(super) async fn connect(desk: &Desk<'_>, report: &mut Report) -> Result<(), 
     };
     let held = desk.secret().await?.tempo_webhook_secrets.clone();
     let ours = ours(desk, &all);
-    let told = |event: &&str| ours.iter().any(|one| one.event == **event && one.active);
-    if !WORKLOG_EVENTS.iter().all(|event| told(&event)) {
+    let told = |event: &str| ours.iter().any(|one| one.event == event && one.active);
+    if !WORKLOG_EVENTS.iter().all(|event| told(event)) {
         // Before anything is changed, or whoever dies in between would leave nobody who knows of it.
         desk.want_audit().await?;
     }
