@@ -6,7 +6,7 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::SiteName;
 use tandem_engine::ports::Store;
-use tandem_engine::ports::store::{Pause, SiteState, Slot};
+use tandem_engine::ports::store::{OwnAccount, Pause, SiteState, Slot};
 
 use crate::world::*;
 
@@ -133,6 +133,10 @@ async fn a_sites_state_is_remembered() {
         demands_estimate: true,
         missing_permissions: vec!["BROWSE_PROJECTS".to_owned()],
         credentials: Some("abc".to_owned()),
+        own_account: Some(OwnAccount {
+            credentials: Some("abc".to_owned()),
+            account: "712020:tandem".into(),
+        }),
     };
     store.put_site(&acme(), &state).await.unwrap();
     assert_eq!(store.site(&acme()).await.unwrap(), state);

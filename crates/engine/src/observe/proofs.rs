@@ -13,7 +13,7 @@ use super::{PROBES_MAX, SKEW};
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
-use crate::ports::store::{Announced, DueKey, Evidence, EvidenceId, Lane, Op, Whereabouts};
+use crate::ports::store::{Announced, DueKey, Evidence, EvidenceId, Lane, Op, OwnAccount, Whereabouts};
 use crate::sweep::tells_nothing;
 
 /// How long Jira's feeds leave out what has just happened: a minute, and what clocks differ by.
@@ -275,10 +275,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns the account that a site knows the service user by.
+    /// Returns the account that a site knows the service user by. It is asked for once with the same credentials.
     async fn own_account(&self, site: &Site, lane: Lane) -> Result<AccountId, EngineError> {
+        let state = self.site_state(site).await?;
+        let of_these = |known: &&OwnAccount| known.credentials == state.credentials;
+        if let Some(known) = state.own_account.as_ref().filter(of_these) {
+            return Ok(known.account.clone());
+        }
         let asked = self.call(site, lane, async |client| client.myself().await).await;
-        Ok(asked?.account_id)
+        let account = asked?.account_id;
+        let mut state = self.site_state(site).await?;
+        state.own_account = Some(OwnAccount {
+            credentials: state.credentials.clone(),
+            account: account.clone(),
+        });
+        self.put_site_state(site, &state).await?;
+        Ok(account)
     }
 
     /// Keeps Jira's word, once it is confirmed, under Tempo's id: nobody has to ask again, and who knows the worklog by

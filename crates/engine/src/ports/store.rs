@@ -548,6 +548,18 @@ pub struct SiteState {
     pub missing_permissions: Vec<String>,
     /// Digest of the credentials when they last worked.
     pub credentials: Option<String>,
+    /// The service user's own account, once it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_account: Option<OwnAccount>,
+}
+
+/// By which account a site knows whose credentials are used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnAccount {
+    /// Digest of the credentials.
+    pub credentials: Option<String>,
+    /// The account.
+    pub account: AccountId,
 }
 
 /// Why a site is paused.
