@@ -174,7 +174,7 @@ pub(crate) fn again(
         && *author.account() != content.author
     {
         content.author = author.account().clone();
-        content.description = render::description(from, source, rules, lookups);
+        content.description = described(from, base, source, rules, lookups);
     }
     let others = |field: &Field| !matches!(field, Field::Author | Field::Description);
     for field in Field::all(rules).filter(others) {
@@ -203,6 +203,28 @@ pub(crate) fn again(
     content.billable_secs = content.billable_secs.or(source.billable_secs);
     render::fill(side, &mut content, rules, lookups);
     Ok(content)
+}
+
+/// Says the text of a side's worklog on the other side, where it is to be another author's there.
+pub(crate) fn described(
+    from: Side,
+    base: &Sides<Content>,
+    source: &Content,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> String {
+    match stands_for_none(from, base, source, rules) {
+        true => render::signed(from, source, "", rules, lookups),
+        false => render::description(from, source, rules, lookups),
+    }
+}
+
+/// Says whether a side's text is what its site puts where there is none: both agreed on it, and the other side has none.
+fn stands_for_none(from: Side, base: &Sides<Content>, now: &Content, rules: &Rules) -> bool {
+    let has_none = |content: &Content| render::own_text(content, rules).trim().is_empty();
+    has_none(&base[from.other()])
+        && !has_none(&base[from])
+        && same_text(&base[from].description, &now.description)
 }
 
 /// Returns what a side's worklog said when both last agreed, with what the other side changed since: of its own hours, days,
@@ -291,6 +313,9 @@ fn sign_anew(
     // The text as it is to be there, whichever side it comes from.
     let mut said = now.clone();
     said[from] = merged.contents[from].clone();
+    if stands_for_none(from, base, &said[from], rules) {
+        said[from].description.clear();
+    }
     let new = text(
         from,
         Some(base),

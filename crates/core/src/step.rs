@@ -164,6 +164,14 @@ impl Step {
         }
     }
 
+    /// Takes note of what the other twin says by now, where an earlier step of the same plan wrote it: a site may have put
+    /// words of its own where it was sent none, and these are nobody's edit.
+    pub fn upon(&mut self, twin: &Content) {
+        if let Action::Update { source, .. } = &mut self.action {
+            source.clone_from(twin);
+        }
+    }
+
     /// Returns a pair's row with the intent of this step, as it is to be written before the site is called.
     ///
     /// `row` is the step's own pair, or what an earlier step of the same plan left of it.
@@ -272,6 +280,14 @@ impl Step {
                     pair.decided.add(intent.of_kept(&kept, &written, rules), rules);
                 }
                 pair.base = settled(row, *side, source, &written, &apart, rules);
+                // Where both had agreed on no text, an earlier step of the plan by what it carried the other way, these words
+                // stand for none.
+                if is_filled_in(Some(before), body, &written)
+                    && let Some(base) = &mut pair.base
+                    && base[*side].description.trim().is_empty()
+                {
+                    base[*side].description.clone_from(&written.description);
+                }
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
             }
             Action::Delete {
@@ -404,6 +420,12 @@ pub(crate) fn created(
     base
 }
 
+/// Says whether a site put words of its own where it was sent none.
+fn is_filled_in(before: Option<&Content>, sent: &Content, answered: &Content) -> bool {
+    sent.description.trim().is_empty()
+        && before.is_none_or(|before| !same_text(&before.description, &answered.description))
+}
+
 /// The fields that a site answered a write with another value for than was sent. A site without start times has
 /// one of its own, and some put words of their own where a worklog has none; that it still says what it said `before` is
 /// something else.
@@ -414,8 +436,7 @@ pub(crate) fn not_taken(
     answered: &Content,
     rules: &Rules,
 ) -> Vec<Field> {
-    let is_filled_in = sent.description.trim().is_empty()
-        && before.is_none_or(|before| !same_text(&before.description, &answered.description));
+    let is_filled_in = is_filled_in(before, sent, answered);
     Field::all(rules)
         .filter(|field| match field {
             Field::StartTime => false,

@@ -5,8 +5,8 @@ mod twins;
 
 use jiff::SignedDuration;
 use tandem_core::observed::{Observed, Settings};
-use tandem_core::plan::plan;
-use tandem_core::{Content, Intent, IntentKind, IssueId, Pair, Side, WorklogId};
+use tandem_core::plan::{Action, plan};
+use tandem_core::{Content, Intent, IntentKind, IssueId, Pair, Side, Sides, WorklogId};
 
 use twins::{A, B, at, link, put, run, said, twins};
 
@@ -152,4 +152,77 @@ fn what_a_site_stamps_a_moment_after_it_was_made_is_nobodys_edit() {
     run(&mut world, &settings);
     let same = |text: &str| (text.to_owned(), text.to_owned());
     assert_eq!(paired(&world), [same("by hand"), same("first"), same("second")]);
+}
+
+/// Does what is planned, each step upon what the one before it left, where one site puts words of its own on a worklog
+/// without a text. Returns how many writes that took.
+fn carried_out(world: &mut Observed, settings: &Settings, wordy: Side) -> usize {
+    let mut writes = 0;
+    for _ in 0..8 {
+        let steps = plan(world, settings).steps;
+        if steps.is_empty() {
+            return writes;
+        }
+        for mut step in steps {
+            let known = world.pairs.iter().position(|row| row.id == step.pair.id).unwrap();
+            if world.pairs[known].rev > step.pair.rev {
+                let other = step.side().unwrap().other();
+                let twin = world.worklog(other, step.pair.ids[other].unwrap());
+                step.upon(&twin.unwrap().content.clone());
+            } else {
+                world.pairs[known] = step.pair.clone();
+            }
+            let row = step.begun(&world.pairs[known], at(1000), at(1040), &settings.rules);
+            let mut answer = None;
+            if let Action::Update {
+                side, worklog, body, ..
+            } = &step.action
+            {
+                writes += 1;
+                let mut body = body.clone();
+                if *side == wordy && body.description.is_empty() {
+                    body.description = "Working on it".into();
+                }
+                put(world, *side, *worklog, body, 1000);
+                answer = world.listings[*side].get(worklog).cloned();
+            }
+            world.pairs[known] = match answer {
+                Some(answer) => step.done(&row, Some(&answer), at(1000), at(1900), &settings.rules),
+                None => row,
+            };
+            world.pairs[known].rev = step.pair.rev + 1;
+        }
+    }
+    panic!("it does not come to rest: {world:?}");
+}
+
+#[test]
+fn words_that_a_site_puts_where_there_is_no_text_cross_to_nobody_when_both_sides_were_edited() {
+    let settings = Settings::default();
+    for wordy in Side::BOTH {
+        // Neither had a text, or whoever edited on that site has cleared it.
+        for agreed in ["", "base"] {
+            let mut world = twins();
+            let ids = Sides::new(A, B);
+            world.pairs[0].base = Some(Sides::new(said(agreed, 3600), said(agreed, 3600)));
+            let mut here = said("", 3600);
+            here.time_spent_secs = 7200;
+            put(&mut world, wordy, ids[wordy], here, 900);
+            let mut there = said(agreed, 3600);
+            there.billable_secs = Some(0);
+            put(&mut world, wordy.other(), ids[wordy.other()], there, 900);
+
+            assert_eq!(
+                carried_out(&mut world, &settings, wordy),
+                2,
+                "{wordy}, {agreed:?}"
+            );
+            let mut both = said("", 7200);
+            both.billable_secs = Some(0);
+            let other = wordy.other();
+            assert_eq!(world.listings[other][&ids[other]].content, both);
+            both.description = "Working on it".into();
+            assert_eq!(world.listings[wordy][&ids[wordy]].content, both);
+        }
+    }
 }

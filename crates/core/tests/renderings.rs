@@ -688,3 +688,21 @@ fn a_name_that_has_to_go_from_the_front_of_a_text_takes_no_older_words_along() {
         }
     }
 }
+
+#[test]
+fn words_that_a_site_puts_where_there_is_no_text_follow_no_name() {
+    for is_deleted in [false, true] {
+        let mut world = agreed(&of("ann", "Working on it"), &of("ann", ""));
+        let settings = robot(&mut world);
+        put(&mut world, Side::A, A, of("eve", "Working on it"), 100);
+        if is_deleted {
+            deleted_on(&mut world, Side::B, B);
+        }
+        assert_eq!(written(&mut world, &settings).len(), 1);
+        assert_eq!(only(&world, Side::B), of("robot", "[Eve]"));
+        // A person's words do.
+        put(&mut world, Side::A, A, of("eve", "words"), 3000);
+        run(&mut world, &settings);
+        assert_eq!(only(&world, Side::B), of("robot", "[Eve] words"));
+    }
+}

@@ -223,6 +223,7 @@ impl Run<'_> {
         if !self.stay(observed).await? {
             return Ok(Fate::Skipped);
         }
+        let step = &upon_earlier(step, side, observed);
         let site = self.engine.site_of(self.connection, side)?;
         let remaining = match step.action {
             Action::Delete { .. } => None,
@@ -370,6 +371,20 @@ impl Engine {
             found.and_then(|issue| issue.remaining_estimate_secs).unwrap_or(0),
         ))
     }
+}
+
+/// A step upon those of the same plan that wrote its pair's other twin before it.
+fn upon_earlier(step: &Step, side: Side, observed: &Observed) -> Step {
+    let mut step = step.clone();
+    let rows = &observed.pairs;
+    let is_later = rows
+        .iter()
+        .any(|row| row.id == step.pair.id && row.rev > step.pair.rev);
+    let twin = step.pair.ids[side.other()].filter(|_| is_later);
+    if let Some(twin) = twin.and_then(|twin| observed.worklog(side.other(), twin)) {
+        step.upon(&twin.content);
+    }
+    step
 }
 
 /// Counts steps that are through in all groups that they belong to, and leaves those that are through.

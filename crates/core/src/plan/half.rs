@@ -366,7 +366,7 @@ impl<'o> Planner<'o> {
             Some(Reason::AuthorUnmapped) if source.author.as_str() != render::UNKNOWN_USER => {
                 let author = render::author(from, &source.author, self.rules, lookups)?;
                 body.author = author.account().clone();
-                body.description = render::description(from, source, self.rules, lookups);
+                body.description = merge::described(from, base, source, self.rules, lookups);
             }
             Some(Reason::AttributeRequired | Reason::AttributeUnmapped | Reason::Rejected) => {
                 for (index, rule) in self.rules.attributes.iter().enumerate() {
