@@ -217,7 +217,11 @@ impl Site {
                     } else {
                         old.billable_secs
                     },
-                    description: jira.comment.clone().or_else(|| self.spec.default_text.clone()),
+                    // What had no text before and got none came without one long ago.
+                    description: jira.comment.clone().or_else(|| {
+                        let words = self.spec.default_text.clone();
+                        words.filter(|_| old.description.is_some())
+                    }),
                     ..old.content.clone()
                 };
                 if content == old.content {

@@ -76,6 +76,9 @@ faults! {
     ClosedTrail "closed-trail" "No fault: Tempo's audit trail may not be read, or does not tell of deletes that were made in Jira.",
     SmallPages "small-pages" "No fault: Tempo puts few worklogs on a page, so that others come and go between two of them.",
     OtherWords "other-words" "No fault: one site has words of its own for the values of an attribute.",
+    Timeless "timeless" "No fault: one site lets nobody set start times, and shows one of its own; people log alike but for the time of day.",
+    DefaultText "default-text" "No fault: one site puts words of its own where a worklog has no text.",
+    NoText "no-text" "No fault: people also log without a text, and clear one.",
     Robot "robot" "No fault: whoever has no account on the other site is written under another one, with their name in the text.",
     RareEdit "rare-edit" "No fault: people also hand a worklog to a colleague, make it non-billable, and clear its attributes.",
     IssueMoved "issue-moved" "An issue moves to another project and gets another key.",
@@ -246,7 +249,16 @@ impl Allowed {
 
     /// And lately.
     pub fn at_fifth(self) -> Self {
-        self.without(Fault::SmallPages).without(Fault::OtherWords)
+        self.at_sixth()
+            .without(Fault::SmallPages)
+            .without(Fault::OtherWords)
+    }
+
+    /// And just before sites had ways of their own with times of day and texts.
+    pub fn at_sixth(self) -> Self {
+        self.without(Fault::Timeless)
+            .without(Fault::DefaultText)
+            .without(Fault::NoText)
     }
 
     /// Adds one.

@@ -8,6 +8,7 @@
 //! An [`observer`] that knows only what people did and what the sites hold says what must not be. Start with
 //! [`run::run`].
 
+pub mod alike;
 pub mod chance;
 pub mod faults;
 pub mod lines;

@@ -81,6 +81,7 @@ struct Totals {
     raced: usize,
     unheard: usize,
     late_creates: usize,
+    refilled: usize,
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command")]
@@ -127,6 +128,7 @@ fn main() -> std::process::ExitCode {
                         totals.raced += outcome.raced;
                         totals.unheard += outcome.unheard;
                         totals.late_creates += outcome.late_creates;
+                        totals.refilled += outcome.refilled;
                         for (total, written) in totals.written.iter_mut().zip(outcome.written) {
                             *total += written;
                         }
@@ -145,7 +147,8 @@ fn main() -> std::process::ExitCode {
     if let Ok(totals) = totals.lock() {
         println!(
             "{run} seeds, {failed} failed; {} changes by people, {:?} creates, updates, deletes by Tandem, {} requests, {} deaths, \
-             {} raced edits, {} acts on what was not recorded, {} creates held up; {:.0} seeds a minute",
+             {} raced edits, {} acts on what was not recorded, {} creates held up, {} texts of a site's own carried; \
+             {:.0} seeds a minute",
             totals.acts,
             totals.written,
             totals.requests,
@@ -153,6 +156,7 @@ fn main() -> std::process::ExitCode {
             totals.raced,
             totals.unheard,
             totals.late_creates,
+            totals.refilled,
             run as f64 * 60.0 / secs
         );
     }

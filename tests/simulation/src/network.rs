@@ -48,6 +48,9 @@ impl Transport for Network {
             Err(_) => Err(TransportError::Unknown("timed out".into())),
         };
         process.point(back).await;
+        if answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
+            process.world().observer().hears(&sent_as);
+        }
         answer
     }
 }

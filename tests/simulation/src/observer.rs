@@ -18,11 +18,19 @@
 //! before their eyes is nobody's to tell. Tags to which that happened are counted. If it was an update, it is no longer
 //! judged whose value or delete is the newer one. If it was a create, nothing is but that its values were entered and
 //! that it stands where it may: a copy moved elsewhere in that moment, say, is a worklog of its own from then on.
+//!
+//! Two sites may have ways of their own. One shows a time of day of its own whatever it is sent: what it shows is no value,
+//! counts as none, and stands on the other side only where nobody entered a time. One puts words of its own where a worklog
+//! has no text: there, these words are no text. A worklog without a text has no tag in it; it is known by who entered it, and
+//! its copy by its hours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp};
 use tandem_sim::{LedgerChange, Worklog};
+
+use crate::alike::Alikes;
 
 /// A field of a worklog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +113,11 @@ struct Place {
     touched: Option<Timestamp>,
     /// What a client wrote of it and has not recorded yet.
     unrecorded: Unheard,
+    /// What a client that wrote it knew of other sites, or whoever made it.
+    known: Timestamp,
+    /// The request upon which the site put words of its own on it, until that is heard of and the other site has no text
+    /// either.
+    filled: Option<String>,
 }
 
 /// A client's write that was not recorded when people acted upon it.
@@ -140,6 +153,8 @@ struct Removal {
     moved: bool,
     /// What it said when it went.
     seen: Values,
+    /// Until when what other sites say was known there.
+    known: Timestamp,
     /// Sites on which the client has followed.
     followed: BTreeSet<String>,
 }
@@ -157,6 +172,10 @@ struct Root {
     unheard: Unheard,
     /// What such a create made beside another twin, by site.
     beside: BTreeSet<(String, u64)>,
+    /// Whether it stood on an issue without a twin, for which its twin may have gone with all that stood there alone.
+    was_out: bool,
+    /// A client carried words of a site's own elsewhere, where that was nobody's fault.
+    refilled: bool,
 }
 
 /// What the observer is told about the world before it begins.
@@ -170,6 +189,10 @@ pub struct Setting {
     pub lag: SignedDuration,
     /// The site that has words of its own for the attribute that both sides share.
     pub other_words: Option<String>,
+    /// The site that shows a time of day of its own.
+    pub timeless: Option<String>,
+    /// The site that puts words of its own where a worklog has no text.
+    pub default_text: Option<String>,
 }
 
 /// A worklog that is not the same on all sites.
@@ -186,6 +209,12 @@ pub struct Apart {
 pub struct Observer {
     setting: Setting,
     roots: BTreeMap<String, Root>,
+    /// The tags of all worklogs that ever were, by site and id.
+    tags: BTreeMap<(String, u64), String>,
+    /// Those that nothing but their times of day tell apart.
+    alikes: Alikes,
+    /// Requests whose answers were heard.
+    heard: BTreeSet<String>,
     /// Worklogs, by site, that a person deleted in Jira's own screen: Tempo hears of it later, a client may at once.
     deleted_in_jira: BTreeSet<(String, u64)>,
     sent: BTreeMap<String, Reads>,
@@ -205,7 +234,18 @@ pub struct Observer {
     pub unheard: usize,
     /// Creates that left later than any may.
     pub late_creates: usize,
+    /// Words of a site's own that passed for somebody's.
+    pub refilled: usize,
 }
+
+/// What a site puts where a worklog has no text.
+pub const FILLED_IN: &str = "Working on it";
+
+/// The time of day that a site shows whatever it is sent; nobody begins that early.
+pub const SHOWN_TIME: Time = Time::constant(5, 0, 0, 0);
+
+/// What texts begin with that are the same on two worklogs.
+pub const ALIKE: &str = "alike ";
 
 /// The attribute that is mapped between the sites.
 pub const SHARED: &str = "_Shared_";
@@ -224,10 +264,41 @@ pub const ROBOT: &str = "robot";
 
 /// Splits a text into the name that stands in front of it, with its brackets, and the rest.
 pub fn named(text: &str) -> (&str, &str) {
-    match text.find("] ").filter(|_| text.starts_with('[')) {
-        Some(end) => text.split_at(end + 2),
+    match text.find(']').filter(|_| text.starts_with('[')) {
+        Some(end) => {
+            let (name, rest) = text.split_at(end + 1);
+            (name, rest.trim_start())
+        }
         None => ("", text),
     }
+}
+
+/// Says whether a request was sent by the process of this name.
+fn is_of(agent: &str, process: &str) -> bool {
+    agent
+        .strip_prefix(process)
+        .is_some_and(|number| number.starts_with('/'))
+}
+
+fn has_no_text(place: &Place) -> bool {
+    place.values.get(&Field::Description).is_none_or(String::is_empty)
+}
+
+/// Says whether a worklog comes to say what a site puts where there is no text.
+fn becomes_filled_in(change: &LedgerChange) -> bool {
+    let says = |worklog: &Option<Worklog>| {
+        let text = worklog
+            .as_ref()
+            .and_then(|worklog| worklog.description.as_deref());
+        text.is_some_and(|text| named(text).1 == FILLED_IN)
+    };
+    says(&change.after) && !says(&change.before)
+}
+
+/// Says whether two worklogs say the same, as far as both tell.
+fn say_the_same(left: &Values, right: &Values) -> bool {
+    let mut all = left.iter();
+    all.all(|(field, value)| right.get(field).is_none_or(|other| other == value))
 }
 
 /// Returns the tag that a text begins with, behind a name.
@@ -262,32 +333,77 @@ impl Observer {
         self.deleted_in_jira.insert((site.to_owned(), worklog));
     }
 
-    /// Notes that a client has recorded what it had written to a worklog.
-    pub fn records(&mut self, worklog: u64) {
-        let places = self.roots.values_mut().flat_map(|root| root.places.values_mut());
-        for place in places.filter(|place| place.id == worklog) {
-            place.unrecorded = Unheard::Nothing;
+    /// Notes that the answer to a request reached its process.
+    pub fn hears(&mut self, agent: &str) {
+        self.heard.insert(agent.to_owned());
+    }
+
+    /// Notes that a process could not record what it had heard.
+    pub fn forgets(&mut self, process: &str) {
+        self.heard.retain(|agent| !is_of(agent, process));
+    }
+
+    /// Notes that a client, by a process of this name, has recorded what it had written to a worklog.
+    pub fn records(&mut self, worklog: u64, process: &str) {
+        self.alikes.records(worklog);
+        let is_its_own = |agent: &String| is_of(agent, process) && self.heard.contains(agent);
+        for root in self.roots.values_mut() {
+            let mut says_nothing = root.places.values().map(has_no_text);
+            let is_agreed = says_nothing.all(|nothing| nothing);
+            for place in root.places.values_mut().filter(|place| place.id == worklog) {
+                place.unrecorded = Unheard::Nothing;
+                if is_agreed && place.filled.as_ref().is_some_and(is_its_own) {
+                    place.filled = None;
+                }
+            }
         }
     }
 
-    fn breaks(&mut self, at: Timestamp, rule: &'static str, what: String) {
+    /// Notes that a person makes a worklog, which need not have its tag in its text.
+    pub fn enters(&mut self, site: &str, worklog: u64, tag: String) {
+        self.tags.insert((site.to_owned(), worklog), tag);
+    }
+
+    /// Returns the tag of a worklog: that in its text, or who is known to have entered it, or whose hours it has.
+    pub fn tag_of(&self, site: &str, worklog: &Worklog) -> Option<String> {
+        let known = self.tags.get(&(site.to_owned(), worklog.id)).cloned();
+        let told = || tag(worklog.description.as_deref()).map(str::to_owned);
+        let by_its_hours = || {
+            let text = named(worklog.description.as_deref().unwrap_or_default()).1;
+            let secs = worklog.time_spent_secs.to_string();
+            let has_them = |root: &Root| {
+                let entered = root.values.get(&Field::TimeSpent);
+                entered.is_some_and(|entered| entered.contains_key(&secs))
+            };
+            let mut roots = self.roots.iter().filter(|_| text.is_empty() || text == FILLED_IN);
+            roots.find(|(_, root)| has_them(root)).map(|(tag, _)| tag.clone())
+        };
+        known.or_else(told).or_else(by_its_hours)
+    }
+
+    pub(crate) fn breaks(&mut self, at: Timestamp, rule: &'static str, what: String) {
         if self.broken.len() < 20 {
             self.broken.push(Broken { at, rule, what });
         }
     }
 
-    fn values(&self, site: &str, worklog: &Worklog) -> Values {
+    fn values(&self, site: &str, worklog: &Worklog, refilled: bool) -> Values {
         let text = worklog.description.as_deref().unwrap_or_default();
         // Where the robot stands for somebody, it is somebody's.
         let (name, own) = named(text);
         let (author, text) = match (worklog.author.as_str(), name) {
-            (ROBOT, "[Eve Moor] ") => ("eve".to_owned(), own),
+            (ROBOT, "[Eve Moor]") => ("eve".to_owned(), own),
             (ROBOT, name) if name.starts_with("[eve-") => ("eve".to_owned(), own),
             (author, _) => {
                 let person = self.setting.people.get(&(site.to_owned(), author.to_owned()));
                 let stranger = || format!("stranger {author}");
                 (person.cloned().unwrap_or_else(stranger), text)
             }
+        };
+        let is_filled_in = refilled || self.setting.default_text.as_deref() == Some(site);
+        let text = match text {
+            FILLED_IN if is_filled_in => "",
+            text => text,
         };
         let issue = (site.to_owned(), worklog.issue);
         let mut values = BTreeMap::from([
@@ -315,17 +431,26 @@ impl Observer {
             _ => shared,
         };
         values.insert(Field::Shared, shared);
+        if self.setting.timeless.as_deref() == Some(site) {
+            values.remove(&Field::StartTime);
+        }
         values
     }
 
     /// Takes note of a change to a worklog.
     pub fn saw(&mut self, change: &LedgerChange) {
-        let told = change
-            .before
-            .as_ref()
-            .or(change.after.as_ref())
-            .and_then(|worklog| tag(worklog.description.as_deref()));
-        let Some(tag) = told.map(str::to_owned) else {
+        let Some(worklog) = change.before.as_ref().or(change.after.as_ref()) else {
+            return;
+        };
+        if crate::alike::is_one(worklog) {
+            let (late, timeless) = (self.is_held_up(change), self.setting.timeless.clone());
+            self.late_creates += usize::from(late);
+            if let Err((rule, what)) = self.alikes.saw(change, late, timeless.as_deref()) {
+                self.breaks(change.at, rule, what);
+            }
+            return;
+        }
+        let Some(tag) = self.tag_of(&change.site, worklog) else {
             self.breaks(
                 change.at,
                 "a worklog that nobody entered",
@@ -333,13 +458,15 @@ impl Observer {
             );
             return;
         };
+        self.tags.insert((change.site.clone(), worklog.id), tag.clone());
         let mut root = self.roots.remove(&tag).unwrap_or_default();
+        self.refills(&mut root, change);
         match &change.client {
             None => self.person(&mut root, change),
             Some(agent) => {
                 let reads = self.sent.get(agent).cloned().unwrap_or_default();
                 let judged = self.broken.len();
-                if reads.held_up && change.before.is_none() {
+                if self.is_held_up(change) {
                     self.late_creates += 1;
                     root.unheard = Unheard::Create;
                 }
@@ -351,7 +478,28 @@ impl Observer {
                 });
             }
         }
+        let is_out = |(site, place): (&String, &Place)| !self.is_linked(site, place.issue);
+        root.was_out |= root.places.iter().any(is_out);
         self.roots.insert(tag, root);
+    }
+
+    /// Says whether a change is a create that left later than any may.
+    fn is_held_up(&self, change: &LedgerChange) -> bool {
+        let sent = change.client.as_ref().and_then(|agent| self.sent.get(agent));
+        change.before.is_none() && sent.is_some_and(|reads| reads.held_up)
+    }
+
+    /// Takes note of words of a site's own that a client carries elsewhere, where that is nobody's fault: nobody has heard of
+    /// the write without a text upon which the site put them there, or the text that was cleared there still stands elsewhere,
+    /// or people changed a copy of whose create nobody had heard.
+    fn refills(&mut self, root: &mut Root, change: &LedgerChange) {
+        let is_elsewhere = self.setting.default_text.as_ref() != Some(&change.site);
+        let mut others = root.places.iter().filter(|(site, _)| **site != change.site);
+        let in_doubt = root.unheard == Unheard::Create || others.any(|(_, place)| place.filled.is_some());
+        if change.client.is_some() && is_elsewhere && becomes_filled_in(change) && in_doubt {
+            self.refilled += 1;
+            root.refilled = true;
+        }
     }
 
     fn person(&mut self, root: &mut Root, change: &LedgerChange) {
@@ -360,7 +508,7 @@ impl Observer {
         let after = change
             .after
             .as_ref()
-            .map(|worklog| (worklog, self.values(site, worklog)));
+            .map(|worklog| (worklog, self.values(site, worklog, root.refilled)));
         // Deleted in Jira's screen, and made anew by a client before Tempo had heard of it.
         let replaced = change.after.is_none()
             && root
@@ -415,6 +563,7 @@ impl Observer {
                         issue: old.issue,
                         at: change.at,
                         moved: true,
+                        known: old.known,
                         seen: old.values.clone(),
                         followed: BTreeSet::new(),
                     });
@@ -428,6 +577,8 @@ impl Observer {
                         own: worklog.attributes.get(OWN).cloned(),
                         touched: Some(change.at),
                         unrecorded: Unheard::Nothing,
+                        known: old.as_ref().map_or(change.at, |old| old.known),
+                        filled: old.and_then(|old| old.filled),
                     },
                 );
             }
@@ -453,6 +604,7 @@ impl Observer {
                         issue: old.issue,
                         at: change.at,
                         moved: false,
+                        known: old.known,
                         seen: old.values,
                         followed: BTreeSet::new(),
                     });
@@ -477,6 +629,14 @@ impl Observer {
         newest.map_or(Timestamp::MAX, |at| *at - self.setting.lag)
     }
 
+    /// The same of all that there is of a worklog, or `here` where that is earlier.
+    fn all_read_at(&self, root: &Root, reads: &Reads, here: Timestamp) -> Timestamp {
+        let places = root.places.iter();
+        places
+            .map(|(site, place)| self.read_at(root, reads, site, place.id, place.issue))
+            .fold(here, Timestamp::min)
+    }
+
     fn client(&mut self, tag: &str, root: &mut Root, change: &LedgerChange, reads: &Reads) {
         let site = change.site.as_str();
         let at = change.at;
@@ -484,16 +644,23 @@ impl Observer {
         let after = change
             .after
             .as_ref()
-            .map(|worklog| (worklog, self.values(site, worklog)));
+            .map(|worklog| (worklog, self.values(site, worklog, root.refilled)));
         let old = root.places.get(site).cloned();
         match after {
             Some((worklog, values)) => {
                 for (field, value) in &values {
-                    let known = root
-                        .values
-                        .get(field)
-                        .is_some_and(|known| known.contains_key(value));
-                    if !known {
+                    let known = root.values.entry(*field).or_default();
+                    // It has to have some, and nobody entered one, or it went with what had it.
+                    if *field == Field::StartTime
+                        && change.before.is_none()
+                        && self.setting.timeless.is_some()
+                        && *value == SHOWN_TIME.to_string()
+                    {
+                        if known.values().any(|entered| !entered.let_go) {
+                            self.breaks(at, "a time of day is lost", story(format!("{known:?}")));
+                        }
+                        known.entry(value.clone()).or_insert(NOBODYS);
+                    } else if !known.contains_key(value) {
                         self.breaks(at, INVENTED, story(format!("{field:?} becomes {value:?}")));
                     }
                 }
@@ -571,15 +738,21 @@ impl Observer {
                 story("there is none like it on any other site".into()),
             );
         }
+        let seen_at = self.all_read_at(root, reads, Timestamp::MAX);
         // A person deleted it here: it may only come back for an edit that they had not seen, or when somebody moved it
         // elsewhere since, such as back from an issue without a twin.
-        let unseen = |seen: &Values| {
+        let unseen = |removal: &Removal| {
             root.places.values().any(|place| {
                 place.values.iter().any(|(field, value)| {
                     let known = root.values.get(field);
-                    seen.get(field) != Some(value)
+                    let Some(seen) = removal.seen.get(field) else {
+                        // A time of day that does not show here: what is newer than what was written here.
+                        let entered = known.and_then(|known| known.get(value));
+                        return entered.is_some_and(|one| !one.older.is_empty() && one.at > removal.known);
+                    };
+                    seen != value
                         && !known
-                            .and_then(|known| known.get(seen.get(field)?))
+                            .and_then(|known| known.get(seen))
                             .is_some_and(|seen| seen.older.contains(value))
                 })
             })
@@ -587,9 +760,11 @@ impl Observer {
         let deleted = root.removals.iter().any(|removal| {
             let moved_since = |other: &Removal| other.moved && other.site != site && other.at > removal.at;
             let of_here = removal.site == site && !removal.moved;
-            of_here && !unseen(&removal.seen) && !root.removals.iter().any(moved_since)
+            of_here && !unseen(removal) && !root.removals.iter().any(moved_since)
         });
-        if deleted && !gone_meanwhile && source {
+        // Words of the site's own passed for an edit, see `refills`.
+        let is_refill = root.refilled && becomes_filled_in(change);
+        if deleted && !gone_meanwhile && source && !is_refill {
             self.breaks(
                 change.at,
                 "a deleted worklog comes back",
@@ -608,6 +783,8 @@ impl Observer {
                 own: worklog.attributes.get(OWN).cloned(),
                 touched: None,
                 unrecorded: Unheard::Create,
+                known: seen_at,
+                filled: None,
             },
         );
     }
@@ -628,11 +805,10 @@ impl Observer {
         let site = change.site.as_str();
         let read_at = self.read_at(root, reads, site, before.id, before.issue);
         let raced = old.touched.is_some_and(|touched| touched >= read_at);
-        let others = root.places.iter();
-        let all_read_at = others
-            .map(|(site, place)| self.read_at(root, reads, site, place.id, place.issue))
-            .fold(read_at, Timestamp::min);
+        let all_read_at = self.all_read_at(root, reads, read_at);
         let own = worklog.attributes.get(OWN).cloned();
+        // Words of the site's own passed for an edit, see `refills`; whose is the newer one, a policy may say.
+        let is_refill = root.refilled && becomes_filled_in(change);
         if own != old.own && !raced {
             self.breaks(
                 change.at,
@@ -657,7 +833,7 @@ impl Observer {
             // has to.
             if newer.is_some_and(|newer| newer.at >= all_read_at) {
                 self.raced += 1;
-            } else if older && raced {
+            } else if older && (raced || *field == Field::Description && is_refill) {
                 self.raced += 1;
                 root.raced.insert(*field);
             } else if older {
@@ -687,9 +863,15 @@ impl Observer {
                 winner.let_go = false;
             }
         }
+        let filled = match becomes_filled_in(change) {
+            true => change.client.clone(),
+            false => old.filled.clone(),
+        };
         root.places.insert(
             site.to_owned(),
             Place {
+                known: all_read_at,
+                filled: filled.filter(|_| self.setting.default_text.as_deref() == Some(site)),
                 id: worklog.id,
                 issue: worklog.issue,
                 values,
@@ -732,6 +914,7 @@ impl Observer {
                 issue: place.issue,
                 at: change.at,
                 moved: false,
+                known: place.known,
                 seen: place.values.clone(),
                 followed: BTreeSet::new(),
             });
@@ -740,9 +923,11 @@ impl Observer {
             .removals
             .iter_mut()
             .find(|removal| removal.site != site && !removal.followed.contains(site));
+        let mut is_moved = false;
         match licence {
             Some(removal) => {
                 removal.followed.insert(site.to_owned());
+                is_moved = removal.moved && !root.was_out;
             }
             None => self.breaks(
                 change.at,
@@ -759,7 +944,18 @@ impl Observer {
                 .places
                 .iter()
                 .any(|(other, place)| other != site && place.values.get(field) == Some(value));
-            if !elsewhere && let Some(known) = root.values.get_mut(field) {
+            // What follows a move is made again with the time of day that the other site does not show.
+            let stays = *field == Field::StartTime
+                && is_moved
+                && !raced
+                && root
+                    .places
+                    .iter()
+                    .any(|(other, place)| other != site && !place.values.contains_key(field));
+            if !elsewhere
+                && !stays
+                && let Some(known) = root.values.get_mut(field)
+            {
                 let_go(known, value);
             }
         }
@@ -780,11 +976,20 @@ impl Observer {
     /// Says whether people acted on what a client had made and not recorded, or a create left later than any may: what
     /// should come of that worklog is nobody's to tell.
     pub fn is_unheard(&self, site: &str, worklog: u64) -> bool {
+        if self.alikes.is_unheard(site, worklog) {
+            return true;
+        }
         let unheard = |root: &&Root| root.unheard == Unheard::Create;
         self.roots.values().filter(unheard).any(|root| {
             root.places.get(site).is_some_and(|place| place.id == worklog)
                 || root.beside.contains(&(site.to_owned(), worklog))
         })
+    }
+
+    /// Says whether two worklogs say the same, as far as their sites tell.
+    pub fn agree(&self, left: (&str, &Worklog), right: (&str, &Worklog)) -> bool {
+        let values = |(site, worklog): (&str, &Worklog)| self.values(site, worklog, false);
+        say_the_same(&values(left), &values(right))
     }
 
     /// Says whether a person had moved a worklog to another issue.
@@ -803,7 +1008,7 @@ impl Observer {
             .filter(|(_, root)| {
                 let mut all = root.places.values();
                 let Some(first) = all.next() else { return false };
-                root.places.len() != sites || all.any(|other| other.values != first.values)
+                root.places.len() != sites || all.any(|other| !say_the_same(&other.values, &first.values))
             })
             .map(|(tag, root)| {
                 let places = root
@@ -869,7 +1074,7 @@ impl Observer {
             let mut all = root.places.values();
             let Some(first) = all.next() else { continue };
             for other in all {
-                if other.values != first.values {
+                if !say_the_same(&other.values, &first.values) {
                     found.push((
                         root.unheard,
                         "both sides are not equal",
@@ -889,7 +1094,12 @@ impl Observer {
                     format!("{tag} was deleted, and is there"),
                 ));
             }
-            for (field, value) in &first.values {
+            let said: Values = root
+                .places
+                .values()
+                .flat_map(|place| place.values.clone())
+                .collect();
+            for (field, value) in &said {
                 if root.raced.contains(field) {
                     continue;
                 }
@@ -907,6 +1117,9 @@ impl Observer {
                     ));
                 }
             }
+        }
+        for (rule, what) in self.alikes.settled(sites, &excused) {
+            self.breaks(now, rule, what);
         }
         for (unheard, rule, what) in found {
             if unheard.judges(rule) {
@@ -927,6 +1140,13 @@ fn let_go(known: &mut BTreeMap<String, Entered>, value: &str) {
         }
     }
 }
+
+/// A value that stands because a site has to show some.
+const NOBODYS: Entered = Entered {
+    older: BTreeSet::new(),
+    let_go: true,
+    at: Timestamp::MIN,
+};
 
 const INVENTED: &str = "a value that nobody entered";
 const UNLINKED: &str = "a write to an unlinked issue";

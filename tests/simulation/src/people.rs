@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use tandem_sim::{Content, Refused, SiteHandle, Worklog};
 
 use crate::chance::Chance;
-use crate::observer::{Field, OTHER_WORD, OWN, SHARED, WORD, named, tag};
+use crate::observer::{ALIKE, Field, OTHER_WORD, OWN, SHARED, WORD, named};
+use crate::run::Plan;
 use crate::world::World;
 
 /// Everybody, by the name that they go by on all sites. The last ones log no time of their own.
@@ -13,6 +14,13 @@ pub const EVERYBODY: [&str; 6] = ["ann", "bob", "eve", "kim", "lee", "mia"];
 
 /// How many edits are of what people seldom edit.
 const RARE: f64 = 0.25;
+
+/// How many worklogs have no text, and how many edits clear one, in lives in which people leave it out at all.
+const TEXTLESS: f64 = 0.3;
+const CLEARED: f64 = 0.06;
+
+/// How often somebody also logs two worklogs that are alike but for the time of day, in lives with a site without any.
+const ALIKES: f64 = 0.12;
 
 /// The people of a run.
 pub struct People {
@@ -28,20 +36,29 @@ pub struct People {
     refusals: usize,
     /// The site that has words of its own.
     other_words: Option<String>,
+    /// Draws who leaves the text out, and who logs the same twice, where anybody does.
+    texts: Option<Chance>,
+    alikes: Option<Chance>,
+    /// The second of two that are alike, which is logged later.
+    another: Option<(String, String, Content)>,
 }
 
 impl People {
-    /// Gathers them: `links` is the number of linked issues per site; one more has no twin.
-    pub fn new(seed: u64, sites: &[String], links: usize, rare: bool, other_words: Option<String>) -> Self {
+    /// Gathers them; one issue per site has no twin.
+    pub fn new(plan: &Plan, rare: bool) -> Self {
+        let seed = plan.seed;
         Self {
             chance: Chance::new(seed, "people"),
             rare: rare.then(|| Chance::new(seed, "rare edits")),
             entered: 0,
             tags: 0,
-            sites: sites.to_vec(),
-            links,
+            sites: plan.sites.clone(),
+            links: plan.links,
             refusals: 0,
-            other_words,
+            other_words: plan.has_other_words(),
+            texts: plan.textless.then(|| Chance::new(seed, "texts")),
+            alikes: plan.timeless.is_some().then(|| Chance::new(seed, "alikes")),
+            another: None,
         }
     }
 
@@ -104,15 +121,16 @@ impl People {
             return;
         };
         let handle = world.sim.site(&site);
+        world.watch();
         let worklogs: Vec<Worklog> = handle
             .worklogs()
             .into_iter()
-            .filter(|worklog| tag(worklog.description.as_deref()).is_some())
+            .filter(|worklog| world.observer().tag_of(&site, worklog).is_some())
             .collect();
         let some = self.chance.pick(&worklogs).cloned();
         let what = self.chance.between(0, 99);
         match (what, some) {
-            (0..35, _) | (_, None) => self.create(&handle),
+            (0..35, _) | (_, None) => self.create(world, &handle),
             (35..62, Some(worklog)) => self.edit(world, &handle, &worklog),
             (62..70, Some(worklog)) => self.refused(handle.delete(worklog.id)),
             (70..75, Some(worklog)) => {
@@ -122,7 +140,7 @@ impl People {
                 }
             }
             (75..81, _) => self.create_in_jira(&handle, world.now()),
-            (81..87, Some(worklog)) => self.edit_in_jira(&handle, &worklog),
+            (81..87, Some(worklog)) => self.edit_in_jira(world, &handle, &worklog),
             (87..90, Some(worklog)) => {
                 if let Some(jira) = worklog.jira_id {
                     let done = handle.jira_delete(jira);
@@ -132,8 +150,9 @@ impl People {
                     self.refused(done);
                 }
             }
-            (_, Some(worklog)) => self.edit_both(world, &worklog),
+            (_, Some(worklog)) => self.edit_both(world, &site, &worklog),
         }
+        self.log_alike(world);
         world.watch();
         world.stirred();
     }
@@ -141,13 +160,47 @@ impl People {
     /// Somebody logs time somewhere.
     pub fn log(&mut self, world: &World) {
         if let Some(site) = self.chance.pick(&self.sites).cloned() {
-            self.create(&world.sim.site(&site));
+            self.create(world, &world.sim.site(&site));
             world.watch();
             world.stirred();
         }
     }
 
-    fn create(&mut self, handle: &SiteHandle) {
+    /// Somebody logs two worklogs of which nothing but the time of day tells one from the other: both now, or the second one
+    /// later.
+    fn log_alike(&mut self, world: &World) {
+        let Some(alikes) = &mut self.alikes else { return };
+        let (is_now, is_late, is_first) = (alikes.yes(ALIKES), alikes.yes(0.5), alikes.yes(0.5));
+        if !is_now {
+            return;
+        }
+        if let Some((site, issue, content)) = self.another.take() {
+            return self.refused(world.sim.site(&site).log_time(&issue, content));
+        }
+        let site = self.sites[usize::from(!is_first)].clone();
+        let issue = format!("{}-1", project(&site));
+        let secs = self.secs();
+        let content = Content {
+            author: "ann".to_owned(),
+            start_date: self.date(),
+            start_time: self.time(),
+            time_spent_secs: secs,
+            billable_secs: secs,
+            description: Some(format!("{ALIKE}{}", self.next())),
+            attributes: Default::default(),
+        };
+        let another = Content {
+            start_time: self.time(),
+            ..content.clone()
+        };
+        self.refused(world.sim.site(&site).log_time(&issue, content));
+        match is_late {
+            true => self.another = Some((site, issue, another)),
+            false => self.refused(world.sim.site(&site).log_time(&issue, another)),
+        }
+    }
+
+    fn create(&mut self, world: &World, handle: &SiteHandle) {
         self.tags += 1;
         let tag = format!("w{}", self.tags);
         let issue = self.issue(handle.name());
@@ -170,7 +223,14 @@ impl People {
         if self.chance.yes(0.5) {
             content = content.attribute(OWN, format!("own {}", self.next()));
         }
-        self.refused(handle.log_time(&issue, content));
+        if self.texts.as_mut().is_some_and(|texts| texts.yes(TEXTLESS)) {
+            content.description = None;
+        }
+        let done = handle.log_time(&issue, content);
+        if let Ok(id) = &done {
+            world.observer().enters(handle.name(), *id, tag);
+        }
+        self.refused(done);
     }
 
     fn change(&mut self, site: &str, content: &mut Content, tag: &str) {
@@ -217,7 +277,7 @@ impl People {
                     content.description = content
                         .description
                         .as_deref()
-                        .map(|text| named(text).1.to_owned());
+                        .and_then(|text| said(named(text).1));
                 }
             }
             1 if is_new(Field::Billable, "0") => content.billable_secs = 0,
@@ -231,27 +291,35 @@ impl People {
         }
     }
 
+    /// Clears a text, where its worklog never lacked one.
+    fn clear(&mut self, world: &World, content: &mut Content, tag: &str) {
+        let Some(texts) = &mut self.texts else { return };
+        world.watch();
+        if texts.yes(CLEARED) && !world.observer().was_entered(tag, Field::Description, "") {
+            content.description = said(named(content.description.as_deref().unwrap_or_default()).0);
+        }
+    }
+
     fn edit(&mut self, world: &World, handle: &SiteHandle, worklog: &Worklog) {
-        let Some(tag) = tag(worklog.description.as_deref()) else {
+        let Some(tag) = world.observer().tag_of(handle.name(), worklog) else {
             return;
         };
         let mut content = worklog.content.clone();
-        self.change(handle.name(), &mut content, tag);
-        self.change_seldom(world, handle, &mut content, tag);
+        self.change(handle.name(), &mut content, &tag);
+        self.change_seldom(world, handle, &mut content, &tag);
+        self.clear(world, &mut content, &tag);
         self.refused(handle.edit(worklog.id, |old| *old = content));
     }
 
     /// Two people edit both twins at the same moment.
-    fn edit_both(&mut self, world: &World, worklog: &Worklog) {
-        let Some(wanted) = tag(worklog.description.as_deref()) else {
-            return;
-        };
+    fn edit_both(&mut self, world: &World, site: &str, worklog: &Worklog) {
+        let wanted = world.observer().tag_of(site, worklog);
         for site in self.sites.clone() {
             let handle = world.sim.site(&site);
             let twin = handle
                 .worklogs()
                 .into_iter()
-                .find(|twin| tag(twin.description.as_deref()) == Some(wanted));
+                .find(|twin| world.observer().tag_of(&site, twin) == wanted);
             if let Some(twin) = twin {
                 self.edit(world, &handle, &twin);
             }
@@ -268,11 +336,12 @@ impl People {
         self.refused(handle.jira_log_time(&issue, "ann", started, secs, &text));
     }
 
-    fn edit_in_jira(&mut self, handle: &SiteHandle, worklog: &Worklog) {
-        let (Some(tag), Some(jira)) = (tag(worklog.description.as_deref()), worklog.jira_id) else {
+    fn edit_in_jira(&mut self, world: &World, handle: &SiteHandle, worklog: &Worklog) {
+        let tag = world.observer().tag_of(handle.name(), worklog);
+        let (Some(tag), Some(jira)) = (tag, worklog.jira_id) else {
             return;
         };
-        let (secs, text) = (self.secs(), self.text(tag));
+        let (secs, text) = (self.secs(), self.text(&tag));
         let text = renamed(worklog.description.as_deref(), text);
         let both = self.chance.yes(0.5);
         let done = handle.jira_edit("bob", jira, |worklog| {
@@ -287,7 +356,15 @@ impl People {
 
 /// A text with the name in front that another one has.
 fn renamed(old: Option<&str>, text: String) -> String {
-    format!("{}{text}", named(old.unwrap_or_default()).0)
+    match named(old.unwrap_or_default()).0 {
+        "" => text,
+        name => format!("{name} {text}"),
+    }
+}
+
+/// A text, where there is one.
+fn said(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The project of a site's issues.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::{Pair, PairState, Reason, Side, Wait, WorklogId};
+use tandem_core::{LinkKey, Pair, PairState, Reason, Side, Wait, WorklogId};
 use tandem_engine::ports::store::{DueKey, DueRow};
 use tandem_sim::Permission;
 
-use crate::observer::{Apart, Broken, OWN};
+use crate::observer::{Apart, Broken};
 use crate::run::{Eve, Lasting, Plan, Trail};
 use crate::table::Rows;
 use crate::world::{World, tells_a_secret};
@@ -40,6 +40,12 @@ pub(crate) fn untold(world: &World, plan: &Plan) -> Vec<(Pair, Side)> {
 
 /// What waits.
 fn waiting<'p>(world: &World, plan: &'p Plan) -> Vec<Waiting<'p>> {
+    // As long as one has vanished from an issue without a word, and nobody else's time is shown there, Jira's word on the
+    // others may as well mean that sight is lost.
+    let unsure: BTreeSet<(LinkKey, Side)> = untold(world, plan)
+        .into_iter()
+        .map(|(pair, side)| (pair.link, side))
+        .collect();
     let rows = world.rows();
     let live = rows.all_pairs().filter(|pair| pair.state == PairState::Live);
     live.filter_map(|pair| {
@@ -47,7 +53,9 @@ fn waiting<'p>(world: &World, plan: &'p Plan) -> Vec<Waiting<'p>> {
         let unheard = places
             .iter()
             .any(|(site, id)| id.is_some_and(|id| world.observer().is_unheard(site, id.0)));
-        let untold = wait.reason == Reason::Missing && is_untold(world, &rows, plan, wait.side, &places);
+        let untold = wait.reason == Reason::Missing
+            && (is_untold(world, &rows, plan, wait.side, &places)
+                || unsure.contains(&(pair.link.clone(), wait.side)));
         let explained = unheard || untold || stands(world, plan, wait.reason, &places);
         let pair = pair.clone();
         Some(Waiting {
@@ -243,12 +251,7 @@ fn stands(world: &World, plan: &Plan, reason: Reason, places: &[(&str, Option<Wo
                 if observer.is_linked(on_a, a.issue) != observer.is_linked(on_b, b.issue) {
                     return plan.delete_vs_edit == "edit";
                 }
-                let own = |worklog: &tandem_sim::Worklog| {
-                    let mut content = worklog.content.clone();
-                    content.attributes.remove(OWN);
-                    content
-                };
-                plan.conflict == "park" && own(a) != own(b)
+                plan.conflict == "park" && !observer.agree((on_a, a), (on_b, b))
             }
             _ => false,
         },

@@ -26,7 +26,7 @@ use crate::chance::Chance;
 use crate::faults::{Allowed, Fault};
 use crate::lines::Lines;
 use crate::network::Network;
-use crate::observer::{Broken, Field, OTHER_WORD, OWN, ROBOT, SHARED, Setting, WORD};
+use crate::observer::{Broken, FILLED_IN, Field, OTHER_WORD, OWN, ROBOT, SHARED, SHOWN_TIME, Setting, WORD};
 use crate::people::{EVERYBODY, People, project};
 use crate::process::Process;
 use crate::reckon::{braked, heard, leaks, misnamed, reckon, unnamed, untold};
@@ -75,6 +75,12 @@ pub struct Plan {
     pub page: usize,
     /// Whether the second site has words of its own for an attribute's values.
     pub other_words: bool,
+    /// The site that shows a start time of its own, whatever it is sent.
+    pub timeless: Option<String>,
+    /// The site that puts words of its own where a worklog has no text.
+    pub default_text: Option<String>,
+    /// Whether people also log without a text, and clear one.
+    pub textless: bool,
 }
 
 /// What a site's audit trail tells the service user.
@@ -133,6 +139,8 @@ pub struct Outcome {
     pub unheard: usize,
     /// Creates that left later than any may.
     pub late_creates: usize,
+    /// Words of a site's own that passed for somebody's.
+    pub refilled: usize,
     /// Values carried over to a worklog that was there, by field.
     pub carried: BTreeMap<Field, usize>,
     /// How many of those were none: no attribute, no billable time.
@@ -165,6 +173,11 @@ const PAGED: f64 = 0.2;
 /// How many lives have a site with words of its own, and how many of these are known.
 const OTHER_WORDS: f64 = 0.1;
 const WORDS: u64 = 600;
+/// How many lives have a site without start times, one that puts words of its own where a worklog has no text, and people
+/// who leave the text out elsewhere.
+const TIMELESS: f64 = 0.25;
+const DEFAULT_TEXT: f64 = 0.25;
+const TEXTLESS: f64 = 0.25;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Plan {
@@ -250,8 +263,21 @@ impl Plan {
             true => pages.between(1, 4) as usize,
             false => 5000,
         };
+        // Of three sites, what crosses the one in the middle would not be told beyond it.
+        let is_one = |fault, purpose: &str, often| {
+            let mut chance = Chance::new(seed, purpose);
+            let is_drawn = allowed.has(fault) && sites.len() == 2 && chance.yes(often);
+            chance.pick(&sites).cloned().filter(|_| is_drawn)
+        };
+        let timeless = is_one(Fault::Timeless, "timeless", TIMELESS);
+        let default_text = is_one(Fault::DefaultText, "default text", DEFAULT_TEXT);
+        let textless = allowed.has(Fault::NoText)
+            && (default_text.is_some() || Chance::new(seed, "textless").yes(TEXTLESS));
         Self {
             seed,
+            timeless,
+            default_text,
+            textless,
             page,
             other_words: allowed.has(Fault::OtherWords)
                 && stock == 0
@@ -282,7 +308,7 @@ impl Plan {
     }
 
     /// The site that has words of its own.
-    fn has_other_words(&self) -> Option<String> {
+    pub(crate) fn has_other_words(&self) -> Option<String> {
         self.sites.get(1).filter(|_| self.other_words).cloned()
     }
 
@@ -368,6 +394,13 @@ impl Plan {
             // One more issue that has no twin.
             .issues(key, self.links + 1);
         spec.page_max = self.page;
+        if self.timeless.as_deref() == Some(name) {
+            spec.configuration.start_times_enabled = false;
+            spec.default_start_time = SHOWN_TIME;
+        }
+        if self.default_text.as_deref() == Some(name) {
+            spec.default_text = Some(FILLED_IN.to_owned());
+        }
         spec.papertrail = self.trail(name) != Trail::Closed;
         spec.papertrail_tells_of_jira_deletes = self.trail(name) != Trail::OfTempo;
         spec.service.jira_token = format!("jira-{name}-{PLANTED}");
@@ -737,6 +770,8 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
     let mut setting = Setting {
         lag: SignedDuration::try_from(plan.weather.sites.listing_lag.update).unwrap_or_default(),
         other_words: plan.has_other_words(),
+        timeless: plan.timeless.clone(),
+        default_text: plan.default_text.clone(),
         ..Setting::default()
     };
     for name in &plan.sites {
@@ -851,6 +886,7 @@ async fn live(plan: &Plan, allowed: &Allowed, log: Log) -> Outcome {
         raced: observer.raced,
         unheard: observer.unheard,
         late_creates: observer.late_creates,
+        refilled: observer.refilled,
         carried: observer.carried,
         emptied: observer.emptied,
         points: world.points(),
@@ -918,8 +954,7 @@ async fn outlast(world: &World, plan: &Plan, lasting: Lasting, people: &mut Peop
 }
 
 async fn storm(world: &World, plan: &Plan) -> People {
-    let rare = world.allows(Fault::RareEdit);
-    let mut people = People::new(plan.seed, &plan.sites, plan.links, rare, plan.has_other_words());
+    let mut people = People::new(plan, world.allows(Fault::RareEdit));
     let mut fate = Fate {
         chance: Chance::new(plan.seed, "fate"),
         undo: Vec::new(),

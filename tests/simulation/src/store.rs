@@ -249,7 +249,7 @@ impl Store for Table {
         self.break_rules(&mut ops);
         let world = Arc::clone(self.0.world());
         world.suspect(ROW, &format!("{ops:?}"));
-        self.call("commit", Kind::Transaction, |rows| {
+        let done = self.call("commit", Kind::Transaction, |rows| {
             if let Some(op) = rows.refuses(&ops) {
                 world.log(|| format!("refused: {op:?}"));
             }
@@ -262,12 +262,17 @@ impl Store for Table {
                 });
                 let mut observer = world.observer();
                 for id in settled.flatten().flatten() {
-                    observer.records(id.0);
+                    observer.records(id.0, &self.0.name);
                 }
             }
             committed
-        })
-        .await?
+        });
+        let done = done.await;
+        if !matches!(done, Ok(Ok(Committed::Yes))) {
+            // What it had heard before, it has not recorded.
+            self.0.world().observer().forgets(&self.0.name);
+        }
+        done?
     }
 
     async fn whereabouts(
