@@ -70,10 +70,7 @@ async fn carry(
         parts.find_map(|part| part.strip_prefix("offset="))
     });
     let reading = request.method() == http::Method::GET && page.is_none_or(|offset| offset == "0");
-    if reading {
-        let site = world.site_of(&request);
-        process.has_read(&site, &path, at);
-    }
+    let reading = reading.then(|| world.site_of(&request));
     let line = format!("{} {} {path}", process.name, request.method());
     let answer = async {
         let response = match world.router().oneshot(request.map(Body::from)).await {
@@ -97,6 +94,10 @@ async fn carry(
         std::task::Poll::Ready(answer) => answer,
         std::task::Poll::Pending => answer.await,
     };
+    // Nothing rests on what was not answered yet.
+    if let Some(site) = reading {
+        process.has_read(&site, &path, at);
+    }
     world.log(|| match &answer {
         Ok(answer) => format!("{line} {}", answer.status().as_u16()),
         Err(error) => format!("{line} {error}"),
