@@ -78,7 +78,7 @@ async fn a_delete_that_only_jira_tells_of_costs_a_fifth_request_where_the_audit_
         site.configure(|spec| spec.papertrail = false);
     }
     let first = world.acme().log_time("SUP-1", hour("ann", "goes first")).unwrap();
-    let id = world.acme().log_time("SUP-1", hour("ann", "goes")).unwrap();
+    let id = world.acme().log_time("SUP-1", hour("bob", "goes")).unwrap();
     world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
     world.settle().await;
     world.sweep().await;
