@@ -1,7 +1,8 @@
 //! Only a proven delete deletes.
 
+use tandem_core::WorklogId;
 use tandem_engine::operator::{Decision, Resolved};
-use tandem_engine::ports::store::Store as _;
+use tandem_engine::ports::store::{Evidence, EvidenceId, Op, Store as _};
 use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, Permission, ProjectSpec};
 
 use crate::world::{Setup, Webhooks, World, hour};
@@ -1203,4 +1204,59 @@ async fn what_moved_away_is_not_brought_back_beside_itself() {
     assert!(told.contains("it stands on issue"), "{told}");
     world.settle().await;
     assert_eq!(world.acme().worklogs().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_worklog_stands_again_takes_nothing_back_that_tempo_itself_tells_of_it_meanwhile() {
+    let (world, id) = synced(Webhooks::None).await;
+    world.acme().add_issue(IssueSpec::new("SUP-9"));
+    world.wait(60).await;
+    world.acme().move_to_issue(id, "SUP-9").unwrap();
+    world.sweep().await;
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    world.acme().move_to_issue(id, "SUP-1").unwrap();
+    // It goes right after the look, and the webhook comes before what the look found is recorded.
+    let told = Evidence {
+        site: "acme".into(),
+        id: EvidenceId::Tempo(WorklogId(id)),
+        source: "tempo-webhook".into(),
+        at: "2026-03-02T08:00:00Z".parse().unwrap(),
+        moved_to: None,
+    };
+    world
+        .store
+        .commit(vec![Op::PutEvidence(told.clone())])
+        .await
+        .unwrap();
+    world.wait(60).await;
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    assert_eq!(
+        world
+            .store
+            .evidence(&"acme".into(), &[told.id.clone()])
+            .await
+            .unwrap(),
+        [told]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_of_the_past_brings_nothing_back() {
+    let (world, id) = synced(Webhooks::None).await;
+    world.acme().add_issue(IssueSpec::new("SUP-9"));
+    world.wait(60).await;
+    world.acme().move_to_issue(id, "SUP-9").unwrap();
+    world.sweep().await;
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    let hour_ago = std::time::Duration::from_secs(3600);
+    world.acme().faults(|faults| faults.listing_lag.update = hour_ago);
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 0);
 }

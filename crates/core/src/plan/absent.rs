@@ -38,17 +38,12 @@ impl Planner<'_> {
         }
         match (proofs.a.clone(), proofs.b.clone()) {
             (Some(a), Some(b)) => {
-                let moved = Side::BOTH
-                    .into_iter()
-                    .zip([&a, &b])
-                    .find(|(_, proof)| proof.moved_to.is_some());
-                let may_stand = Side::BOTH
-                    .into_iter()
-                    .zip([&a, &b])
-                    .find(|(_, proof)| proof.may_stand());
+                let told = [(Side::A, a), (Side::B, b)];
+                let moved = told.iter().find(|(_, proof)| proof.moved_to.is_some());
+                let may_stand = told.iter().find(|(_, proof)| proof.may_stand());
                 match (moved, may_stand) {
-                    (Some((side, _)), _) => self.leave(pair, side, MOVED),
-                    (None, Some((side, _))) => self.leave(pair, side, "deleted on both sides"),
+                    (Some((side, _)), _) => self.leave(pair, *side, MOVED),
+                    (None, Some((side, _))) => self.leave(pair, *side, "deleted on both sides"),
                     (None, None) => self.forget(pair, "deleted on both sides"),
                 }
             }

@@ -73,7 +73,7 @@ impl Run<'_> {
                 let parted = recorded == Recorded::Move && observed.orphaned.contains(&pair.id);
                 ops.extend(self.without(row, &pair, parted));
                 if row.state == PairState::Left {
-                    ops.extend(self.came_back(&pair));
+                    ops.extend(self.came_back(&pair).await?);
                 }
                 ops.extend(self.stand_again(row, &pair, observed).await?);
             }
@@ -108,22 +108,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes back that the worklogs of a pair were deleted: the site shows them. Else whatever hid them the next time would
-    /// be taken for that delete.
-    fn came_back(&self, pair: &Pair) -> Vec<Op> {
-        let evidence = |side: Side, worklog: WorklogId| {
-            Op::PutEvidence(Evidence {
-                site: self.connection.sites[side].clone(),
-                id: EvidenceId::Tempo(worklog),
-                source: "stands".into(),
-                at: self.now(),
-                moved_to: Some(pair.link.issue(side)),
-            })
-        };
-        Side::BOTH
-            .into_iter()
-            .filter_map(|side| Some(evidence(side, pair.ids[side]?)))
-            .collect()
+    /// Takes back what Jira said of the worklogs of a pair: the site shows them. Else whatever hid them the next time would
+    /// be taken for that delete. Tempo's own word, which may have come since the look, stays.
+    async fn came_back(&self, pair: &Pair) -> Result<Vec<Op>, EngineError> {
+        let mut ops = Vec::new();
+        for side in Side::BOTH {
+            let Some(worklog) = pair.ids[side] else { continue };
+            let site = &self.connection.sites[side];
+            let id = EvidenceId::Tempo(worklog);
+            let told = self.engine.store.evidence(site, &[id.clone()]).await?;
+            if told.iter().all(|proof| proof.source.contains("jira")) {
+                ops.push(Op::PutEvidence(Evidence {
+                    site: site.clone(),
+                    id,
+                    source: "stands".into(),
+                    at: self.now(),
+                    moved_to: Some(pair.link.issue(side)),
+                }));
+            }
+        }
+        Ok(ops)
     }
 
     /// The rows that say where a pair's worklogs belong.
