@@ -1260,3 +1260,32 @@ async fn a_listing_of_the_past_brings_nothing_back() {
     world.settle().await;
     assert_eq!(world.globex().worklogs().len(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_jira_called_deleted_and_is_seen_again_before_its_twin_went_is_not_deleted_later_for_that() {
+    let (world, id) = hidden().await;
+    world.acme().move_to_issue(id, "HID-1").unwrap();
+    // Its proof is taken, but what it leads to cannot be written.
+    let march = ["2026-03-01", "2026-03-31"].map(|day| day.parse().unwrap());
+    world.globex().close_period(march[0], march[1]);
+    for _ in 0..3 {
+        world.wait(300).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.said("globex", "DEV-1").len(), 2);
+    world.acme().restore_permissions();
+    world.wait(600).await;
+    world.audit().await;
+    world.globex().open_periods();
+    world.wait(600).await;
+    world.audit().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+    world.acme().set_permission(None, Permission::ViewAll, false);
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.audit().await;
+        world.settle().await;
+    }
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+}

@@ -72,8 +72,8 @@ impl Run<'_> {
             if let Some(row) = observed.pairs.iter().find(|row| row.id == pair.id) {
                 let parted = recorded == Recorded::Move && observed.orphaned.contains(&pair.id);
                 ops.extend(self.without(row, &pair, parted));
-                if row.state == PairState::Left {
-                    ops.extend(self.came_back(&pair).await?);
+                if recorded == Recorded::Move {
+                    ops.extend(self.turned_up(&pair, observed).await?);
                 }
                 ops.extend(self.stand_again(row, &pair, observed).await?);
             }
@@ -108,16 +108,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes back what Jira said of the worklogs of a pair: the site shows them. Else whatever hid them the next time would
-    /// be taken for that delete. Tempo's own word, which may have come since the look, stays.
-    async fn came_back(&self, pair: &Pair) -> Result<Vec<Op>, EngineError> {
+    /// Takes back what Jira said of those of a pair's worklogs that are shown where the pair is now: they moved. Else whatever
+    /// hid them the next time would be taken for that delete. Tempo's own word, which may have come since the look, stays.
+    async fn turned_up(&self, pair: &Pair, observed: &Observed) -> Result<Vec<Op>, EngineError> {
         let mut ops = Vec::new();
         for side in Side::BOTH {
-            let Some(worklog) = pair.ids[side] else { continue };
+            let listed = |id: &WorklogId| observed.listings[side].contains_key(id);
+            let Some(worklog) = pair.ids[side].filter(listed) else {
+                continue;
+            };
             let site = &self.connection.sites[side];
             let id = EvidenceId::Tempo(worklog);
             let told = self.engine.store.evidence(site, &[id.clone()]).await?;
-            if told.iter().all(|proof| proof.source.contains("jira")) {
+            if told.iter().any(|proof| proof.source.contains("jira")) {
                 ops.push(Op::PutEvidence(Evidence {
                     site: site.clone(),
                     id,
