@@ -1237,7 +1237,7 @@ async fn that_a_worklog_stands_again_takes_nothing_back_that_tempo_itself_tells_
     assert_eq!(
         world
             .store
-            .evidence(&"acme".into(), &[told.id.clone()])
+            .evidence(&"acme".into(), std::slice::from_ref(&told.id))
             .await
             .unwrap(),
         [told]

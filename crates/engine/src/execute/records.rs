@@ -119,7 +119,11 @@ impl Run<'_> {
             };
             let site = &self.connection.sites[side];
             let id = EvidenceId::Tempo(worklog);
-            let told = self.engine.store.evidence(site, &[id.clone()]).await?;
+            let told = self
+                .engine
+                .store
+                .evidence(site, std::slice::from_ref(&id))
+                .await?;
             if told.iter().any(|proof| proof.source.contains("jira")) {
                 ops.push(Op::PutEvidence(Evidence {
                     site: site.clone(),
