@@ -80,7 +80,7 @@ pub fn merge(
     for field in Field::all(rules) {
         let values = Sides::from_fn(|side| field.of(side, &now[side], rules));
         let changed = Sides::from_fn(|side| match base {
-            Some(base) if field == Field::Description && is_unsigned(side, base, now) => false,
+            Some(base) if field == Field::Description && is_unsigned(side, base, now, rules) => false,
             Some(base) => field.of(side, &base[side], rules).differs(&values[side]),
             None => values[side].is_told(),
         });
@@ -254,11 +254,11 @@ fn text(
     rules: &Rules,
     lookups: &Lookups,
 ) -> String {
-    if let Some(text) = base.and_then(|base| with_its_name(from, base, now)) {
+    if let Some(text) = base.and_then(|base| with_its_name(from, base, now, rules)) {
         return text;
     }
     let own = match base {
-        Some(base) if name(from, base).is_none() => unsigned(from, base, now, rules, lookups),
+        Some(base) if name(from, base, rules).is_none() => unsigned(from, base, now, rules, lookups),
         _ => render::own_text(&now[from], rules),
     };
     match rules.fallback() {
@@ -325,21 +325,26 @@ fn sign_anew(
         lookups,
     );
     let is_signed =
-        name(to, base).is_some() || render::name_in_front(&new, &said[from].description).is_some();
+        name(to, base, rules).is_some() || render::name_in_front(&new, &said[from].description).is_some();
     if !is_signed || same_text(&new, &merged.contents[to].description) {
         return;
     }
-    merged.agreed.retain(|field| *field != Field::Description);
+    // Where the text itself goes the other way, each of the two writes settles what it carries: this one, who it is.
+    let field = match merged.crossing[to].contains(&Field::Description) {
+        true => Field::Author,
+        false => Field::Description,
+    };
+    merged.agreed.retain(|agreed| *agreed != field);
     let crossing = &mut merged.crossing[from];
-    if !crossing.contains(&Field::Description) {
-        crossing.push(Field::Description);
+    if !crossing.contains(&field) {
+        crossing.push(field);
     }
     merged.contents[to].description = new;
 }
 
 /// Says whether somebody took the name away that was put in front of a side's text, and changed nothing else in it.
-fn is_unsigned(side: Side, base: &Sides<Content>, now: &Sides<Content>) -> bool {
-    let own = name(side, base).and_then(|name| base[side].description.strip_prefix(name));
+fn is_unsigned(side: Side, base: &Sides<Content>, now: &Sides<Content>, rules: &Rules) -> bool {
+    let own = name(side, base, rules).and_then(|name| base[side].description.strip_prefix(name));
     own.is_some_and(|own| same_text(own, &now[side].description))
 }
 
@@ -348,23 +353,29 @@ fn stays(side: Side, base: &Sides<Content>, now: &Sides<Content>) -> bool {
     !author(&base[side]).differs(&author(&now[side]))
 }
 
-/// The name that was put in front of a side's text, as both sides last agreed.
-fn name(side: Side, base: &Sides<Content>) -> Option<&str> {
-    render::name_in_front(&base[side].description, &base[side.other()].description)
+/// The name that was put in front of a side's text, as both sides last agreed. Words that the other site puts where there
+/// is no text are not among it.
+fn name<'b>(side: Side, base: &'b Sides<Content>, rules: &Rules) -> Option<&'b str> {
+    let other = side.other();
+    let text = match stands_for_none(other, base, &base[other], rules) {
+        true => "",
+        false => &base[other].description,
+    };
+    render::name_in_front(&base[side].description, text)
 }
 
 /// Says one side's text as the other would, where one of the two stands under a fallback account with its author's name in
 /// front: as long as that author stays, so does the name, whoever is known by now. `None` where there is no such name.
-fn with_its_name(from: Side, base: &Sides<Content>, now: &Sides<Content>) -> Option<String> {
+fn with_its_name(from: Side, base: &Sides<Content>, now: &Sides<Content>, rules: &Rules) -> Option<String> {
     let all_stay = Side::BOTH.into_iter().all(|side| stays(side, base, now));
     if base.a.author == base.b.author || !all_stay {
         return None;
     }
     let text = now[from].description.as_str();
-    if let Some(name) = name(from.other(), base) {
+    if let Some(name) = name(from.other(), base, rules) {
         return Some(render::behind(name, text));
     }
-    let rest = text.strip_prefix(name(from, base)?)?;
+    let rest = text.strip_prefix(name(from, base, rules)?)?;
     Some(rest.strip_prefix(' ').unwrap_or(rest).to_string())
 }
 

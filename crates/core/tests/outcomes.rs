@@ -6,6 +6,7 @@ mod twins;
 use jiff::SignedDuration;
 use tandem_core::observed::{Observed, Settings};
 use tandem_core::plan::{Action, plan};
+use tandem_core::rules::{Person, UnknownAuthor};
 use tandem_core::{Content, Intent, IntentKind, IssueId, Pair, Side, Sides, WorklogId};
 
 use twins::{A, B, at, link, put, run, said, twins};
@@ -223,6 +224,40 @@ fn words_that_a_site_puts_where_there_is_no_text_cross_to_nobody_when_both_sides
             assert_eq!(world.listings[other][&ids[other]].content, both);
             both.description = "Working on it".into();
             assert_eq!(world.listings[wordy][&ids[wordy]].content, both);
+        }
+    }
+}
+
+#[test]
+fn a_text_that_the_stand_in_clears_while_another_takes_the_time_over_leaves_their_name_alone() {
+    for wordy in Side::BOTH {
+        for cleared in ["", "[Eve]"] {
+            let mut world = twins();
+            let (ids, other) = (Sides::new(A, B), wordy.other());
+            for (account, name) in [("eve", "Eve"), ("zoe", "Zoe")] {
+                let person = Person {
+                    other: None,
+                    display_name: Some(name.into()),
+                };
+                world.lookups.people[wordy].insert(account.into(), person);
+            }
+            let mut settings = Settings::default();
+            settings.rules.unknown_author = UnknownAuthor::Account("robot".into());
+            let of = |author: &str, text: &str| Content {
+                author: author.into(),
+                ..said(text, 3600)
+            };
+            let mut base = Sides::new(of("eve", "words"), of("eve", "words"));
+            base[other] = of("robot", "[Eve] words");
+            world.pairs[0].base = Some(base);
+            put(&mut world, wordy, ids[wordy], of("zoe", "words"), 900);
+            put(&mut world, other, ids[other], of("robot", cleared), 950);
+
+            let writes = carried_out(&mut world, &settings, wordy);
+            let both = [wordy, other].map(|side| world.listings[side][&ids[side]].content.clone());
+            let expected = [of("zoe", "Working on it"), of("robot", "[Zoe]")];
+            assert_eq!(both, expected, "{wordy}, {cleared:?}");
+            assert_eq!(writes, 2);
         }
     }
 }

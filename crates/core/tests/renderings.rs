@@ -706,3 +706,34 @@ fn words_that_a_site_puts_where_there_is_no_text_follow_no_name() {
         assert_eq!(only(&world, Side::B), of("robot", "[Eve] words"));
     }
 }
+
+#[test]
+fn a_name_before_no_text_is_one_also_beside_words_that_a_site_puts_there() {
+    let edits = [
+        // Whoever edits in A's text has the name in front on B still, as they have in front of any other.
+        (Side::A, "words", "words", "[Eve] words"),
+        (Side::B, "[Eve] words", "words", "[Eve] words"),
+        // The name alone was taken away, or a text put in its place.
+        (Side::B, "", "Working on it", ""),
+        (Side::B, "words", "words", "words"),
+    ];
+    for (side, text, on_a, on_b) in edits {
+        for is_known in [false, true] {
+            let mut world = agreed(&of("eve", "Working on it"), &of("robot", "[Eve]"));
+            let settings = robot(&mut world);
+            if is_known {
+                let eve = world.lookups.people.a.get_mut(&"eve".into()).unwrap();
+                eve.other = Some("eve-b".into());
+            }
+            let (id, author) = if side == Side::A { (A, "eve") } else { (B, "robot") };
+            put(&mut world, side, id, of(author, text), 100);
+            run(&mut world, &settings);
+            let both = Sides::from_fn(|side| only(&world, side));
+            assert_eq!(
+                both,
+                Sides::new(of("eve", on_a), of("robot", on_b)),
+                "{text:?} on {side}, known: {is_known}"
+            );
+        }
+    }
+}

@@ -270,7 +270,10 @@ impl Planner<'_> {
     }
 
     pub(super) fn update(&mut self, pair: Pair, found: Sides<Worklog>, now: Sides<Content>, merged: Merged) {
-        for side in Side::BOTH {
+        // A name in front of a text is upon what it stands before: the text, which goes the other way, is settled last.
+        let mut sides = Side::BOTH;
+        sides.sort_by_key(|side| !merged.crossing[side.other()].contains(&Field::Author));
+        for side in sides {
             if !merged.writes(side) {
                 continue;
             }

@@ -79,7 +79,22 @@ pub(crate) fn run(world: &mut Observed, settings: &Settings) -> Vec<String> {
         if planned.steps.is_empty() {
             return done;
         }
-        for step in planned.steps {
+        for mut step in planned.steps {
+            // Upon what an earlier step of the same plan left of the pair.
+            let known = world.pairs.iter().find(|pair| pair.id == step.pair.id);
+            let row = match known.filter(|known| known.rev > step.pair.rev).cloned() {
+                Some(row) => {
+                    let twin = step
+                        .side()
+                        .map(Side::other)
+                        .and_then(|side| world.worklog(side, row.ids[side]?));
+                    if let Some(twin) = twin.map(|twin| twin.content.clone()) {
+                        step.upon(&twin);
+                    }
+                    row
+                }
+                None => step.pair.clone(),
+            };
             let mut answer = None;
             match &step.action {
                 Action::Record(recorded) => done.push(format!("{recorded:?}").to_lowercase()),
@@ -103,7 +118,7 @@ pub(crate) fn run(world: &mut Observed, settings: &Settings) -> Vec<String> {
             }
             let mut next = match step.action {
                 Action::Record(_) => step.pair.clone(),
-                _ => step.done(&step.pair, answer.as_ref(), world.now, world.now, &settings.rules),
+                _ => step.done(&row, answer.as_ref(), world.now, world.now, &settings.rules),
             };
             next.rev += 1;
             match world.pairs.iter_mut().find(|pair| pair.id == next.id) {
