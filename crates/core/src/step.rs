@@ -9,7 +9,7 @@ use crate::observed::Proof;
 use crate::pair::{Intent, IntentKind, Pair, PairState, Unmet, Wait};
 use crate::reason::Reason;
 use crate::rules::Rules;
-use crate::worklog::{Content, Worklog, same_text};
+use crate::worklog::{Content, Worklog};
 
 /// One step: about one pair, at most one vendor write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,7 +256,7 @@ impl Step {
                 pair.strays[*side] = None;
                 pair.returned = false;
                 let written = told(&answer.content, body);
-                let kept = not_taken(*side, None, body, &written, rules);
+                let kept = not_taken(*side, body, &written, rules);
                 pair.wait = kept_by_the_site(*side, source, &written, &kept, now, retry);
                 pair.base = Some(created(*side, source, &written, &kept, rules));
                 pair.decided = Unmet::default();
@@ -264,7 +264,6 @@ impl Step {
             Action::Update {
                 side,
                 source,
-                before,
                 body,
                 apart,
                 ..
@@ -272,7 +271,7 @@ impl Step {
                 let Some(answer) = answer else { return pair };
                 pair.seen[*side] = pair.seen[*side].max(Some(answer.updated_at));
                 let written = told(&answer.content, body);
-                let kept = not_taken(*side, Some(before), body, &written, rules);
+                let kept = not_taken(*side, body, &written, rules);
                 let apart: Vec<Field> = apart.iter().chain(&kept).copied().collect();
                 // What crosses the other way is still open.
                 pair.decided.settle(|field| !apart.contains(&field), rules);
@@ -282,7 +281,7 @@ impl Step {
                 pair.base = settled(row, *side, source, &written, &apart, rules);
                 // Where both had agreed on no text, an earlier step of the plan by what it carried the other way, these words
                 // stand for none.
-                if is_filled_in(Some(before), body, &written)
+                if is_filled_in(body, &written)
                     && let Some(base) = &mut pair.base
                     && base[*side].description.trim().is_empty()
                 {
@@ -420,23 +419,16 @@ pub(crate) fn created(
     base
 }
 
-/// Says whether a site put words of its own where it was sent none.
-fn is_filled_in(before: Option<&Content>, sent: &Content, answered: &Content) -> bool {
-    sent.description.trim().is_empty()
-        && before.is_none_or(|before| !same_text(&before.description, &answered.description))
+/// Says whether a site put words of its own where it was sent none: also those that stood there before, of which an
+/// earlier write that nobody heard of may have been the reason. To ask for none again would bring them back each time.
+fn is_filled_in(sent: &Content, answered: &Content) -> bool {
+    sent.description.trim().is_empty() && !answered.description.trim().is_empty()
 }
 
 /// The fields that a site answered a write with another value for than was sent. A site without start times has
-/// one of its own, and some put words of their own where a worklog has none; that it still says what it said `before` is
-/// something else.
-pub(crate) fn not_taken(
-    side: Side,
-    before: Option<&Content>,
-    sent: &Content,
-    answered: &Content,
-    rules: &Rules,
-) -> Vec<Field> {
-    let is_filled_in = is_filled_in(before, sent, answered);
+/// one of its own, and some put words of their own where a worklog has none.
+pub(crate) fn not_taken(side: Side, sent: &Content, answered: &Content, rules: &Rules) -> Vec<Field> {
+    let is_filled_in = is_filled_in(sent, answered);
     Field::all(rules)
         .filter(|field| match field {
             Field::StartTime => false,

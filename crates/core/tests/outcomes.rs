@@ -6,7 +6,7 @@ mod twins;
 use jiff::SignedDuration;
 use tandem_core::observed::{Observed, Settings};
 use tandem_core::plan::{Action, plan};
-use tandem_core::rules::{Person, UnknownAuthor};
+use tandem_core::rules::{ConflictPolicy, Person, UnknownAuthor};
 use tandem_core::{Content, Intent, IntentKind, IssueId, Pair, Side, Sides, WorklogId};
 
 use twins::{A, B, at, link, put, run, said, twins};
@@ -259,5 +259,30 @@ fn a_text_that_the_stand_in_clears_while_another_takes_the_time_over_leaves_thei
             assert_eq!(both, expected, "{wordy}, {cleared:?}");
             assert_eq!(writes, 2);
         }
+    }
+}
+
+#[test]
+fn words_that_a_site_put_upon_a_write_of_which_nobody_heard_are_not_asked_away_for_ever() {
+    for wordy in Side::BOTH {
+        let other = wordy.other();
+        let ids = Sides::new(A, B);
+        let mut settings = Settings::default();
+        settings.rules.policy.conflict = ConflictPolicy::Side(other);
+        let mut world = twins();
+        put(&mut world, other, ids[other], said("", 3600), 900);
+        let step = plan(&world, &settings).steps.remove(0);
+        let mut row = step.begun(&step.pair, at(1000), at(1040), &settings.rules);
+        row.rev += 1;
+        world.pairs[0] = row;
+        put(&mut world, wordy, ids[wordy], said("Working on it", 3600), 1020);
+        world.now = at(1100);
+        assert_eq!(carried_out(&mut world, &settings, wordy), 1, "{wordy}");
+        assert_eq!(world.pairs[0].wait, None);
+        assert_eq!(world.listings[other][&ids[other]].content, said("", 3600));
+        // Whoever writes a text there still has it on the other side.
+        put(&mut world, wordy, ids[wordy], said("words", 3600), 2000);
+        assert_eq!(carried_out(&mut world, &settings, wordy), 1, "{wordy}");
+        assert_eq!(world.listings[other][&ids[other]].content, said("words", 3600));
     }
 }

@@ -656,7 +656,11 @@ impl Observer {
                         && self.setting.timeless.is_some()
                         && *value == SHOWN_TIME.to_string()
                     {
-                        if known.values().any(|entered| !entered.let_go) {
+                        // The shown one itself may have been written over somebody's, in a race that was counted then.
+                        if known
+                            .iter()
+                            .any(|(other, entered)| other != value && !entered.let_go)
+                        {
                             self.breaks(at, "a time of day is lost", story(format!("{known:?}")));
                         }
                         known.entry(value.clone()).or_insert(NOBODYS);

@@ -212,7 +212,7 @@ impl<'o> Planner<'o> {
         if twin::is_untouched(listed) {
             // What differs from what was written is the site's own.
             let written = told(&listed.content, &intent.body);
-            let kept = not_taken(to, None, &intent.body, &written, self.rules);
+            let kept = not_taken(to, &intent.body, &written, self.rules);
             let retry = observed.now + self.settings.park_retry;
             let wait = kept_by_the_site(to, source, &written, &kept, observed.now, retry);
             return (created(to, source, &written, &kept, self.rules), wait);
