@@ -3,6 +3,7 @@
 
 mod ahead;
 mod backfill;
+mod brake;
 mod convergence;
 mod counts;
 mod deletes;
@@ -10,6 +11,7 @@ mod failing;
 mod interruptions;
 mod limits;
 mod linking;
+mod moves;
 mod passes;
 mod rings;
 mod scenarios;

@@ -534,3 +534,16 @@ pub fn is_write(request: &RequestRecord) -> bool {
 pub fn hour(author: &str, text: &str) -> Content {
     Content::new(author, "2026-03-02", "13:30:00", 3600).text(text)
 }
+
+/// Two sites on which Ann's hour stands, with nothing left to do for two minutes. Returns the original's id on acme.
+pub async fn synced(webhooks: Webhooks) -> (World, u64) {
+    let world = Setup::two(2).webhooks(webhooks).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    if webhooks == Webhooks::None {
+        world.sweep().await;
+    }
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    world.wait(120).await;
+    (world, id)
+}

@@ -61,8 +61,15 @@ pub(super) fn read(connection: &Table<'_>) -> LinksConfig {
     if let Some(value) = table.get("table") {
         links.table = read_table(value);
     }
-    if let Some(value) = table.get("field") {
+    let field = table.get("field");
+    if let Some(value) = field {
         links.field = read_sides(value, "field");
+    }
+    if let (Some(from), None, [LinkSource::Field]) = (table.get("from"), field, links.from.as_slice()) {
+        from.wrong(
+            "`from` names the custom field alone, and none is given, so that no issue would ever have a twin",
+            "name it, like field = { a = \"customfield_10042\", b = \"customfield_10077\" }",
+        );
     }
     links
 }

@@ -283,7 +283,7 @@ fn every_word_of_the_policy_is_understood() {
 #[test]
 fn other_ways_to_write_the_same_are_fine() {
     let config = parse(&format!(
-        "{SMALL}since = 2026-01-01\nscope.a = \" project = SUP \"\nlinks.from = [\"field\"]\n\
+        "{SMALL}since = 2026-01-01\nscope.a = \" project = SUP \"\nlinks.from = [\"remote-link\"]\n\
          authors.unknown = \"account:557058:5f0a\"\npolicy.mass_delete.max = 0\n\
          [sites.third]\njira = \"https://third.atlassian.net\"\nsecret = \"file:third.json\"\nrequests_per_second = 0.5\n"
     ))
@@ -291,7 +291,7 @@ fn other_ways_to_write_the_same_are_fine() {
     let connection = &config.connections[0];
     assert_eq!(connection.since, Some(date(2026, 1, 1)));
     assert_eq!(connection.scope, Sides::new(Some("project = SUP".into()), None));
-    assert_eq!(connection.links.from, [LinkSource::Field]);
+    assert_eq!(connection.links.from, [LinkSource::RemoteLink]);
     assert_eq!(
         connection.rules.unknown_author,
         UnknownAuthor::Account("557058:5f0a".into())
@@ -311,11 +311,11 @@ fn other_ways_to_write_the_same_are_fine() {
 #[test]
 fn parts_belong_to_the_connection_above_them() {
     let config = parse(&format!(
-        "{SMALL}[[connections]]\nname = \"back\"\na = \"globex\"\nb = \"acme\"\n[connections.links]\nfrom = [\"field\"]\n"
+        "{SMALL}[[connections]]\nname = \"back\"\na = \"globex\"\nb = \"acme\"\n[connections.links]\nfrom = [\"remote-link\"]\n"
     ))
     .unwrap();
     assert_eq!(config.connections[0].links, LinksConfig::default());
-    assert_eq!(config.connections[1].links.from, [LinkSource::Field]);
+    assert_eq!(config.connections[1].links.from, [LinkSource::RemoteLink]);
     let back = config.connection(&"back".into()).unwrap();
     assert_eq!(back.side_of(&"acme".into()), Some(Side::B));
     assert_eq!(back.side_of(&"third".into()), None);
@@ -754,6 +754,11 @@ fn words_of_a_choice_are_listed() {
         &["the same place twice"],
     );
     check_part("links", "from = []", &["`from` is empty"]);
+    check_part(
+        "links",
+        "from = [\"field\"]",
+        &["names the custom field alone, and none is given", "customfield_"],
+    );
     check_part(
         "authors",
         "unknown = \"skip\"",
