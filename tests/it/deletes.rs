@@ -428,3 +428,29 @@ async fn the_service_users_own_time_does_not_show_that_it_sees_that_of_others() 
     }
     assert_eq!(world.said("globex", "DEV-2").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_does_not_say_who_the_service_user_is_stops_no_link() {
+    let (world, id) = synced(Webhooks::None).await;
+    world.acme().configure(|spec| spec.papertrail = false);
+    world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
+    world.sweep().await;
+    world.wait(120).await;
+    world.sweep().await;
+    let who = Matcher::jira("GET", "/rest/api/3/myself").times(1000);
+    world
+        .sim
+        .fail_next("acme", who, Fault::LostBefore(FaultOutcome::Status(403)));
+    // One author alone is shown, who may be the service user.
+    world.acme().delete(id).unwrap();
+    world.acme().log_time("SUP-1", hour("bob", "new")).unwrap();
+    world.wait(120).await;
+    world.sweep().await;
+    let said: Vec<_> = world.said("globex", "DEV-1");
+    assert!(said.iter().any(|one| one.5 == "new"), "{said:?}");
+    for _ in 0..3 {
+        world.wait(300).await;
+        world.sweep().await;
+    }
+    world.assert_equal().await;
+}

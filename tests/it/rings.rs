@@ -1,7 +1,7 @@
 //! Chains and rings of connections.
 
 use tandem_engine::ports::store::Store;
-use tandem_sim::{Fault, FaultOutcome, Matcher, ProjectSpec, SiteSpec, UserSpec};
+use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, Permission, ProjectSpec, SiteSpec, UserSpec};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -19,6 +19,10 @@ async fn sites(ring: bool, webhooks: Webhooks) -> World {
 
 /// Three sites with this many linked issues each, and one more that has no twin.
 async fn many(ring: bool, webhooks: Webhooks, issues: usize) -> World {
+    three(ring, webhooks, issues).build().await
+}
+
+fn three(ring: bool, webhooks: Webhooks, issues: usize) -> Setup {
     let mut config = String::new();
     for name in ["acme", "globex", "initech"] {
         config.push_str(&format!(
@@ -52,8 +56,6 @@ async fn many(ring: bool, webhooks: Webhooks, issues: usize) -> World {
         config,
         webhooks,
     }
-    .build()
-    .await
 }
 
 const PLACES: [(&str, &str); 3] = [("acme", "SUP"), ("globex", "DEV"), ("initech", "OPS")];
@@ -517,4 +519,46 @@ async fn a_far_copy_that_moves_is_made_anew_in_the_middle_though_its_run_ended_i
     rest(&world).await;
     same_everywhere(&world, 2, 1);
     assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_jira_called_deleted_in_the_middle_of_a_chain_goes_along_it_once_it_is_seen_where_it_stands() {
+    let mut setup = three(false, Webhooks::None, 2);
+    setup.sites[1] = setup.sites[1]
+        .clone()
+        .project(ProjectSpec::new("HID"))
+        .issue(IssueSpec::new("HID-1"));
+    setup.config = setup.config.replace("\"DEV-2\"", "\"HID-1\"");
+    let world = setup.build().await;
+    let middle = world.sim.site("globex");
+    middle.configure(|spec| spec.papertrail = false);
+    let id = middle.log_time("DEV-1", hour("ann", "moves")).unwrap();
+    middle.log_time("DEV-1", hour("bob", "stays")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    let ends = [("acme", "SUP-1"), ("initech", "OPS-1")];
+    for (site, issue) in ends {
+        assert_eq!(world.said(site, issue).len(), 2, "{site}");
+    }
+    world.wait(120).await;
+    middle.set_permission(Some("HID"), Permission::Browse, false);
+    middle.move_to_issue(id, "HID-1").unwrap();
+    for _ in 0..3 {
+        world.wait(300).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    for (site, issue) in ends {
+        assert_eq!(world.said(site, issue).len(), 1, "{site}");
+    }
+    middle.restore_permissions();
+    for _ in 0..2 {
+        world.wait(600).await;
+        world.sweep().await;
+        world.audit().await;
+        world.settle().await;
+    }
+    for (site, issue) in [("acme", "SUP-2"), ("initech", "OPS-2")] {
+        assert_eq!(world.said(site, issue).len(), 1, "{site}");
+    }
 }

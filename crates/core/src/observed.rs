@@ -94,11 +94,33 @@ pub struct Proof {
     pub moved_to: Option<IssueId>,
 }
 
+/// What the source of Jira's word begins with once it is confirmed.
+const CONFIRMED: &str = "confirmed-";
+
 impl Proof {
     /// Says whether the worklog may stand all the same. Jira says the same of one that moves, and where it moved to may be
     /// out of sight.
     pub fn may_stand(&self) -> bool {
-        self.moved_to.is_some() || self.source.contains("jira")
+        self.moved_to.is_some() || self.is_jiras()
+    }
+
+    /// Says whether it is Jira's word alone, be it confirmed or not.
+    pub fn is_jiras(&self) -> bool {
+        let source = self.source.strip_prefix(CONFIRMED).unwrap_or(&self.source);
+        source.starts_with("jira-")
+    }
+
+    /// Says whether Jira's word has to be confirmed before anything rests on it.
+    pub fn is_hearsay(&self) -> bool {
+        self.is_jiras() && !self.source.starts_with(CONFIRMED)
+    }
+
+    /// The same, confirmed by what else is known.
+    pub fn confirmed(&self) -> Self {
+        Self {
+            source: format!("{CONFIRMED}{}", self.source),
+            ..self.clone()
+        }
     }
 }
 

@@ -172,15 +172,27 @@ impl Step {
         }
     }
 
+    /// Fills in what a site's answer to this step leaves out: it is as it was sent.
+    pub fn answered(&self, mut answer: Worklog) -> Worklog {
+        if let Action::Create { body, .. } | Action::Update { body, .. } = &self.action {
+            answer.content = told(&answer.content, body);
+        }
+        answer
+    }
+
     /// Returns a pair's row with the intent of this step, as it is to be written before the site is called.
     ///
     /// `row` is the step's own pair, or what an earlier step of the same plan left of it.
     pub fn begun(&self, row: &Pair, now: Timestamp, until: Timestamp, rules: &Rules) -> Pair {
         let mut pair = row.clone();
-        let waited = match &self.action {
+        let mut waited = match &self.action {
             Action::Record(_) => None,
             _ => pair.wait.take().map(Box::new),
         };
+        // Beside what is agreed on, the texts that were tried would be in the row once more, and a long one outgrow it.
+        if let Some(wait) = waited.as_mut().filter(|_| row.base.is_some()) {
+            wait.tried = Sides::new(None, None);
+        }
         let intent = |kind, side: Side, issue: Option<IssueId>, worklog, body: &Content| Intent {
             kind,
             side,

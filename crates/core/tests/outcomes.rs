@@ -286,3 +286,19 @@ fn words_that_a_site_put_upon_a_write_of_which_nobody_heard_are_not_asked_away_f
         assert_eq!(world.listings[other][&ids[other]].content, said("words", 3600));
     }
 }
+
+#[test]
+fn what_an_answer_leaves_out_is_as_it_was_sent_for_whatever_rests_on_it() {
+    let mut world = twins();
+    put(&mut world, Side::A, A, said("new", 7200), 900);
+    put(&mut world, Side::B, B, said("base", 3600), 900);
+    let step = plan(&world, &Settings::default()).steps.remove(0);
+    let mut answer = world.listings.b[&B].clone();
+    answer.content = said("new", 7200);
+    (answer.content.start_time, answer.content.billable_secs) = (None, None);
+    let told = step.answered(answer).content;
+    let mut sent = said("new", 7200);
+    sent.billable_secs = told.billable_secs;
+    assert_eq!(told, sent);
+    assert!(told.billable_secs.is_some());
+}

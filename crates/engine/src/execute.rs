@@ -287,6 +287,8 @@ impl Run<'_> {
             }
             Action::Record(_) => Ok(None),
         };
+        // What it leaves out is not to pass for the site's own where a later step rests on it.
+        let sent = sent.map(|answer| answer.map(|answer| step.answered(answer)));
         let gone = !was_there.into_inner();
         self.answered(step, side, site, row, root, sent, gone, observed)
             .await

@@ -385,6 +385,5 @@ fn evidence(site: &SiteName, event: &Event, now: Timestamp) -> Option<Evidence> 
         id,
         source: source.into(),
         at: now,
-        moved_to: None,
     })
 }

@@ -366,7 +366,7 @@ impl Engine {
             }
             let asked: Vec<_> = followed.into_iter().map(EvidenceId::Tempo).collect();
             let known = self.store.evidence(&connection.sites[side], &asked).await?;
-            for proof in known.iter().filter(|proof| proof.moved_to.is_none()) {
+            for proof in known {
                 if let EvidenceId::Tempo(id) = proof.id {
                     observed.listings[side].remove(&id);
                 }

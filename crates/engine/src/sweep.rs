@@ -78,6 +78,9 @@ pub struct Swept {
     pub failed: usize,
 }
 
+/// How Tempo's audit trail is named as a proof.
+pub(crate) const AUDIT_TRAIL: &str = "papertrail";
+
 impl Engine {
     /// Sweeps all sites. One that fails does not hold up the others.
     ///
@@ -295,7 +298,7 @@ impl Engine {
                 .iter()
                 .map(|row| (row.id, EvidenceId::Tempo(row.id), row.at))
                 .collect();
-            hinted += self.hint_deleted(site, &rows, "papertrail", lane).await?;
+            hinted += self.hint_deleted(site, &rows, AUDIT_TRAIL, lane).await?;
             match page.next {
                 Some(next) => cursor = Some(next),
                 None => break,
@@ -400,7 +403,6 @@ impl Engine {
                     source: source.into(),
                     // When it happened, as far as a feed may be believed to tell of what is to come.
                     at: (*at).min(now),
-                    moved_to: None,
                 })
             })
             .collect();

@@ -312,7 +312,6 @@ impl Store for Table {
                 id: id.clone(),
                 source: "absence".into(),
                 at,
-                moved_to: None,
             };
             ids.iter().map(made_up).collect()
         })

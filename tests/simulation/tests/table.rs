@@ -211,7 +211,6 @@ impl Caller {
                 id: EvidenceId::Tempo(self.worklog()),
                 source: "papertrail".into(),
                 at: self.now,
-                moved_to: None,
             }),
             11 | 12 => Op::Hold {
                 site: self.site(),

@@ -18,7 +18,7 @@
 //! | whereabouts | `WHERE#connection#site#worklog` | `WHERE` | | | |
 //! | origin | `ORIGIN#site#worklog` | `ORIGIN` | | | |
 //! | claim | `CLAIM#root site#root worklog#site` | `CLAIM` | | | |
-//! | evidence | `EVIDENCE#site#tempo or jira#id` | `EVIDENCE` | | | 400 days |
+//! | evidence | `EVIDENCE#site#tempo, jira, confirmed or stands#id` | `EVIDENCE` | | | 400 days |
 //! | echo | `ECHO#site#mark` | `ECHO` | | | as it says |
 //! | Tempo id of a Jira id | `JIRA#site#Jira id` | `JIRA` | | | |
 //! | Jira id of a Tempo id | `TEMPO#site#worklog` | `TEMPO` | while to be learned: `LEARN#site` | since, worklog | |
@@ -136,6 +136,8 @@ impl Key {
         let (kind, number) = match id {
             EvidenceId::Tempo(id) => ("tempo", id.to_string()),
             EvidenceId::Jira(id) => ("jira", id.to_string()),
+            EvidenceId::Confirmed(id) => ("confirmed", id.to_string()),
+            EvidenceId::Stands(id) => ("stands", id.to_string()),
         };
         Self::new(parts("EVIDENCE", &[site.as_str(), kind, &number]), "EVIDENCE")
     }

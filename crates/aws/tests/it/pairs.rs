@@ -265,7 +265,6 @@ async fn origins_and_proofs_are_found_by_worklog() {
         id,
         source: "papertrail".to_owned(),
         at,
-        moved_to: Some(IssueId(3)),
     };
     let tempo = evidence(EvidenceId::Tempo(WorklogId(4)), jiff::Timestamp::now());
     let jira = evidence(EvidenceId::Jira(JiraWorklogId(4)), jiff::Timestamp::now());

@@ -40,7 +40,10 @@ impl Planner<'_> {
             (Some(a), Some(b)) => {
                 let told = [(Side::A, a), (Side::B, b)];
                 let moved = told.iter().find(|(_, proof)| proof.moved_to.is_some());
-                let may_stand = told.iter().find(|(_, proof)| proof.may_stand());
+                // Not what Tandem itself set out to take away.
+                let may_stand = told
+                    .iter()
+                    .find(|(side, proof)| attempted != Some(*side) && proof.may_stand());
                 match (moved, may_stand) {
                     (Some((side, _)), _) => self.leave(pair, *side, MOVED),
                     (None, Some((side, _))) => self.leave(pair, *side, "deleted on both sides"),

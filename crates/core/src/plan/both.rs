@@ -49,7 +49,7 @@ impl Planner<'_> {
                     return self.taken_away(pair, intent.side);
                 }
                 // The delete is decided anew: its proof is still there, and deleting twice does no harm.
-                IntentKind::Delete if self.observed.now >= intent.until => pair.intent = None,
+                IntentKind::Delete if self.observed.now >= intent.until => drop(pair.give_up()),
                 // What became of it shows when the worklog does.
                 IntentKind::Update if self.observed.now >= intent.until && found[intent.side].is_none() => {}
                 IntentKind::Update

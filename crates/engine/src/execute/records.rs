@@ -108,8 +108,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes back what Jira said of those of a pair's worklogs that are shown where the pair is now: they moved. Else whatever
-    /// hid them the next time would be taken for that delete. Tempo's own word, which may have come since the look, stays.
+    /// Notes of those of a pair's worklogs that are shown where the pair is now, and that Jira called deleted, that they
+    /// stand: they moved. Else whatever hid them the next time would be taken for that delete.
     async fn turned_up(&self, pair: &Pair, observed: &Observed) -> Result<Vec<Op>, EngineError> {
         let mut ops = Vec::new();
         for side in Side::BOTH {
@@ -117,20 +117,13 @@ impl Run<'_> {
             let Some(worklog) = pair.ids[side].filter(listed) else {
                 continue;
             };
-            let site = &self.connection.sites[side];
-            let id = EvidenceId::Tempo(worklog);
-            let told = self
-                .engine
-                .store
-                .evidence(site, std::slice::from_ref(&id))
-                .await?;
-            if told.iter().any(|proof| proof.source.contains("jira")) {
+            let told = self.engine.proofs(self.connection, side, &[worklog]).await?;
+            if told.values().any(Proof::is_jiras) {
                 ops.push(Op::PutEvidence(Evidence {
-                    site: site.clone(),
-                    id,
-                    source: "stands".into(),
+                    site: self.connection.sites[side].clone(),
+                    id: EvidenceId::Stands(worklog),
+                    source: "listing".into(),
                     at: self.now(),
-                    moved_to: Some(pair.link.issue(side)),
                 }));
             }
         }
@@ -386,7 +379,6 @@ impl Run<'_> {
                     id,
                     source,
                     at: now,
-                    moved_to: None,
                 }));
             }
             _ => {}

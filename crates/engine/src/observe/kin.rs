@@ -9,7 +9,7 @@ use super::SKEW;
 use crate::echo;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
-use crate::ports::store::{Claim, EvidenceId, LookupQuery, Root};
+use crate::ports::store::{Claim, LookupQuery, Root};
 
 /// Marks of own writes that are looked up in one request.
 const MARKS_AT_ONCE: usize = 10;
@@ -271,9 +271,8 @@ impl Engine {
         if let Some(proof) = observed.proofs[side].get(&worklog) {
             return Ok(proof.moved_to.is_none());
         }
-        let site = &connection.sites[side];
-        let known = self.store.evidence(site, &[EvidenceId::Tempo(worklog)]).await?;
-        Ok(known.iter().any(|proof| proof.moved_to.is_none()))
+        let known = self.proofs(connection, side, &[worklog]).await?;
+        Ok(known.values().any(|proof| !proof.is_hearsay()))
     }
 
     /// Says whether a worklog is known to be gone: deleted, taken away by us for a move, or no twin of anybody's since its

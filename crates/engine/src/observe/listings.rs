@@ -33,9 +33,7 @@ impl Engine {
             {
                 let site = &connection.sites[side];
                 let proofs = self.store.evidence(site, &[EvidenceId::Tempo(*id)]).await?;
-                let gone = proofs
-                    .iter()
-                    .any(|proof| proof.moved_to != Some(observed.link.issue(side)));
+                let gone = !proofs.is_empty();
                 let places = self.store.whereabouts(&connection.name, site, &[*id]).await?;
                 let elsewhere = places.iter().any(|place| {
                     // Accounted for already, wherever the worklog went since.

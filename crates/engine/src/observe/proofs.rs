@@ -14,7 +14,7 @@ use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
 use crate::ports::store::{Announced, DueKey, Evidence, EvidenceId, Lane, Op, OwnAccount, Whereabouts};
-use crate::sweep::tells_nothing;
+use crate::sweep::{AUDIT_TRAIL, tells_nothing};
 
 /// How long Jira's feeds leave out what has just happened: a minute, and what clocks differ by.
 const UNTOLD: SignedDuration = SignedDuration::from_secs(90);
@@ -55,20 +55,31 @@ impl Engine {
             own_moves.retain(|id| !observed.departed[side].contains(id));
             proofs.retain(|id, _| !own_moves.contains(id));
             observed.moved_away[side] = own_moves;
-            // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed.
-            let is_jiras = |proof: &Proof| proof.source.starts_with("jira");
-            let told = proofs.values().filter(|proof| is_jiras(proof));
+            // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed. And what was changed after
+            // that stood.
+            let seen: BTreeMap<WorklogId, Timestamp> = observed
+                .pairs
+                .iter()
+                .filter_map(|pair| Some((pair.ids[side]?, pair.seen[side]?)))
+                .collect();
+            proofs.retain(|id, proof| {
+                let stood = seen.get(id).is_some_and(|seen| *seen > proof.at);
+                !(proof.is_jiras() && stood)
+            });
+            let told = proofs.values().filter(|proof| proof.is_hearsay());
             let confirmed = match told.map(|proof| proof.at).min() {
                 Some(since) => self.in_the_audit_trail(site, since, lane).await?,
                 None => BTreeSet::new(),
             };
+            for (id, proof) in &mut proofs {
+                if proof.is_hearsay() && confirmed.contains(id) {
+                    proof.source = AUDIT_TRAIL.into();
+                }
+            }
             for (nth, (id, written_at)) in absent.iter().copied().enumerate() {
                 let proof = proofs.remove(&id);
-                let hearsay = proof.as_ref().is_some_and(is_jiras) && !confirmed.contains(&id);
+                let hearsay = proof.as_ref().is_some_and(Proof::is_hearsay);
                 if let Some(proof) = proof.clone().filter(|_| !hearsay) {
-                    if is_jiras(&proof) {
-                        self.keep_confirmed(site, id, &proof).await?;
-                    }
                     observed.proofs[side].insert(id, proof);
                     continue;
                 }
@@ -209,7 +220,10 @@ impl Engine {
             // One alone may be the service user, whose own time is shown without that permission.
             sees_others = match authors.len() {
                 0 => false,
-                1 => !authors.contains(&self.own_account(site, lane).await?),
+                1 => match self.own_account(site, lane).await? {
+                    Some(own) => !authors.contains(&own),
+                    None => false,
+                },
                 _ => true,
             };
             // What an interrupted create made is nobody's either. Were it left out, it would be made again.
@@ -269,42 +283,39 @@ impl Engine {
                     continue;
                 }
             }
-            self.keep_confirmed(site, id, &proof).await?;
+            let proof = proof.confirmed();
+            let evidence = Evidence {
+                site: site.name.clone(),
+                id: EvidenceId::Confirmed(id),
+                source: proof.source.clone(),
+                at: proof.at,
+            };
+            self.store.commit(vec![Op::PutEvidence(evidence)]).await?;
             observed.proofs[side].insert(id, proof);
         }
         Ok(())
     }
 
-    /// Returns the account that a site knows the service user by. It is asked for once with the same credentials.
-    async fn own_account(&self, site: &Site, lane: Lane) -> Result<AccountId, EngineError> {
+    /// Returns the account that a site knows the service user by, where it says. It is asked for once with the same
+    /// credentials.
+    async fn own_account(&self, site: &Site, lane: Lane) -> Result<Option<AccountId>, EngineError> {
         let state = self.site_state(site).await?;
         let of_these = |known: &&OwnAccount| known.credentials == state.credentials;
         if let Some(known) = state.own_account.as_ref().filter(of_these) {
-            return Ok(known.account.clone());
+            return Ok(Some(known.account.clone()));
         }
-        let asked = self.call(site, lane, async |client| client.myself().await).await;
-        let account = asked?.account_id;
+        let account = match self.call(site, lane, async |client| client.myself().await).await {
+            Ok(myself) => myself.account_id,
+            Err(error) if error.is_refusal() => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let mut state = self.site_state(site).await?;
         state.own_account = Some(OwnAccount {
             credentials: state.credentials.clone(),
             account: account.clone(),
         });
         self.put_site_state(site, &state).await?;
-        Ok(account)
-    }
-
-    /// Keeps Jira's word, once it is confirmed, under Tempo's id: nobody has to ask again, and who knows the worklog by
-    /// that id alone learns that it is gone.
-    async fn keep_confirmed(&self, site: &Site, id: WorklogId, proof: &Proof) -> Result<(), EngineError> {
-        let confirmed = Evidence {
-            site: site.name.clone(),
-            id: EvidenceId::Tempo(id),
-            source: format!("confirmed-{}", proof.source),
-            at: proof.at,
-            moved_to: None,
-        };
-        self.store.commit(vec![Op::PutEvidence(confirmed)]).await?;
-        Ok(())
+        Ok(Some(account))
     }
 
     /// Returns those of the worklogs that Tandem itself took away because their twin moved.
@@ -364,27 +375,37 @@ impl Engine {
             .map(|(worklog, jira)| (jira, worklog))
             .collect();
         let mut keys: Vec<EvidenceId> = ids.iter().copied().map(EvidenceId::Tempo).collect();
+        keys.extend(ids.iter().copied().map(EvidenceId::Confirmed));
+        keys.extend(ids.iter().copied().map(EvidenceId::Stands));
         keys.extend(jira.keys().copied().map(EvidenceId::Jira));
-        let mut proofs: BTreeMap<WorklogId, Proof> = BTreeMap::new();
+        let mut told: Vec<(WorklogId, Proof)> = Vec::new();
+        let mut stood: BTreeMap<WorklogId, Timestamp> = BTreeMap::new();
         for evidence in self.store.evidence(site, &keys).await? {
-            // It was found to stand there since.
-            if evidence.moved_to.is_some() {
-                continue;
-            }
             let worklog = match evidence.id {
-                EvidenceId::Tempo(worklog) => Some(worklog),
+                EvidenceId::Tempo(worklog) | EvidenceId::Confirmed(worklog) => Some(worklog),
                 EvidenceId::Jira(id) => jira.get(&id).copied(),
+                EvidenceId::Stands(worklog) => {
+                    stood.insert(worklog, evidence.at);
+                    None
+                }
             };
             let proof = Proof {
                 source: evidence.source,
                 at: evidence.at,
                 moved_to: None,
             };
-            if let Some(worklog) = worklog
-                && proofs
-                    .get(&worklog)
-                    .is_none_or(|known| weight(known) < weight(&proof))
-            {
+            told.extend(worklog.map(|worklog| (worklog, proof)));
+        }
+        let mut proofs: BTreeMap<WorklogId, Proof> = BTreeMap::new();
+        for (worklog, proof) in told {
+            // It was found to stand since.
+            if proof.is_jiras() && stood.get(&worklog).is_some_and(|at| *at >= proof.at) {
+                continue;
+            }
+            // What says more of them.
+            let weight = |proof: &Proof| (!proof.is_jiras(), !proof.is_hearsay());
+            let known = proofs.get(&worklog);
+            if known.is_none_or(|known| weight(known) < weight(&proof)) {
                 proofs.insert(worklog, proof);
             }
         }
@@ -547,9 +568,4 @@ fn absent(observed: &Observed, side: Side) -> (Vec<Written>, Vec<Written>) {
             .collect()
     };
     (told(news), told(waiting))
-}
-
-/// How much a proof says: Tempo's word for a delete more than Jira's, which may tell of a move.
-fn weight(proof: &Proof) -> u8 {
-    if proof.source.starts_with("jira") { 0 } else { 1 }
 }

@@ -165,7 +165,6 @@ impl Engine {
                 id: EvidenceId::Tempo(worklog),
                 source: format!("person {by}"),
                 at: now,
-                moved_to: None,
             }));
         }
         let tried = |side: Side| row.wait.as_ref().and_then(|wait| wait.tried[side].clone());

@@ -397,22 +397,24 @@ pub enum EvidenceId {
     Tempo(WorklogId),
     /// By Jira's id.
     Jira(JiraWorklogId),
+    /// By Tempo's id: Jira's word, once it was confirmed. Whoever asks later need not do so again.
+    Confirmed(WorklogId),
+    /// By Tempo's id, that it stands: what Jira had told before was of a move.
+    Stands(WorklogId),
 }
 
-/// A proof that a worklog was deleted, or that it moved away.
+/// A proof that a worklog was deleted, or that it stands after all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The site.
     pub site: SiteName,
     /// The worklog.
     pub id: EvidenceId,
-    /// Who says so, for the history: `tempo-webhook`, `jira-webhook`, `papertrail`, `jira-feed`, `own-delete`;
-    /// `stands` takes back what was told before.
+    /// Who says so, for the history: `tempo-webhook`, `jira-webhook`, `papertrail`, `jira-feed`, `own-delete`, `listing`, or
+    /// the name of a person.
     pub source: String,
     /// When it was told.
     pub at: Timestamp,
-    /// The issue that it stands on, when it did not go after all.
-    pub moved_to: Option<IssueId>,
 }
 
 /// What Tandem is about to write, so that the webhook that follows is recognised.
