@@ -221,7 +221,7 @@ impl Pair {
     }
 
     /// Takes the intent off, and lets the pair wait for what it had waited for before.
-    pub(crate) fn give_up(&mut self) -> Option<Intent> {
+    pub fn give_up(&mut self) -> Option<Intent> {
         let mut intent = self.intent.take()?;
         if let Some(waited) = intent.waited.take() {
             self.wait.get_or_insert(*waited);

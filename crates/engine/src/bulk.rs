@@ -267,7 +267,7 @@ impl Run<'_> {
                     intent.until = now;
                 }
             } else {
-                one.row.intent = None;
+                one.row.give_up();
             }
         }
         self.report.failures_in_row += 1;
@@ -285,7 +285,7 @@ impl Run<'_> {
         observed: &mut Observed,
     ) -> Result<(), EngineError> {
         for one in &mut begun {
-            one.row.intent = None;
+            one.row.give_up();
         }
         self.put_all(begun, side, observed).await
     }

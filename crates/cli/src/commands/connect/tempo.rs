@@ -51,7 +51,8 @@ pub(super) async fn connect(desk: &Desk<'_>, report: &mut Report) -> Result<(), 
     let held = desk.secret().await?.tempo_webhook_secrets.clone();
     let ours = ours(desk, &all);
     let told = |event: &str| ours.iter().any(|one| one.event == event && one.active);
-    if !WORKLOG_EVENTS.iter().all(|event| told(event)) {
+    let was_silent = !WORKLOG_EVENTS.iter().all(|event| told(event));
+    if was_silent {
         // Before anything is changed, or whoever dies in between would leave nobody who knows of it.
         desk.want_audit().await?;
     }
@@ -90,6 +91,10 @@ pub(super) async fn connect(desk: &Desk<'_>, report: &mut Report) -> Result<(), 
         }
     }
     hold(desk, report, &secrets).await?;
+    if was_silent {
+        // One that has begun meanwhile may be past what nobody told of.
+        desk.want_audit().await?;
+    }
     if report.tempo.did != Did::ByHand {
         report.tempo.did = match (made, desk.arguments.renew, ours.is_empty()) {
             (0, ..) if secrets.is_empty() => Did::Nothing,
