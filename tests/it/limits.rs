@@ -14,7 +14,7 @@ use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::{IssueId, LinkKey};
 use tandem_engine::ports::store::{DueKey, Lane, Store};
-use tandem_sim::{Content, Delivery, IssueSpec};
+use tandem_sim::{Content, Delivery, Fault, FaultOutcome, IssueSpec, Matcher};
 use tower::ServiceExt;
 
 use crate::world::{Setup, Webhooks, World, config, hour, site};
@@ -559,4 +559,27 @@ async fn ten_thousand_links_cost_a_sweep_three_requests_a_site() {
     assert!(audit <= 2 * 2 + 4, "{audit}");
     assert!(audit_table <= 10_000 + 60, "{audit_table}");
     assert!(grown <= 64, "{grown} MiB more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_answers_429_whatever_it_is_asked_is_asked_ever_more_rarely() {
+    let world = Setup::two(1).build().await;
+    let listings = Matcher::tempo("GET", "/4/worklogs/issue/{issueId}").times(10_000);
+    world
+        .sim
+        .fail_next("acme", listings, Fault::LostBefore(FaultOutcome::Status(429)));
+    world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    world.settle().await;
+    for _ in 0..10 {
+        world.wait(360).await;
+        world.tandem.engine.run_due(None).await.unwrap();
+    }
+    let requests = world.sim.requests();
+    let asked = requests
+        .iter()
+        .filter(|one| one.path_template == "/4/worklogs/issue/{issueId}" && one.site == "acme");
+    // Not once a second, and not as good as never.
+    let asked = asked.count();
+    assert!((8..40).contains(&asked), "{asked}");
+    assert_eq!(world.due().await.len(), 1);
 }

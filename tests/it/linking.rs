@@ -3,7 +3,7 @@
 use tandem_core::{IssueId, LinkKey};
 use tandem_engine::ports::Store;
 use tandem_engine::ports::store::{DueKey, LinkRow, Linked};
-use tandem_sim::{Fault, FaultOutcome, Matcher};
+use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, Permission, ProjectSpec};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -222,4 +222,43 @@ async fn where_a_site_cannot_be_asked_for_the_field_the_issues_that_were_changed
     world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
     world.settle().await;
     assert_eq!(world.said("globex", "DEV-1").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_that_moves_to_an_issue_whose_twin_is_out_of_sight_loses_its_copy_to_nobody() {
+    let mut setup = Setup::two(1).webhooks(Webhooks::None);
+    setup.config = setup.config.replace(
+        "[connections.links]\n",
+        "[connections.links]\nfield = { a = \"customfield_10042\", b = \"customfield_10077\" }\n",
+    );
+    let pointing = IssueSpec::new("SUP-9").field("customfield_10042", "HID-1");
+    setup.sites[0] = setup.sites[0].clone().issue(pointing);
+    setup.sites[1] = setup.sites[1]
+        .clone()
+        .project(ProjectSpec::new("HID"))
+        .issue(IssueSpec::new("HID-1"));
+    let world = setup.build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    world
+        .globex()
+        .set_permission(Some("HID"), Permission::Browse, false);
+    world.acme().move_to_issue(id, "SUP-9").unwrap();
+    for _ in 0..3 {
+        world.wait(600).await;
+        world.sweep().await;
+        world.audit().await;
+        world.settle().await;
+    }
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    assert_eq!(world.reasons().await, ["missing"]);
+    world.globex().restore_permissions();
+    for _ in 0..2 {
+        world.wait(3600).await;
+        world.audit().await;
+        world.settle().await;
+    }
+    assert_eq!(world.said("globex", "DEV-1").len(), 0);
+    assert_eq!(world.said("globex", "HID-1").len(), 1);
 }

@@ -8,7 +8,8 @@ mod see;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_core::{IssueId, LinkKey, Side, Sides, SiteName};
+use jiff::Timestamp;
+use tandem_core::{ConnectionName, IssueId, LinkKey, Side, Sides, SiteName};
 use tracing::{info, warn};
 
 use self::find::Found;
@@ -103,6 +104,19 @@ impl Engine {
         Ok(links)
     }
 
+    /// Says whether an issue without a link was found, when it was looked at last, to name a twin that is out of sight:
+    /// nobody knows then that it has none.
+    pub(crate) async fn has_unseen_twin(
+        &self,
+        connection: &Connection,
+        side: Side,
+        issue: IssueId,
+    ) -> Result<bool, EngineError> {
+        let note = self.store.note(&unseen(&connection.name, side, issue)).await?;
+        let until: Option<Timestamp> = note.and_then(|until| until.parse().ok());
+        Ok(until.is_some_and(|until| until > self.clock.now()))
+    }
+
     /// Remembers what was found, or that nothing was.
     async fn keep_found(
         &self,
@@ -111,6 +125,7 @@ impl Engine {
         issue: IssueId,
         found: Found,
     ) -> Result<Option<LinkKey>, EngineError> {
+        let again = self.clock.now() + signed(self.options.look_again);
         let key = match found {
             Found::Twin { here, there, by } => {
                 let (a, b) = if side == Side::A {
@@ -139,9 +154,19 @@ impl Engine {
                     }
                 }
             }
-            Found::Nothing { key } => key,
+            Found::Nothing { key, is_unseen } => {
+                if is_unseen {
+                    warn!(
+                        connection.name = %connection.name,
+                        "Issue {} of {} names a twin that the service user does not see on {}",
+                        key.as_deref().unwrap_or("?"), connection.sites[side], connection.sites[side.other()],
+                    );
+                    let note = unseen(&connection.name, side, issue);
+                    self.store.put_note(&note, &again.to_string()).await?;
+                }
+                key
+            }
         };
-        let again = self.clock.now() + signed(self.options.look_again);
         let site = &connection.sites[side];
         self.store
             .put_unlinked(site, issue, key.as_deref(), &connection.name, again)
@@ -499,6 +524,11 @@ pub fn issue_ref(text: &str) -> IssueRef {
         Ok(id) => IssueRef::Id(IssueId(id)),
         Err(_) => IssueRef::Key(text.trim().to_uppercase()),
     }
+}
+
+/// The note that an issue names a twin that is out of sight.
+fn unseen(connection: &ConnectionName, side: Side, issue: IssueId) -> String {
+    format!("unseen:{connection}:{side}:{issue}")
 }
 
 #[cfg(test)]

@@ -338,7 +338,12 @@ impl Engine {
                 }
                 SiteErrorKind::RateLimited { retry_after } => {
                     let after = retry_after.map_or(SignedDuration::from_secs(1), signed);
-                    (now + after, row.attempts)
+                    // Once may be chance. Whoever goes on asking is shut out.
+                    let again = match row.attempts {
+                        0 => SignedDuration::ZERO,
+                        before => self.backoff(&row.key, before, now),
+                    };
+                    (now + after.max(again), attempts)
                 }
                 SiteErrorKind::Busy | SiteErrorKind::NotFound | SiteErrorKind::Malformed => {
                     (backoff, attempts)

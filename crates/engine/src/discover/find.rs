@@ -31,6 +31,8 @@ pub(super) enum Found {
     },
     Nothing {
         key: Option<String>,
+        /// Whether it names one that the service user does not see on the other site.
+        is_unseen: bool,
     },
 }
 
@@ -56,7 +58,8 @@ impl Engine {
         for issue in issues {
             let own = seen.remove(&IssueRef::Id(*issue));
             let key = own.as_ref().map(|own| own.key.clone());
-            found.insert(*issue, Found::Nothing { key });
+            let is_unseen = false;
+            found.insert(*issue, Found::Nothing { key, is_unseen });
             open.extend(own.map(|own| (*issue, own)));
         }
         let inside = self.inside(connection, side, open.values(), asking).await?;
@@ -80,8 +83,16 @@ impl Engine {
                 .inside(connection, side.other(), twins.values(), asking)
                 .await?;
             for (issue, name) in named {
-                if let Some(twin) = twins.get(&name).filter(|twin| inside.contains(&twin.id)) {
-                    settle(&mut open, &mut found, issue, twin.clone(), by);
+                match twins.get(&name) {
+                    Some(twin) if inside.contains(&twin.id) => {
+                        settle(&mut open, &mut found, issue, twin.clone(), by);
+                    }
+                    Some(_) => {}
+                    None => {
+                        if let Some(Found::Nothing { is_unseen, .. }) = found.get_mut(&issue) {
+                            *is_unseen = true;
+                        }
+                    }
                 }
             }
         }

@@ -63,7 +63,8 @@ impl Engine {
                 .filter_map(|pair| Some((pair.ids[side]?, pair.seen[side]?)))
                 .collect();
             proofs.retain(|id, proof| {
-                let stood = seen.get(id).is_some_and(|seen| *seen > proof.at);
+                // Tempo learns of it later than Jira, and takes edits until then.
+                let stood = seen.get(id).is_some_and(|seen| *seen > proof.at + UNTOLD);
                 !(proof.is_jiras() && stood)
             });
             let told = proofs.values().filter(|proof| proof.is_hearsay());
@@ -338,7 +339,7 @@ impl Engine {
     }
 
     /// Says whether an issue that a worklog went to is linked: then that link's run takes it in, and nothing is to
-    /// be done here.
+    /// be done here. Nor is it while its twin is out of sight.
     async fn went_to_a_link(
         &self,
         connection: &Connection,
@@ -349,7 +350,7 @@ impl Engine {
     ) -> Result<bool, EngineError> {
         let there = self.link_of(connection, side, issue, lane).await?;
         let Some(there) = there.filter(|there| *there != observed.link) else {
-            return Ok(false);
+            return self.has_unseen_twin(connection, side, issue).await;
         };
         // What is out of the connection's scope is nobody's to take in, as if it had no twin.
         if self.is_outside(connection, &there).await? {
