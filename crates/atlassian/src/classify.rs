@@ -121,6 +121,17 @@ pub(crate) fn unusable(call: &Call, message: impl Into<String>) -> SiteError {
     unsent(call, SiteErrorKind::Unusable, message)
 }
 
+/// Returns the error for a successful answer to a token that is not this site's.
+pub(crate) fn anothers(call: &Call, status: StatusCode, message: String) -> SiteError {
+    error(
+        call,
+        SiteErrorKind::CredentialsRejected,
+        Outcome::NothingDone,
+        Some(status),
+        message,
+    )
+}
+
 /// Returns a refusal that came inside a successful answer.
 pub(crate) fn refused_inside(call: &Call, status: StatusCode, reason: Reason, message: String) -> SiteError {
     error(

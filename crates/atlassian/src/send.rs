@@ -27,6 +27,7 @@ pub struct AtlassianSite {
     transport: Arc<dyn Transport>,
     observer: Option<Arc<dyn RequestObserver>>,
     deadline: Duration,
+    others: Vec<String>,
 }
 
 /// A successful answer, with what is needed to complain about it.
@@ -50,6 +51,10 @@ impl Answered {
     }
 }
 
+fn bare(address: &str) -> String {
+    address.trim_end_matches('/').to_lowercase()
+}
+
 impl AtlassianSite {
     /// Puts a site together.
     pub fn new(
@@ -63,6 +68,7 @@ impl AtlassianSite {
             transport,
             observer: None,
             deadline: CALL_DEADLINE,
+            others: Vec::new(),
         }
     }
 
@@ -78,6 +84,35 @@ impl AtlassianSite {
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// Tells at which addresses other sites' Jiras are: a Tempo token with which these sites' worklogs are listed is
+    /// theirs, and is taken as one that is rejected.
+    #[must_use]
+    pub fn beside(mut self, others: impl IntoIterator<Item = String>) -> Self {
+        self.others = others.into_iter().map(|address| bare(&address)).collect();
+        self
+    }
+
+    /// Refuses a listing that is another site's. Tempo's address is the same for all, and issues of the same ids may be on
+    /// each: what was read there would be written over what stands here.
+    pub(crate) fn is_ours(&self, listed: &Answered) -> Result<(), SiteError> {
+        if self.others.is_empty() {
+            return Ok(());
+        }
+        // What cannot be read, whoever reads the rest complains of.
+        let Ok(Some(address)) = crate::tempo::admin::read_jira_address(&listed.answer.body) else {
+            return Ok(());
+        };
+        let address = bare(&address);
+        if address == bare(self.endpoints.jira.as_str()) || !self.others.contains(&address) {
+            return Ok(());
+        }
+        let what = format!(
+            "the Tempo token in the secret of {} is another site's: it lists the worklogs of {address}; make one in Tempo on {} itself",
+            self.endpoints.site, self.endpoints.site
+        );
+        Err(classify::anothers(&listed.call, listed.answer.status, what))
     }
 
     /// Returns the site's name in the configuration.

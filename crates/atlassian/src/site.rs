@@ -41,11 +41,17 @@ fn at_most(call: &Call, items: usize, max: usize) -> Result<(), SiteError> {
 impl SiteClient for AtlassianSite {
     async fn list_issue(&self, issue: IssueId, offset: u64) -> Result<Page<Worklog>, SiteError> {
         let answered = self.send(tempo::list_issue(issue, offset)).await?;
+        if offset == 0 {
+            self.is_ours(&answered)?;
+        }
         answered.read(|body| tempo_wire::page(body, &self.endpoints.tempo, offset, Some(issue)))
     }
 
     async fn list_changed(&self, since: Timestamp, offset: u64) -> Result<Page<Worklog>, SiteError> {
         let answered = self.send(tempo::list_changed(since, offset)).await?;
+        if offset == 0 {
+            self.is_ours(&answered)?;
+        }
         answered.read(|body| tempo_wire::page(body, &self.endpoints.tempo, offset, None))
     }
 
@@ -56,6 +62,9 @@ impl SiteClient for AtlassianSite {
         offset: u64,
     ) -> Result<Page<Worklog>, SiteError> {
         let answered = self.send(tempo::list_dates(from, to, offset)).await?;
+        if offset == 0 {
+            self.is_ours(&answered)?;
+        }
         answered.read(|body| tempo_wire::page(body, &self.endpoints.tempo, offset, None))
     }
 

@@ -88,6 +88,8 @@ impl Tandem {
                     tempo: site.tempo.clone(),
                 };
                 let client = AtlassianSite::new(endpoints, Arc::new(secrets), Arc::clone(&transport));
+                let others = config.sites.values().filter(|other| other.name != site.name);
+                let client = client.beside(others.map(|other| other.jira.to_string()));
                 let client = Arc::new(client.with_observer(Arc::clone(&observer)));
                 clients.insert(site.name.clone(), Arc::clone(&client));
                 if site.requests_per_second > USUAL_REQUESTS_PER_SECOND {

@@ -272,6 +272,31 @@ fn a_tempo_token_of_the_other_site_is_noticed_before_anything_is_read_with_it() 
 }
 
 #[test]
+fn with_the_other_sites_tempo_token_nothing_is_written_until_it_is_put_right() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "here")).unwrap();
+    bench.globex().log_time("DEV-1", hour("bob", "there")).unwrap();
+    let path = bench.path("globex.json");
+    let right = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, right.replace("tempo-globex", "tempo-acme")).unwrap();
+    let ran = bench.run(&["reconcile"]);
+    assert_ne!(ran.code, 0, "{ran:?}");
+    let told = bench.run(&["status"]).out;
+    assert!(
+        told.contains("the Tempo token in the secret of globex is another site's"),
+        "{told}"
+    );
+    for site in [bench.acme(), bench.globex()] {
+        assert_eq!(site.worklogs().len(), 1);
+    }
+    std::fs::write(&path, right).unwrap();
+    bench.run(&["reconcile"]).ended(0);
+    for site in [bench.acme(), bench.globex()] {
+        assert_eq!(site.worklogs().len(), 2);
+    }
+}
+
+#[test]
 fn a_token_that_could_not_be_tried_is_taken_for_none() {
     let bench = Bench::new();
     let down = Matcher::tempo("GET", "/4/globalconfiguration").times(100);
