@@ -1,5 +1,7 @@
 //! Calls to Jira for setting up and for checking; the engine's run needs none of them.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -39,6 +41,8 @@ pub struct AdminWebhook {
     pub enabled: bool,
     /// Whether deliveries are signed, where Jira says so.
     pub is_signed: Option<bool>,
+    /// What it leaves out of what it is for: `no body`, or the JQL that it is limited to.
+    pub limit: Option<String>,
 }
 
 /// A worklog as Jira shows it: the shadow of one in Tempo, or one that Tempo does not know yet.
@@ -150,6 +154,10 @@ struct WebhookWire {
     enabled: bool,
     #[serde(default)]
     is_signed: Option<bool>,
+    #[serde(default, deserialize_with = "lenient::truthy")]
+    exclude_body: bool,
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    filters: BTreeMap<String, Value>,
 }
 
 fn switched_on() -> bool {
@@ -158,7 +166,13 @@ fn switched_on() -> bool {
 
 impl From<WebhookWire> for AdminWebhook {
     fn from(wire: WebhookWire) -> Self {
+        let jql = wire.filters.values().filter_map(Value::as_str).map(str::trim);
+        let jql = jql.filter(|jql| !jql.is_empty()).map(str::to_owned).next();
         AdminWebhook {
+            limit: match wire.exclude_body {
+                true => Some("no body".to_owned()),
+                false => jql,
+            },
             id: wire
                 .address
                 .trim_end_matches('/')

@@ -162,6 +162,22 @@ fn a_program_gets_the_text_and_may_fail_without_harm() {
         .says("Could not hand an alert to `/bin/sh`");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_program_that_is_called_does_not_learn_what_the_environment_holds_in_secret() {
+    let bench = alerts(
+        "webhook = \"env:CHAT_OF_THE_TEST\"\ncommand = [\"/bin/sh\", \"-c\", \"echo $CHAT_OF_THE_TEST,$KEPT > heard.txt\"]",
+    );
+    bench.acme().log_time("SUP-1", hour("zoe", "waits")).unwrap();
+    let mut command = bench.command(&["reconcile"]);
+    command
+        .env("CHAT_OF_THE_TEST", "http://127.0.0.1:9/planted")
+        .env("KEPT", "kept");
+    crate::bench::run(command.current_dir(bench.directory.path())).ended(3);
+    let heard = std::fs::read_to_string(bench.path("heard.txt")).unwrap();
+    assert_eq!(heard, ",kept\n");
+}
+
 #[test]
 fn serve_tells_people_after_its_sweep() {
     let chat = Chat::open();

@@ -17,7 +17,7 @@ use tracing::warn;
 use url::Url;
 
 use super::Sent;
-use crate::config::{AlertTarget, webhook_address};
+use crate::config::{AlertTarget, Config, SecretRef, webhook_address};
 use crate::credentials::source;
 use crate::wiring::Tandem;
 
@@ -97,7 +97,7 @@ pub(super) async fn everywhere(tandem: &Tandem, transport: &dyn Transport, text:
         failed += 1;
     }
     if let Some((program, arguments)) = alerts.command.split_first()
-        && let Err(why) = command(program, arguments, text).await
+        && let Err(why) = command(program, arguments, &held_in_environment(&tandem.config), text).await
     {
         warn!("Could not hand an alert to `{program}`: {why}");
         failed += 1;
@@ -198,9 +198,26 @@ async fn address(tandem: &Tandem, target: &AlertTarget) -> Result<Url, String> {
     webhook_address(text.expose_secret(), loopback).map_err(|what| format!("the secret of [alerts]: {what}"))
 }
 
-/// Runs a program with the text on its stdin. No shell is in between.
-async fn command(program: &str, arguments: &[String], text: &str) -> Result<(), String> {
+/// The variables that hold secrets: no program that is called needs to know those.
+fn held_in_environment(config: &Config) -> Vec<String> {
+    let of_sites = config.sites.values().map(|site| &site.secret);
+    let of_alerts = config.alerts.webhook.iter().filter_map(|target| match target {
+        AlertTarget::Secret(secret) => Some(secret),
+        AlertTarget::Url(_) => None,
+    });
+    let names = of_sites.chain(of_alerts).filter_map(|secret| match secret {
+        SecretRef::Env(name) => Some(name.clone()),
+        SecretRef::Aws(_) | SecretRef::File(_) => None,
+    });
+    names.collect()
+}
+
+/// Runs a program with the text on its stdin, and without these variables. No shell is in between.
+async fn command(program: &str, arguments: &[String], without: &[String], text: &str) -> Result<(), String> {
     let mut command = Command::new(program);
+    for name in without {
+        command.env_remove(name);
+    }
     command
         .args(arguments)
         .stdin(Stdio::piped())

@@ -41,7 +41,7 @@ fn plan(ours: &[&AdminWebhook], holds_secrets: bool, renew: bool) -> Plan {
 fn is_good(webhook: &AdminWebhook) -> bool {
     let has = |event: &&str| webhook.events.iter().any(|one| one == event);
     // Where Jira does not say whether it signs, it is taken to.
-    webhook.enabled && webhook.is_signed != Some(false) && EVENTS.iter().all(has)
+    webhook.enabled && webhook.is_signed != Some(false) && webhook.limit.is_none() && EVENTS.iter().all(has)
 }
 
 pub(super) async fn connect(desk: &Desk<'_>, report: &mut Report) -> Result<(), Failure> {
@@ -216,6 +216,7 @@ mod tests {
             events: EVENTS.iter().map(ToString::to_string).collect(),
             enabled: true,
             is_signed: Some(true),
+            limit: None,
         }
     }
 
@@ -240,6 +241,10 @@ mod tests {
             },
             AdminWebhook {
                 events: vec!["worklog_created".to_owned()],
+                ..webhook("7")
+            },
+            AdminWebhook {
+                limit: Some("project = NOPE".to_owned()),
                 ..webhook("7")
             },
         ];

@@ -99,7 +99,12 @@ fn of_jira(site: &SiteName, address: &str, webhooks: &[AdminWebhook]) -> Finding
         .iter()
         .filter(|webhook| same_address(&webhook.url, address))
         .collect();
-    let Some(best) = ours.iter().find(|webhook| webhook.enabled).or(ours.first()) else {
+    let is_whole = |webhook: &&&AdminWebhook| webhook.enabled && webhook.limit.is_none();
+    let best = ours.iter().find(is_whole);
+    let Some(best) = best
+        .or(ours.iter().find(|webhook| webhook.enabled))
+        .or(ours.first())
+    else {
         return Finding::fail(CHECK, site, format!("there is none for {address}"), CONNECT);
     };
     if !best.enabled {
@@ -109,12 +114,16 @@ fn of_jira(site: &SiteName, address: &str, webhooks: &[AdminWebhook]) -> Finding
         let what = format!("{address} has no secret, so that every delivery is turned away");
         return Finding::fail(CHECK, site, what, CONNECT);
     }
+    if let Some(limit) = &best.limit {
+        let what = format!("{address} hears of a part alone ({limit})");
+        return Finding::fail(CHECK, site, what, CONNECT);
+    }
     let lacking: Vec<&str> = EVENTS
         .into_iter()
         .filter(|event| {
             !ours
                 .iter()
-                .any(|webhook| webhook.enabled && webhook.events.iter().any(|one| one == event))
+                .any(|webhook| is_whole(&webhook) && webhook.events.iter().any(|one| one == event))
         })
         .collect();
     if !lacking.is_empty() {
@@ -206,6 +215,7 @@ mod tests {
             events: EVENTS.map(str::to_owned).into(),
             enabled: true,
             is_signed: Some(true),
+            limit: None,
         }
     }
 
@@ -231,7 +241,12 @@ mod tests {
             events: vec!["worklog_created".into()],
             ..webhook()
         };
+        let limited = AdminWebhook {
+            limit: Some("project = NOPE".into()),
+            ..webhook()
+        };
         for (webhook, word) in [
+            (limited, "a part alone (project = NOPE)"),
             (elsewhere, "none"),
             (off.clone(), "switched off"),
             (unsigned, "no secret"),
