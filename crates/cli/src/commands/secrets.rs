@@ -135,6 +135,13 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     for remark in remarks(&secret, &text) {
         output::say(format!("note: {remark}"));
     }
+    // Whoever is asked takes minutes, in which a rotation may come and go: these would be the tokens that it has ended.
+    let now = versions.describe().await.map_err(|error| no_secret(id, error))?;
+    if (&now.current, &now.pending) != (&described.current, &described.pending) {
+        return Err(Failure::failed(format!(
+            "{id} was changed meanwhile, by a rotation or somebody else. Nothing was stored; put it again, upon what is there now"
+        )));
+    }
     let version = versions
         .put_current(&text)
         .await

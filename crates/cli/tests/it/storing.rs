@@ -45,6 +45,8 @@ struct Manager {
     missing: bool,
     /// What is in use, where something is.
     current: Option<String>,
+    /// Whether a rotation comes and goes after the first look.
+    rotates: bool,
 }
 
 async fn answer(State(manager): State<Manager>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
@@ -56,12 +58,21 @@ async fn answer(State(manager): State<Manager>, headers: HeaderMap, body: Bytes)
         .lock()
         .unwrap()
         .push((operation.clone(), body.clone()));
+    let asked = manager.asked.lock().unwrap().clone();
+    let looks = operations(&asked)
+        .into_iter()
+        .filter(|one| *one == "DescribeSecret")
+        .count();
     let not_there = (
         StatusCode::BAD_REQUEST,
         json!({"__type": "ResourceNotFoundException", "message": "not there"}),
     );
     let (status, answer) = match operation.as_str() {
         _ if manager.missing => not_there,
+        "DescribeSecret" if manager.rotates && looks > 1 => (
+            StatusCode::OK,
+            json!({"ARN": "arn", "Name": "tandem/acme", "VersionIdsToStages": {"two": ["AWSCURRENT", "AWSPENDING"], "one": ["AWSPREVIOUS"]}}),
+        ),
         "DescribeSecret" => (
             StatusCode::OK,
             json!({"ARN": "arn", "Name": "tandem/acme", "VersionIdsToStages": {"one": ["AWSCURRENT"], "two": ["AWSPENDING"]}}),
@@ -126,10 +137,11 @@ fn a_secret_from_stdin_or_a_file_is_stored_as_it_stands() {
             "DescribeSecret",
             "GetSecretValue",
             "GetSecretValue",
+            "DescribeSecret",
             "PutSecretValue"
         ]
     );
-    let body = &asked[3].1;
+    let body = &asked[4].1;
     // The day of a static token is kept with it.
     assert_eq!(body["SecretString"], STATIC);
     assert_eq!(body["ClientRequestToken"], stored["version"]);
@@ -145,7 +157,7 @@ fn a_secret_from_stdin_or_a_file_is_stored_as_it_stands() {
     let (ran, asked) = put(&manager, "", &["acme", "--file", file.to_str().unwrap()]);
     let ran = ran.ended(0).says("stored as tandem/acme");
     assert!(!ran.err.contains("note:"), "{ran:?}");
-    assert_eq!(asked[3].1["SecretString"], STATIC);
+    assert_eq!(asked[4].1["SecretString"], STATIC);
 }
 
 #[test]
@@ -232,10 +244,10 @@ fn new_tokens_of_a_rotation_are_given_up_only_on_request() {
     let (ran, asked) = put(&manager, STATIC, &["acme", "--end-rotation"]);
     ran.ended(0);
     assert_eq!(
-        operations(&asked)[3..],
+        operations(&asked)[4..],
         ["PutSecretValue", "UpdateSecretVersionStage"]
     );
-    let body = &asked[4].1;
+    let body = &asked[5].1;
     assert_eq!(
         (&body["VersionStage"], &body["RemoveFromVersionId"]),
         (&json!("AWSPENDING"), &json!("two"))
@@ -279,8 +291,22 @@ fn a_file_from_before_a_rotation_does_not_bury_the_tokens_in_use() {
         let (ran, asked) = put(&manager, &text, &arguments);
         ran.ended(0)
             .says("aws secretsmanager rotate-secret --secret-id tandem/acme");
-        assert_eq!(asked[3].1["SecretString"], text);
+        assert_eq!(asked[4].1["SecretString"], text);
     }
+}
+
+#[test]
+fn what_a_rotation_stored_while_somebody_was_asked_is_not_written_over() {
+    let manager = Manager {
+        current: Some(STATIC.to_owned()),
+        rotates: true,
+        ..Manager::default()
+    };
+    let (ran, asked) = put(&manager, STATIC, &["acme"]);
+    ran.ended(1)
+        .says("was changed meanwhile")
+        .says("Nothing was stored");
+    assert!(!operations(&asked).contains(&"PutSecretValue"), "{asked:?}");
 }
 
 #[test]
@@ -297,7 +323,7 @@ fn secrets_of_webhooks_that_a_file_does_not_name_stay() {
     ran.ended(0)
         .says("kept the present jira_webhook_secrets")
         .says("there are no tempo_webhook_secrets");
-    let stored: Value = serde_json::from_str(asked[3].1["SecretString"].as_str().unwrap()).unwrap();
+    let stored: Value = serde_json::from_str(asked[4].1["SecretString"].as_str().unwrap()).unwrap();
     file["jira_webhook_secrets"] = json!(["hush-w"]);
     assert_eq!(stored, file);
 }

@@ -74,7 +74,9 @@ impl Engine {
             };
             for (id, proof) in &mut proofs {
                 if proof.is_hearsay() && confirmed.contains(id) {
+                    // It is Tempo's word then. What this pair makes of it may be the last that is asked of this worklog here.
                     proof.source = AUDIT_TRAIL.into();
+                    self.keep_proof(site, EvidenceId::Tempo(*id), proof).await?;
                 }
             }
             for (nth, (id, written_at)) in absent.iter().copied().enumerate() {
@@ -285,15 +287,20 @@ impl Engine {
                 }
             }
             let proof = proof.confirmed();
-            let evidence = Evidence {
-                site: site.name.clone(),
-                id: EvidenceId::Confirmed(id),
-                source: proof.source.clone(),
-                at: proof.at,
-            };
-            self.store.commit(vec![Op::PutEvidence(evidence)]).await?;
+            self.keep_proof(site, EvidenceId::Confirmed(id), &proof).await?;
             observed.proofs[side].insert(id, proof);
         }
+        Ok(())
+    }
+
+    async fn keep_proof(&self, site: &Site, id: EvidenceId, proof: &Proof) -> Result<(), EngineError> {
+        let evidence = Evidence {
+            site: site.name.clone(),
+            id,
+            source: proof.source.clone(),
+            at: proof.at,
+        };
+        self.store.commit(vec![Op::PutEvidence(evidence)]).await?;
         Ok(())
     }
 
