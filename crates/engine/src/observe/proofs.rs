@@ -19,6 +19,9 @@ use crate::sweep::{AUDIT_TRAIL, tells_nothing};
 /// How long Jira's feeds leave out what has just happened: a minute, and what clocks differ by.
 const UNTOLD: SignedDuration = SignedDuration::from_secs(90);
 
+/// How much later than Jira Tempo may learn of a delete, and takes edits until then.
+const BEHIND: SignedDuration = SignedDuration::from_secs(30);
+
 /// What Jira tells of may stand in Tempo's audit trail with an earlier time.
 const TRAIL_OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 
@@ -63,8 +66,12 @@ impl Engine {
                 .filter_map(|pair| Some((pair.ids[side]?, pair.seen[side]?)))
                 .collect();
             proofs.retain(|id, proof| {
-                // Tempo learns of it later than Jira, and takes edits until then.
-                let stood = seen.get(id).is_some_and(|seen| *seen > proof.at + UNTOLD);
+                // What nobody has asked about yet is asked about anyway.
+                let late = match proof.is_hearsay() {
+                    true => UNTOLD,
+                    false => BEHIND,
+                };
+                let stood = seen.get(id).is_some_and(|seen| *seen > proof.at + late);
                 !(proof.is_jiras() && stood)
             });
             let told = proofs.values().filter(|proof| proof.is_hearsay());
