@@ -634,3 +634,30 @@ async fn other_links_changes_go_across_beside_a_first_sync_and_only_beside_one()
     assert_eq!(ran.standing, [Standing::Done { written: 3 }]);
     assert_eq!((ran.written, world.globex().worklogs().len()), (4, 4));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_site_refuses_of_several_at_once_waits_since_the_first_time() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    fill(&world, 1, 3);
+    let year = ["2025-01-01", "2025-12-31"].map(|day| day.parse().unwrap());
+    world.globex().close_period(year[0], year[1]);
+    backfill(&world, &order("2025-01-01")).await;
+    let engine = &world.tandem.engine;
+    let told = async || {
+        let queue = engine.queue().await.unwrap();
+        let told: Vec<_> = queue.iter().map(|item| (item.since, item.attempts)).collect();
+        told
+    };
+    let first = told().await;
+    assert_eq!(first.len(), 3);
+    for _ in 0..2 {
+        world.wait(1000).await;
+        backfill(&world, &order("2025-01-01")).await;
+    }
+    let requests = world.sim.requests();
+    assert!(requests.iter().any(|one| one.path_template == BULK));
+    let again = told().await;
+    let since = |rows: &[(_, u32)]| rows.iter().map(|(since, _)| *since).collect::<Vec<_>>();
+    assert_eq!(since(&again), since(&first));
+    assert!(again.iter().all(|(_, attempts)| *attempts >= 3), "{again:?}");
+}

@@ -316,35 +316,6 @@ async fn what_a_site_refuses_again_and_again_waits_since_the_first_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_site_refuses_of_several_at_once_waits_since_the_first_time_too() {
-    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
-    world
-        .globex()
-        .close_period("2026-03-01".parse().unwrap(), "2026-03-31".parse().unwrap());
-    for n in 0..3 {
-        world
-            .acme()
-            .log_time("SUP-1", hour("ann", &format!("march {n}")))
-            .unwrap();
-    }
-    world.sweep().await;
-    world.settle().await;
-    let engine = &world.tandem.engine;
-    let told = async || {
-        let queue = engine.queue().await.unwrap();
-        let told: Vec<_> = queue.iter().map(|item| (item.since, item.attempts)).collect();
-        told
-    };
-    let first = told().await;
-    for _ in 0..2 {
-        world.wait(1000).await;
-        world.settle().await;
-    }
-    let expected: Vec<_> = first.iter().map(|(since, _)| (*since, 3)).collect();
-    assert_eq!(told().await, expected);
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_a_site_does_not_take_stays_decided_whatever_else_is_edited_meanwhile() {
     // Refused for the edit, and for the billable hours in it.
     for permission in [Permission::EditAll, Permission::SetBillable] {
