@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tandem_core::{LinkKey, Side, Sides, WorklogId};
 use tandem_engine::backfill::{Estimate, Order, Standing};
 use tandem_engine::operator::{Decision, Resolved};
-use tandem_sim::{Content, Fault, FaultOutcome, Matcher, Vendor};
+use tandem_sim::{Content, Fault, FaultOutcome, Matcher, SiteHandle, Vendor, Worklog};
 
 use crate::world::{Setup, Webhooks, World, hour};
 
@@ -579,6 +579,39 @@ async fn what_nobody_could_tell_is_settled_once_a_person_has_made_it_clear() {
     assert_eq!(world.reasons().await, Vec::<&str>::new());
     assert_eq!(world.said("globex", "DEV-1").len(), 10);
     assert_all_equal(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_changes_a_copy_between_estimate_and_begin_has_no_second_one_made_of_it() {
+    let world = with_copies().await;
+    let links = ordered(&world, &adopting(true)).await;
+    world.wait(60).await;
+    let ids = |worklogs: Vec<Worklog>| worklogs.iter().map(|one| one.id).collect::<Vec<_>>();
+    let (acme, globex) = (world.acme(), world.globex());
+    let (a, b) = (ids(acme.worklogs_of("SUP-1")), ids(globex.worklogs_of("DEV-1")));
+    let longer = |content: &mut Content| content.time_spent_secs = 5400;
+    let otherwise = |content: &mut Content| content.description = Some("said otherwise".into());
+    acme.edit(a[0], longer).unwrap();
+    globex.edit(b[1], otherwise).unwrap();
+    acme.edit(a[2], longer).unwrap();
+    globex.edit(b[2], otherwise).unwrap();
+    acme.delete(a[3]).unwrap();
+    // Of the two that nobody can tell apart.
+    globex.edit(b[6], longer).unwrap();
+    let engine = &world.tandem.engine;
+    assert!(all_done(
+        &engine.run_backfill(&links, |_| {}).await.unwrap().standing
+    ));
+
+    // Each stands once: the two that had none have one now.
+    let said = |site: &SiteHandle, id| site.worklog(id).unwrap().content;
+    assert_eq!((acme.worklogs().len(), globex.worklogs().len()), (9, 10));
+    assert_eq!(said(&globex, b[0]).time_spent_secs, 5400);
+    assert_eq!(said(&acme, a[1]).description.as_deref(), Some("said otherwise"));
+    // Both sides of one were changed, one is gone, and of two nobody can tell.
+    let waiting = world.reasons().await;
+    assert!(waiting.iter().all(|reason| *reason == "ambiguous-create"));
+    assert_eq!(waiting.len(), 4, "{waiting:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use jiff::civil::{Date, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::field::{Field, Value};
 use crate::ids::{AccountId, Side, Sides, WorklogId};
@@ -50,6 +52,30 @@ pub struct Matching {
     pub likely: Vec<Likely>,
     /// Worklogs that have a twin among those on the other side, but nobody can tell which.
     pub ambiguous: Vec<Sides<Vec<WorklogId>>>,
+}
+
+/// How the worklogs of two issues went together when a person was told of it, before a backfill began. Whoever changes one
+/// of them afterwards makes no stranger of it: what was its copy then is still.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreseen {
+    /// Certain and likely twins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub twins: Vec<ForeseenTwins>,
+    /// Worklogs that had a twin of which nobody could tell which it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ambiguous: Vec<Sides<Vec<WorklogId>>>,
+}
+
+/// Two worklogs that went together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeseenTwins {
+    /// The worklogs.
+    pub ids: Sides<WorklogId>,
+    /// When each had been changed last.
+    pub seen: Sides<Timestamp>,
+    /// Whether they said the same in everything that is kept the same.
+    #[serde(default)]
+    pub is_equal: bool,
 }
 
 /// How two worklogs are to each other.
@@ -175,6 +201,21 @@ fn islands(edges: impl Iterator<Item = (WorklogId, WorklogId)>) -> Vec<Sides<BTr
     islands
 }
 
+/// Joins groups that have a worklog in common; one without worklogs on either side is none.
+pub(crate) fn joined(groups: impl Iterator<Item = Sides<Vec<WorklogId>>>) -> Vec<Sides<Vec<WorklogId>>> {
+    let mut edges = Vec::new();
+    for group in groups {
+        if let (Some(a), Some(b)) = (group.a.first(), group.b.first()) {
+            edges.extend(group.b.iter().map(|other| (*a, *other)));
+            edges.extend(group.a.iter().map(|other| (*other, *b)));
+        }
+    }
+    let islands = islands(edges.into_iter()).into_iter();
+    islands
+        .map(|island| island.map(|_, ids| ids.into_iter().collect()))
+        .collect()
+}
+
 impl Matching {
     /// The worklogs of a side that are in one of the groups.
     fn of(&self, side: Side) -> impl Iterator<Item = WorklogId> {
@@ -198,6 +239,43 @@ fn may_be_copied(found: &Sides<&Worklog>, tolerance: &Tolerance, rules: &Rules, 
         && !now.a.description.trim().is_empty()
         && !mean_the_same(Field::Author, &now, rules, lookups)
         && same_text_on_both(&now, rules, lookups)
+}
+
+impl ForeseenTwins {
+    /// Returns what to take for agreed on where some of it was changed since: what the other side still says, so that the
+    /// change crosses like any other. `None` where both were changed, or nothing tells which.
+    pub(crate) fn base(
+        &self,
+        found: &Sides<&Worklog>,
+        rules: &Rules,
+        lookups: &Lookups,
+    ) -> Option<Sides<Content>> {
+        let now = Sides::new(found.a.content.clone(), found.b.content.clone());
+        let was_same = |field: &Field| {
+            self.is_equal || matches!(field, Field::StartDate | Field::TimeSpent | Field::Description)
+        };
+        let apart: Vec<Field> = Field::all(rules)
+            .filter(was_same)
+            .filter(|field| !mean_the_same(*field, &now, rules, lookups))
+            .filter(|field| *field != Field::Description || !same_text_on_both(&now, rules, lookups))
+            .collect();
+        if apart.is_empty() {
+            return Some(now);
+        }
+        let is_changed = |side: &Side| found[*side].updated_at > self.seen[*side];
+        let changed: Vec<Side> = Side::BOTH.into_iter().filter(is_changed).collect();
+        let [side] = *changed.as_slice() else {
+            return None;
+        };
+        let mut base = now.clone();
+        for field in apart {
+            let value = field
+                .rendered(side.other(), &now[side.other()], rules, lookups)
+                .ok()?;
+            field.set(side, &mut base[side], rules, value);
+        }
+        Some(base)
+    }
 }
 
 /// Says how two worklogs of the same day and duration are to each other.

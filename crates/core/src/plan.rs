@@ -85,7 +85,9 @@ struct Planner<'o> {
     plan: Plan,
     /// Worklogs that belong to a pair, or that a step of this plan has claimed.
     taken: Sides<BTreeSet<WorklogId>>,
-    /// Of these, what creates of unknown outcome may have made where nobody can tell which is whose.
+    /// Worklogs that have a twin or are another's, where copies are taken over.
+    claimed: Sides<BTreeSet<WorklogId>>,
+    /// Of those taken, what creates of unknown outcome may have made where nobody can tell which is whose.
     disputed: Sides<BTreeSet<WorklogId>>,
     rows: BTreeMap<&'o PairId, &'o Pair>,
     /// Worklogs that no pair knows at the start.
@@ -129,6 +131,7 @@ impl<'o> Planner<'o> {
             rules: &settings.rules,
             plan: Plan::default(),
             taken,
+            claimed: Sides::default(),
             disputed: Sides::default(),
             rows: observed.pairs.iter().map(|pair| (&pair.id, pair)).collect(),
             unpaired,

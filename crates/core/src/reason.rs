@@ -18,7 +18,7 @@ pub enum Reason {
     PeriodClosed,
     /// The service user may not do or see this.
     PermissionMissing,
-    /// The site does not accept the token.
+    /// The site does not accept the token, or its secret cannot be used.
     CredentialsRejected,
     /// One of the two issues is gone or cannot be seen.
     IssueUnlinked,
@@ -73,7 +73,7 @@ impl Reason {
                 "Give the service user the permission on that project; `tandem doctor` names it."
             }
             Reason::CredentialsRejected => {
-                "Put a valid token into the site's secret; work resumes when the secret changes."
+                "Put a valid token into the site's secret, and let Tandem read it; work resumes when the secret changes."
             }
             Reason::IssueUnlinked => {
                 "Restore the issue or its visibility, or remove the link with `tandem link rm`."

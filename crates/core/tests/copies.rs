@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::{date, time};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use tandem_core::copies::{COPIED_START, Matching, Tolerance, heal, match_copies};
+use tandem_core::copies::{COPIED_START, Foreseen, ForeseenTwins, Matching, Tolerance, heal, match_copies};
 use tandem_core::observed::{Backfill, Observed, Settings};
 use tandem_core::plan::{Action, Plan, plan};
 use tandem_core::rules::{AttributeRule, Lookups, Rules};
@@ -172,6 +172,7 @@ fn observed(sides: &Sides<Vec<Worklog>>) -> Observed {
         adopt: true,
         heal: false,
         tolerance: tolerance(),
+        foreseen: Foreseen::default(),
     });
     observed
 }
@@ -305,6 +306,136 @@ proptest! {
                 prop_assert_eq!(&was.content, &original.content);
             }
         }
+    }
+}
+
+/// What a person is told of the worklogs of two issues.
+fn foreseen(sides: &Sides<Vec<Worklog>>) -> Foreseen {
+    let found = matched(sides, &tolerance(), &rules());
+    let seen = |side: Side, id: WorklogId| sides[side].iter().find(|one| one.id == id).unwrap().updated_at;
+    let certain = found.certain.iter().map(|ids| (*ids, true));
+    let likely = found.likely.iter().map(|likely| (likely.ids, false));
+    let twins = certain.chain(likely).map(|(ids, is_equal)| ForeseenTwins {
+        ids,
+        seen: Sides::from_fn(|side| seen(side, ids[side])),
+        is_equal,
+    });
+    Foreseen {
+        twins: twins.collect(),
+        ambiguous: found.ambiguous,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whoever_changes_a_copy_before_its_turn_has_no_second_one_made_of_it(
+        a in side_of(Side::A),
+        b in side_of(Side::B),
+        dice in prop::collection::vec(0u32..2048, 4),
+        whom in prop::collection::vec((any::<bool>(), 0usize..8), 4),
+        kind in 0..3,
+    ) {
+        let before = Sides::new(a, b);
+        let told = foreseen(&before);
+        let mut sides = before.clone();
+        let mut changed = Sides::<BTreeSet<WorklogId>>::default();
+        for (dice, (is_a, which)) in dice.into_iter().zip(whom) {
+            let side = if is_a { Side::A } else { Side::B };
+            let Some(one) = sides[side].get_mut(which) else { continue };
+            let mut new = worklog(side, one.id.0, dice).content;
+            match kind {
+                0 => new.author.clone_from(&one.content.author),
+                1 => {
+                    // What no tool loses, and nothing else.
+                    let (text, day) = (format!("changed {dice}"), new.start_date);
+                    new = one.content.clone();
+                    new.description = text;
+                    new.start_date = day;
+                }
+                _ => {}
+            }
+            changed[side].insert(one.id);
+            one.content = new;
+            one.updated_at = Timestamp::from_second(1_779_000_000).unwrap();
+        }
+        let mut observed = observed(&sides);
+        observed.backfill.as_mut().unwrap().foreseen = told.clone();
+        let settings = Settings { rules: rules(), ..Settings::default() };
+        let created = carried_out(&mut observed, &settings, false);
+        // At most those are copied that had no counterpart when it was told, and those of a group that tells by now.
+        let in_groups = |side: Side| told.ambiguous.iter().map(|group| group[side].len()).sum::<usize>();
+        let alone = |side: Side| sides[side].len() - told.twins.len() - in_groups(side);
+        prop_assert!(created.b <= alone(Side::A) + in_groups(Side::A), "{created:?}");
+        prop_assert!(created.a <= alone(Side::B) + in_groups(Side::B), "{created:?}");
+        for twins in &told.twins {
+            let now = Sides::new(
+                observed.listings.a[&twins.ids.a].content.clone(),
+                observed.listings.b[&twins.ids.b].content.clone(),
+            );
+            let is_paired = observed.pairs.iter().any(|pair| pair.ids == twins.ids.map(|_, id| Some(id)));
+            let waits = observed.pairs.iter().any(|pair| {
+                pair.wait.is_some() && Side::BOTH.into_iter().any(|side| pair.ids[side] == Some(twins.ids[side]))
+            });
+            prop_assert!(is_paired || waits, "{twins:?}");
+            // A change on one side is on the other too: of what was equal, all of it.
+            let by_one = changed.a.contains(&twins.ids.a) != changed.b.contains(&twins.ids.b);
+            if is_paired && by_one && twins.is_equal && !waits {
+                let apart = tandem_core::merge::differing(&now, &rules(), &Lookups::default());
+                prop_assert_eq!(apart, Vec::<&str>::new());
+                let side = if changed.a.contains(&twins.ids.a) { Side::A } else { Side::B };
+                let was = sides[side].iter().find(|one| one.id == twins.ids[side]).unwrap();
+                prop_assert_eq!(&was.content, &now[side]);
+            }
+        }
+        // An ordinary run later makes no copies either.
+        observed.backfill = None;
+        observed.since = date(2025, 1, 1);
+        prop_assert_eq!(carried_out(&mut observed, &settings, false), Sides::default());
+    }
+}
+
+#[test]
+fn what_nobody_could_tell_is_not_copied_since_somebody_changed_it() {
+    let alike = |side, id| worklog(side, id, 0b1_0000_0001);
+    for copies in [vec![501], vec![501, 502, 503]] {
+        let mut sides = Sides::new(
+            vec![alike(Side::A, 1), alike(Side::A, 2)],
+            copies.iter().map(|id| alike(Side::B, *id)).collect(),
+        );
+        let told = foreseen(&sides);
+        assert_eq!(told.ambiguous.len(), 1);
+        sides.b[0].content.description = "somebody changed it".into();
+        let mut observed = observed(&sides);
+        observed.backfill.as_mut().unwrap().foreseen = told;
+        if copies.len() == 3 {
+            // Of the three that are left over it is clear now.
+            observed.listings.b.remove(&WorklogId(503));
+            observed.listings.a.remove(&WorklogId(2));
+        }
+        let settings = Settings {
+            rules: rules(),
+            ..Settings::default()
+        };
+        let created = carried_out(&mut observed, &settings, false);
+        let waits = |pair: &&Pair| {
+            pair.wait
+                .as_ref()
+                .is_some_and(|wait| wait.reason == Reason::AmbiguousCreate)
+        };
+        let waiting = observed.pairs.iter().filter(waits).count();
+        let expected = match copies.len() {
+            // Nobody can tell of either which of the two it was.
+            1 => (Sides::default(), 2),
+            // The other is its twin, so this one is nobody's.
+            _ => (Sides::new(1, 0), 0),
+        };
+        assert_eq!((created, waiting), expected);
     }
 }
 

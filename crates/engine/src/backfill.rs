@@ -4,6 +4,7 @@
 //! asked for is noted per link, so that whoever takes the link's row knows it, and so that it goes on after a kill:
 //! the note says what was asked and whether it was done, the pairs say how far it got.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use futures::future::{Either, select, try_join_all};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tandem_core::copies::Tolerance;
+use tandem_core::copies::{Foreseen, Tolerance};
 use tandem_core::observed::{Backfill, Observed};
-use tandem_core::{AccountId, LinkKey, Reason, Sides, WorklogId};
+use tandem_core::{AccountId, LinkKey, Reason, Side, Sides, WorklogId};
 
 use crate::error::EngineError;
 use crate::execute::Run;
@@ -55,8 +56,8 @@ impl Order {
         day >= self.since && self.until.is_none_or(|until| day <= until)
     }
 
-    /// Returns what it means for a run.
-    pub fn backfill(&self) -> Backfill {
+    /// Returns what it means for a run, with what a person was told of a link before.
+    pub fn backfill(&self, foreseen: Foreseen) -> Backfill {
         Backfill {
             from: self.since,
             until: self.until,
@@ -66,6 +67,7 @@ impl Order {
                 accounts: self.accounts.clone(),
                 apart: self.apart.iter().copied().collect(),
             },
+            foreseen,
         }
     }
 }
@@ -81,6 +83,13 @@ pub struct Note {
     /// When it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Timestamp>,
+    /// Documents beside it that say what went together when a person was told.
+    #[serde(default, skip_serializing_if = "is_none")]
+    foreseen: usize,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// How a link's backfill stands.
@@ -156,18 +165,112 @@ const WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// How long it sleeps before it sees whether it is to stop.
 const NAP: SignedDuration = SignedDuration::from_millis(500);
 
+/// Splits what a person was told into documents that a row has room for.
+fn parts(foreseen: &Foreseen) -> Vec<Foreseen> {
+    let twins = foreseen.twins.chunks(FORESEEN_MAX / 2).map(|twins| Foreseen {
+        twins: twins.to_vec(),
+        ..Foreseen::default()
+    });
+    let mut parts: Vec<Foreseen> = twins.collect();
+    let mut room = 0;
+    for group in &foreseen.ambiguous {
+        let count = group.a.len() + group.b.len();
+        match parts.last_mut().filter(|_| room >= count) {
+            Some(part) => part.ambiguous.push(group.clone()),
+            None => {
+                room = FORESEEN_MAX;
+                parts.push(Foreseen {
+                    ambiguous: vec![group.clone()],
+                    ..Foreseen::default()
+                });
+            }
+        }
+        room = room.saturating_sub(count);
+    }
+    parts
+}
+
+/// Adds what a person is told now to what was told when a backfill was ordered that is not done: what went together first
+/// went together before anybody changed it.
+fn add(told: &mut Foreseen, now: Foreseen) {
+    let known = Sides::from_fn(|side: Side| {
+        let twins = told.twins.iter().map(|twins| twins.ids[side]);
+        let groups = told
+            .ambiguous
+            .iter()
+            .flat_map(|group| group[side].iter().copied());
+        twins.chain(groups).collect::<BTreeSet<WorklogId>>()
+    });
+    let new = now
+        .twins
+        .into_iter()
+        .filter(|twins| !known.a.contains(&twins.ids.a) && !known.b.contains(&twins.ids.b));
+    told.twins.extend(new);
+    let groups = now.ambiguous.into_iter();
+    let groups: Vec<_> = groups.filter(|group| !told.ambiguous.contains(group)).collect();
+    told.ambiguous.extend(groups);
+}
+
 /// Failures in a row after which a link is left to later passes.
 const ATTEMPTS_MAX: u32 = 6;
+
+/// Worklogs told of in one document, at most: a row of the table has room for so many.
+const FORESEEN_MAX: usize = 4000;
 
 fn name(link: &LinkKey) -> String {
     format!("backfill#{link}")
 }
 
+fn name_of_foreseen(link: &LinkKey, number: usize) -> String {
+    format!("foreseen#{link}#{number}")
+}
+
 impl Engine {
     /// Returns what a run of a link begins besides what every run does.
     pub(crate) async fn backfill_of(&self, link: &LinkKey) -> Result<Option<Backfill>, EngineError> {
-        let open = self.note_of(link).await?.filter(|note| note.done.is_none());
-        Ok(open.map(|note| note.order.backfill()))
+        let Some(note) = self.note_of(link).await?.filter(|note| note.done.is_none()) else {
+            return Ok(None);
+        };
+        let foreseen = self.foreseen_of(link, &note).await?;
+        Ok(Some(note.order.backfill(foreseen)))
+    }
+
+    /// What a person was told of a link when a backfill was ordered that is not done yet.
+    pub(crate) async fn foreseen(&self, link: &LinkKey) -> Result<Foreseen, EngineError> {
+        match self.note_of(link).await?.filter(|note| note.done.is_none()) {
+            Some(note) => self.foreseen_of(link, &note).await,
+            None => Ok(Foreseen::default()),
+        }
+    }
+
+    async fn foreseen_of(&self, link: &LinkKey, note: &Note) -> Result<Foreseen, EngineError> {
+        let mut all = Foreseen::default();
+        for number in 0..note.foreseen {
+            let text = self.store.note(&name_of_foreseen(link, number)).await?;
+            let told = text.map(|text| serde_json::from_str::<Foreseen>(&text));
+            let told = told.transpose().map_err(|error| {
+                EngineError::Unknown(format!(
+                    "what was noted of the backfill of {link} cannot be read: {error}"
+                ))
+            })?;
+            let told = told.unwrap_or_default();
+            all.twins.extend(told.twins);
+            all.ambiguous.extend(told.ambiguous);
+        }
+        Ok(all)
+    }
+
+    /// Notes what a person was told, and returns in how many documents.
+    async fn put_foreseen_of(&self, link: &LinkKey, foreseen: &Foreseen) -> Result<usize, EngineError> {
+        let parts = parts(foreseen);
+        for (number, part) in parts.iter().enumerate() {
+            let text =
+                serde_json::to_string(part).map_err(|error| EngineError::Unknown(error.to_string()))?;
+            self.store
+                .put_note(&name_of_foreseen(link, number), &text)
+                .await?;
+        }
+        Ok(parts.len())
     }
 
     async fn note_of(&self, link: &LinkKey) -> Result<Option<Note>, EngineError> {
@@ -187,7 +290,8 @@ impl Engine {
             return Ok(());
         };
         // Another order may have come meanwhile: this run was not for it.
-        if observed.backfill.as_ref() != Some(&note.order.backfill()) {
+        let foreseen = self.foreseen_of(run.link, &note).await?;
+        if observed.backfill.as_ref() != Some(&note.order.backfill(foreseen)) {
             return Ok(());
         }
         note.written += run.report.written as u64;
@@ -200,7 +304,18 @@ impl Engine {
                     && pair.wait.is_none()
             });
         note.done = (!open).then(|| self.clock.now());
-        self.put_note_of(run.link, &note).await
+        let told = match note.done {
+            Some(_) => std::mem::take(&mut note.foreseen),
+            None => 0,
+        };
+        self.put_note_of(run.link, &note).await?;
+        // Nothing is left to begin.
+        for number in 0..told {
+            self.store
+                .put_note(&name_of_foreseen(run.link, number), "{}")
+                .await?;
+        }
+        Ok(())
     }
 
     /// Has links backfilled, when nothing more urgent is to be done: those on which there is something to do, and of
@@ -218,16 +333,28 @@ impl Engine {
             let notes = try_join_all(links.iter().map(|one| self.note_of(&one.link))).await?;
             let mut some = Vec::new();
             for (one, note) in links.iter().zip(notes) {
-                let unfinished = note.filter(|note| note.order == *order && note.done.is_none());
+                let begun = note.filter(|note| note.done.is_none());
+                let mut foreseen = match &begun {
+                    Some(note) => self.foreseen_of(&one.link, note).await?,
+                    None => Foreseen::default(),
+                };
+                let unfinished = begun.filter(|note| note.order == *order);
                 if !one.is_open() && unfinished.is_none() {
                     continue;
+                }
+                if order.adopt {
+                    add(&mut foreseen, one.foreseen.clone());
                 }
                 let fresh = Note {
                     order: order.clone(),
                     written: 0,
                     done: None,
+                    foreseen: 0,
                 };
-                some.push((one.link.clone(), unfinished.unwrap_or(fresh)));
+                let mut note = unfinished.unwrap_or(fresh);
+                // Before the note that counts them: what nothing counts is written over by the next command.
+                note.foreseen = self.put_foreseen_of(&one.link, &foreseen).await?;
+                some.push((one.link.clone(), note));
             }
             try_join_all(some.iter().map(|(link, note)| self.put_note_of(link, note))).await?;
             ordered.extend(some.into_iter().map(|(link, _)| link));

@@ -1,12 +1,15 @@
 //! Taking over what another tool had copied, in a backfill that is told to.
 
+use std::collections::BTreeSet;
+
 use super::{Planner, Recorded};
 use crate::copies::{self, Likely};
 use crate::ids::{PairId, Side, Sides, WorklogId};
+use crate::observed::Backfill;
 use crate::pair::{IntentKind, Pair, PairState, Wait};
 use crate::plan::Action;
 use crate::reason::Reason;
-use crate::worklog::Worklog;
+use crate::worklog::{Content, Worklog};
 
 /// Worklogs remembered as what may be the twin of one that waits, at most: a row has room for so many.
 const RIVALS_MAX: usize = 1000;
@@ -38,55 +41,112 @@ impl<'o> Planner<'o> {
             self.look_at(if soon > self.observed.now { soon } else { later });
             return false;
         }
-        let halves: Sides<Vec<&'o Pair>> = Sides::from_fn(|side| self.halves(side));
+        let halves = Sides::from_fn(|side| self.halves(side));
+        self.claimed = Sides::from_fn(|side| self.claimed(side, &halves[side]));
+        self.take_over_foreseen(backfill);
         let candidates = Sides::from_fn(|side| self.candidates(side, &halves[side]));
         let matching = copies::match_copies(&candidates, &backfill.tolerance, self.rules, &observed.lookups);
         for ids in &matching.certain {
-            self.take_over(*ids, "the same on both sides already".to_string());
+            self.take_over(*ids, None, "the same on both sides already".to_string());
         }
         for Likely { ids, lost, .. } in &matching.likely {
             let mut names: Vec<_> = lost.iter().map(|field| field.name()).collect();
             names.dedup();
-            self.take_over(*ids, format!("copied before, but for {}", names.join(", ")));
+            self.take_over(*ids, None, format!("copied before, but for {}", names.join(", ")));
         }
-        for group in &matching.ambiguous {
-            self.hold(group);
+        for group in self.ambiguous(matching.ambiguous, backfill) {
+            self.hold(&group);
         }
         true
     }
 
-    /// Pairs of a side whose twin nobody has begun to make.
-    fn halves(&self, side: Side) -> Vec<&'o Pair> {
+    /// Pairs what went together when a person was asked. What was changed on one side since crosses; where both were, or one
+    /// is not shown any more, the other waits for a person.
+    fn take_over_foreseen(&mut self, backfill: &Backfill) {
+        let observed = self.observed;
+        for twins in &backfill.foreseen.twins {
+            let ids = twins.ids;
+            let is_apart = backfill.tolerance.apart.contains(&(ids.a, ids.b));
+            if is_apart
+                || Side::BOTH
+                    .into_iter()
+                    .any(|side| self.claimed[side].contains(&ids[side]))
+            {
+                continue;
+            }
+            let found = Sides::from_fn(|side| observed.listings[side].get(&ids[side]));
+            match (found.a, found.b) {
+                (Some(a), Some(b)) => {
+                    let found = Sides::new(a, b);
+                    match twins.base(&found, self.rules, &observed.lookups) {
+                        Some(base) => {
+                            self.take_over(ids, Some(base), "twins when this was begun".to_string())
+                        }
+                        None => self.hold(&Sides::new(vec![ids.a], vec![ids.b])),
+                    }
+                }
+                (Some(_), None) => self.hold_alone(Side::A, ids),
+                (None, Some(_)) => self.hold_alone(Side::B, ids),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Has a worklog wait whose twin is not shown any more.
+    fn hold_alone(&mut self, side: Side, ids: Sides<WorklogId>) {
+        self.hold_one(side, ids[side], &Sides::new(vec![ids.a], vec![ids.b]));
+        self.claim(side, &[ids[side]]);
+    }
+
+    /// Those of which nobody can tell which is whose, and those of which nobody could when a person was asked, as far as
+    /// nothing tells since.
+    fn ambiguous(&self, now: Vec<Sides<Vec<WorklogId>>>, backfill: &Backfill) -> Vec<Sides<Vec<WorklogId>>> {
+        let is_open = |side: Side, id: &WorklogId| {
+            self.observed.listings[side].contains_key(id) && !self.claimed[side].contains(id)
+        };
+        let foreseen = backfill.foreseen.ambiguous.iter().map(|group| {
+            Sides::from_fn(|side| {
+                let ids = group[side].iter().copied();
+                ids.filter(|id| is_open(side, id)).collect::<Vec<_>>()
+            })
+        });
+        copies::joined(now.into_iter().chain(foreseen))
+    }
+
+    /// Worklogs of a side whose twin nobody has begun to make.
+    fn halves(&self, side: Side) -> BTreeSet<WorklogId> {
         let fits = |pair: &&Pair| {
             pair.state == PairState::Live
                 && pair.link == self.observed.link
-                && pair.ids[side].is_some()
                 && pair.ids[side.other()].is_none()
                 && pair.abandoned.is_empty()
         };
-        self.observed.pairs.iter().filter(fits).collect()
+        let pairs = self.observed.pairs.iter().filter(fits);
+        pairs.filter_map(|pair| pair.ids[side]).collect()
     }
 
-    fn candidates(&self, side: Side, halves: &[&Pair]) -> Vec<&'o Worklog> {
+    /// Worklogs of a side that have a twin, or are none of this link's. Those that only may be another one's twin are not
+    /// among them.
+    fn claimed(&self, side: Side, halves: &BTreeSet<WorklogId>) -> BTreeSet<WorklogId> {
+        let observed = self.observed;
+        let paired = observed.pairs.iter().filter_map(|pair| pair.ids[side]);
+        let mut claimed: BTreeSet<_> = paired.filter(|id| !halves.contains(id)).collect();
+        claimed.extend(&observed.foreign[side]);
+        claimed.extend(observed.successors[side].keys());
+        claimed.extend(observed.parted[side].keys());
+        // Another connection of a ring made its copy.
+        claimed.extend(observed.copies[side].keys());
+        claimed
+    }
+
+    fn candidates(&self, side: Side, halves: &BTreeSet<WorklogId>) -> Vec<&'o Worklog> {
         let observed = self.observed;
         let listed = observed.listings[side].values();
-        let half = |id: &WorklogId| halves.iter().any(|pair| pair.ids[side] == Some(*id));
+        let begins = |worklog: &Worklog| observed.begins(worklog.content.start_date);
         listed
-            .filter(|worklog| {
-                let is_new = !self.taken[side].contains(&worklog.id) || self.is_rival(side, worklog.id);
-                (is_new && observed.begins(worklog.content.start_date)) || half(&worklog.id)
-            })
-            // Another connection of a ring made its copy.
-            .filter(|worklog| !observed.copies[side].contains_key(&worklog.id))
+            .filter(|worklog| !self.claimed[side].contains(&worklog.id))
+            .filter(|worklog| begins(worklog) || halves.contains(&worklog.id))
             .collect()
-    }
-
-    /// Says whether a worklog is only kept from being taken for new because it may be another one's twin.
-    fn is_rival(&self, side: Side, id: WorklogId) -> bool {
-        let pairs = &self.observed.pairs;
-        super::rivals(self.observed, side).any(|rival| *rival == id)
-            && !pairs.iter().any(|pair| pair.ids[side] == Some(id))
-            && !self.observed.foreign[side].contains(&id)
     }
 
     /// The pair of a worklog, or a new one.
@@ -100,7 +160,8 @@ impl<'o> Planner<'o> {
         })
     }
 
-    fn take_over(&mut self, ids: Sides<WorklogId>, cause: String) {
+    /// Pairs two worklogs: as they are, or with a change since that is still to cross.
+    fn take_over(&mut self, ids: Sides<WorklogId>, base: Option<Sides<Content>>, cause: String) {
         let observed = self.observed;
         let side = match (self.knows(Side::A, ids.a), self.knows(Side::B, ids.b)) {
             // Each has a row of its own, and waits for a reason of its own.
@@ -116,7 +177,7 @@ impl<'o> Planner<'o> {
         pair.ids = Sides::new(Some(ids.a), Some(ids.b));
         pair.seen = Sides::new(Some(a.updated_at), Some(b.updated_at));
         // As they are: what differs was so before there was anything to keep the same.
-        pair.base = Some(Sides::new(a.content.clone(), b.content.clone()));
+        pair.base = base.or_else(|| Some(Sides::new(a.content.clone(), b.content.clone())));
         pair.wait = None;
         pair.rivals.clear();
         self.settle(pair.id.clone(), Sides::new(vec![ids.a], vec![ids.b]));
@@ -139,7 +200,7 @@ impl<'o> Planner<'o> {
             }
         }
         for side in Side::BOTH {
-            self.taken[side].extend(&group[side]);
+            self.claim(side, &group[side]);
         }
     }
 
@@ -184,8 +245,13 @@ impl<'o> Planner<'o> {
     fn settle(&mut self, pair: PairId, ids: Sides<Vec<WorklogId>>) {
         self.settled.insert(pair);
         for side in Side::BOTH {
-            self.taken[side].extend(&ids[side]);
+            self.claim(side, &ids[side]);
         }
+    }
+
+    fn claim(&mut self, side: Side, ids: &[WorklogId]) {
+        self.claimed[side].extend(ids);
+        self.taken[side].extend(ids);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::Serialize;
-use tandem_core::copies::{self, Matching, Tolerance};
+use tandem_core::copies::{self, Foreseen, ForeseenTwins, Matching, Tolerance};
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Recorded};
 use tandem_core::rules::Lookups;
@@ -64,6 +64,8 @@ pub struct LinkEstimate {
     pub likely: Vec<Twins>,
     /// Worklogs that have a twin, but nobody can tell which.
     pub ambiguous: Vec<Sides<Vec<Worklog>>>,
+    /// The same in short, for the run that comes later.
+    pub foreseen: Foreseen,
 }
 
 impl LinkEstimate {
@@ -319,7 +321,7 @@ impl Engine {
         let lookups = self.known_people(connection, &sides).await?;
         let mut observed = Observed::empty(link.clone(), self.clock.now());
         observed.since = since;
-        observed.backfill = Some(order.backfill());
+        observed.backfill = Some(order.backfill(self.foreseen(&link).await?));
         let listed = Sides::from_fn(|side| sides[side].len());
         observed.listings = sides;
         for pair in self.store.pairs(&link).await? {
@@ -337,7 +339,8 @@ impl Engine {
         }
         observed.lookups = lookups.clone();
         // Whether it is to be taken over or not: a person should know that it is there.
-        let matching = free_matching(&observed, &order.backfill().tolerance, connection);
+        let tolerance = order.backfill(Foreseen::default()).tolerance;
+        let matching = free_matching(&observed, &tolerance, connection);
         let mut estimate = LinkEstimate {
             link,
             listed,
@@ -348,6 +351,7 @@ impl Engine {
             certain: matching.certain.len(),
             likely: Vec::new(),
             ambiguous: Vec::new(),
+            foreseen: foreseen(&matching, &observed.listings),
         };
         let shown = |side: Side, id: &WorklogId| observed.listings[side].get(id).cloned();
         for likely in matching.likely {
@@ -382,6 +386,24 @@ impl Engine {
         .await?;
         estimate.parks = parked.len();
         Ok(estimate)
+    }
+}
+
+/// What there is to remember of what went together.
+fn foreseen(matching: &Matching, listings: &Sides<Listed>) -> Foreseen {
+    let certain = matching.certain.iter().map(|ids| (*ids, true));
+    let likely = matching.likely.iter().map(|likely| (likely.ids, false));
+    let twins = certain.chain(likely).filter_map(|(ids, is_equal)| {
+        let seen = |side: Side| Some(listings[side].get(&ids[side])?.updated_at);
+        Some(ForeseenTwins {
+            ids,
+            seen: Sides::new(seen(Side::A)?, seen(Side::B)?),
+            is_equal,
+        })
+    });
+    Foreseen {
+        twins: twins.collect(),
+        ambiguous: matching.ambiguous.clone(),
     }
 }
 
