@@ -262,3 +262,101 @@ async fn a_worklog_that_moves_to_an_issue_whose_twin_is_out_of_sight_loses_its_c
     assert_eq!(world.said("globex", "DEV-1").len(), 0);
     assert_eq!(world.said("globex", "HID-1").len(), 1);
 }
+
+/// Two sites whose issues name their twins in a field or by remote links, and a worklog on both.
+async fn naming(by: &str, changed: impl FnOnce(&mut Setup)) -> (World, u64) {
+    let mut setup = Setup::two(1).webhooks(Webhooks::None);
+    setup.config = setup.config.replace(
+        "[connections.links]\n",
+        &format!(
+            "[connections.links]\nfrom = [\"{by}\", \"table\"]\nfield = {{ a = \"customfield_10042\", b = \"customfield_10077\" }}\n"
+        ),
+    );
+    changed(&mut setup);
+    let world = setup.build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    (world, id)
+}
+
+fn refuse_links(world: &World) {
+    for site in ["acme", "globex"] {
+        let links = Matcher::jira("GET", "/rest/api/3/issue/{issueIdOrKey}/remotelink").times(1000);
+        world
+            .sim
+            .fail_next(site, links, Fault::LostBefore(FaultOutcome::Status(403)));
+    }
+}
+
+async fn some_looks(world: &World) {
+    for _ in 0..3 {
+        world.wait(1000).await;
+        world.sweep().await;
+        world.audit().await;
+        world.settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worklog_that_moves_while_a_site_refuses_to_tell_of_twins_loses_its_copy_to_nobody() {
+    let (world, id) = naming("remote-link", |setup| {
+        let issue = setup.sites[0].issues[1].clone();
+        let url = "http://127.0.0.1:1/jira/globex/browse/DEV-2";
+        setup.sites[0].issues[1] = issue.remote_link("twin", url, "the twin");
+    })
+    .await;
+    let copy = world.globex().worklogs()[0].id;
+    refuse_links(&world);
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    some_looks(&world).await;
+    assert_eq!(world.reasons().await, ["missing"]);
+    assert!(world.globex().worklog(copy).is_some());
+    world.acme().forget_faults();
+    world.globex().forget_faults();
+    some_looks(&world).await;
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    assert_eq!(world.said("globex", "DEV-1").len(), 0);
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_linking_is_off_a_worklog_that_moves_to_an_issue_without_a_twin_takes_its_copy_along() {
+    let mut setup = Setup::two(1).webhooks(Webhooks::None);
+    setup.config = setup.config.replace(
+        "[connections.links]\n",
+        "[connections.links]\nfrom = [\"remote-link\", \"table\"]\n",
+    );
+    let world = setup.build().await;
+    refuse_links(&world);
+    let id = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 1);
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    some_looks(&world).await;
+    assert_eq!(world.globex().worklogs().len(), 0);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_twin_that_names_an_issue_by_a_key_that_it_had_once_is_found() {
+    for by in ["field", "remote-link"] {
+        let (world, id) = naming(by, |setup| {
+            setup.sites[0] = setup.sites[0].clone().project(ProjectSpec::new("OPS"));
+            let issue = setup.sites[1].issues[1].clone();
+            setup.sites[1].issues[1] = match by {
+                "field" => issue.field("customfield_10077", "SUP-2"),
+                _ => issue.remote_link("twin", "http://127.0.0.1:1/jira/acme/browse/SUP-2", "the twin"),
+            };
+        })
+        .await;
+        let key = world.acme().jira_move_issue("ann", "SUP-2", "OPS").unwrap();
+        world.acme().move_to_issue(id, &key).unwrap();
+        some_looks(&world).await;
+        assert_eq!(world.reasons().await, Vec::<&str>::new(), "{by}");
+        assert_eq!(world.said("globex", "DEV-1").len(), 0, "{by}");
+        assert_eq!(world.said("globex", "DEV-2").len(), 1, "{by}");
+    }
+}

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tandem_core::{ConnectionName, IssueId, LinkKey, Side, Sides, SiteName};
 use tracing::{info, warn};
 
-use self::find::Found;
+use self::find::{Doubt, Found};
 use crate::echo::digest;
 use crate::error::EngineError;
 use crate::gate::{Asking, signed};
@@ -104,8 +104,8 @@ impl Engine {
         Ok(links)
     }
 
-    /// Says whether an issue without a link was found, when it was looked at last, to name a twin that is out of sight:
-    /// nobody knows then that it has none.
+    /// Says whether an issue without a link was found, when it was looked at last, to name a twin that is out of sight, or
+    /// whether a site refused to tell: nobody knows then that it has none.
     pub(crate) async fn has_unseen_twin(
         &self,
         connection: &Connection,
@@ -154,13 +154,20 @@ impl Engine {
                     }
                 }
             }
-            Found::Nothing { key, is_unseen } => {
-                if is_unseen {
-                    warn!(
-                        connection.name = %connection.name,
-                        "Issue {} of {} names a twin that the service user does not see on {}",
-                        key.as_deref().unwrap_or("?"), connection.sites[side], connection.sites[side.other()],
-                    );
+            Found::Nothing { key, doubt } => {
+                if let Some(doubt) = doubt {
+                    let issue_key = key.as_deref().unwrap_or("?");
+                    let (here, there) = (&connection.sites[side], &connection.sites[side.other()]);
+                    match doubt {
+                        Doubt::Unseen => warn!(
+                            connection.name = %connection.name,
+                            "Issue {issue_key} of {here} names a twin that the service user does not see on {there}",
+                        ),
+                        Doubt::Refused => warn!(
+                            connection.name = %connection.name,
+                            "Whether issue {issue_key} of {here} has a twin, a site refused to tell",
+                        ),
+                    }
                     let note = unseen(&connection.name, side, issue);
                     self.store.put_note(&note, &again.to_string()).await?;
                 }

@@ -305,6 +305,11 @@ impl SiteHandle {
         self.act(|site, _| site.scripted.push(ScriptedFault { matcher, fault }));
     }
 
+    /// Takes back the faults that were to hit requests still to come.
+    pub fn forget_faults(&self) {
+        self.act(|site, _| site.scripted.clear());
+    }
+
     /// Lets Tempo's listing of one issue fail with this status, until [`Self::mend_listings`].
     pub fn break_listing(&self, issue: &str, status: u16) {
         let id = self.issue_id(issue);

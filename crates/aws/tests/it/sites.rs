@@ -131,6 +131,7 @@ async fn a_sites_state_is_remembered() {
         }),
         papertrail: Some(false),
         demands_estimate: true,
+        tells_links: true,
         missing_permissions: vec!["BROWSE_PROJECTS".to_owned()],
         credentials: Some("abc".to_owned()),
         own_account: Some(OwnAccount {

@@ -10,7 +10,7 @@ use super::issue_ref;
 use crate::error::EngineError;
 use crate::gate::{Asking, signed};
 use crate::options::{Connection, Engine, LinkSource, Site};
-use crate::ports::site::{IssueRef, JiraIssue, SiteErrorKind};
+use crate::ports::site::{IssueRef, JiraIssue, RemoteLink, SiteErrorKind};
 
 /// How often the other side's issues are searched for ones that point here, unless an issue without a twin is looked at
 /// again sooner.
@@ -31,9 +31,18 @@ pub(super) enum Found {
     },
     Nothing {
         key: Option<String>,
-        /// Whether it names one that the service user does not see on the other site.
-        is_unseen: bool,
+        /// Why it may have one all the same.
+        doubt: Option<Doubt>,
     },
+}
+
+/// Why an issue may have a twin that was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It names one that the service user does not see on the other site.
+    Unseen,
+    /// A site refused to tell what it had told of before.
+    Refused,
 }
 
 /// Issues whose twin is still to be found.
@@ -58,8 +67,7 @@ impl Engine {
         for issue in issues {
             let own = seen.remove(&IssueRef::Id(*issue));
             let key = own.as_ref().map(|own| own.key.clone());
-            let is_unseen = false;
-            found.insert(*issue, Found::Nothing { key, is_unseen });
+            found.insert(*issue, Found::Nothing { key, doubt: None });
             open.extend(own.map(|own| (*issue, own)));
         }
         let inside = self.inside(connection, side, open.values(), asking).await?;
@@ -70,10 +78,11 @@ impl Engine {
             }
             let (named, by) = match source {
                 LinkSource::Table => (in_table(connection, side, &open), "table"),
-                LinkSource::RemoteLink => (
-                    self.by_remote_link(connection, side, &open, asking).await?,
-                    "remote-link",
-                ),
+                LinkSource::RemoteLink => {
+                    let (named, refused) = self.by_remote_link(connection, side, &open, asking).await?;
+                    doubt(&mut found, refused, Doubt::Refused);
+                    (named, "remote-link")
+                }
                 LinkSource::Field => (self.by_field(connection, side, &open, asking).await?, "field"),
             };
             let there = self.site_of(connection, side.other())?;
@@ -88,16 +97,16 @@ impl Engine {
                         settle(&mut open, &mut found, issue, twin.clone(), by);
                     }
                     Some(_) => {}
-                    None => {
-                        if let Some(Found::Nothing { is_unseen, .. }) = found.get_mut(&issue) {
-                            *is_unseen = true;
-                        }
-                    }
+                    None => doubt(&mut found, [issue], Doubt::Unseen),
                 }
             }
         }
-        for (issue, (twin, by)) in self.pointing_here(connection, side, &open, asking).await? {
+        let (pointing, is_refused) = self.pointing_here(connection, side, &open, asking).await?;
+        for (issue, (twin, by)) in pointing {
             settle(&mut open, &mut found, issue, twin, by);
+        }
+        if is_refused {
+            doubt(&mut found, open.into_keys(), Doubt::Refused);
         }
         Ok(found)
     }
@@ -122,26 +131,27 @@ impl Engine {
         Ok(matched.into_iter().collect())
     }
 
+    /// Returns what issues' remote links name, and the issues of which they were not told.
     async fn by_remote_link(
         &self,
         connection: &Connection,
         side: Side,
         open: &Open,
         asking: Asking,
-    ) -> Result<BTreeMap<IssueId, IssueRef>, EngineError> {
+    ) -> Result<(BTreeMap<IssueId, IssueRef>, Vec<IssueId>), EngineError> {
         let here = self.site_of(connection, side)?;
         let mut named = BTreeMap::new();
+        let mut refused = Vec::new();
         let mut addresses = None;
         for (issue, own) in open {
-            let links = match self
-                .ask(here, asking, async |client| client.remote_links(own.id).await)
-                .await
-            {
-                // A site on which issue linking is off says so in this way. The twin may be found in another.
-                Err(error) if error.is_refused() => None,
-                links => links?,
+            let links = match self.remote_links(here, own.id, asking).await? {
+                Told::Links(links) => links,
+                Told::Off => continue,
+                Told::Refused => {
+                    refused.push(*issue);
+                    continue;
+                }
             };
-            let links = links.unwrap_or_default();
             if links.is_empty() {
                 continue;
             }
@@ -155,7 +165,32 @@ impl Engine {
             let key = links.iter().find_map(|link| key_at(addresses, &link.url));
             named.extend(key.map(|key| (*issue, IssueRef::Key(key))));
         }
-        Ok(named)
+        Ok((named, refused))
+    }
+
+    /// Reads an issue's remote links. A site on which issue linking is off says so by 403, as one does that takes a
+    /// permission away; it has told of none before.
+    async fn remote_links(&self, site: &Site, issue: IssueId, asking: Asking) -> Result<Told, EngineError> {
+        let links = self
+            .ask(site, asking, async |client| client.remote_links(issue).await)
+            .await;
+        let tells = self.site_state(site).await?.tells_links;
+        match links {
+            Err(error) if error.is_refused() && tells => {
+                warn!(site.name = %site.name, "{} does not tell of remote links any more: {}", site.name, error.unsaid());
+                Ok(Told::Refused)
+            }
+            Err(error) if error.is_refused() => Ok(Told::Off),
+            links => {
+                let links = links?;
+                if !tells {
+                    let mut state = self.store.site(&site.name).await?;
+                    state.tells_links = true;
+                    self.put_site_state(site, &state).await?;
+                }
+                Ok(Told::Links(links.unwrap_or_default()))
+            }
+        }
     }
 
     async fn by_field(
@@ -210,21 +245,21 @@ impl Engine {
     /// Looks on the other side for issues that point at these.
     ///
     /// There is no query for it, so the other side's issues are searched once in a while and what they point at
-    /// is remembered.
+    /// is remembered. Says too whether that was refused.
     async fn pointing_here(
         &self,
         connection: &Connection,
         side: Side,
         open: &Open,
         asking: Asking,
-    ) -> Result<BTreeMap<IssueId, (JiraIssue, &'static str)>, EngineError> {
+    ) -> Result<(Pointing, bool), EngineError> {
         let from = &connection.links.from;
         let field = connection.links.field[side.other()]
             .as_ref()
             .filter(|_| from.contains(&LinkSource::Field));
         let remote = from.contains(&LinkSource::RemoteLink);
         if open.is_empty() || field.is_none() && !remote {
-            return Ok(BTreeMap::new());
+            return Ok((Pointing::new(), false));
         }
         let (here, there) = (
             self.site_of(connection, side)?,
@@ -238,21 +273,24 @@ impl Engine {
             .await?
             .and_then(|text| serde_json::from_str(&text).ok());
         let every = SCAN_EVERY.min(signed(self.options.look_again));
-        let scan = match known.filter(|scan| scan.at > (now - every).as_second()) {
-            Some(scan) => scan,
-            None => {
-                let scan = self
+        let scan = match known {
+            Some(scan) if scan.at > (now - every).as_second() => scan,
+            known => {
+                let mut scan = self
                     .scan(connection, side.other(), here, there, field, remote, asking)
                     .await?;
+                // One that never told may never do.
+                let told = known.is_some_and(|known| known.told);
+                scan.told = told || !scan.refused;
+                scan.refused &= told;
                 let text = serde_json::to_string(&scan).unwrap_or_default();
                 self.store.put_note(&note, &text).await?;
                 scan
             }
         };
-        let points = |own: &JiraIssue| scan.points.get(&own.key.to_uppercase()).copied();
         let pointing: Vec<_> = open
-            .iter()
-            .filter_map(|(issue, own)| Some((*issue, points(own)?)))
+            .keys()
+            .filter_map(|issue| Some((*issue, *scan.points.get(issue)?)))
             .collect();
         let asked = pointing
             .iter()
@@ -263,7 +301,7 @@ impl Engine {
             let twin = twins.get(&IssueRef::Id(twin))?.clone();
             Some((issue, (twin, if by_field { "field" } else { "remote-link" })))
         });
-        Ok(found.collect())
+        Ok((found.collect(), scan.refused))
     }
 
     #[expect(
@@ -281,7 +319,8 @@ impl Engine {
         asking: Asking,
     ) -> Result<Scan, EngineError> {
         let addresses = self.addresses(target, asking).await?;
-        let mut points = BTreeMap::new();
+        let mut named: BTreeMap<String, (IssueId, bool)> = BTreeMap::new();
+        let mut refused = false;
         let mut candidates: Vec<JiraIssue> = Vec::new();
         let scope = connection.scope[side].clone();
         let recent = || {
@@ -317,6 +356,7 @@ impl Engine {
                 // A field that is not there, or a query that this site does not take, is no link.
                 Err(EngineError::Site { error, .. }) if matches!(error.kind, SiteErrorKind::Refused(_)) => {
                     warn!(site.name = %site.name, "Issues of {} that point at their twin cannot be searched: {}", site.name, error.unsaid());
+                    refused = true;
                     break;
                 }
                 Err(error) => return Err(error),
@@ -327,6 +367,15 @@ impl Engine {
                 None => break,
             }
         }
+        let asked: Vec<(SiteName, IssueId)> = candidates
+            .iter()
+            .map(|issue| (site.name.clone(), issue.id))
+            .collect();
+        let rows = self.store.issues(&asked).await?.into_iter();
+        let linked = rows.filter(|row| row.links.contains_key(&connection.name));
+        let linked: BTreeSet<IssueId> = linked.map(|row| row.issue).collect();
+        // Those that are linked point at nothing that is still to be found.
+        candidates.retain(|issue| !linked.contains(&issue.id));
         if let Some(field) = field {
             for issue in &candidates {
                 if let Some(key) = issue
@@ -334,45 +383,60 @@ impl Engine {
                     .get(field)
                     .and_then(|value| key_in(&addresses, value))
                 {
-                    points.entry(key.to_uppercase()).or_insert((issue.id, true));
+                    named.entry(key.to_uppercase()).or_insert((issue.id, true));
                 }
             }
         }
         if remote {
-            let asked: Vec<(SiteName, IssueId)> = candidates
-                .iter()
-                .map(|issue| (site.name.clone(), issue.id))
-                .collect();
-            let linked: Vec<IssueId> = self
-                .store
-                .issues(&asked)
-                .await?
-                .into_iter()
-                .filter(|row| row.links.contains_key(&connection.name))
-                .map(|row| row.issue)
-                .collect();
-            let open = candidates.iter().filter(|issue| !linked.contains(&issue.id));
-            for issue in open.take(SCAN_LINKS_MAX) {
-                let links = match self
-                    .ask(site, asking, async |client| client.remote_links(issue.id).await)
-                    .await
-                {
-                    Err(error) if error.is_refused() => break,
-                    links => links?,
+            for issue in candidates.iter().take(SCAN_LINKS_MAX) {
+                let links = match self.remote_links(site, issue.id, asking).await? {
+                    Told::Links(links) => links,
+                    Told::Off => break,
+                    Told::Refused => {
+                        refused = true;
+                        break;
+                    }
                 };
-                for key in links
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|link| key_at(&addresses, &link.url))
-                {
-                    points.entry(key.to_uppercase()).or_insert((issue.id, false));
+                for key in links.iter().filter_map(|link| key_at(&addresses, &link.url)) {
+                    named.entry(key.to_uppercase()).or_insert((issue.id, false));
                 }
             }
         }
+        // An issue may be named by a key that it had once.
+        let asked = named.keys().cloned().map(IssueRef::Key).collect();
+        let seen = self.see(target, &asked, &[], asking).await?;
+        let points = named.into_iter().filter_map(|(key, points)| {
+            let pointed_at = seen.get(&IssueRef::Key(key))?;
+            Some((pointed_at.id, points))
+        });
         Ok(Scan {
             at: self.clock.now().as_second(),
-            points,
+            points: points.collect(),
+            told: !refused,
+            refused,
         })
+    }
+}
+
+/// What a site says of an issue's remote links.
+enum Told {
+    /// These are all.
+    Links(Vec<RemoteLink>),
+    /// Issue linking is off there.
+    Off,
+    /// It refused, though it has told of some before.
+    Refused,
+}
+
+/// Issues of the other side that point at some of this one, and by what.
+type Pointing = BTreeMap<IssueId, (JiraIssue, &'static str)>;
+
+/// Notes why issues may have a twin that was not found.
+fn doubt(found: &mut BTreeMap<IssueId, Found>, issues: impl IntoIterator<Item = IssueId>, why: Doubt) {
+    for issue in issues {
+        if let Some(Found::Nothing { doubt, .. }) = found.get_mut(&issue) {
+            *doubt = Some(why);
+        }
     }
 }
 
@@ -402,11 +466,17 @@ fn in_table(connection: &Connection, side: Side, open: &Open) -> BTreeMap<IssueI
         .collect()
 }
 
-/// Which issues of a side point at which keys of the other.
+/// Which issues of a side are pointed at, by which of the other, and whether by its field.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Scan {
     at: i64,
-    points: BTreeMap<String, (IssueId, bool)>,
+    points: BTreeMap<IssueId, (IssueId, bool)>,
+    /// Whether the other site has told, by now or before.
+    #[serde(default)]
+    told: bool,
+    /// Whether it refused to tell of some.
+    #[serde(default)]
+    refused: bool,
 }
 
 /// Returns the key of the issue that an address names, if it is one of a site that is known under these addresses.

@@ -545,6 +545,9 @@ pub struct SiteState {
     pub papertrail: Option<bool>,
     /// Whether the site demands a remaining estimate with each write.
     pub demands_estimate: bool,
+    /// Whether it has told of remote links before: one on which issue linking is off never does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_links: bool,
     /// Permissions found missing by the last probe.
     #[serde(default)]
     pub missing_permissions: Vec<String>,
