@@ -1,6 +1,6 @@
 //! What becomes of a worklog that moves to another issue, linked or not, and of its twin.
 
-use tandem_core::WorklogId;
+use tandem_core::{JiraWorklogId, WorklogId};
 use tandem_engine::operator::{Decision, Resolved};
 use tandem_engine::ports::store::{Evidence, EvidenceId, Op, Store as _};
 use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, Permission, ProjectSpec};
@@ -567,4 +567,43 @@ async fn what_jira_called_deleted_and_has_come_back_meanwhile_is_not_deleted_lat
         }
         assert_eq!(world.said("globex", "DEV-1").len(), 2, "{looks:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_come_back_since_jira_called_it_deleted_and_is_deleted_then_goes() {
+    let (world, id) = hidden().await;
+    for site in [world.acme(), world.globex()] {
+        site.configure(|spec| spec.papertrail_tells_of_jira_deletes = false);
+    }
+    world.acme().move_to_issue(id, "HID-1").unwrap();
+    let march = ["2026-03-01", "2026-03-31"].map(|day| day.parse().unwrap());
+    world.globex().close_period(march[0], march[1]);
+    for _ in 0..3 {
+        world.wait(300).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.reasons().await, ["period-closed"]);
+    world.acme().move_to_issue(id, "SUP-1").unwrap();
+    world.globex().open_periods();
+    world.wait(600).await;
+    world.audit().await;
+    world.settle().await;
+    world.assert_equal().await;
+    // This time it is one.
+    let jira = world.acme().worklog(id).unwrap().jira_id.unwrap();
+    // Its shadow in Jira is another than before, and known.
+    let learned = Op::PutJiraId {
+        site: "acme".into(),
+        jira: JiraWorklogId(jira),
+        worklog: WorklogId(id),
+    };
+    world.store.commit(vec![learned]).await.unwrap();
+    world.acme().jira_delete(jira).unwrap();
+    for _ in 0..3 {
+        world.wait(300).await;
+        world.sweep().await;
+    }
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    assert_eq!(world.said("globex", "DEV-1").len(), 1);
+    world.assert_equal().await;
 }

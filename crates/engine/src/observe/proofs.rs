@@ -52,12 +52,6 @@ impl Engine {
             let mut probes = PROBES_MAX;
             let mut is_missed = false;
             let ids: Vec<WorklogId> = absent.iter().map(|(id, _)| *id).collect();
-            let mut proofs = self.proofs(connection, side, &ids).await?;
-            let mut own_moves = self.own_moves(connection, side, &ids).await?;
-            // What is still there somewhere was not taken away by us, whatever we were about to do.
-            own_moves.retain(|id| !observed.departed[side].contains(id));
-            proofs.retain(|id, _| !own_moves.contains(id));
-            observed.moved_away[side] = own_moves;
             // Jira also deletes the shadow of a worklog that moves: its word has to be confirmed. And what was changed after
             // that stood.
             let seen: BTreeMap<WorklogId, Timestamp> = observed
@@ -65,7 +59,8 @@ impl Engine {
                 .iter()
                 .filter_map(|pair| Some((pair.ids[side]?, pair.seen[side]?)))
                 .collect();
-            proofs.retain(|id, proof| {
+            let mut told = self.told(connection, side, &ids).await?;
+            told.retain(|(id, proof)| {
                 // What nobody has asked about yet is asked about anyway.
                 let late = match proof.is_hearsay() {
                     true => UNTOLD,
@@ -74,6 +69,12 @@ impl Engine {
                 let stood = seen.get(id).is_some_and(|seen| *seen > proof.at + late);
                 !(proof.is_jiras() && stood)
             });
+            let mut proofs = weightiest(told);
+            let mut own_moves = self.own_moves(connection, side, &ids).await?;
+            // What is still there somewhere was not taken away by us, whatever we were about to do.
+            own_moves.retain(|id| !observed.departed[side].contains(id));
+            proofs.retain(|id, _| !own_moves.contains(id));
+            observed.moved_away[side] = own_moves;
             let told = proofs.values().filter(|proof| proof.is_hearsay());
             let confirmed = match told.map(|proof| proof.at).min() {
                 Some(since) => self.in_the_audit_trail(site, since, lane).await?,
@@ -381,6 +382,16 @@ impl Engine {
         side: Side,
         ids: &[WorklogId],
     ) -> Result<BTreeMap<WorklogId, Proof>, EngineError> {
+        Ok(weightiest(self.told(connection, side, ids).await?))
+    }
+
+    /// Returns all that the table has to say of worklogs of a side as gone, but for what was found to stand since.
+    async fn told(
+        &self,
+        connection: &Connection,
+        side: Side,
+        ids: &[WorklogId],
+    ) -> Result<Vec<(WorklogId, Proof)>, EngineError> {
         let site = &connection.sites[side];
         let jira: BTreeMap<_, _> = self
             .store
@@ -411,20 +422,10 @@ impl Engine {
             };
             told.extend(worklog.map(|worklog| (worklog, proof)));
         }
-        let mut proofs: BTreeMap<WorklogId, Proof> = BTreeMap::new();
-        for (worklog, proof) in told {
-            // It was found to stand since.
-            if proof.is_jiras() && stood.get(&worklog).is_some_and(|at| *at >= proof.at) {
-                continue;
-            }
-            // What says more of them.
-            let weight = |proof: &Proof| (!proof.is_jiras(), !proof.is_hearsay());
-            let known = proofs.get(&worklog);
-            if known.is_none_or(|known| weight(known) < weight(&proof)) {
-                proofs.insert(worklog, proof);
-            }
-        }
-        Ok(proofs)
+        told.retain(|(worklog, proof)| {
+            !(proof.is_jiras() && stood.get(worklog).is_some_and(|at| *at >= proof.at))
+        });
+        Ok(told)
     }
 
     /// Counts proven deletes against the brake.
@@ -543,6 +544,19 @@ impl Engine {
             .await?;
         Ok(count > connection.mass_delete_max)
     }
+}
+
+/// Returns of each worklog what says most.
+fn weightiest(told: Vec<(WorklogId, Proof)>) -> BTreeMap<WorklogId, Proof> {
+    let weight = |proof: &Proof| (!proof.is_jiras(), !proof.is_hearsay());
+    let mut proofs: BTreeMap<WorklogId, Proof> = BTreeMap::new();
+    for (worklog, proof) in told {
+        let known = proofs.get(&worklog);
+        if known.is_none_or(|known| weight(known) < weight(&proof)) {
+            proofs.insert(worklog, proof);
+        }
+    }
+    proofs
 }
 
 /// What is said of worklogs of a side that are not shown.
