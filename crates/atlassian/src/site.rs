@@ -37,22 +37,31 @@ fn at_most(call: &Call, items: usize, max: usize) -> Result<(), SiteError> {
     }
 }
 
+impl AtlassianSite {
+    /// Reads a page of worklogs, of an issue or of all.
+    async fn list(
+        &self,
+        call: Call,
+        offset: u64,
+        issue: Option<IssueId>,
+    ) -> Result<Page<Worklog>, SiteError> {
+        let answered = self.send(call).await?;
+        if offset == 0 {
+            self.is_ours(&answered)?;
+        }
+        answered.read(|body| tempo_wire::page(body, &self.endpoints.tempo, offset, issue))
+    }
+}
+
 #[async_trait]
 impl SiteClient for AtlassianSite {
     async fn list_issue(&self, issue: IssueId, offset: u64) -> Result<Page<Worklog>, SiteError> {
-        let answered = self.send(tempo::list_issue(issue, offset)).await?;
-        if offset == 0 {
-            self.is_ours(&answered)?;
-        }
-        answered.read(|body| tempo_wire::page(body, &self.endpoints.tempo, offset, Some(issue)))
+        self.list(tempo::list_issue(issue, offset), offset, Some(issue))
+            .await
     }
 
     async fn list_changed(&self, since: Timestamp, offset: u64) -> Result<Page<Worklog>, SiteError> {
-        let answered = self.send(tempo::list_changed(since, offset)).await?;
-        if offset == 0 {
-            self.is_ours(&answered)?;
-        }
-        answered.read(|body| tempo_wire::page(body, &self.endpoints.tempo, offset, None))
+        self.list(tempo::list_changed(since, offset), offset, None).await
     }
 
     async fn list_dates(
@@ -61,11 +70,7 @@ impl SiteClient for AtlassianSite {
         to: Option<Date>,
         offset: u64,
     ) -> Result<Page<Worklog>, SiteError> {
-        let answered = self.send(tempo::list_dates(from, to, offset)).await?;
-        if offset == 0 {
-            self.is_ours(&answered)?;
-        }
-        answered.read(|body| tempo_wire::page(body, &self.endpoints.tempo, offset, None))
+        self.list(tempo::list_dates(from, to, offset), offset, None).await
     }
 
     async fn worklog(&self, id: WorklogId) -> Result<Option<Worklog>, SiteError> {
