@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tandem_core::IssueId;
+use tandem_core::{IssueId, Reason};
 use tandem_engine::EngineError;
 use tandem_engine::operator::QueueId;
 use tandem_engine::ports::Store;
@@ -393,6 +393,35 @@ async fn rejected_credentials_pause_the_site_without_hammering_and_resume_with_a
     world.wait(1000).await;
     world.sweep().await;
     world.settle().await;
+    assert_eq!(world.globex().worklogs().len(), 2);
+    world.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_lacks_something_pauses_its_site_until_it_is_whole_again() {
+    let mut world = Setup::two(2).build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "before")).unwrap();
+    world.settle().await;
+    world.spoil_secret(Some("globex"));
+    let longer = |content: &mut tandem_sim::Content| content.time_spent_secs = 7200;
+    world.acme().edit(id, longer).unwrap();
+    world.acme().log_time("SUP-2", hour("ann", "during")).unwrap();
+    world.settle().await;
+    world.sweep().await;
+    let pause = world.store.site(&"globex".into()).await.unwrap().paused.unwrap();
+    assert!(pause.detail.contains("tempo_token"), "{pause:?}");
+    // It is the site that waits, and nothing is said of the worklogs.
+    let queue = world.tandem.engine.queue().await.unwrap();
+    let reasons: BTreeSet<_> = queue.iter().map(|item| item.reason).collect();
+    assert_eq!(
+        reasons.into_iter().collect::<Vec<_>>(),
+        [Some(Reason::CredentialsRejected)],
+        "{queue:#?}"
+    );
+    world.spoil_secret(None);
+    world.sweep().await;
+    world.settle().await;
+    assert!(world.store.site(&"globex".into()).await.unwrap().paused.is_none());
     assert_eq!(world.globex().worklogs().len(), 2);
     world.assert_equal().await;
 }

@@ -123,10 +123,29 @@ pub struct World {
     deliverer: Option<Deliverer>,
 }
 
-/// Jira's webhook secret as the secret store has it, and how often the store was read.
+/// Jira's webhook secret as the secret store has it, the site whose secret lacks something, and how often the store was
+/// read.
 struct Signing {
     jira: Mutex<String>,
+    spoiled: Mutex<Option<String>>,
     read: AtomicUsize,
+}
+
+/// The sites' secrets, read as often as `signing` counts.
+fn secrets(signing: &Arc<Signing>) -> Secrets {
+    let kept = Arc::clone(signing);
+    Secrets::new(None, move |name| {
+        kept.read.fetch_add(1, Ordering::Relaxed);
+        let site = name.to_lowercase();
+        if kept.spoiled.lock().unwrap().as_ref() == Some(&site) {
+            return Some(format!(r#"{{"jira_email":"tandem@{site}.example"}}"#));
+        }
+        let jira = kept.jira.lock().unwrap();
+        Some(format!(
+            r#"{{"tempo_token":"tempo-{site}","jira_email":"tandem@{site}.example","jira_token":"jira-{site}",
+                "jira_webhook_secrets":["{jira}"],"tempo_webhook_secrets":["{TEMPO_SECRET}"]}}"#
+        ))
+    })
 }
 
 /// What a test may set before the world begins.
@@ -225,18 +244,10 @@ impl Setup {
         }
         let signing = Arc::new(Signing {
             jira: Mutex::new(JIRA_SECRET.to_owned()),
+            spoiled: Mutex::default(),
             read: AtomicUsize::new(0),
         });
-        let kept = Arc::clone(&signing);
-        let secrets = Arc::new(Secrets::new(None, move |name| {
-            kept.read.fetch_add(1, Ordering::Relaxed);
-            let site = name.to_lowercase();
-            let jira = kept.jira.lock().unwrap();
-            Some(format!(
-                r#"{{"tempo_token":"tempo-{site}","jira_email":"tandem@{site}.example","jira_token":"jira-{site}",
-                    "jira_webhook_secrets":["{jira}"],"tempo_webhook_secrets":["{TEMPO_SECRET}"]}}"#
-            ))
-        }));
+        let secrets = Arc::new(secrets(&signing));
         let embedded = Embedded::in_memory(Arc::new(clock.clone())).await.unwrap();
         let store = Arc::new(embedded.store());
         let late = Late::default();
@@ -353,6 +364,14 @@ impl World {
     /// Replaces the secret of Jira's webhooks where secrets are stored.
     pub fn set_jira_secret(&self, secret: &str) {
         secret.clone_into(&mut self.signing.jira.lock().unwrap());
+    }
+
+    /// Has a site's secret lack something from now on, or be whole again, and starts anew with secrets that are read each
+    /// time.
+    pub fn spoil_secret(&mut self, site: Option<&str>) {
+        *self.signing.spoiled.lock().unwrap() = site.map(str::to_owned);
+        self.secrets = Arc::new(secrets(&self.signing).kept_for(Duration::ZERO));
+        self.restart(str::to_owned);
     }
 
     /// How often a secret was read from where it is stored.

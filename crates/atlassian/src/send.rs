@@ -221,7 +221,7 @@ impl AtlassianSite {
 pub(crate) fn no_credentials(call: &Call, error: &CredentialsError) -> SiteError {
     let kind = match error {
         CredentialsError::Unavailable(_) => SiteErrorKind::Unreachable { retry_after: None },
-        CredentialsError::Unusable(_) => SiteErrorKind::Unusable,
+        CredentialsError::Unusable(_) => SiteErrorKind::NoCredentials,
     };
     classify::unsent(call, kind, error.to_string())
 }

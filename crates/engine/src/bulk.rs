@@ -202,7 +202,9 @@ impl Run<'_> {
     ) -> Result<Fate, EngineError> {
         let unknown = error.outcome == Outcome::Unknown;
         match &error.kind {
-            SiteErrorKind::RateLimited { .. } | SiteErrorKind::CredentialsRejected => {
+            SiteErrorKind::RateLimited { .. }
+            | SiteErrorKind::CredentialsRejected
+            | SiteErrorKind::NoCredentials => {
                 self.take_back(begun, side, observed).await?;
                 Err(EngineError::site(&site.name, error))
             }

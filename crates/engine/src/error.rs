@@ -82,7 +82,9 @@ impl EngineError {
     /// they wrote. That stands in the table, where `queue` and `history` show it.
     pub fn unsaid(&self) -> impl std::fmt::Display {
         match self {
-            EngineError::Paused { site, .. } => format!("{site} is paused: it rejects our credentials"),
+            EngineError::Paused { site, .. } => {
+                format!("{site} is paused: it has no credentials of ours that work")
+            }
             EngineError::Site { site, error } => format!("{site}: {}", error.unsaid()),
             EngineError::Parked { reason, .. } => reason.to_string(),
             other => other.to_string(),
@@ -96,7 +98,9 @@ impl EngineError {
             EngineError::Paused { .. } => Some(Reason::CredentialsRejected),
             EngineError::Site { error, .. } => match error.kind {
                 SiteErrorKind::Refused(reason) => Some(reason),
-                SiteErrorKind::CredentialsRejected => Some(Reason::CredentialsRejected),
+                SiteErrorKind::CredentialsRejected | SiteErrorKind::NoCredentials => {
+                    Some(Reason::CredentialsRejected)
+                }
                 SiteErrorKind::Malformed | SiteErrorKind::Unusable => Some(Reason::Rejected),
                 SiteErrorKind::Unreachable { .. }
                 | SiteErrorKind::RateLimited { .. }

@@ -348,7 +348,9 @@ impl Engine {
                 warn!(site.name = %site.name, "{} answered 429; this is a bug of ours or a foreign user of the same limit", site.name);
                 self.store.hold(&site.name, now + rest_after(*retry_after)).await
             }
-            SiteErrorKind::CredentialsRejected => self.pause(site, failure, now).await,
+            SiteErrorKind::CredentialsRejected | SiteErrorKind::NoCredentials => {
+                self.pause(site, failure, now).await
+            }
             _ => Ok(()),
         };
         if let Err(error) = noted {
@@ -365,8 +367,15 @@ impl Engine {
     ) -> Result<(), crate::ports::StoreError> {
         let mut state = self.store.site(&site.name).await?;
         let since = state.paused.as_ref().map_or(now, |pause| pause.since);
-        if state.paused.is_none() {
-            error!(site.name = %site.name, "{} rejects our {} credentials; it is paused until the secret changes", site.name, failure.vendor);
+        match (&state.paused, &failure.kind) {
+            (Some(_), _) => {}
+            // Our own words, and no value out of the secret.
+            (None, SiteErrorKind::NoCredentials) => {
+                error!(site.name = %site.name, "{}: {}; it is paused until that is mended", site.name, failure.message);
+            }
+            (None, _) => {
+                error!(site.name = %site.name, "{} rejects our {} credentials; it is paused until the secret changes", site.name, failure.vendor);
+            }
         }
         state.paused = Some(Pause {
             since,

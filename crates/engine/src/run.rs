@@ -348,9 +348,10 @@ impl Engine {
                 SiteErrorKind::Busy | SiteErrorKind::NotFound | SiteErrorKind::Malformed => {
                     (backoff, attempts)
                 }
-                SiteErrorKind::CredentialsRejected | SiteErrorKind::Refused(_) | SiteErrorKind::Unusable => {
-                    (park, attempts)
-                }
+                SiteErrorKind::CredentialsRejected
+                | SiteErrorKind::NoCredentials
+                | SiteErrorKind::Refused(_)
+                | SiteErrorKind::Unusable => (park, attempts),
             },
             EngineError::Lost | EngineError::Store(_) => (backoff, attempts),
             EngineError::Parked { .. }

@@ -404,7 +404,7 @@ async fn without_a_usable_secret_nothing_is_sent() {
         (CredentialsError::Unavailable("throttled".into()), UNREACHABLE),
         (
             CredentialsError::Unusable("not JSON".into()),
-            SiteErrorKind::Unusable,
+            SiteErrorKind::NoCredentials,
         ),
     ] {
         let world = world_with(

@@ -181,7 +181,9 @@ impl Run<'_> {
                 return self.keep(step, row, root, None, &error, observed).await;
             }
             SiteErrorKind::Busy => return self.keep(step, row, root, None, &error, observed).await,
-            SiteErrorKind::RateLimited { .. } | SiteErrorKind::CredentialsRejected => (None, true),
+            SiteErrorKind::RateLimited { .. }
+            | SiteErrorKind::CredentialsRejected
+            | SiteErrorKind::NoCredentials => (None, true),
             // It went while we looked. The next look tells what became of it.
             SiteErrorKind::NotFound if !matches!(step.action, Action::Create { .. }) => {
                 return self.keep(step, row, root, None, &error, observed).await;

@@ -87,13 +87,15 @@ pub enum SiteErrorKind {
     Busy,
     /// 401: the token is not accepted. The site pauses.
     CredentialsRejected,
+    /// The secret cannot be read, or lacks what the call needs; nothing was sent. The site pauses.
+    NoCredentials,
     /// A 4xx that a person has to resolve, with its reason code.
     Refused(Reason),
     /// 404.
     NotFound,
     /// An answer that does not parse. `message` starts with its first 200 characters, redacted.
     Malformed,
-    /// The configuration or the secret does not allow the call to be made at all.
+    /// The configuration does not allow the call to be made at all.
     Unusable,
 }
 
@@ -104,10 +106,11 @@ impl std::fmt::Display for SiteErrorKind {
             SiteErrorKind::RateLimited { retry_after } => ("too many requests", *retry_after),
             SiteErrorKind::Busy => ("somebody is at it right now", None),
             SiteErrorKind::CredentialsRejected => ("the token is not accepted", None),
+            SiteErrorKind::NoCredentials => ("its secret cannot be used", None),
             SiteErrorKind::Refused(reason) => (reason.as_str(), None),
             SiteErrorKind::NotFound => ("it is not there", None),
             SiteErrorKind::Malformed => ("the answer makes no sense", None),
-            SiteErrorKind::Unusable => ("the configuration or the secret does not allow it", None),
+            SiteErrorKind::Unusable => ("the configuration does not allow it", None),
         };
         f.write_str(text)?;
         match retry_after {

@@ -78,12 +78,16 @@ async fn paused(tandem: &Tandem) -> Result<Vec<Alert>, EngineError> {
     for name in tandem.engine.sites.keys() {
         let state = tandem.engine.store.site(name).await?;
         if let Some(pause) = state.paused {
+            let why = match pause.credentials {
+                Some(_) => "it rejects our credentials",
+                None => "its secret cannot be used",
+            };
             alerts.push(Alert::lasting(
                 format!("paused:{name}:{}", pause.since),
                 1,
                 // Without what the site said, which may name people: `status` shows it.
                 format!(
-                    "{name} is paused since {}: it rejects our credentials",
+                    "{name} is paused since {}: {why}",
                     pause.since.strftime("%Y-%m-%d %H:%MZ"),
                 ),
                 Reason::CredentialsRejected.advice(),

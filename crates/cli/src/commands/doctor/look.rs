@@ -226,7 +226,7 @@ impl<'t> Look<'t> {
                     self.rejected.borrow_mut().push(key);
                     Trouble::Rejected
                 }
-                SiteErrorKind::Unusable => Trouble::Rejected,
+                SiteErrorKind::NoCredentials | SiteErrorKind::Unusable => Trouble::Rejected,
                 SiteErrorKind::Refused(_) | SiteErrorKind::NotFound => Trouble::Refused(said),
                 _ => Trouble::Failed(said),
             }
