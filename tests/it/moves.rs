@@ -607,3 +607,33 @@ async fn what_has_come_back_since_jira_called_it_deleted_and_is_deleted_then_goe
     assert_eq!(world.said("globex", "DEV-1").len(), 1);
     world.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_twin_that_jira_tells_was_deleted_while_the_worklog_moved_takes_it_along() {
+    let mut setup = Setup::two(2).webhooks(Webhooks::None);
+    for site in &mut setup.sites {
+        site.papertrail = false;
+    }
+    let world = setup.build().await;
+    for issue in ["SUP-1", "SUP-2"] {
+        world.acme().log_time(issue, hour("bob", "stays")).unwrap();
+    }
+    let id = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
+    for _ in 0..3 {
+        world.sweep().await;
+        world.settle().await;
+        world.wait(120).await;
+    }
+    let copies = world.globex().worklogs();
+    let copy = copies.iter().find(|one| one.author == "ann").unwrap().id;
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    world.globex().delete(copy).unwrap();
+    for _ in 0..4 {
+        world.wait(300).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    world.assert_equal().await;
+    assert_eq!(world.acme().worklogs().len(), world.globex().worklogs().len());
+}

@@ -83,9 +83,20 @@ impl Run<'_> {
             if recorded == Recorded::Forget || pair.state == PairState::Left {
                 ops.extend(self.unclaimed(&pair).await?);
             }
-            // A moved worklog has another shadow in Jira than before.
+            // A moved worklog has another shadow in Jira than before. One that did not move has the one that it had, and once
+            // it is deleted nobody tells of it any more.
             if matches!(recorded, Recorded::Adopt | Recorded::Move) {
-                ops.extend(self.learn(&pair, now, recorded == Recorded::Move));
+                let row = observed.pairs.iter().find(|row| row.id == pair.id);
+                let has_moved = |side: Side| {
+                    let is_here = pair.ids[side].is_some_and(|id| observed.listings[side].contains_key(&id));
+                    let has_left = row.is_some_and(|row| {
+                        row.state == PairState::Left
+                            || row.strays[side].unwrap_or_else(|| row.link.issue(side))
+                                != pair.link.issue(side)
+                    });
+                    recorded == Recorded::Move && is_here && has_left
+                };
+                ops.extend(self.learn(&pair, now, has_moved));
             }
             ops.extend(self.made(step, now, observed));
             // The line of our own write says all of it.
@@ -280,7 +291,8 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn learn(&mut self, pair: &Pair, at: Timestamp, anew: bool) -> Vec<Op> {
+    /// Has the Jira ids of a pair's worklogs learned; `anew` says on which sides what was known does not hold any more.
+    pub(super) fn learn(&mut self, pair: &Pair, at: Timestamp, anew: impl Fn(Side) -> bool) -> Vec<Op> {
         let mut ops = Vec::new();
         for side in Side::BOTH {
             if let Some(worklog) = pair.ids[side] {
@@ -289,7 +301,7 @@ impl Run<'_> {
                     site: self.connection.sites[side].clone(),
                     worklog,
                     at,
-                    anew,
+                    anew: anew(side),
                 });
             }
         }
@@ -366,7 +378,7 @@ impl Run<'_> {
             }
         }
         match &step.action {
-            Action::Create { .. } => ops.extend(self.learn(&pair, now, false)),
+            Action::Create { .. } => ops.extend(self.learn(&pair, now, |_| false)),
             Action::Delete {
                 worklog,
                 moves: false,
