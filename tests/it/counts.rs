@@ -318,8 +318,9 @@ async fn looking_ahead_for_twins_costs_a_few_requests_however_many_issues_have_n
     // By the table, and by a field on either side.
     assert_eq!(links.len(), 5, "{links:?}");
     let asked = requests(&world);
-    // Two pages; a hundred issues at once, and what they name; a search for what points at them from either side.
-    assert!(asked.len() <= 11, "{asked:#?}");
+    // Two pages; a hundred issues at once, and what they name; a search for what points at them from either side, and what is
+    // pointed at, which may be called otherwise by now.
+    assert!(asked.len() <= 13, "{asked:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,7 +344,7 @@ async fn an_estimate_counts_the_requests_that_look_for_twins() {
         .filter(|request| !request.contains("/4/worklogs"))
         .collect();
     let finding = estimated.finding;
-    assert!((1..=8).contains(&looked.len()), "{looked:#?}");
+    assert!((1..=10).contains(&looked.len()), "{looked:#?}");
     assert_eq!(finding.a + finding.b, looked.len(), "{looked:#?}");
     assert!(estimated.requests.a >= finding.a && estimated.requests.b >= finding.b);
     assert_eq!(

@@ -418,12 +418,70 @@ async fn a_secret_that_lacks_something_pauses_its_site_until_it_is_whole_again()
         [Some(Reason::CredentialsRejected)],
         "{queue:#?}"
     );
+    // Not after the quarter of an hour in which a rejected token is not tried again, but with the next pass.
+    assert_eq!(pause.credentials, None);
     world.spoil_secret(None);
     world.sweep().await;
     world.settle().await;
     assert!(world.store.site(&"globex".into()).await.unwrap().paused.is_none());
     assert_eq!(world.globex().worklogs().len(), 2);
     world.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_takes_the_same_token_again_goes_on_whoever_asks_first() {
+    let mut setup = Setup::two(1).webhooks(Webhooks::None);
+    // A row that names an issue which is not there is looked up with each pass.
+    setup.config = setup
+        .config
+        .replace("table = [", "table = [[\"SUP-99\", \"DEV-99\"], ");
+    for by_audits in [true, false] {
+        let world = setup.clone().build().await;
+        world.acme().log_time("SUP-1", hour("ann", "before")).unwrap();
+        world.sweep().await;
+        world.settle().await;
+        world.globex().expire_tempo_tokens();
+        world.acme().log_time("SUP-1", hour("ann", "during")).unwrap();
+        world.wait(60).await;
+        world.sweep().await;
+        assert!(world.store.site(&"globex".into()).await.unwrap().paused.is_some());
+        world.globex().replace_tempo_token("tempo-globex");
+        for _ in 0..2 {
+            world.wait(1000).await;
+            match by_audits {
+                true => world.audit().await,
+                false => world.sweep().await,
+            }
+        }
+        assert!(world.store.site(&"globex".into()).await.unwrap().paused.is_none());
+        world.settle().await;
+        assert_eq!(world.globex().worklogs().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_tempo_answers_ends_no_pause_over_jiras_token() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    world.acme().log_time("SUP-1", hour("ann", "before")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    world.globex().replace_jira_token("another");
+    let pause = async || world.store.site(&"globex".into()).await.unwrap().paused;
+    for _ in 0..3 {
+        world.wait(1000).await;
+        world.audit().await;
+        world.sweep().await;
+    }
+    let first = pause().await.expect("Jira rejects the token");
+    for _ in 0..8 {
+        world.wait(1000).await;
+        world.sweep().await;
+    }
+    assert_eq!(pause().await.expect("it still does").since, first.since);
+    world.globex().replace_jira_token("jira-globex");
+    world.wait(1000).await;
+    world.sweep().await;
+    assert_eq!(pause().await, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -149,6 +149,7 @@ fn secrets(signing: &Arc<Signing>) -> Secrets {
 }
 
 /// What a test may set before the world begins.
+#[derive(Clone)]
 pub struct Setup {
     pub sites: Vec<SiteSpec>,
     pub config: String,

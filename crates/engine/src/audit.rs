@@ -151,7 +151,6 @@ impl Engine {
                     client.list_dates(since, None, offset).await
                 })
                 .await?;
-            self.accepted(site).await?;
             for worklog in &page.rows {
                 sums.entry(worklog.issue)
                     .or_default()

@@ -14,7 +14,8 @@ use tracing::{error, warn};
 
 use crate::error::EngineError;
 use crate::options::{Engine, Site};
-use crate::ports::site::{SiteError, SiteErrorKind};
+use crate::ports::SiteClient;
+use crate::ports::site::{SiteError, SiteErrorKind, Vendor};
 use crate::ports::store::{DueKey, Hint, Lane, Pause, SiteState, Slot};
 
 /// How long a slot is worth waiting for. A lower lane gives way when more than a little is waiting. Whoever is alone waits for
@@ -99,6 +100,9 @@ impl Pace {
 const AGAIN_MAX: u32 = 3;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// How far back a paused site is asked for changes, to see whether it answers and whose they are.
+const PROBED: SignedDuration = SignedDuration::from_hours(24 * 7);
+
 /// However long a site asks to be left alone.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 
@@ -154,7 +158,7 @@ impl Engine {
     /// # Errors
     /// `Deferred` when the wait is longer than the lane's patience, `Paused` when the site is.
     pub async fn pass(&self, site: &Site, lane: Lane) -> Result<(), EngineError> {
-        self.unpaused(site, true).await?;
+        self.unpaused(site, Some(lane)).await?;
         self.slot(site, lane).await
     }
 
@@ -367,6 +371,13 @@ impl Engine {
     ) -> Result<(), crate::ports::StoreError> {
         let mut state = self.store.site(&site.name).await?;
         let since = state.paused.as_ref().map_or(now, |pause| pause.since);
+        let mut by = state
+            .paused
+            .as_ref()
+            .map_or_else(Vec::new, |pause| pause.by.clone());
+        if !by.contains(&failure.vendor) {
+            by.push(failure.vendor);
+        }
         match (&state.paused, &failure.kind) {
             (Some(_), _) => {}
             // Our own words, and no value out of the secret.
@@ -377,11 +388,17 @@ impl Engine {
                 error!(site.name = %site.name, "{} rejects our {} credentials; it is paused until the secret changes", site.name, failure.vendor);
             }
         }
+        // A secret that could not be used has no digest, and any that can be is another: it may be whole again by now.
+        let credentials = match failure.kind {
+            SiteErrorKind::NoCredentials => None,
+            _ => site.client.credentials_digest().await.ok(),
+        };
         state.paused = Some(Pause {
             since,
             detail: failure.to_string(),
-            credentials: site.client.credentials_digest().await.ok(),
+            credentials,
             probe_at: now + signed(self.options.park_retry),
+            by,
         });
         self.memory.sites.set(&site.name, now, &state);
         self.store.put_site(&site.name, &state).await
@@ -403,36 +420,76 @@ impl Engine {
         Ok(self.store.put_site(&site.name, state).await?)
     }
 
-    /// Refuses while a site is paused. A changed secret resumes it; otherwise one call in a while is let through.
-    pub(crate) async fn unpaused(&self, site: &Site, to_call: bool) -> Result<(), EngineError> {
-        let mut state = self.site_state(site).await?;
+    /// Refuses while a site is paused. A changed secret resumes it; otherwise it is asked once in a while whether it takes the
+    /// one that it rejected, before a call is made in that lane.
+    pub(crate) async fn unpaused(&self, site: &Site, to_call: Option<Lane>) -> Result<(), EngineError> {
+        let state = self.site_state(site).await?;
         let Some(pause) = state.paused.clone() else {
             return Ok(());
         };
         let digest = site.client.credentials_digest().await.ok();
         let changed = digest.is_some() && digest != pause.credentials;
         let now = self.clock.now();
-        if !changed && (now < pause.probe_at || !to_call) {
-            let error = EngineError::Paused {
+        if !changed {
+            let refused = |pause: Pause| EngineError::Paused {
                 site: site.name.clone(),
                 detail: pause.detail,
                 until: pause.probe_at,
             };
-            return Err(error);
+            let Some(lane) = to_call.filter(|_| pause.probe_at <= now) else {
+                return Err(refused(pause));
+            };
+            if !self.takes_our_credentials(site, lane, &pause).await? {
+                let state = self.site_state(site).await?;
+                return Err(refused(state.paused.unwrap_or(pause)));
+            }
         }
-        state.paused = if changed {
-            None
-        } else {
-            Some(Pause {
-                probe_at: now + signed(self.options.park_retry),
-                ..pause
-            })
-        };
+        let mut state = self.store.site(&site.name).await?;
+        state.paused = None;
         self.put_site_state(site, &state).await?;
-        if changed {
-            self.wake_reason(tandem_core::Reason::CredentialsRejected).await?;
+        self.wake_reason(tandem_core::Reason::CredentialsRejected).await
+    }
+
+    /// Asks a paused site whether it takes the credentials by now that it rejected: each of its services that did. What
+    /// another of them answers, or somebody else's call, says nothing of that.
+    async fn takes_our_credentials(
+        &self,
+        site: &Site,
+        lane: Lane,
+        pause: &Pause,
+    ) -> Result<bool, EngineError> {
+        let both = [Vendor::Tempo, Vendor::Jira];
+        let by = match pause.by.as_slice() {
+            [] => &both,
+            by => by,
+        };
+        for vendor in by {
+            self.slot(site, lane).await?;
+            let now = self.clock.now();
+            // Noted first, so that others do not ask as well.
+            let mut state = self.store.site(&site.name).await?;
+            let Some(pause) = state.paused.as_mut() else {
+                return Ok(true);
+            };
+            pause.probe_at = now + signed(self.options.park_retry);
+            self.put_site_state(site, &state).await?;
+            let answer = match vendor {
+                // A listing tells whose the token is.
+                Vendor::Tempo => {
+                    let list = async |client: &dyn SiteClient| client.list_changed(now - PROBED, 0).await;
+                    self.sent(site, list).await.map(drop)
+                }
+                Vendor::Jira => {
+                    let ask = async |client: &dyn SiteClient| client.myself().await;
+                    self.sent(site, ask).await.map(drop)
+                }
+            };
+            // It lasts, and has been noted; or the service does not answer, and nobody knows.
+            if answer.is_err() {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Looks whether paused sites may be resumed, and resumes them.
@@ -441,20 +498,10 @@ impl Engine {
     /// When the table fails.
     pub async fn resume_sites(&self) -> Result<(), EngineError> {
         for site in self.sites.values() {
-            match self.unpaused(site, false).await {
+            match self.unpaused(site, None).await {
                 Ok(()) | Err(EngineError::Paused { .. }) => {}
                 Err(error) => return Err(error),
             }
-        }
-        Ok(())
-    }
-
-    /// A call went through: the site accepts our credentials (again).
-    pub(crate) async fn accepted(&self, site: &Site) -> Result<(), EngineError> {
-        let mut state = self.site_state(site).await?;
-        if state.paused.take().is_some() {
-            self.put_site_state(site, &state).await?;
-            self.wake_reason(tandem_core::Reason::CredentialsRejected).await?;
         }
         Ok(())
     }

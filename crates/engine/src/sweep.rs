@@ -137,7 +137,6 @@ impl Engine {
                     client.list_changed(since, offset).await
                 })
                 .await?;
-            self.accepted(site).await?;
             for bad in &page.bad {
                 warn!(site.name = %site.name, worklog.id = ?bad.id, "{} listed a worklog that cannot be read", site.name);
             }

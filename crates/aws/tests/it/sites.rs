@@ -6,7 +6,8 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::SiteName;
 use tandem_engine::ports::Store;
-use tandem_engine::ports::store::{OwnAccount, Pause, SiteState, Slot};
+use tandem_engine::ports::site::Vendor;
+use tandem_engine::ports::store::{OwnAccount, Pause, SiteState, Slot, Telling};
 
 use crate::world::*;
 
@@ -128,10 +129,13 @@ async fn a_sites_state_is_remembered() {
             detail: "401".to_owned(),
             credentials: None,
             probe_at: at(60),
+            by: vec![Vendor::Jira],
         }),
         papertrail: Some(false),
         demands_estimate: true,
-        tells_links: true,
+        links: Some(Telling {
+            refused_since: Some(at(2)),
+        }),
         missing_permissions: vec!["BROWSE_PROJECTS".to_owned()],
         credentials: Some("abc".to_owned()),
         own_account: Some(OwnAccount {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tandem_core::{IssueId, Side, SiteName};
 use tracing::warn;
 
@@ -11,6 +11,7 @@ use crate::error::EngineError;
 use crate::gate::{Asking, signed};
 use crate::options::{Connection, Engine, LinkSource, Site};
 use crate::ports::site::{IssueRef, JiraIssue, RemoteLink, SiteErrorKind};
+use crate::ports::store::Telling;
 
 /// How often the other side's issues are searched for ones that point here, unless an issue without a twin is looked at
 /// again sooner.
@@ -21,6 +22,13 @@ const SCAN_MAX: usize = 1000;
 
 /// Issues whose remote links such a search reads, at most: each is a request.
 const SCAN_LINKS_MAX: usize = 200;
+
+/// Keys that such a search asks for the issue of, at most: one that the issue had once is a request of its own.
+const SCAN_KEYS_MAX: usize = 50;
+
+/// For how long a site that has told before is taken at its word that it will not tell now. One that refuses for longer has
+/// been told not to.
+const REFUSAL: SignedDuration = SignedDuration::from_hours(72);
 
 /// What came of looking for an issue's twin.
 pub(super) enum Found {
@@ -174,23 +182,38 @@ impl Engine {
         let links = self
             .ask(site, asking, async |client| client.remote_links(issue).await)
             .await;
-        let tells = self.site_state(site).await?.tells_links;
-        match links {
-            Err(error) if error.is_refused() && tells => {
-                warn!(site.name = %site.name, "{} does not tell of remote links any more: {}", site.name, error.unsaid());
-                Ok(Told::Refused)
-            }
-            Err(error) if error.is_refused() => Ok(Told::Off),
-            links => {
-                let links = links?;
-                if !tells {
-                    let mut state = self.store.site(&site.name).await?;
-                    state.tells_links = true;
-                    self.put_site_state(site, &state).await?;
+        let known = self.site_state(site).await?.links;
+        let now = self.clock.now();
+        let (told, links) = match links {
+            Err(error) if error.is_refused() => match known {
+                None => return Ok(Told::Off),
+                Some(Telling { refused_since }) => {
+                    warn!(site.name = %site.name, "{} does not tell of remote links any more: {}", site.name, error.unsaid());
+                    let since = refused_since.unwrap_or(now);
+                    let told = match now < since + REFUSAL {
+                        true => Told::Refused,
+                        false => Told::Off,
+                    };
+                    (
+                        told,
+                        Some(Telling {
+                            refused_since: Some(since),
+                        }),
+                    )
                 }
-                Ok(Told::Links(links.unwrap_or_default()))
-            }
+            },
+            // An issue that is not there says nothing of the others.
+            links => match links? {
+                None => return Ok(Told::Links(Vec::new())),
+                Some(links) => (Told::Links(links), Some(Telling { refused_since: None })),
+            },
+        };
+        if known != links {
+            let mut state = self.store.site(&site.name).await?;
+            state.links = links;
+            self.put_site_state(site, &state).await?;
         }
+        Ok(told)
     }
 
     async fn by_field(
@@ -279,18 +302,17 @@ impl Engine {
                 let mut scan = self
                     .scan(connection, side.other(), here, there, field, remote, asking)
                     .await?;
-                // One that never told may never do.
-                let told = known.is_some_and(|known| known.told);
-                scan.told = told || !scan.refused;
-                scan.refused &= told;
+                let known = known.unwrap_or_default();
+                scan.follows(&known, now);
+                self.ask_for_keys(here, &mut scan, known, open, asking).await?;
                 let text = serde_json::to_string(&scan).unwrap_or_default();
                 self.store.put_note(&note, &text).await?;
                 scan
             }
         };
         let pointing: Vec<_> = open
-            .keys()
-            .filter_map(|issue| Some((*issue, *scan.points.get(issue)?)))
+            .values()
+            .filter_map(|own| Some((own.id, scan.pointing_at(own)?)))
             .collect();
         let asked = pointing
             .iter()
@@ -301,7 +323,7 @@ impl Engine {
             let twin = twins.get(&IssueRef::Id(twin))?.clone();
             Some((issue, (twin, if by_field { "field" } else { "remote-link" })))
         });
-        Ok((found.collect(), scan.refused))
+        Ok((found.collect(), scan.is_in_doubt(now)))
     }
 
     #[expect(
@@ -319,7 +341,7 @@ impl Engine {
         asking: Asking,
     ) -> Result<Scan, EngineError> {
         let addresses = self.addresses(target, asking).await?;
-        let mut named: BTreeMap<String, (IssueId, bool)> = BTreeMap::new();
+        let mut points: BTreeMap<String, (IssueId, bool)> = BTreeMap::new();
         let mut refused = false;
         let mut candidates: Vec<JiraIssue> = Vec::new();
         let scope = connection.scope[side].clone();
@@ -374,8 +396,6 @@ impl Engine {
         let rows = self.store.issues(&asked).await?.into_iter();
         let linked = rows.filter(|row| row.links.contains_key(&connection.name));
         let linked: BTreeSet<IssueId> = linked.map(|row| row.issue).collect();
-        // Those that are linked point at nothing that is still to be found.
-        candidates.retain(|issue| !linked.contains(&issue.id));
         if let Some(field) = field {
             for issue in &candidates {
                 if let Some(key) = issue
@@ -383,12 +403,13 @@ impl Engine {
                     .get(field)
                     .and_then(|value| key_in(&addresses, value))
                 {
-                    named.entry(key.to_uppercase()).or_insert((issue.id, true));
+                    points.entry(key.to_uppercase()).or_insert((issue.id, true));
                 }
             }
         }
         if remote {
-            for issue in candidates.iter().take(SCAN_LINKS_MAX) {
+            let open = candidates.iter().filter(|issue| !linked.contains(&issue.id));
+            for issue in open.take(SCAN_LINKS_MAX) {
                 let links = match self.remote_links(site, issue.id, asking).await? {
                     Told::Links(links) => links,
                     Told::Off => break,
@@ -398,23 +419,60 @@ impl Engine {
                     }
                 };
                 for key in links.iter().filter_map(|link| key_at(&addresses, &link.url)) {
-                    named.entry(key.to_uppercase()).or_insert((issue.id, false));
+                    points.entry(key.to_uppercase()).or_insert((issue.id, false));
                 }
             }
         }
-        // An issue may be named by a key that it had once.
-        let asked = named.keys().cloned().map(IssueRef::Key).collect();
-        let seen = self.see(target, &asked, &[], asking).await?;
-        let points = named.into_iter().filter_map(|(key, points)| {
-            let pointed_at = seen.get(&IssueRef::Key(key))?;
-            Some((pointed_at.id, points))
-        });
+        let unlinked = points
+            .iter()
+            .filter(|(_, (twin, _))| !linked.contains(twin))
+            .map(|(key, _)| (key.clone(), None));
         Ok(Scan {
             at: self.clock.now().as_second(),
-            points: points.collect(),
+            keys: unlinked.collect(),
+            points,
             told: !refused,
-            refused,
+            refused_since: refused.then(|| self.clock.now()),
         })
+    }
+
+    /// Finds out of some of the keys by which issues are pointed at whose they are: an issue may be named by a key that it
+    /// had once. What is known stays known, since no key is given twice; what nobody sees is asked for again once all the
+    /// others were.
+    async fn ask_for_keys(
+        &self,
+        here: &Site,
+        scan: &mut Scan,
+        mut known: Scan,
+        open: &Open,
+        asking: Asking,
+    ) -> Result<(), EngineError> {
+        let is_new = |key: &String| !known.keys.contains_key(key);
+        let current: BTreeSet<String> = open.values().map(|own| own.key.to_uppercase()).collect();
+        if !scan.keys.keys().any(|key| is_new(key) && !current.contains(key)) {
+            known.keys.retain(|_, issue| issue.is_some());
+        }
+        let is_new = |key: &&String| !known.keys.contains_key(*key) && !current.contains(*key);
+        let asked: BTreeSet<IssueRef> = scan
+            .keys
+            .keys()
+            .filter(is_new)
+            .take(SCAN_KEYS_MAX)
+            .map(|key| IssueRef::Key(key.clone()))
+            .collect();
+        let seen = match asked.is_empty() {
+            true => BTreeMap::new(),
+            false => self.see(here, &asked, &[], asking).await?,
+        };
+        scan.keys.retain(|key, issue| {
+            let name = IssueRef::Key(key.clone());
+            match known.keys.get(key) {
+                Some(known) => *issue = *known,
+                None => *issue = seen.get(&name).map(|seen| seen.id),
+            }
+            known.keys.contains_key(key) || asked.contains(&name)
+        });
+        Ok(())
     }
 }
 
@@ -466,17 +524,45 @@ fn in_table(connection: &Connection, side: Side, open: &Open) -> BTreeMap<IssueI
         .collect()
 }
 
-/// Which issues of a side are pointed at, by which of the other, and whether by its field.
-#[derive(serde::Serialize, serde::Deserialize)]
+/// Which keys of a side are pointed at, by which issues of the other, and whether by their field.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Scan {
     at: i64,
-    points: BTreeMap<IssueId, (IssueId, bool)>,
+    points: BTreeMap<String, (IssueId, bool)>,
+    /// Whose some of these keys are, or were once; none, where nobody sees it.
+    #[serde(default)]
+    keys: BTreeMap<String, Option<IssueId>>,
     /// Whether the other site has told, by now or before.
     #[serde(default)]
     told: bool,
-    /// Whether it refused to tell of some.
+    /// Since when it refuses to tell of some.
     #[serde(default)]
-    refused: bool,
+    refused_since: Option<Timestamp>,
+}
+
+impl Scan {
+    /// Takes on what an earlier one knew: one that never told may never do.
+    fn follows(&mut self, known: &Scan, now: Timestamp) {
+        self.refused_since = match self.refused_since {
+            Some(_) if known.told => Some(known.refused_since.unwrap_or(now)),
+            _ => None,
+        };
+        self.told |= known.told;
+    }
+
+    fn is_in_doubt(&self, now: Timestamp) -> bool {
+        self.refused_since.is_some_and(|since| now < since + REFUSAL)
+    }
+
+    /// Which issue points at one: by its key before any that it had once, and by a field before a remote link.
+    fn pointing_at(&self, own: &JiraIssue) -> Option<(IssueId, bool)> {
+        let by_key = self.points.get(&own.key.to_uppercase());
+        let former = self.keys.iter().filter(|(_, issue)| **issue == Some(own.id));
+        let by_former = former.filter_map(|(key, _)| self.points.get(key));
+        by_key
+            .or_else(|| by_former.max_by_key(|(_, by_field)| *by_field))
+            .copied()
+    }
 }
 
 /// Returns the key of the issue that an address names, if it is one of a site that is known under these addresses.
@@ -522,6 +608,55 @@ fn is_key(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn own(key: &str) -> JiraIssue {
+        JiraIssue {
+            id: IssueId(1),
+            key: key.into(),
+            project: "P".into(),
+            remaining_estimate_secs: None,
+            fields: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn who_names_an_issue_by_its_key_of_today_comes_before_who_names_one_that_it_had() {
+        let points = [("NEW-1", 5, false), ("SUP-2", 6, true), ("SUP-3", 7, false)];
+        let points = points.map(|(key, twin, by_field)| (key.to_owned(), (IssueId(twin), by_field)));
+        let mut scan = Scan {
+            points: points.into(),
+            ..Scan::default()
+        };
+        assert_eq!(scan.pointing_at(&own("OPS-1")), None);
+        scan.keys = ["NEW-1", "SUP-2", "SUP-3"]
+            .map(|key| (key.to_owned(), Some(IssueId(1))))
+            .into();
+        scan.keys.insert("SUP-9".into(), None);
+        assert_eq!(scan.pointing_at(&own("NEW-1")), Some((IssueId(5), false)));
+        assert_eq!(scan.pointing_at(&own("OPS-1")), Some((IssueId(6), true)));
+    }
+
+    #[test]
+    fn a_site_that_never_told_is_in_no_doubt_and_one_that_did_is_for_three_days() {
+        let at = |hours| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
+        let refused = |hours| Scan {
+            refused_since: Some(at(hours)),
+            ..Scan::default()
+        };
+        let mut first = refused(0);
+        first.follows(&Scan::default(), at(0));
+        assert!(!first.is_in_doubt(at(0)));
+        let told = Scan {
+            told: true,
+            ..Scan::default()
+        };
+        let mut second = refused(1);
+        second.follows(&told, at(1));
+        assert!(second.is_in_doubt(at(1)) && second.told);
+        let mut third = refused(72);
+        third.follows(&second, at(72));
+        assert!(third.is_in_doubt(at(72)) && !third.is_in_doubt(at(73)));
+    }
 
     #[test]
     fn a_twin_is_read_from_a_key_or_an_address_of_the_other_site_only() {

@@ -74,7 +74,6 @@ impl Engine {
                 }
                 Err(error) => return Err(error),
             };
-            self.accepted(site).await?;
             for bad in page.bad {
                 warn!(site.name = %site.name, worklog.id = ?bad.id, "{} listed a worklog that cannot be read", site.name);
                 unreadable.extend(bad.id.map(|id| (id, bad.text)));

@@ -56,7 +56,7 @@ impl Engine {
         some: &[AccountId],
         names: &mut BTreeMap<AccountId, String>,
     ) -> Result<(), EngineError> {
-        self.unpaused(site, false).await?;
+        self.unpaused(site, None).await?;
         let mut offset = 0;
         while offset < AT_ONCE as u64 {
             let asking = Asking::patiently(Lane::Sweep);

@@ -16,6 +16,7 @@ use tandem_core::{
 };
 
 use super::grounds::Grounds;
+use super::site::Vendor;
 
 /// A table call that did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -545,9 +546,9 @@ pub struct SiteState {
     pub papertrail: Option<bool>,
     /// Whether the site demands a remaining estimate with each write.
     pub demands_estimate: bool,
-    /// Whether it has told of remote links before: one on which issue linking is off never does.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tells_links: bool,
+    /// How it tells of remote links, once it has told of some: one on which issue linking is off never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Telling>,
     /// Permissions found missing by the last probe.
     #[serde(default)]
     pub missing_permissions: Vec<String>,
@@ -556,6 +557,14 @@ pub struct SiteState {
     /// The service user's own account, once it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_account: Option<OwnAccount>,
+}
+
+/// How a site tells of something that it has told of before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Telling {
+    /// Since when it refuses to, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Timestamp>,
 }
 
 /// By which account a site knows whose credentials are used.
@@ -576,8 +585,11 @@ pub struct Pause {
     pub detail: String,
     /// The digest of the credentials that were rejected; another one resumes the site.
     pub credentials: Option<String>,
-    /// When one call is tried all the same.
+    /// When it is asked again whether it takes them.
     pub probe_at: Timestamp,
+    /// Which of its services rejected them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<Vendor>,
 }
 
 /// What is known of a person of one site in the eyes of another.
