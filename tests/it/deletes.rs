@@ -454,3 +454,44 @@ async fn a_site_that_does_not_say_who_the_service_user_is_stops_no_link() {
     }
     world.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_something_in_between_answers_is_not_taken_for_done() {
+    let (world, id) = synced(Webhooks::Both).await;
+    let delete = Matcher::tempo("DELETE", "/4/worklogs/{id}");
+    let by_another = Fault::LostBefore(FaultOutcome::Status(200));
+    world.sim.fail_next("globex", delete, by_another);
+    world.acme().delete(id).unwrap();
+    world.settle().await;
+    for _ in 0..2 {
+        world.wait(300).await;
+        world.sweep().await;
+        world.settle().await;
+    }
+    assert_eq!(world.globex().worklogs().len(), 0);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_books_tell_of_pairs_that_neither_side_shows_and_of_sites_that_show_not_all() {
+    let (world, id) = synced(Webhooks::None).await;
+    world.acme().log_time("SUP-1", hour("bob", "stays")).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    let copies = world.globex().worklogs();
+    let copy = copies.iter().find(|one| one.author == "ann").unwrap();
+    world.acme().delete(id).unwrap();
+    world.globex().delete(copy.id).unwrap();
+    let books = world.verify().await;
+    assert_eq!(
+        (books.equal, books.unshown, books.blind.as_slice()),
+        (true, 1, [].as_slice())
+    );
+    world.wait(300).await;
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.verify().await.unshown, 0);
+    world.acme().lose_permissions();
+    world.sweep().await;
+    assert_eq!(world.verify().await.blind, ["acme".into()]);
+}

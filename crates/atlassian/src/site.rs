@@ -11,6 +11,7 @@ use tandem_engine::ports::site::{
     SiteError, SiteErrorKind, SiteRules, User,
 };
 
+use crate::answer::json;
 use crate::call::Call;
 use crate::classify;
 use crate::jira::{request as jira, wire as jira_wire};
@@ -114,7 +115,14 @@ impl SiteClient for AtlassianSite {
     }
 
     async fn delete(&self, id: WorklogId) -> Result<bool, SiteError> {
-        Ok(found(self.send(tempo::delete(id)).await)?.is_some())
+        let Some(answered) = found(self.send(tempo::delete(id)).await)? else {
+            return Ok(false);
+        };
+        // Tempo says nothing, by 204. A page of something in between is not its word.
+        answered.read(|body| match body.iter().all(u8::is_ascii_whitespace) {
+            true => Ok(true),
+            false => json::<serde::de::IgnoredAny>(body).map(|_| true),
+        })
     }
 
     async fn jira_ids(

@@ -11,14 +11,16 @@ mod rows;
 mod sort;
 mod sums;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use jiff::civil::Date;
 use serde::ser::{Error as _, SerializeSeq, SerializeStruct};
 use serde::{Deserialize, Serialize, Serializer};
 use tandem_core::field::Field;
-use tandem_core::{AccountId, ConnectionName, Content, IssueId, LinkKey, Reason, Side, Sides, WorklogId};
+use tandem_core::{
+    AccountId, ConnectionName, Content, IssueId, LinkKey, Reason, Side, Sides, SiteName, WorklogId,
+};
 
 use self::compare::Place;
 use self::lookups::Known;
@@ -275,6 +277,10 @@ pub struct Verdict {
     pub unlinked: Unlinked,
     /// Connections in which nothing was compared.
     pub uncompared: Vec<ConnectionName>,
+    /// Pairs that neither side shows, of links of which some are shown.
+    pub unshown: u64,
+    /// Sites whose service user lacked permissions when last looked: what it does not see was not compared.
+    pub blind: Vec<SiteName>,
 }
 
 /// The ledger check's result, of any size. It is written like a [`Verdict`], with the likely reason of each difference.
@@ -285,6 +291,8 @@ pub struct Books {
     differences: Sorted,
     groups: Vec<(ConnectionName, Sorted)>,
     unlinked: Unlinked,
+    unshown: u64,
+    blind: Vec<SiteName>,
 }
 
 impl Books {
@@ -316,6 +324,16 @@ impl Books {
     /// Returns what was not compared, since it is on issues that are linked with none.
     pub fn unlinked(&self) -> &Unlinked {
         &self.unlinked
+    }
+
+    /// Returns how many pairs neither side shows, of links of which some worklogs are shown.
+    pub fn unshown(&self) -> u64 {
+        self.unshown
+    }
+
+    /// Returns the sites whose service user lacked permissions when last looked: what it does not see was not compared.
+    pub fn blind(&self) -> &[SiteName] {
+        &self.blind
     }
 
     /// Reads where the books do not agree, link by link.
@@ -381,7 +399,7 @@ impl Books {
 impl<F: Fn(&str, &[(Side, AccountId)]) -> Named> Serialize for Naming<'_, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let of = self.books;
-        let mut books = serializer.serialize_struct("Verdict", 6)?;
+        let mut books = serializer.serialize_struct("Verdict", 8)?;
         books.serialize_field("equal", &of.equal())?;
         let difference = |read: Result<Difference, EngineError>| {
             read.map(|row| Told {
@@ -405,6 +423,8 @@ impl<F: Fn(&str, &[(Side, AccountId)]) -> Named> Serialize for Naming<'_, F> {
         books.serialize_field("groups", &Seq(|| of.groups().map(group)))?;
         books.serialize_field("unlinked", &of.unlinked)?;
         books.serialize_field("uncompared", &of.uncompared)?;
+        books.serialize_field("unshown", &of.unshown)?;
+        books.serialize_field("blind", &of.blind)?;
         books.end()
     }
 }
@@ -468,6 +488,8 @@ impl Engine {
             groups: books.groups().collect::<Result<_, _>>()?,
             unlinked: books.unlinked,
             uncompared: books.uncompared,
+            unshown: books.unshown,
+            blind: books.blind,
         })
     }
 
@@ -492,7 +514,15 @@ impl Engine {
         let mut n_differences = 0;
         let mut uncompared = Vec::new();
         let mut unlinked = Unlinked::default();
+        let mut unshown = 0;
+        let mut blind = BTreeSet::new();
         for connection in connections {
+            for side in Side::BOTH {
+                let site = self.site_of(connection, side)?;
+                if !self.site_state(site).await?.missing_permissions.is_empty() {
+                    blind.insert(site.name.clone());
+                }
+            }
             let mut compared = false;
             let since = self.since_so_far(connection).await?;
             let from = from.unwrap_or(since);
@@ -536,7 +566,9 @@ impl Engine {
                     lookups,
                     link: &link,
                     since,
+                    days: (from, to),
                 };
+                unshown += place.unshown(&sides, &unreadable, &pairs);
                 for mut difference in place.compare(sides, unreadable, &pairs) {
                     let time = difference
                         .fields
@@ -565,6 +597,8 @@ impl Engine {
             differences: differences.finish().map_err(unwritten)?,
             groups,
             unlinked,
+            unshown,
+            blind: blind.into_iter().collect(),
         })
     }
 }

@@ -121,6 +121,9 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     if let Some(note) = left_out(books.unlinked()) {
         output::say(note);
     }
+    for note in unseen(&books) {
+        output::say(note);
+    }
     Ok(Ending::differs_if(!books.equal()))
 }
 
@@ -199,6 +202,25 @@ fn left_out(unlinked: &Unlinked) -> Option<String> {
         ));
     }
     Some(note)
+}
+
+/// Says what may be there and was not shown, on either side.
+fn unseen(books: &Books) -> Vec<String> {
+    let mut notes = Vec::new();
+    for site in books.blind() {
+        notes.push(format!(
+            "warning: the service user of {site} lacks permissions: what it does not see was not compared; `tandem doctor` says which"
+        ));
+    }
+    if books.unshown() > 0 {
+        notes.push(format!(
+            "note: {} of these days that Tandem knows {} shown by neither site: deleted on both, or out of sight on both; `tandem queue` tells of {} after the next pass",
+            words::count(usize::try_from(books.unshown()).unwrap_or(usize::MAX), "pair"),
+            if books.unshown() == 1 { "is" } else { "are" },
+            if books.unshown() == 1 { "it" } else { "them" },
+        ));
+    }
+    notes
 }
 
 /// Says which site is which side, a line for each connection.

@@ -19,9 +19,30 @@ pub(super) struct Place<'c> {
     pub(super) link: &'c LinkKey,
     /// The first day whose worklogs the connection begins by itself.
     pub(super) since: Date,
+    /// The days that are compared.
+    pub(super) days: (Date, Option<Date>),
 }
 
 impl Place<'_> {
+    /// Counts pairs of these days that neither side shows: both were deleted, or neither service user sees them.
+    pub(super) fn unshown(&self, sides: &Sides<Listed>, unread: &Sides<Unread>, pairs: &[Pair]) -> u64 {
+        let (from, to) = self.days;
+        let within =
+            |content: &Content| content.start_date >= from && to.is_none_or(|to| content.start_date <= to);
+        let is_unshown = |pair: &&Pair| {
+            let hidden = |side: Side| {
+                pair.ids[side]
+                    .is_some_and(|id| !sides[side].contains_key(&id) && !unread[side].contains_key(&id))
+            };
+            let agreed = pair.base.as_ref();
+            pair.state == PairState::Live
+                && hidden(Side::A)
+                && hidden(Side::B)
+                && agreed.is_some_and(|base| within(&base.a) && within(&base.b))
+        };
+        pairs.iter().filter(is_unshown).count() as u64
+    }
+
     /// Returns where the books of a link do not agree.
     pub(super) fn compare(
         &self,
