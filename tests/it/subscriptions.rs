@@ -87,6 +87,26 @@ async fn who_dies_before_switching_it_on_leaves_it_to_the_next_hour_and_the_audi
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_subscription_that_tempo_says_is_on_again_and_lists_as_off_is_told_as_off() {
+    let world = Setup::two(1).webhooks(Webhooks::TempoOnly).build().await;
+    world.wait(60).await;
+    world.acme().switch_off("worklog.deleted");
+    let refresh = tandem_sim::Matcher::tempo("PATCH", "/4/webhooks/subscriptions/{id}/refresh");
+    let for_nothing = tandem_sim::Fault::LostBefore(tandem_sim::FaultOutcome::Status(204));
+    world.acme().fail_next(refresh, for_nothing);
+    look(&world).await;
+    let told = seen(&world, "acme").await;
+    assert_eq!(
+        (told.off.as_slice(), told.switched_on.len()),
+        (["worklog.deleted".to_owned()].as_slice(), 0)
+    );
+    world.wait(3600).await;
+    look(&world).await;
+    assert_eq!(seen(&world, "acme").await.switched_on, ["worklog.deleted"]);
+    assert_eq!(active(&world), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_site_that_takes_nothing_for_an_hour_holds_up_no_sweep() {
     let world = Setup::two(1).build().await;
     let begun = world.now();

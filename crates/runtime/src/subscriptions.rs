@@ -3,7 +3,8 @@
 //! Tempo switches a subscription off when its deliveries have failed ten times, and tells nobody. The sweep finds what was
 //! missed meanwhile, and an audit makes sure of it; but changes would go on taking minutes instead of seconds.
 //!
-//! One request an hour and site, by whichever runner's turn it is; another one for each subscription that is off.
+//! One request an hour and site, by whichever runner's turn it is; where some are off, another one for each of them, and one
+//! more that sees whether they are on.
 
 use std::time::Duration;
 
@@ -129,12 +130,27 @@ async fn look_at(tandem: &Tandem, site: &Site, client: &AtlassianSite) -> Result
         // First, or whoever dies in between would leave nobody who knows of it.
         engine.want_audit(&site.name).await?;
     }
+    let mut told = Vec::new();
     for (event, id) in judged.off {
         match call(engine, site, || client.refresh_tempo_webhook(&id)).await {
-            Ok(()) => seen.switched_on.push(event),
+            Ok(()) => told.push((event, id)),
             Err(EngineError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 warn!(site.name = %site.name, "Could not switch {event} on again on {}: {}", site.name, error.unsaid());
+                seen.off.push(event);
+            }
+        }
+    }
+    if told.is_empty() {
+        return Ok(seen);
+    }
+    // That it is said to be done is not that it is.
+    let listed = call(engine, site, || client.tempo_webhooks()).await?;
+    for (event, id) in told {
+        match listed.iter().any(|one| one.id == id && one.active) {
+            true => seen.switched_on.push(event),
+            false => {
+                warn!(site.name = %site.name, "Tempo says that {event} is on again on {}, and lists it as off", site.name);
                 seen.off.push(event);
             }
         }
