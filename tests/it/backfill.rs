@@ -596,6 +596,8 @@ async fn whoever_changes_a_copy_between_estimate_and_begin_has_no_second_one_mad
     acme.edit(a[2], longer).unwrap();
     globex.edit(b[2], otherwise).unwrap();
     acme.delete(a[3]).unwrap();
+    // What the copy had lost, somebody entered.
+    globex.edit(b[4], |content| content.billable_secs = 1200).unwrap();
     // Of the two that nobody can tell apart.
     globex.edit(b[6], longer).unwrap();
     let engine = &world.tandem.engine;
@@ -608,10 +610,46 @@ async fn whoever_changes_a_copy_between_estimate_and_begin_has_no_second_one_mad
     assert_eq!((acme.worklogs().len(), globex.worklogs().len()), (9, 10));
     assert_eq!(said(&globex, b[0]).time_spent_secs, 5400);
     assert_eq!(said(&acme, a[1]).description.as_deref(), Some("said otherwise"));
+    let of_both = [said(&acme, a[4]), said(&globex, b[4])];
+    for said in of_both {
+        assert_eq!(
+            (said.billable_secs, said.start_time.to_string().as_str()),
+            (1200, "09:00:00")
+        );
+    }
     // Both sides of one were changed, one is gone, and of two nobody can tell.
     let waiting = world.reasons().await;
     assert!(waiting.iter().all(|reason| *reason == "ambiguous-create"));
     assert_eq!(waiting.len(), 4, "{waiting:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_was_not_carried_out_is_told_until_it_is() {
+    let world = with_copies().await;
+    ordered(&world, &adopting(false)).await;
+    world.wait(60).await;
+    let first = world.acme().worklogs_of("SUP-1")[0].id;
+    world
+        .acme()
+        .edit(first, |content| content.time_spent_secs = 5400)
+        .unwrap();
+    let told = async |order: &Order| {
+        let links = estimate(&world, order).await.links;
+        (links[0].told, links[0].creates)
+    };
+    // Whoever does not ask for copies to be taken over now would have it copied.
+    assert_eq!(told(&order("2025-01-01")).await.0, 1);
+    assert_eq!(told(&adopting(false)).await, (1, Sides::new(1, 1)));
+    // Whose account is whose was a mistake: what rested on that is nothing to go by.
+    let mut otherwise = adopting(false);
+    otherwise.accounts = Sides::new(Some("tool".into()), Some("tool".into()));
+    assert_eq!(told(&otherwise).await, (0, Sides::new(2, 2)));
+
+    assert!(all_done(&backfill(&world, &adopting(true)).await));
+    assert_eq!(world.said("globex", "DEV-1").len(), 10);
+    let copy = world.globex().worklogs_of("DEV-1")[0].id;
+    assert_eq!(world.globex().worklog(copy).unwrap().time_spent_secs, 5400);
+    assert_eq!(told(&order("2025-01-01")).await.0, 0);
 }
 
 #[tokio::test(start_paused = true)]

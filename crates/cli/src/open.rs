@@ -131,13 +131,15 @@ pub(crate) async fn telling<T>(engine: &Engine, look: impl Future<Output = T>) -
     }
 }
 
-/// Says so where a look ahead met a site that rejects the credentials. The engine takes it for paused from then on; it
+/// Says so where a look ahead met a site that rejects the credentials, or whose secret cannot be used. The engine takes it for paused from then on; it
 /// is so only if the table has it so.
 pub(crate) async fn rejected(engine: &Engine, error: &EngineError) -> Option<String> {
     let (site, said) = match error {
-        EngineError::Site { site, error } if error.kind == SiteErrorKind::CredentialsRejected => {
-            (site, error.to_string())
-        }
+        EngineError::Site { site, error } => match error.kind {
+            SiteErrorKind::CredentialsRejected => (site, error.to_string()),
+            SiteErrorKind::NoCredentials => return Some(format!("{site} cannot be asked: {error}")),
+            _ => return None,
+        },
         EngineError::Paused { site, detail, .. } => {
             let state = engine.store.site(site).await.ok()?;
             state.paused.is_none().then(|| (site, detail.clone()))?
@@ -158,11 +160,13 @@ async fn ready(
     wire(global, config, secrets, wrap).await
 }
 
-/// Opens everything, whether the sites' secrets are there or not: for what looks whether they are.
+/// Opens everything, whether the sites' secrets are there or not: for what looks whether they are. Nothing of what is
+/// written to the table is kept: what is not accepted from here may be from where the work is done.
 pub(crate) async fn open_to_look(global: &Global) -> Result<Opened, Failure> {
     let config = config(global)?;
     let secrets = secrets(&config).await?;
-    wire(global, config, secrets, |store| store).await
+    let only_reading = |store| -> Arc<dyn Store> { Arc::new(ReadOnly::new(store, Arc::new(SystemClock))) };
+    wire(global, config, secrets, only_reading).await
 }
 
 async fn wire(

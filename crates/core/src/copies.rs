@@ -73,9 +73,18 @@ pub struct ForeseenTwins {
     pub ids: Sides<WorklogId>,
     /// When each had been changed last.
     pub seen: Sides<Timestamp>,
-    /// Whether they said the same in everything that is kept the same.
-    #[serde(default)]
-    pub is_equal: bool,
+    /// What one of them had lost: in all else they said the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<Lost>,
+}
+
+/// A field that two worklogs did not say the same in, and what each said. Whose time it was is not remembered: that is
+/// somebody's account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Lost {
+    field: Field,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    was: Option<Sides<Value>>,
 }
 
 /// How two worklogs are to each other.
@@ -183,20 +192,24 @@ fn settle(mut edges: BTreeMap<(WorklogId, WorklogId), Relation>, matching: &mut 
     }
 }
 
-/// Returns the worklogs that hang together.
+/// Returns the worklogs that hang together, in order of A's lowest.
 fn islands(edges: impl Iterator<Item = (WorklogId, WorklogId)>) -> Vec<Sides<BTreeSet<WorklogId>>> {
-    let mut islands: Vec<Sides<BTreeSet<WorklogId>>> = Vec::new();
+    let mut twins: Sides<BTreeMap<WorklogId, Vec<WorklogId>>> = Sides::default();
     for (a, b) in edges {
-        let (touched, mut rest): (Vec<_>, Vec<_>) = islands
-            .into_iter()
-            .partition(|island| island.a.contains(&a) || island.b.contains(&b));
-        let mut joined = Sides::new(BTreeSet::from([a]), BTreeSet::from([b]));
-        for island in touched {
-            joined.a.extend(island.a);
-            joined.b.extend(island.b);
+        twins.a.entry(a).or_default().push(b);
+        twins.b.entry(b).or_default().push(a);
+    }
+    let mut islands = Vec::new();
+    while let Some((first, of_first)) = twins.a.pop_first() {
+        let mut island = Sides::new(BTreeSet::from([first]), BTreeSet::new());
+        let mut reached: Vec<(Side, WorklogId)> = of_first.into_iter().map(|b| (Side::B, b)).collect();
+        while let Some((side, id)) = reached.pop() {
+            if island[side].insert(id) {
+                let others = twins[side].remove(&id).unwrap_or_default();
+                reached.extend(others.into_iter().map(|other| (side.other(), other)));
+            }
         }
-        rest.push(joined);
-        islands = rest;
+        islands.push(island);
     }
     islands
 }
@@ -218,7 +231,7 @@ pub(crate) fn joined(groups: impl Iterator<Item = Sides<Vec<WorklogId>>>) -> Vec
 
 impl Matching {
     /// The worklogs of a side that are in one of the groups.
-    fn of(&self, side: Side) -> impl Iterator<Item = WorklogId> {
+    pub fn of(&self, side: Side) -> impl Iterator<Item = WorklogId> {
         let certain = self.certain.iter().map(move |ids| ids[side]);
         let likely = self.likely.iter().map(move |likely| likely.ids[side]);
         let ambiguous = self.ambiguous.iter().flat_map(move |group| &group[side]);
@@ -234,7 +247,8 @@ fn may_be_copied(found: &Sides<&Worklog>, tolerance: &Tolerance, rules: &Rules, 
     let unnamed = Side::BOTH
         .into_iter()
         .all(|side| tolerance.accounts[side].as_ref() != Some(&now[side].author));
-    noon[0] != noon[1]
+    // An original may begin then, too.
+    (noon[0] || noon[1])
         && unnamed
         && !now.a.description.trim().is_empty()
         && !mean_the_same(Field::Author, &now, rules, lookups)
@@ -242,8 +256,23 @@ fn may_be_copied(found: &Sides<&Worklog>, tolerance: &Tolerance, rules: &Rules, 
 }
 
 impl ForeseenTwins {
-    /// Returns what to take for agreed on where some of it was changed since: what the other side still says, so that the
-    /// change crosses like any other. `None` where both were changed, or nothing tells which.
+    /// Remembers two worklogs, of which one had lost some fields.
+    pub fn new(found: &Sides<&Worklog>, lost: &[Field], rules: &Rules) -> Self {
+        let lost = lost.iter().map(|field| Lost {
+            field: *field,
+            was: (*field != Field::Author)
+                .then(|| Sides::from_fn(|side| field.of(side, &found[side].content, rules))),
+        });
+        Self {
+            ids: Sides::from_fn(|side| found[side].id),
+            seen: Sides::from_fn(|side| found[side].updated_at),
+            lost: lost.collect(),
+        }
+    }
+
+    /// Returns what to take for agreed on: what each said then where one had lost something, and else what the side still says
+    /// that was not changed since. So what was changed crosses like any other. `None` where both were changed in what they
+    /// had said the same in.
     pub(crate) fn base(
         &self,
         found: &Sides<&Worklog>,
@@ -251,23 +280,29 @@ impl ForeseenTwins {
         lookups: &Lookups,
     ) -> Option<Sides<Content>> {
         let now = Sides::new(found.a.content.clone(), found.b.content.clone());
-        let was_same = |field: &Field| {
-            self.is_equal || matches!(field, Field::StartDate | Field::TimeSpent | Field::Description)
-        };
+        let mut base = now.clone();
+        let was_lost = |field: &Field| self.lost.iter().any(|lost| lost.field == *field);
+        for field in Field::all(rules).filter(was_lost) {
+            let lost = self.lost.iter().find(|lost| lost.field == field);
+            if let Some(was) = lost.and_then(|lost| lost.was.as_ref()) {
+                for side in Side::BOTH {
+                    field.set(side, &mut base[side], rules, was[side].clone());
+                }
+            }
+        }
         let apart: Vec<Field> = Field::all(rules)
-            .filter(was_same)
+            .filter(|field| !was_lost(field))
             .filter(|field| !mean_the_same(*field, &now, rules, lookups))
             .filter(|field| *field != Field::Description || !same_text_on_both(&now, rules, lookups))
             .collect();
         if apart.is_empty() {
-            return Some(now);
+            return Some(base);
         }
         let is_changed = |side: &Side| found[*side].updated_at > self.seen[*side];
         let changed: Vec<Side> = Side::BOTH.into_iter().filter(is_changed).collect();
         let [side] = *changed.as_slice() else {
             return None;
         };
-        let mut base = now.clone();
         for field in apart {
             let value = field
                 .rendered(side.other(), &now[side.other()], rules, lookups)

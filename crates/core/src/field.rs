@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::civil::{Date, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, Side};
 use crate::render::{self, Unrenderable};
@@ -10,7 +11,8 @@ use crate::rules::{Lookups, Rules};
 use crate::worklog::{Content, hours, same_text, told_differently};
 
 /// A field that is kept the same on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Field {
     /// Whose time it is.
     Author,
@@ -35,7 +37,8 @@ impl fmt::Display for Field {
 }
 
 /// A field's value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Value {
     Author(AccountId),
     Date(Date),

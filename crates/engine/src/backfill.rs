@@ -83,13 +83,18 @@ pub struct Note {
     /// When it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Timestamp>,
-    /// Documents beside it that say what went together when a person was told.
-    #[serde(default, skip_serializing_if = "is_none")]
-    foreseen: usize,
+    /// The documents beside it that say what went together when a person was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    foreseen: Option<Documents>,
 }
 
-fn is_none(count: &usize) -> bool {
-    *count == 0
+/// Documents beside a note. Each order has its own, so that none is written over while a note counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Documents {
+    /// When they were written, in milliseconds: part of their names.
+    of: i64,
+    /// How many.
+    count: usize,
 }
 
 /// How a link's backfill stands.
@@ -215,14 +220,16 @@ fn add(told: &mut Foreseen, now: Foreseen) {
 const ATTEMPTS_MAX: u32 = 6;
 
 /// Worklogs told of in one document, at most: a row of the table has room for so many.
-const FORESEEN_MAX: usize = 4000;
+const FORESEEN_MAX: usize = 1600;
 
 fn name(link: &LinkKey) -> String {
     format!("backfill#{link}")
 }
 
-fn name_of_foreseen(link: &LinkKey, number: usize) -> String {
-    format!("foreseen#{link}#{number}")
+impl Documents {
+    fn names(self, link: &LinkKey) -> impl Iterator<Item = String> {
+        (0..self.count).map(move |number| format!("foreseen#{link}#{}#{number}", self.of))
+    }
 }
 
 impl Engine {
@@ -235,22 +242,29 @@ impl Engine {
         Ok(Some(note.order.backfill(foreseen)))
     }
 
-    /// What a person was told of a link when a backfill was ordered that is not done yet.
-    pub(crate) async fn foreseen(&self, link: &LinkKey) -> Result<Foreseen, EngineError> {
-        match self.note_of(link).await?.filter(|note| note.done.is_none()) {
-            Some(note) => self.foreseen_of(link, &note).await,
+    /// What a person was told of a link when a backfill was ordered that is not done yet, by what still goes: who says now
+    /// that another tool's account is another one, takes back what rested on it.
+    pub(crate) async fn foreseen(&self, link: &LinkKey, order: &Order) -> Result<Foreseen, EngineError> {
+        let note = self.note_of(link).await?;
+        let begun = note.filter(|note| note.done.is_none() && note.order.accounts == order.accounts);
+        match begun {
+            // What cannot be read is written anew by this command.
+            Some(note) => self.foreseen_of(link, &note).await.or_else(|error| match error {
+                EngineError::Unknown(_) => Ok(Foreseen::default()),
+                error => Err(error),
+            }),
             None => Ok(Foreseen::default()),
         }
     }
 
     async fn foreseen_of(&self, link: &LinkKey, note: &Note) -> Result<Foreseen, EngineError> {
         let mut all = Foreseen::default();
-        for number in 0..note.foreseen {
-            let text = self.store.note(&name_of_foreseen(link, number)).await?;
+        for name in note.foreseen.iter().flat_map(|told| told.names(link)) {
+            let text = self.store.note(&name).await?;
             let told = text.map(|text| serde_json::from_str::<Foreseen>(&text));
             let told = told.transpose().map_err(|error| {
                 EngineError::Unknown(format!(
-                    "what was noted of the backfill of {link} cannot be read: {error}"
+                    "what was noted of the backfill of {link} cannot be read ({error}); give the same `tandem backfill` again"
                 ))
             })?;
             let told = told.unwrap_or_default();
@@ -260,17 +274,31 @@ impl Engine {
         Ok(all)
     }
 
-    /// Notes what a person was told, and returns in how many documents.
-    async fn put_foreseen_of(&self, link: &LinkKey, foreseen: &Foreseen) -> Result<usize, EngineError> {
+    /// Notes what a person was told, and returns in which documents.
+    async fn put_foreseen_of(
+        &self,
+        link: &LinkKey,
+        foreseen: &Foreseen,
+    ) -> Result<Option<Documents>, EngineError> {
         let parts = parts(foreseen);
-        for (number, part) in parts.iter().enumerate() {
+        let told = Documents {
+            of: self.clock.now().as_millisecond(),
+            count: parts.len(),
+        };
+        for (name, part) in told.names(link).zip(&parts) {
             let text =
                 serde_json::to_string(part).map_err(|error| EngineError::Unknown(error.to_string()))?;
-            self.store
-                .put_note(&name_of_foreseen(link, number), &text)
-                .await?;
+            self.store.put_note(&name, &text).await?;
         }
-        Ok(parts.len())
+        Ok((told.count > 0).then_some(told))
+    }
+
+    /// Empties documents that no note counts any more.
+    async fn drop_foreseen_of(&self, link: &LinkKey, told: Option<Documents>) -> Result<(), EngineError> {
+        for name in told.iter().flat_map(|told| told.names(link)) {
+            self.store.put_note(&name, "{}").await?;
+        }
+        Ok(())
     }
 
     async fn note_of(&self, link: &LinkKey) -> Result<Option<Note>, EngineError> {
@@ -304,18 +332,10 @@ impl Engine {
                     && pair.wait.is_none()
             });
         note.done = (!open).then(|| self.clock.now());
-        let told = match note.done {
-            Some(_) => std::mem::take(&mut note.foreseen),
-            None => 0,
-        };
+        // Nothing is left to begin then.
+        let told = note.done.and_then(|_| note.foreseen.take());
         self.put_note_of(run.link, &note).await?;
-        // Nothing is left to begin.
-        for number in 0..told {
-            self.store
-                .put_note(&name_of_foreseen(run.link, number), "{}")
-                .await?;
-        }
-        Ok(())
+        self.drop_foreseen_of(run.link, told).await
     }
 
     /// Has links backfilled, when nothing more urgent is to be done: those on which there is something to do, and of
@@ -333,31 +353,32 @@ impl Engine {
             let notes = try_join_all(links.iter().map(|one| self.note_of(&one.link))).await?;
             let mut some = Vec::new();
             for (one, note) in links.iter().zip(notes) {
-                let begun = note.filter(|note| note.done.is_none());
-                let mut foreseen = match &begun {
-                    Some(note) => self.foreseen_of(&one.link, note).await?,
-                    None => Foreseen::default(),
-                };
-                let unfinished = begun.filter(|note| note.order == *order);
+                let before = note.as_ref().and_then(|note| note.foreseen);
+                let unfinished = note.filter(|note| note.order == *order && note.done.is_none());
                 if !one.is_open() && unfinished.is_none() {
                     continue;
-                }
-                if order.adopt {
-                    add(&mut foreseen, one.foreseen.clone());
                 }
                 let fresh = Note {
                     order: order.clone(),
                     written: 0,
                     done: None,
-                    foreseen: 0,
+                    foreseen: None,
                 };
                 let mut note = unfinished.unwrap_or(fresh);
-                // Before the note that counts them: what nothing counts is written over by the next command.
+                let mut foreseen = Foreseen::default();
+                if order.adopt {
+                    foreseen = self.foreseen(&one.link, order).await?;
+                    add(&mut foreseen, one.foreseen.clone());
+                }
+                // Before the note that counts them.
                 note.foreseen = self.put_foreseen_of(&one.link, &foreseen).await?;
-                some.push((one.link.clone(), note));
+                some.push((one.link.clone(), note, before));
             }
-            try_join_all(some.iter().map(|(link, note)| self.put_note_of(link, note))).await?;
-            ordered.extend(some.into_iter().map(|(link, _)| link));
+            try_join_all(some.iter().map(|(link, note, _)| self.put_note_of(link, note))).await?;
+            for (link, _, before) in some {
+                self.drop_foreseen_of(&link, before).await?;
+                ordered.push(link);
+            }
         }
         let keys = ordered.iter().cloned().map(DueKey::Link).collect();
         self.hint_all(keys, Lane::Backfill, false).await?;
@@ -466,5 +487,91 @@ fn due(row: DueRow, written: u64) -> Standing {
         attempts: row.attempts,
         reason: row.reason,
         detail: row.detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_core::copies::ForeseenTwins;
+    use tandem_core::field::Field;
+    use tandem_core::rules::{AttributeRule, Rules};
+    use tandem_core::{Content, IssueId, Worklog};
+
+    fn twins(id: u64) -> ForeseenTwins {
+        twins_seen(id, Timestamp::UNIX_EPOCH)
+    }
+
+    fn twins_seen(id: u64, at: Timestamp) -> ForeseenTwins {
+        let said = |id: u64, start: &str, billable| Worklog {
+            id: WorklogId(id),
+            issue: IssueId(1),
+            content: Content {
+                author: "ann".into(),
+                start_date: Date::constant(2026, 1, 1),
+                start_time: start.parse().ok(),
+                time_spent_secs: 3600,
+                billable_secs: Some(billable),
+                description: String::new(),
+                attributes: [("_Account_".to_owned(), "ACME-SUPPORT".to_owned())].into(),
+            },
+            created_at: at,
+            updated_at: at,
+        };
+        let (a, b) = (said(id, "09:30:00", 1800), said(1_000_000 + id, "12:00:00", 3600));
+        let lost = [Field::StartTime, Field::Billable, Field::Attribute(0)];
+        let rules = Rules {
+            attributes: vec![AttributeRule {
+                keys: Sides::new("_Account_".into(), "_Account_".into()),
+                values: Vec::new(),
+            }],
+            ..Rules::default()
+        };
+        ForeseenTwins::new(&Sides::new(&a, &b), &lost, &rules)
+    }
+
+    #[test]
+    fn what_went_together_fits_in_rows_however_much_it_is() {
+        let mut all = Foreseen {
+            twins: (500_000_000..500_002_500).map(twins).collect(),
+            ..Foreseen::default()
+        };
+        for group in 0..2000_u64 {
+            let ids = |side: u64| (0..3).map(|n| WorklogId(side + group * 3 + n)).collect();
+            all.ambiguous.push(Sides::new(ids(2_000_000), ids(3_000_000)));
+        }
+        let parts = parts(&all);
+        let sizes = parts
+            .iter()
+            .map(|part| serde_json::to_string(part).unwrap().len());
+        assert!(sizes.max() < Some(380_000));
+        let mut again = Foreseen::default();
+        for part in parts {
+            again.twins.extend(part.twins);
+            again.ambiguous.extend(part.ambiguous);
+        }
+        assert_eq!(again, all);
+    }
+
+    #[test]
+    fn what_went_together_first_stays_as_it_was_told_first() {
+        let mut told = Foreseen {
+            twins: vec![twins(1)],
+            ambiguous: vec![Sides::new(vec![WorklogId(7)], vec![WorklogId(8), WorklogId(9)])],
+        };
+        let before = told.clone();
+        let later = twins_seen;
+        let seen = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(5);
+        let mut of_a_group = later(3, seen);
+        of_a_group.ids.a = WorklogId(7);
+        add(
+            &mut told,
+            Foreseen {
+                twins: vec![later(1, seen), later(2, seen), of_a_group],
+                ambiguous: before.ambiguous.clone(),
+            },
+        );
+        assert_eq!(told.twins, [twins(1), later(2, seen)]);
+        assert_eq!(told.ambiguous, before.ambiguous);
     }
 }

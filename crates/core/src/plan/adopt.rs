@@ -75,41 +75,37 @@ impl<'o> Planner<'o> {
                 continue;
             }
             let found = Sides::from_fn(|side| observed.listings[side].get(&ids[side]));
-            match (found.a, found.b) {
-                (Some(a), Some(b)) => {
-                    let found = Sides::new(a, b);
-                    match twins.base(&found, self.rules, &observed.lookups) {
-                        Some(base) => {
-                            self.take_over(ids, Some(base), "twins when this was begun".to_string())
-                        }
-                        None => self.hold(&Sides::new(vec![ids.a], vec![ids.b])),
-                    }
-                }
-                (Some(_), None) => self.hold_alone(Side::A, ids),
-                (None, Some(_)) => self.hold_alone(Side::B, ids),
-                (None, None) => {}
+            // What has left the days that are begun on both sides since is left alone there.
+            let is_begun = |found: Option<&Worklog>| {
+                found.is_some_and(|worklog| observed.begins(worklog.content.start_date))
+            };
+            if !is_begun(found.a) && !is_begun(found.b) {
+                continue;
+            }
+            let base = match (found.a, found.b) {
+                (Some(a), Some(b)) => twins.base(&Sides::new(a, b), self.rules, &observed.lookups),
+                _ => None,
+            };
+            match base {
+                Some(base) => self.take_over(ids, Some(base), "twins when this was begun".to_string()),
+                None => self.hold(&Sides::new(vec![ids.a], vec![ids.b])),
             }
         }
     }
 
-    /// Has a worklog wait whose twin is not shown any more.
-    fn hold_alone(&mut self, side: Side, ids: Sides<WorklogId>) {
-        self.hold_one(side, ids[side], &Sides::new(vec![ids.a], vec![ids.b]));
-        self.claim(side, &[ids[side]]);
-    }
-
     /// Those of which nobody can tell which is whose, and those of which nobody could when a person was asked, as far as
-    /// nothing tells since.
+    /// nothing tells since. Some of them may not be shown any more.
     fn ambiguous(&self, now: Vec<Sides<Vec<WorklogId>>>, backfill: &Backfill) -> Vec<Sides<Vec<WorklogId>>> {
         let is_open = |side: Side, id: &WorklogId| {
             self.observed.listings[side].contains_key(id) && !self.claimed[side].contains(id)
         };
-        let foreseen = backfill.foreseen.ambiguous.iter().map(|group| {
-            Sides::from_fn(|side| {
-                let ids = group[side].iter().copied();
-                ids.filter(|id| is_open(side, id)).collect::<Vec<_>>()
-            })
+        // All of such a group, though some may have found their twin: what is left over may be another copy of that.
+        let foreseen = backfill.foreseen.ambiguous.iter().filter(|group| {
+            Side::BOTH
+                .into_iter()
+                .any(|side| group[side].iter().any(|id| is_open(side, id)))
         });
+        let foreseen = foreseen.cloned();
         copies::joined(now.into_iter().chain(foreseen))
     }
 
@@ -136,6 +132,11 @@ impl<'o> Planner<'o> {
         claimed.extend(observed.parted[side].keys());
         // Another connection of a ring made its copy.
         claimed.extend(observed.copies[side].keys());
+        // A person said whose they are.
+        for pair in observed.pairs.iter().filter(|pair| pair.chosen.is_some()) {
+            let named = pair.chosen.filter(|_| pair.ids[side].is_none());
+            claimed.extend(pair.ids[side].or(named));
+        }
         claimed
     }
 
@@ -188,15 +189,20 @@ impl<'o> Planner<'o> {
         self.observed.pairs.iter().any(|pair| pair.ids[side] == Some(id))
     }
 
-    /// Has A's worklogs of a group wait for a person, and B's where they have a row of their own; the others of B are kept
-    /// from being copied.
+    /// Has A's worklogs of a group wait for a person, and B's where they have a row of their own or none of A's is shown; the
+    /// others of B are kept from being copied.
     fn hold(&mut self, group: &Sides<Vec<WorklogId>>) {
-        for id in &group.a {
-            self.hold_one(Side::A, *id, group);
+        let shown = Sides::from_fn(|side| {
+            let ids = group[side].iter().copied();
+            ids.filter(|id| self.observed.listings[side].contains_key(id) && !self.claimed[side].contains(id))
+                .collect::<Vec<_>>()
+        });
+        for id in &shown.a {
+            self.hold_one(Side::A, *id, group, &shown);
         }
-        for id in &group.b {
-            if self.knows(Side::B, *id) {
-                self.hold_one(Side::B, *id, group);
+        for id in &shown.b {
+            if shown.a.is_empty() || self.knows(Side::B, *id) {
+                self.hold_one(Side::B, *id, group, &shown);
             }
         }
         for side in Side::BOTH {
@@ -204,14 +210,23 @@ impl<'o> Planner<'o> {
         }
     }
 
-    fn hold_one(&mut self, side: Side, id: WorklogId, group: &Sides<Vec<WorklogId>>) {
+    fn hold_one(
+        &mut self,
+        side: Side,
+        id: WorklogId,
+        group: &Sides<Vec<WorklogId>>,
+        shown: &Sides<Vec<WorklogId>>,
+    ) {
         let there = side.other();
         let mut pair = self.half_of(side, id);
         let worklog = self.observed.worklog(side, id);
         pair.seen[side] = pair.seen[side].max(worklog.map(|worklog| worklog.updated_at));
         pair.rivals = group[there].iter().copied().take(RIVALS_MAX).collect();
         let named = names(&pair.rivals);
-        let detail = match group[side].len() {
+        let detail = match shown[side].len() {
+            _ if shown[there].is_empty() => {
+                format!("its copy on side {there} was one of {named}; nothing tells by now which")
+            }
             1 => format!("its copy on side {there} may be any of {named}"),
             count => format!(
                 "{count} worklogs on side {side} and {named} on side {there} may be copies of each other"
@@ -255,7 +270,7 @@ impl<'o> Planner<'o> {
     }
 }
 
-fn names(ids: &[WorklogId]) -> String {
+pub(super) fn names(ids: &[WorklogId]) -> String {
     let named: Vec<_> = ids.iter().take(NAMED_MAX).map(ToString::to_string).collect();
     match ids.len().saturating_sub(NAMED_MAX) {
         0 => named.join(", "),

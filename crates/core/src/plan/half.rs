@@ -115,6 +115,19 @@ impl<'o> Planner<'o> {
         if !pair.rivals.is_empty() {
             let looked_again = self.observed.backfill.as_ref().is_some_and(|one| one.adopt);
             if !looked_again || self.observed.blind[to] {
+                // It goes on waiting where it moved to.
+                if pair.wait.is_none() {
+                    let named = super::adopt::names(&pair.rivals);
+                    let why = Unrenderable {
+                        reason: Reason::AmbiguousCreate,
+                        detail: format!(
+                            "its copy on side {to} may be any of {named}, from where it was before"
+                        ),
+                    };
+                    let mut tried = Sides::new(None, None);
+                    tried[side] = Some(source.content);
+                    self.park(pair, side, why, tried);
+                }
                 return;
             }
             // None of them is its twin any more.

@@ -64,7 +64,9 @@ pub struct LinkEstimate {
     pub likely: Vec<Twins>,
     /// Worklogs that have a twin, but nobody can tell which.
     pub ambiguous: Vec<Sides<Vec<Worklog>>>,
-    /// The same in short, for the run that comes later.
+    /// Of an order that was not carried out to its end: worklogs that went together when it was given, and do not any more.
+    pub told: usize,
+    /// What goes together, in short, for the run that comes later.
     pub foreseen: Foreseen,
 }
 
@@ -321,7 +323,8 @@ impl Engine {
         let lookups = self.known_people(connection, &sides).await?;
         let mut observed = Observed::empty(link.clone(), self.clock.now());
         observed.since = since;
-        observed.backfill = Some(order.backfill(self.foreseen(&link).await?));
+        let told = self.foreseen(&link, order).await?;
+        observed.backfill = Some(order.backfill(told.clone()));
         let listed = Sides::from_fn(|side| sides[side].len());
         observed.listings = sides;
         for pair in self.store.pairs(&link).await? {
@@ -351,7 +354,8 @@ impl Engine {
             certain: matching.certain.len(),
             likely: Vec::new(),
             ambiguous: Vec::new(),
-            foreseen: foreseen(&matching, &observed.listings),
+            told: told_before(&told, &matching, &observed),
+            foreseen: foreseen(&matching, &observed.listings, connection),
         };
         let shown = |side: Side, id: &WorklogId| observed.listings[side].get(id).cloned();
         for likely in matching.likely {
@@ -389,17 +393,42 @@ impl Engine {
     }
 }
 
+/// Counts what went together when an earlier order was given, and has no twin yet and does not go together by now.
+fn told_before(told: &Foreseen, now: &Matching, observed: &Observed) -> usize {
+    let settled = Sides::from_fn(|side: Side| {
+        let whole = observed
+            .pairs
+            .iter()
+            .filter(|pair| pair.ids[side.other()].is_some());
+        let paired = whole.filter_map(|pair| pair.ids[side]);
+        let elsewhere = observed.foreign[side].iter().copied();
+        paired
+            .chain(elsewhere)
+            .chain(now.of(side))
+            .collect::<BTreeSet<_>>()
+    });
+    let is_left =
+        |side: Side, id: &WorklogId| observed.listings[side].contains_key(id) && !settled[side].contains(id);
+    let twins = told.twins.iter().map(|twins| twins.ids.map(|_, id| vec![id]));
+    let groups = twins.chain(told.ambiguous.iter().cloned());
+    let is_open = |group: &Sides<Vec<WorklogId>>| {
+        Side::BOTH
+            .into_iter()
+            .any(|side| group[side].iter().any(|id| is_left(side, id)))
+    };
+    groups.filter(is_open).count()
+}
+
 /// What there is to remember of what went together.
-fn foreseen(matching: &Matching, listings: &Sides<Listed>) -> Foreseen {
-    let certain = matching.certain.iter().map(|ids| (*ids, true));
-    let likely = matching.likely.iter().map(|likely| (likely.ids, false));
-    let twins = certain.chain(likely).filter_map(|(ids, is_equal)| {
-        let seen = |side: Side| Some(listings[side].get(&ids[side])?.updated_at);
-        Some(ForeseenTwins {
-            ids,
-            seen: Sides::new(seen(Side::A)?, seen(Side::B)?),
-            is_equal,
-        })
+fn foreseen(matching: &Matching, listings: &Sides<Listed>, connection: &Connection) -> Foreseen {
+    let certain = matching.certain.iter().map(|ids| (ids, [].as_slice()));
+    let likely = matching
+        .likely
+        .iter()
+        .map(|likely| (&likely.ids, likely.lost.as_slice()));
+    let twins = certain.chain(likely).filter_map(|(ids, lost)| {
+        let found = Sides::new(listings.a.get(&ids.a)?, listings.b.get(&ids.b)?);
+        Some(ForeseenTwins::new(&found, lost, &connection.settings.rules))
     });
     Foreseen {
         twins: twins.collect(),

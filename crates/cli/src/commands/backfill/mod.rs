@@ -369,12 +369,17 @@ fn refuse_to_guess(works: &[Work<'_>]) -> Result<(), Failure> {
     let links = || works.iter().flat_map(|work| &work.estimate.links);
     let likely: usize = links().map(|link| link.likely.len()).sum();
     let ambiguous: usize = links().map(|link| link.ambiguous.len()).sum();
+    let told: usize = links().map(|link| link.told).sum();
     let creates: usize = links().map(|link| link.creates.a + link.creates.b).sum();
-    if creates == 0 || likely + ambiguous == 0 {
+    if creates == 0 || likely + ambiguous + told == 0 {
         return Ok(());
     }
+    let told = match told {
+        0 => String::new(),
+        told => format!(", {told} that went together when an earlier order was given that is not done"),
+    };
     Err(Failure::usage(format!(
-        "some of it looks as if another tool had copied it before ({}, {} that cannot be told apart); say --adopt to take it over, --adopt=ask to see it first, or --adopt=no to copy it all the same; nothing was written",
+        "some of it looks as if another tool had copied it before ({}, {} that cannot be told apart{told}); say --adopt to take it over, --adopt=ask to see it first, or --adopt=no to copy it all the same; nothing was written",
         words::count(likely, "worklog"),
         words::count(ambiguous, "group")
     )))

@@ -69,6 +69,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     let look = Look::new(&opened.tandem, connections, sites);
     let mut findings = all(&look).await?;
+    engine.rest().await?;
     // They are of no site, and so not of one that was asked for.
     if arguments.site.is_none() && arguments.connection.is_none() {
         findings.extend(alerts::look(&opened.tandem).await);
