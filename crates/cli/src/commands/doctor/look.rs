@@ -206,7 +206,7 @@ impl<'t> Look<'t> {
         request: impl AsyncFnOnce(&AtlassianSite) -> Result<T, SiteError>,
     ) -> Result<T, Trouble> {
         let key = (site.clone(), vendor);
-        if self.rejected.borrow().contains(&key) {
+        if self.is_rejected(site, vendor) {
             return Err(Trouble::Rejected);
         }
         let client = self
@@ -231,6 +231,27 @@ impl<'t> Look<'t> {
                 _ => Trouble::Failed(said),
             }
         })
+    }
+
+    /// What it means that the engine could not look.
+    pub(super) fn failed(error: &EngineError) -> Trouble {
+        match error {
+            EngineError::Paused { .. } => Trouble::Rejected,
+            EngineError::Site { error, .. }
+                if matches!(
+                    error.kind,
+                    SiteErrorKind::CredentialsRejected | SiteErrorKind::NoCredentials
+                ) =>
+            {
+                Trouble::Rejected
+            }
+            error => Trouble::Failed(error.to_string()),
+        }
+    }
+
+    /// Says whether a site has rejected the credentials for one of its services: they are not sent again.
+    pub(super) fn is_rejected(&self, site: &SiteName, vendor: Vendor) -> bool {
+        self.rejected.borrow().contains(&(site.clone(), vendor))
     }
 
     async fn wait_in_line(&self, name: &SiteName) -> Result<(), Trouble> {

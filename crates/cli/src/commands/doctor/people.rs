@@ -55,6 +55,12 @@ async fn of_connection(
 ) -> Vec<Finding> {
     let site = &connection.sites[side];
     let there = &connection.sites[side.other()];
+    if [site, there]
+        .into_iter()
+        .any(|site| look.is_rejected(site, Vendor::Jira))
+    {
+        return vec![Finding::trouble(CHECK, site, &Trouble::Rejected, "")];
+    }
     let mut how: BTreeMap<How, usize> = BTreeMap::new();
     let mut unmatched = Vec::new();
     let mut trouble = None;
@@ -68,7 +74,7 @@ async fn of_connection(
             }
             Ok(person) => *how.entry(person.how).or_default() += 1,
             Err(error) => {
-                trouble = Some(Trouble::Failed(error.to_string()));
+                trouble = Some(Look::failed(&error));
                 break;
             }
         }

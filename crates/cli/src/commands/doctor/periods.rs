@@ -159,10 +159,17 @@ async fn people(
         *known = (*known).max(*day);
     }
     let newest: BTreeSet<(Date, &AccountId)> = last.into_iter().map(|(who, day)| (day, who)).collect();
+    let sites = &connection.sites;
+    if [&sites.a, &sites.b]
+        .into_iter()
+        .any(|site| look.is_rejected(site, Vendor::Jira))
+    {
+        return Err(Trouble::Rejected);
+    }
     let mut people = Vec::new();
     for (_, who) in newest.into_iter().rev().take(PEOPLE_MAX) {
         let person = look.engine().match_person(connection, there, who).await;
-        people.push(person.map_err(|error| Trouble::Failed(error.to_string()))?);
+        people.push(person.map_err(|error| Look::failed(&error))?);
     }
     Ok(people)
 }

@@ -90,6 +90,8 @@ where
                     let what = format!("its Tempo token leads to the worklogs of {other}");
                     Finding::fail(CHECK, site, what, make())
                 }
+                // What it calls itself, it did not tell.
+                None if token.jira.is_none() => return None,
                 None => Finding::unknown(
                     CHECK,
                     site,
@@ -173,6 +175,9 @@ mod tests {
             Some(State::Unknown)
         );
         assert_eq!(says(&token("ours", None, "acme"), &theirs), Some(State::Unknown));
+        let mut nameless = token("ours", Some("sandbox"), "acme");
+        nameless.jira = None;
+        assert_eq!(says(&nameless, &theirs), None);
         let mut silent = token("ours", None, "acme");
         silent.is_answered = false;
         assert_eq!(says(&silent, &theirs), None);
