@@ -645,6 +645,28 @@ async fn an_order_that_was_not_carried_out_is_told_until_it_is() {
     otherwise.accounts = Sides::new(Some("tool".into()), Some("tool".into()));
     assert_eq!(told(&otherwise).await, (0, Sides::new(2, 2)));
 
+    // Whoever takes nothing over names no account, and would have copied what such an order meant to pair.
+    ordered(&world, &otherwise).await;
+    let other = world.acme().worklogs_of("SUP-1")[1].id;
+    world
+        .acme()
+        .edit(other, |content| content.time_spent_secs = 600)
+        .unwrap();
+    assert_eq!(told(&order("2025-01-01")).await.0, 1);
+    world
+        .acme()
+        .edit(other, |content| content.time_spent_secs = 3600)
+        .unwrap();
+    world
+        .acme()
+        .edit(first, |content| content.time_spent_secs = 3600)
+        .unwrap();
+    ordered(&world, &adopting(false)).await;
+    world
+        .acme()
+        .edit(first, |content| content.time_spent_secs = 5400)
+        .unwrap();
+
     assert!(all_done(&backfill(&world, &adopting(true)).await));
     assert_eq!(world.said("globex", "DEV-1").len(), 10);
     let copy = world.globex().worklogs_of("DEV-1")[0].id;

@@ -360,3 +360,22 @@ async fn a_twin_that_names_an_issue_by_a_key_that_it_had_once_is_found() {
         assert_eq!(world.said("globex", "DEV-2").len(), 1, "{by}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_that_has_the_field_of_what_it_was_made_of_takes_nobodys_place() {
+    let (world, id) = naming("field", |setup| {
+        for issue in &mut setup.sites[1].issues {
+            *issue = issue.clone().field("customfield_10077", "SUP-2");
+        }
+        // By the table alone, and changed last.
+        setup.config = setup
+            .config
+            .replace("from = [\"field\", \"table\"]", "from = [\"table\", \"field\"]");
+        setup.sites[1].issues.reverse();
+    })
+    .await;
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    some_looks(&world).await;
+    assert_eq!(world.said("globex", "DEV-1").len(), 0);
+    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+}

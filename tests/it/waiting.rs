@@ -460,6 +460,27 @@ async fn a_site_that_takes_the_same_token_again_goes_on_whoever_asks_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_paused_site_is_asked_once_in_a_while_however_many_links_wait_for_it() {
+    let world = Setup::two(12).webhooks(Webhooks::None).build().await;
+    world.sweep().await;
+    world.globex().expire_tempo_tokens();
+    for number in 1..=12 {
+        let issue = format!("SUP-{number}");
+        world.acme().log_time(&issue, hour("ann", &issue)).unwrap();
+    }
+    world.wait(60).await;
+    world.sweep().await;
+    world.settle().await;
+    world.wait(1000).await;
+    world.sim.reset_requests();
+    let deadline = world.now() + jiff::SignedDuration::from_secs(60);
+    world.tandem.engine.run_due(Some(deadline)).await.unwrap();
+    let requests = world.sim.requests();
+    let refused = requests.iter().filter(|request| request.status == 401).count();
+    assert_eq!(refused, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_tempo_answers_ends_no_pause_over_jiras_token() {
     let world = Setup::two(1).webhooks(Webhooks::None).build().await;
     world.acme().log_time("SUP-1", hour("ann", "before")).unwrap();

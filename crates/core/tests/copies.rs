@@ -500,6 +500,54 @@ fn a_worklog_of_which_a_person_says_whose_twin_it_is_is_taken_at_its_word_while_
 }
 
 #[test]
+fn a_name_that_a_person_gave_and_that_fits_nothing_any_more_has_nothing_copied() {
+    let alike = |side, id| worklog(side, id, 0b1_0000_0001);
+    let settings = Settings {
+        rules: rules(),
+        ..Settings::default()
+    };
+    let reason = |pair: &Pair| pair.wait.as_ref().map(|wait| wait.reason);
+    // The one that was named goes before anybody looks; and one is named for two.
+    for (copies, gone, whom) in [
+        (vec![501, 502], true, vec![1]),
+        (vec![501, 502, 503], false, vec![1, 2]),
+    ] {
+        let mut sides = Sides::new(
+            whom.iter().map(|id| alike(Side::A, *id)).collect(),
+            copies.iter().map(|id| alike(Side::B, *id)).collect(),
+        );
+        let mut observed = observed(&sides);
+        assert_eq!(carried_out(&mut observed, &settings, false), Sides::default());
+        for pair in &mut observed.pairs {
+            pair.chosen = Some(WorklogId(501));
+        }
+        if gone {
+            sides.b.remove(0);
+            observed.listings.b.remove(&WorklogId(501));
+        }
+        // The same command again, which sees what is there now.
+        observed.backfill.as_mut().unwrap().foreseen = foreseen(&sides);
+        assert_eq!(
+            carried_out(&mut observed, &settings, false),
+            Sides::default(),
+            "gone: {gone}"
+        );
+        let paired = observed
+            .pairs
+            .iter()
+            .filter(|pair| pair.ids.a.is_some() && pair.ids.b.is_some());
+        assert_eq!(paired.count(), 1);
+        let waiting = observed
+            .pairs
+            .iter()
+            .filter(|pair| reason(pair).is_some())
+            .count();
+        // Of those that are left nobody can tell.
+        assert_eq!(waiting, if gone { 0 } else { 3 });
+    }
+}
+
+#[test]
 fn what_nobody_could_tell_is_not_copied_since_somebody_changed_it() {
     let alike = |side, id| worklog(side, id, 0b1_0000_0001);
     for copies in [vec![501], vec![501, 502, 503]] {

@@ -246,7 +246,9 @@ impl Engine {
     /// that another tool's account is another one, takes back what rested on it.
     pub(crate) async fn foreseen(&self, link: &LinkKey, order: &Order) -> Result<Foreseen, EngineError> {
         let note = self.note_of(link).await?;
-        let begun = note.filter(|note| note.done.is_none() && note.order.accounts == order.accounts);
+        // One that takes nothing over names no account.
+        let is_in_force = |told: &Order| !order.adopt || told.accounts == order.accounts;
+        let begun = note.filter(|note| note.done.is_none() && is_in_force(&note.order));
         match begun {
             // What cannot be read is written anew by this command.
             Some(note) => self.foreseen_of(link, &note).await.or_else(|error| match error {

@@ -163,9 +163,9 @@ impl Engine {
                             connection.name = %connection.name,
                             "Issue {issue_key} of {here} names a twin that the service user does not see on {there}",
                         ),
-                        Doubt::Refused => warn!(
+                        Doubt::Untold => warn!(
                             connection.name = %connection.name,
-                            "Whether issue {issue_key} of {here} has a twin, a site refused to tell",
+                            "Whether issue {issue_key} of {here} has a twin is not known: a site refuses to tell, or not all was asked for yet",
                         ),
                     }
                     let note = unseen(&connection.name, side, issue);

@@ -463,7 +463,7 @@ impl Engine {
             [] => &both,
             by => by,
         };
-        for vendor in by {
+        for (nth, vendor) in by.iter().enumerate() {
             self.slot(site, lane).await?;
             let now = self.clock.now();
             // Noted first, so that others do not ask as well.
@@ -471,6 +471,11 @@ impl Engine {
             let Some(pause) = state.paused.as_mut() else {
                 return Ok(true);
             };
+            // Somebody asks while this one was in line.
+            if nth == 0 && now < pause.probe_at {
+                self.memory.sites.set(&site.name, now, &state);
+                return Ok(false);
+            }
             pause.probe_at = now + signed(self.options.park_retry);
             self.put_site_state(site, &state).await?;
             let answer = match vendor {
@@ -484,8 +489,10 @@ impl Engine {
                     self.sent(site, ask).await.map(drop)
                 }
             };
-            // It lasts, and has been noted; or the service does not answer, and nobody knows.
-            if answer.is_err() {
+            // What is refused for want of a permission is refused to somebody who is known. Else it lasts, and has been noted;
+            // or the service does not answer, and nobody knows.
+            let is_known = |error: &SiteError| matches!(error.kind, SiteErrorKind::Refused(_));
+            if answer.is_err_and(|error| !is_known(&error)) {
                 return Ok(false);
             }
         }

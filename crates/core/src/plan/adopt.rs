@@ -132,10 +132,16 @@ impl<'o> Planner<'o> {
         claimed.extend(observed.parted[side].keys());
         // Another connection of a ring made its copy.
         claimed.extend(observed.copies[side].keys());
-        // A person said whose they are.
-        for pair in observed.pairs.iter().filter(|pair| pair.chosen.is_some()) {
-            let named = pair.chosen.filter(|_| pair.ids[side].is_none());
-            claimed.extend(pair.ids[side].or(named));
+        // A person said whose they are. A name that fits nothing any more says nothing.
+        for pair in &observed.pairs {
+            let lacks = Side::BOTH.into_iter().find(|side| pair.ids[*side].is_none());
+            let (Some(chosen), Some(to)) = (pair.chosen, lacks) else {
+                continue;
+            };
+            let is_owned = observed.pairs.iter().any(|other| other.ids[to] == Some(chosen));
+            if observed.listings[to].contains_key(&chosen) && !is_owned {
+                claimed.extend(if to == side { Some(chosen) } else { pair.ids[side] });
+            }
         }
         claimed
     }
@@ -181,6 +187,7 @@ impl<'o> Planner<'o> {
         pair.base = base.or_else(|| Some(Sides::new(a.content.clone(), b.content.clone())));
         pair.wait = None;
         pair.rivals.clear();
+        pair.chosen = None;
         self.settle(pair.id.clone(), Sides::new(vec![ids.a], vec![ids.b]));
         self.push(pair, Action::Record(Recorded::Adopt), cause, vec![]);
     }

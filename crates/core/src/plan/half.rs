@@ -26,6 +26,7 @@ impl<'o> Planner<'o> {
         let mut pair = pair.clone();
         let to = side.other();
         let source = self.observed.worklog(side, id).cloned();
+        let is_named = pair.chosen.is_some();
         if let Some(chosen) = pair.chosen.take()
             && self.take_chosen(&pair, to, chosen)
         {
@@ -114,7 +115,8 @@ impl<'o> Planner<'o> {
         pair.seen[side] = pair.seen[side].max(Some(source.updated_at));
         if !pair.rivals.is_empty() {
             let looked_again = self.observed.backfill.as_ref().is_some_and(|one| one.adopt);
-            if !looked_again || self.observed.blind[to] {
+            // Whose twin a person named without avail, nobody has looked at again.
+            if !looked_again || is_named || self.observed.blind[to] {
                 // It goes on waiting where it moved to.
                 if pair.wait.is_none() {
                     let named = super::adopt::names(&pair.rivals);

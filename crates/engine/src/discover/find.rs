@@ -49,8 +49,8 @@ pub(super) enum Found {
 pub(super) enum Doubt {
     /// It names one that the service user does not see on the other site.
     Unseen,
-    /// A site refused to tell what it had told of before.
-    Refused,
+    /// A site refused to tell what it had told of before, or not all was asked for yet.
+    Untold,
 }
 
 /// Issues whose twin is still to be found.
@@ -88,7 +88,7 @@ impl Engine {
                 LinkSource::Table => (in_table(connection, side, &open), "table"),
                 LinkSource::RemoteLink => {
                     let (named, refused) = self.by_remote_link(connection, side, &open, asking).await?;
-                    doubt(&mut found, refused, Doubt::Refused);
+                    doubt(&mut found, refused, Doubt::Untold);
                     (named, "remote-link")
                 }
                 LinkSource::Field => (self.by_field(connection, side, &open, asking).await?, "field"),
@@ -114,7 +114,7 @@ impl Engine {
             settle(&mut open, &mut found, issue, twin, by);
         }
         if is_refused {
-            doubt(&mut found, open.into_keys(), Doubt::Refused);
+            doubt(&mut found, open.into_keys(), Doubt::Untold);
         }
         Ok(found)
     }
@@ -396,8 +396,11 @@ impl Engine {
         let rows = self.store.issues(&asked).await?.into_iter();
         let linked = rows.filter(|row| row.links.contains_key(&connection.name));
         let linked: BTreeSet<IssueId> = linked.map(|row| row.issue).collect();
+        let is_open = |issue: &&JiraIssue| !linked.contains(&issue.id);
         if let Some(field) = field {
-            for issue in &candidates {
+            // Whoever is linked already takes nobody's place: a clone has the field of what it was made of.
+            let others = candidates.iter().filter(|issue| !is_open(issue));
+            for issue in candidates.iter().filter(is_open).chain(others) {
                 if let Some(key) = issue
                     .fields
                     .get(field)
@@ -408,8 +411,7 @@ impl Engine {
             }
         }
         if remote {
-            let open = candidates.iter().filter(|issue| !linked.contains(&issue.id));
-            for issue in open.take(SCAN_LINKS_MAX) {
+            for issue in candidates.iter().filter(is_open).take(SCAN_LINKS_MAX) {
                 let links = match self.remote_links(site, issue.id, asking).await? {
                     Told::Links(links) => links,
                     Told::Off => break,
@@ -432,6 +434,7 @@ impl Engine {
             keys: unlinked.collect(),
             points,
             told: !refused,
+            unasked: false,
             refused_since: refused.then(|| self.clock.now()),
         })
     }
@@ -464,13 +467,19 @@ impl Engine {
             true => BTreeMap::new(),
             false => self.see(here, &asked, &[], asking).await?,
         };
+        let asked_for =
+            |key: &String| known.keys.contains_key(key) || asked.contains(&IssueRef::Key(key.clone()));
+        scan.unasked = scan
+            .keys
+            .keys()
+            .any(|key| !asked_for(key) && !current.contains(key));
         scan.keys.retain(|key, issue| {
             let name = IssueRef::Key(key.clone());
             match known.keys.get(key) {
                 Some(known) => *issue = *known,
                 None => *issue = seen.get(&name).map(|seen| seen.id),
             }
-            known.keys.contains_key(key) || asked.contains(&name)
+            asked_for(key)
         });
         Ok(())
     }
@@ -535,6 +544,9 @@ struct Scan {
     /// Whether the other site has told, by now or before.
     #[serde(default)]
     told: bool,
+    /// Whether some keys are still to be asked for.
+    #[serde(default)]
+    unasked: bool,
     /// Since when it refuses to tell of some.
     #[serde(default)]
     refused_since: Option<Timestamp>,
@@ -551,7 +563,7 @@ impl Scan {
     }
 
     fn is_in_doubt(&self, now: Timestamp) -> bool {
-        self.refused_since.is_some_and(|since| now < since + REFUSAL)
+        self.unasked || self.refused_since.is_some_and(|since| now < since + REFUSAL)
     }
 
     /// Which issue points at one: by its key before any that it had once, and by a field before a remote link.
