@@ -230,6 +230,21 @@ pub(crate) fn joined(groups: impl Iterator<Item = Sides<Vec<WorklogId>>>) -> Vec
 }
 
 impl Matching {
+    /// Returns what there is to remember of it.
+    pub fn foreseen(&self, listed: &Sides<BTreeMap<WorklogId, Worklog>>, rules: &Rules) -> Foreseen {
+        let certain = self.certain.iter().map(|ids| (ids, [].as_slice()));
+        let likely = self.likely.iter();
+        let likely = likely.map(|likely| (&likely.ids, likely.lost.as_slice()));
+        let twins = certain.chain(likely).filter_map(|(ids, lost)| {
+            let found = Sides::new(listed.a.get(&ids.a)?, listed.b.get(&ids.b)?);
+            Some(ForeseenTwins::new(&found, lost, rules))
+        });
+        Foreseen {
+            twins: twins.collect(),
+            ambiguous: self.ambiguous.clone(),
+        }
+    }
+
     /// The worklogs of a side that are in one of the groups.
     pub fn of(&self, side: Side) -> impl Iterator<Item = WorklogId> {
         let certain = self.certain.iter().map(move |ids| ids[side]);
@@ -281,17 +296,21 @@ impl ForeseenTwins {
     ) -> Option<Sides<Content>> {
         let now = Sides::new(found.a.content.clone(), found.b.content.clone());
         let mut base = now.clone();
-        let was_lost = |field: &Field| self.lost.iter().any(|lost| lost.field == *field);
-        for field in Field::all(rules).filter(was_lost) {
-            let lost = self.lost.iter().find(|lost| lost.field == field);
-            if let Some(was) = lost.and_then(|lost| lost.was.as_ref()) {
-                for side in Side::BOTH {
+        let mut kept = Vec::new();
+        // A mapping that went since is none of this.
+        for field in Field::all(rules) {
+            let Some(lost) = self.lost.iter().find(|lost| lost.field == field) else {
+                kept.push(field);
+                continue;
+            };
+            for side in Side::BOTH {
+                if let Some(was) = &lost.was {
                     field.set(side, &mut base[side], rules, was[side].clone());
                 }
             }
         }
-        let apart: Vec<Field> = Field::all(rules)
-            .filter(|field| !was_lost(field))
+        let apart: Vec<Field> = kept
+            .into_iter()
             .filter(|field| !mean_the_same(*field, &now, rules, lookups))
             .filter(|field| *field != Field::Description || !same_text_on_both(&now, rules, lookups))
             .collect();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::{date, time};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use tandem_core::copies::{COPIED_START, Foreseen, ForeseenTwins, Matching, Tolerance, heal, match_copies};
+use tandem_core::copies::{COPIED_START, Foreseen, Matching, Tolerance, heal, match_copies};
 use tandem_core::observed::{Backfill, Observed, Settings};
 use tandem_core::plan::{Action, Plan, plan};
 use tandem_core::rules::{AttributeRule, Lookups, Rules};
@@ -315,20 +315,7 @@ fn of(sides: &Sides<Vec<Worklog>>, side: Side, id: WorklogId) -> &Worklog {
 
 /// What a person is told of the worklogs of two issues.
 fn foreseen(sides: &Sides<Vec<Worklog>>) -> Foreseen {
-    let found = matched(sides, &tolerance(), &rules());
-    let certain = found.certain.iter().map(|ids| (ids, [].as_slice()));
-    let likely = found
-        .likely
-        .iter()
-        .map(|likely| (&likely.ids, likely.lost.as_slice()));
-    let twins = certain.chain(likely).map(|(ids, lost)| {
-        let found = Sides::from_fn(|side| of(sides, side, ids[side]));
-        ForeseenTwins::new(&found, lost, &rules())
-    });
-    Foreseen {
-        twins: twins.collect(),
-        ambiguous: found.ambiguous,
-    }
+    matched(sides, &tolerance(), &rules()).foreseen(&observed(sides).listings, &rules())
 }
 
 proptest! {

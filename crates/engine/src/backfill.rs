@@ -12,7 +12,7 @@ use futures::future::{Either, select, try_join_all};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tandem_core::copies::{Foreseen, Tolerance};
+use tandem_core::copies::{Foreseen, ForeseenTwins, Tolerance};
 use tandem_core::observed::{Backfill, Observed};
 use tandem_core::{AccountId, LinkKey, Reason, Side, Sides, WorklogId};
 
@@ -83,12 +83,13 @@ pub struct Note {
     /// When it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Timestamp>,
-    /// The documents beside it that say what went together when a person was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    foreseen: Option<Documents>,
+    /// The documents beside it that say what went together when a person was told: those of each command that was given
+    /// until it was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    foreseen: Vec<Documents>,
 }
 
-/// Documents beside a note. Each order has its own, so that none is written over while a note counts it.
+/// Documents beside a note. Each command adds its own, so that none is written over while a note counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Documents {
     /// When they were written, in milliseconds: part of their names.
@@ -171,33 +172,35 @@ const WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
 const NAP: SignedDuration = SignedDuration::from_millis(500);
 
 /// Splits what a person was told into documents that a row has room for.
-fn parts(foreseen: &Foreseen) -> Vec<Foreseen> {
-    let twins = foreseen.twins.chunks(FORESEEN_MAX / 2).map(|twins| Foreseen {
-        twins: twins.to_vec(),
-        ..Foreseen::default()
-    });
-    let mut parts: Vec<Foreseen> = twins.collect();
-    let mut room = 0;
-    for group in &foreseen.ambiguous {
-        let count = group.a.len() + group.b.len();
-        match parts.last_mut().filter(|_| room >= count) {
-            Some(part) => part.ambiguous.push(group.clone()),
-            None => {
-                room = FORESEEN_MAX;
-                parts.push(Foreseen {
-                    ambiguous: vec![group.clone()],
-                    ..Foreseen::default()
-                });
-            }
+fn parts(foreseen: &Foreseen) -> Result<Vec<Foreseen>, EngineError> {
+    fn room_for(parts: &mut Vec<(Foreseen, usize)>, size: usize) -> &mut Foreseen {
+        let is_full = parts.last().is_none_or(|(_, used)| used + size > DOCUMENT_MAX);
+        if is_full {
+            parts.push((Foreseen::default(), 0));
         }
-        room = room.saturating_sub(count);
+        let last = parts.len() - 1;
+        parts[last].1 += size;
+        &mut parts[last].0
     }
-    parts
+    let mut parts = Vec::new();
+    for twins in &foreseen.twins {
+        let size = json(twins)?.len();
+        room_for(&mut parts, size).twins.push(twins.clone());
+    }
+    for group in &foreseen.ambiguous {
+        let size = json(group)?.len();
+        room_for(&mut parts, size).ambiguous.push(group.clone());
+    }
+    Ok(parts.into_iter().map(|(part, _)| part).collect())
 }
 
-/// Adds what a person is told now to what was told when a backfill was ordered that is not done: what went together first
-/// went together before anybody changed it.
-fn add(told: &mut Foreseen, now: Foreseen) {
+fn json(document: &impl Serialize) -> Result<String, EngineError> {
+    serde_json::to_string(document).map_err(|error| EngineError::Unknown(error.to_string()))
+}
+
+/// Returns what a person is told now beside what was told when a backfill was ordered that is not done: what went together
+/// first went together before anybody changed it.
+fn news(told: &Foreseen, now: &Foreseen) -> Foreseen {
     let known = Sides::from_fn(|side: Side| {
         let twins = told.twins.iter().map(|twins| twins.ids[side]);
         let groups = told
@@ -206,21 +209,22 @@ fn add(told: &mut Foreseen, now: Foreseen) {
             .flat_map(|group| group[side].iter().copied());
         twins.chain(groups).collect::<BTreeSet<WorklogId>>()
     });
-    let new = now
-        .twins
-        .into_iter()
-        .filter(|twins| !known.a.contains(&twins.ids.a) && !known.b.contains(&twins.ids.b));
-    told.twins.extend(new);
-    let groups = now.ambiguous.into_iter();
-    let groups: Vec<_> = groups.filter(|group| !told.ambiguous.contains(group)).collect();
-    told.ambiguous.extend(groups);
+    let is_new = |twins: &&ForeseenTwins| !known.a.contains(&twins.ids.a) && !known.b.contains(&twins.ids.b);
+    let groups = now.ambiguous.iter();
+    Foreseen {
+        twins: now.twins.iter().filter(is_new).cloned().collect(),
+        ambiguous: groups
+            .filter(|group| !told.ambiguous.contains(group))
+            .cloned()
+            .collect(),
+    }
 }
 
 /// Failures in a row after which a link is left to later passes.
 const ATTEMPTS_MAX: u32 = 6;
 
-/// Worklogs told of in one document, at most: a row of the table has room for so many.
-const FORESEEN_MAX: usize = 1600;
+/// Characters of one document, about: a row of the table has room for 400 KB.
+const DOCUMENT_MAX: usize = 300_000;
 
 fn name(link: &LinkKey) -> String {
     format!("backfill#{link}")
@@ -245,17 +249,26 @@ impl Engine {
     /// What a person was told of a link when a backfill was ordered that is not done yet, by what still goes: who says now
     /// that another tool's account is another one, takes back what rested on it.
     pub(crate) async fn foreseen(&self, link: &LinkKey, order: &Order) -> Result<Foreseen, EngineError> {
+        Ok(self.in_force(link, order).await?.0)
+    }
+
+    /// The same, with the documents that say it.
+    async fn in_force(
+        &self,
+        link: &LinkKey,
+        order: &Order,
+    ) -> Result<(Foreseen, Vec<Documents>), EngineError> {
         let note = self.note_of(link).await?;
         // One that takes nothing over names no account.
         let is_in_force = |told: &Order| !order.adopt || told.accounts == order.accounts;
-        let begun = note.filter(|note| note.done.is_none() && is_in_force(&note.order));
-        match begun {
+        let Some(note) = note.filter(|note| note.done.is_none() && is_in_force(&note.order)) else {
+            return Ok(Default::default());
+        };
+        match self.foreseen_of(link, &note).await {
+            Ok(foreseen) => Ok((foreseen, note.foreseen)),
             // What cannot be read is written anew by this command.
-            Some(note) => self.foreseen_of(link, &note).await.or_else(|error| match error {
-                EngineError::Unknown(_) => Ok(Foreseen::default()),
-                error => Err(error),
-            }),
-            None => Ok(Foreseen::default()),
+            Err(EngineError::Unknown(_)) => Ok(Default::default()),
+            Err(error) => Err(error),
         }
     }
 
@@ -276,27 +289,25 @@ impl Engine {
         Ok(all)
     }
 
-    /// Notes what a person was told, and returns in which documents.
+    /// Notes what a person was told, and returns in which documents, if it is anything.
     async fn put_foreseen_of(
         &self,
         link: &LinkKey,
         foreseen: &Foreseen,
     ) -> Result<Option<Documents>, EngineError> {
-        let parts = parts(foreseen);
+        let parts = parts(foreseen)?;
         let told = Documents {
             of: self.clock.now().as_millisecond(),
             count: parts.len(),
         };
         for (name, part) in told.names(link).zip(&parts) {
-            let text =
-                serde_json::to_string(part).map_err(|error| EngineError::Unknown(error.to_string()))?;
-            self.store.put_note(&name, &text).await?;
+            self.store.put_note(&name, &json(part)?).await?;
         }
         Ok((told.count > 0).then_some(told))
     }
 
     /// Empties documents that no note counts any more.
-    async fn drop_foreseen_of(&self, link: &LinkKey, told: Option<Documents>) -> Result<(), EngineError> {
+    async fn drop_foreseen_of(&self, link: &LinkKey, told: Vec<Documents>) -> Result<(), EngineError> {
         for name in told.iter().flat_map(|told| told.names(link)) {
             self.store.put_note(&name, "{}").await?;
         }
@@ -310,8 +321,7 @@ impl Engine {
     }
 
     async fn put_note_of(&self, link: &LinkKey, note: &Note) -> Result<(), EngineError> {
-        let text = serde_json::to_string(note).map_err(|error| EngineError::Unknown(error.to_string()))?;
-        Ok(self.store.put_note(&name(link), &text).await?)
+        Ok(self.store.put_note(&name(link), &json(note)?).await?)
     }
 
     /// Notes how far a run got. To be called when it has nothing more to write.
@@ -335,7 +345,10 @@ impl Engine {
             });
         note.done = (!open).then(|| self.clock.now());
         // Nothing is left to begin then.
-        let told = note.done.and_then(|_| note.foreseen.take());
+        let told = match note.done {
+            Some(_) => std::mem::take(&mut note.foreseen),
+            None => Vec::new(),
+        };
         self.put_note_of(run.link, &note).await?;
         self.drop_foreseen_of(run.link, told).await
     }
@@ -355,7 +368,6 @@ impl Engine {
             let notes = try_join_all(links.iter().map(|one| self.note_of(&one.link))).await?;
             let mut some = Vec::new();
             for (one, note) in links.iter().zip(notes) {
-                let before = note.as_ref().and_then(|note| note.foreseen);
                 let unfinished = note.filter(|note| note.order == *order && note.done.is_none());
                 if !one.is_open() && unfinished.is_none() {
                     continue;
@@ -364,23 +376,23 @@ impl Engine {
                     order: order.clone(),
                     written: 0,
                     done: None,
-                    foreseen: None,
+                    foreseen: Vec::new(),
                 };
                 let mut note = unfinished.unwrap_or(fresh);
-                let mut foreseen = Foreseen::default();
+                note.foreseen.clear();
                 if order.adopt {
-                    foreseen = self.foreseen(&one.link, order).await?;
-                    add(&mut foreseen, one.foreseen.clone());
+                    let (told, documents) = self.in_force(&one.link, order).await?;
+                    note.foreseen = documents;
+                    // Before the note that counts them. A run that reads the earlier note meanwhile finds what that one counts.
+                    let added = self
+                        .put_foreseen_of(&one.link, &news(&told, &one.foreseen))
+                        .await?;
+                    note.foreseen.extend(added);
                 }
-                // Before the note that counts them.
-                note.foreseen = self.put_foreseen_of(&one.link, &foreseen).await?;
-                some.push((one.link.clone(), note, before));
+                some.push((one.link.clone(), note));
             }
-            try_join_all(some.iter().map(|(link, note, _)| self.put_note_of(link, note))).await?;
-            for (link, _, before) in some {
-                self.drop_foreseen_of(&link, before).await?;
-                ordered.push(link);
-            }
+            try_join_all(some.iter().map(|(link, note)| self.put_note_of(link, note))).await?;
+            ordered.extend(some.into_iter().map(|(link, _)| link));
         }
         let keys = ordered.iter().cloned().map(DueKey::Link).collect();
         self.hint_all(keys, Lane::Backfill, false).await?;
@@ -495,7 +507,6 @@ fn due(row: DueRow, written: u64) -> Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tandem_core::copies::ForeseenTwins;
     use tandem_core::field::Field;
     use tandem_core::rules::{AttributeRule, Rules};
     use tandem_core::{Content, IssueId, Worklog};
@@ -505,6 +516,10 @@ mod tests {
     }
 
     fn twins_seen(id: u64, at: Timestamp) -> ForeseenTwins {
+        twins_with(id, at, "ACME-SUPPORT")
+    }
+
+    fn twins_with(id: u64, at: Timestamp, value: &str) -> ForeseenTwins {
         let said = |id: u64, start: &str, billable| Worklog {
             id: WorklogId(id),
             issue: IssueId(1),
@@ -515,7 +530,7 @@ mod tests {
                 time_spent_secs: 3600,
                 billable_secs: Some(billable),
                 description: String::new(),
-                attributes: [("_Account_".to_owned(), "ACME-SUPPORT".to_owned())].into(),
+                attributes: [("_Account_".to_owned(), value.to_owned())].into(),
             },
             created_at: at,
             updated_at: at,
@@ -542,7 +557,12 @@ mod tests {
             let ids = |side: u64| (0..3).map(|n| WorklogId(side + group * 3 + n)).collect();
             all.ambiguous.push(Sides::new(ids(2_000_000), ids(3_000_000)));
         }
-        let parts = parts(&all);
+        // A value of an attribute may be long.
+        for id in 0..40 {
+            all.twins
+                .push(twins_with(id, Timestamp::UNIX_EPOCH, &"x".repeat(20_000)));
+        }
+        let parts = parts(&all).unwrap();
         let sizes = parts
             .iter()
             .map(|part| serde_json::to_string(part).unwrap().len());
@@ -557,23 +577,20 @@ mod tests {
 
     #[test]
     fn what_went_together_first_stays_as_it_was_told_first() {
-        let mut told = Foreseen {
+        let told = Foreseen {
             twins: vec![twins(1)],
             ambiguous: vec![Sides::new(vec![WorklogId(7)], vec![WorklogId(8), WorklogId(9)])],
         };
-        let before = told.clone();
         let later = twins_seen;
         let seen = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(5);
         let mut of_a_group = later(3, seen);
         of_a_group.ids.a = WorklogId(7);
-        add(
-            &mut told,
-            Foreseen {
-                twins: vec![later(1, seen), later(2, seen), of_a_group],
-                ambiguous: before.ambiguous.clone(),
-            },
-        );
-        assert_eq!(told.twins, [twins(1), later(2, seen)]);
-        assert_eq!(told.ambiguous, before.ambiguous);
+        let now = Foreseen {
+            twins: vec![later(1, seen), later(2, seen), of_a_group],
+            ambiguous: told.ambiguous.clone(),
+        };
+        let news = news(&told, &now);
+        assert_eq!(news.twins, [later(2, seen)]);
+        assert_eq!(news.ambiguous, []);
     }
 }

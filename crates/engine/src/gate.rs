@@ -445,7 +445,11 @@ impl Engine {
             }
         }
         let mut state = self.store.site(&site.name).await?;
-        state.paused = None;
+        // Somebody else has resumed it while this one was in line.
+        if state.paused.take().is_none() {
+            self.memory.sites.set(&site.name, self.clock.now(), &state);
+            return Ok(());
+        }
         self.put_site_state(site, &state).await?;
         self.wake_reason(tandem_core::Reason::CredentialsRejected).await
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::Serialize;
-use tandem_core::copies::{self, Foreseen, ForeseenTwins, Matching, Tolerance};
+use tandem_core::copies::{self, Foreseen, Matching, Tolerance};
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Action, Recorded};
 use tandem_core::rules::Lookups;
@@ -355,7 +355,7 @@ impl Engine {
             likely: Vec::new(),
             ambiguous: Vec::new(),
             told: told_before(&told, &matching, &observed),
-            foreseen: foreseen(&matching, &observed.listings, connection),
+            foreseen: matching.foreseen(&observed.listings, &connection.settings.rules),
         };
         let shown = |side: Side, id: &WorklogId| observed.listings[side].get(id).cloned();
         for likely in matching.likely {
@@ -417,23 +417,6 @@ fn told_before(told: &Foreseen, now: &Matching, observed: &Observed) -> usize {
             .any(|side| group[side].iter().any(|id| is_left(side, id)))
     };
     groups.filter(is_open).count()
-}
-
-/// What there is to remember of what went together.
-fn foreseen(matching: &Matching, listings: &Sides<Listed>, connection: &Connection) -> Foreseen {
-    let certain = matching.certain.iter().map(|ids| (ids, [].as_slice()));
-    let likely = matching
-        .likely
-        .iter()
-        .map(|likely| (&likely.ids, likely.lost.as_slice()));
-    let twins = certain.chain(likely).filter_map(|(ids, lost)| {
-        let found = Sides::new(listings.a.get(&ids.a)?, listings.b.get(&ids.b)?);
-        Some(ForeseenTwins::new(&found, lost, &connection.settings.rules))
-    });
-    Foreseen {
-        twins: twins.collect(),
-        ambiguous: matching.ambiguous.clone(),
-    }
 }
 
 /// Puts together what nobody has paired yet.

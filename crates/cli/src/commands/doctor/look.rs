@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tandem_atlassian::AtlassianSite;
-use tandem_core::{ConnectionName, SiteName};
+use tandem_core::{ConnectionName, Side, SiteName};
 use tandem_engine::ports::site::{SiteError, SiteErrorKind, Vendor};
 use tandem_engine::ports::store::Lane;
 use tandem_engine::{Connection, Engine, EngineError};
@@ -252,6 +252,13 @@ impl<'t> Look<'t> {
     /// Says whether a site has rejected the credentials for one of its services: they are not sent again.
     pub(super) fn is_rejected(&self, site: &SiteName, vendor: Vendor) -> bool {
         self.rejected.borrow().contains(&(site.clone(), vendor))
+    }
+
+    /// Says whether people cannot be looked up on both sides of a connection.
+    pub(super) fn knows_nobody(&self, connection: &Connection) -> bool {
+        Side::BOTH
+            .into_iter()
+            .any(|side| self.is_rejected(&connection.sites[side], Vendor::Jira))
     }
 
     async fn wait_in_line(&self, name: &SiteName) -> Result<(), Trouble> {

@@ -55,10 +55,7 @@ async fn of_connection(
 ) -> Vec<Finding> {
     let site = &connection.sites[side];
     let there = &connection.sites[side.other()];
-    if [site, there]
-        .into_iter()
-        .any(|site| look.is_rejected(site, Vendor::Jira))
-    {
+    if look.knows_nobody(connection) {
         return vec![Finding::trouble(CHECK, site, &Trouble::Rejected, "")];
     }
     let mut how: BTreeMap<How, usize> = BTreeMap::new();

@@ -159,11 +159,7 @@ async fn people(
         *known = (*known).max(*day);
     }
     let newest: BTreeSet<(Date, &AccountId)> = last.into_iter().map(|(who, day)| (day, who)).collect();
-    let sites = &connection.sites;
-    if [&sites.a, &sites.b]
-        .into_iter()
-        .any(|site| look.is_rejected(site, Vendor::Jira))
-    {
+    if look.knows_nobody(connection) {
         return Err(Trouble::Rejected);
     }
     let mut people = Vec::new();
