@@ -674,39 +674,30 @@ async fn an_order_that_was_not_carried_out_is_told_until_it_is() {
     assert_eq!(told(&order("2025-01-01")).await.0, 0);
 }
 
-/// Lets a command go on for so many steps, and die then; says whether it came to its end.
-async fn cut_after<T>(steps: usize, command: impl Future<Output = T>) -> bool {
-    let mut command = std::pin::pin!(command);
-    for _ in 0..steps {
-        if futures::poll!(command.as_mut()).is_ready() {
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    false
-}
-
 #[tokio::test(start_paused = true)]
-async fn who_dies_while_an_order_is_noted_leaves_it_noted_or_not_and_nothing_between() {
-    let mut noted = BTreeSet::new();
-    for steps in 0..60 {
+async fn a_command_that_dies_forgets_nothing_of_what_an_earlier_one_noted() {
+    for millis in 0..80 {
         let world = with_copies().await;
         let order = adopting(false);
-        let links = estimate(&world, &order).await.links;
-        let is_done = cut_after(steps, world.tandem.engine.order_backfill(&links, &order)).await;
+        ordered(&world, &order).await;
         world.wait(60).await;
         let first = world.acme().worklogs_of("SUP-1")[0].id;
         let longer = |content: &mut Content| content.time_spent_secs = 5400;
         world.acme().edit(first, longer).unwrap();
-        let told = estimate(&world, &order).await.links[0].told;
-        assert!(all_done(&backfill(&world, &order).await), "{steps}");
-        // What the second command told is what it did.
+        let again = Order {
+            heal: millis % 2 == 0,
+            ..order.clone()
+        };
+        let links = estimate(&world, &again).await.links;
+        let slow = world.slow();
+        let command = slow.engine.order_backfill(&links, &again);
+        let ended = tokio::time::timeout(Duration::from_millis(millis), command).await;
+        assert_eq!(estimate(&world, &order).await.links[0].told, 1, "{millis}");
+        assert!(all_done(&backfill(&world, &order).await), "{millis}");
         let both = (world.acme().worklogs().len(), world.globex().worklogs().len());
-        assert_eq!(both, if told == 1 { (10, 10) } else { (11, 11) }, "{steps}");
-        assert!(told == 1 || !is_done);
-        noted.insert(told);
-        if is_done {
-            assert_eq!(noted.len(), 2);
+        assert_eq!(both, (10, 10), "{millis}");
+        if ended.is_ok() {
+            assert!(millis > 4, "it died nowhere");
             return;
         }
     }

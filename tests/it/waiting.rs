@@ -461,7 +461,12 @@ async fn a_site_that_takes_the_same_token_again_goes_on_whoever_asks_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_site_is_asked_once_in_a_while_however_many_links_wait_for_it() {
-    let world = Setup::two(12).webhooks(Webhooks::None).build().await;
+    let mut setup = Setup::two(12).webhooks(Webhooks::None);
+    setup.config = setup
+        .config
+        .replace("[sites.acme]\n", "[sites.acme]\nrequests_per_second = 50\n")
+        .replace("[sites.globex]\n", "[sites.globex]\nrequests_per_second = 2\n");
+    let world = setup.build().await;
     world.sweep().await;
     world.globex().expire_tempo_tokens();
     for number in 1..=12 {
@@ -473,6 +478,13 @@ async fn a_paused_site_is_asked_once_in_a_while_however_many_links_wait_for_it()
     world.settle().await;
     world.wait(1000).await;
     world.sim.reset_requests();
+    // Whoever comes first has to wait, and the others come meanwhile.
+    let second = std::time::Duration::from_secs(1);
+    world
+        .store
+        .reserve(&"globex".into(), world.now(), second, second)
+        .await
+        .unwrap();
     let deadline = world.now() + jiff::SignedDuration::from_secs(60);
     world.tandem.engine.run_due(Some(deadline)).await.unwrap();
     let requests = world.sim.requests();

@@ -1,5 +1,9 @@
 //! Sites, people and Tandem in one process under tokio's paused clock.
 
+use aws_smithy_runtime_api::client::http::{
+    HttpClient as _, HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -121,6 +125,20 @@ pub struct World {
     secrets: Arc<Secrets>,
     signing: Arc<Signing>,
     deliverer: Option<Deliverer>,
+}
+
+/// A way to the table on which each request takes a millisecond, there and back.
+#[derive(Clone, Debug)]
+struct Slow(SharedHttpConnector);
+
+impl HttpConnector for Slow {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let inner = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            inner.call(request).await
+        })
+    }
 }
 
 /// Jira's webhook secret as the secret store has it, the site whose secret lacks something, and how often the store was
@@ -417,6 +435,24 @@ impl World {
             &self.late,
             &self.clock,
             owner,
+        )
+    }
+
+    /// Starts a process for which each request to the table takes a millisecond, so that it can die between two.
+    pub fn slow(&self) -> Arc<Tandem> {
+        let store = self.table.store_through(|client| {
+            http_client_fn(move |settings, components| {
+                SharedHttpConnector::new(Slow(client.http_connector(settings, components)))
+            })
+        });
+        wire(
+            &self.config,
+            &(Arc::new(store) as Arc<dyn Store>),
+            &self.secrets,
+            &self.sim,
+            &self.late,
+            &self.clock,
+            "slow",
         )
     }
 
