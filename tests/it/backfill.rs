@@ -390,7 +390,7 @@ fn adopting(heal: bool) -> Order {
 
 /// Ten worklogs, of which another tool copied eight: two so that nobody can tell whose they are.
 async fn with_copies() -> World {
-    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    let world = Setup::two(2).webhooks(Webhooks::None).build().await;
     for n in 0..6 {
         let mut content = old("ann", n, &format!("entry {n}"));
         content.billable_secs = if n == 2 { 0 } else { content.billable_secs };
@@ -582,126 +582,143 @@ async fn what_nobody_could_tell_is_settled_once_a_person_has_made_it_clear() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_changes_a_copy_between_estimate_and_begin_has_no_second_one_made_of_it() {
-    let world = with_copies().await;
-    let links = ordered(&world, &adopting(true)).await;
-    world.wait(60).await;
-    let ids = |worklogs: Vec<Worklog>| worklogs.iter().map(|one| one.id).collect::<Vec<_>>();
-    let (acme, globex) = (world.acme(), world.globex());
-    let (a, b) = (ids(acme.worklogs_of("SUP-1")), ids(globex.worklogs_of("DEV-1")));
+async fn whoever_changes_a_copy_before_its_link_has_its_turn_changes_a_twin() {
     let longer = |content: &mut Content| content.time_spent_secs = 5400;
     let otherwise = |content: &mut Content| content.description = Some("said otherwise".into());
-    acme.edit(a[0], longer).unwrap();
-    globex.edit(b[1], otherwise).unwrap();
-    acme.edit(a[2], longer).unwrap();
-    globex.edit(b[2], otherwise).unwrap();
-    acme.delete(a[3]).unwrap();
-    // What the copy had lost, somebody entered.
-    globex.edit(b[4], |content| content.billable_secs = 1200).unwrap();
-    // Of the two that nobody can tell apart.
-    globex.edit(b[6], longer).unwrap();
-    let engine = &world.tandem.engine;
-    assert!(all_done(
-        &engine.run_backfill(&links, |_| {}).await.unwrap().standing
-    ));
+    let ids = |worklogs: Vec<Worklog>| worklogs.iter().map(|one| one.id).collect::<Vec<_>>();
+    // Between what a person was told and a yes, or between that and the link's turn.
+    for is_begun in [false, true] {
+        let world = with_copies().await;
+        let engine = &world.tandem.engine;
+        let order = adopting(true);
+        // So that the issues to which some move are part of it.
+        world
+            .acme()
+            .log_time("SUP-2", old("bob", 40, "elsewhere"))
+            .unwrap();
+        let told = estimate(&world, &order).await.links;
+        let mut links = Vec::new();
+        if is_begun {
+            links = engine.order_backfill(&told, &order).await.unwrap();
+        }
+        world.wait(60).await;
+        let (acme, globex) = (world.acme(), world.globex());
+        let (a, b) = (ids(acme.worklogs_of("SUP-1")), ids(globex.worklogs_of("DEV-1")));
+        acme.edit(a[0], longer).unwrap();
+        globex.edit(b[1], otherwise).unwrap();
+        acme.edit(a[2], longer).unwrap();
+        globex.edit(b[2], otherwise).unwrap();
+        acme.delete(a[3]).unwrap();
+        // What the copy had lost, somebody entered.
+        globex.edit(b[4], |content| content.billable_secs = 1200).unwrap();
+        acme.move_to_issue(a[5], "SUP-2").unwrap();
+        // Of the two that nobody can tell apart.
+        globex.edit(b[6], longer).unwrap();
+        globex.move_to_issue(b[7], "DEV-2").unwrap();
+        if !is_begun {
+            links = engine.order_backfill(&told, &order).await.unwrap();
+        }
+        let ran = engine.run_backfill(&links, |_| {}).await.unwrap();
+        assert!(all_done(&ran.standing));
+        world.wait(120).await;
+        world.sweep().await;
+        world.audit().await;
 
-    // Each stands once: the two that had none have one now.
-    let said = |site: &SiteHandle, id| site.worklog(id).unwrap().content;
-    assert_eq!((acme.worklogs().len(), globex.worklogs().len()), (9, 10));
-    assert_eq!(said(&globex, b[0]).time_spent_secs, 5400);
-    assert_eq!(said(&acme, a[1]).description.as_deref(), Some("said otherwise"));
-    let of_both = [said(&acme, a[4]), said(&globex, b[4])];
-    for said in of_both {
+        // Each stands once, and what changed is the same on both sides; the two that had no copy have one now.
+        let said = |site: &SiteHandle, id| site.worklog(id).unwrap().content;
         assert_eq!(
-            (said.billable_secs, said.start_time.to_string().as_str()),
-            (1200, "09:00:00")
+            (acme.worklogs().len(), globex.worklogs().len()),
+            (10, 10),
+            "{is_begun}"
         );
+        assert_eq!(said(&globex, b[0]).time_spent_secs, 5400);
+        assert_eq!(said(&acme, a[1]).description.as_deref(), Some("said otherwise"));
+        for said in [said(&acme, a[2]), said(&globex, b[2])] {
+            let both = (said.time_spent_secs, said.description.as_deref());
+            assert_eq!(both, (5400, Some("said otherwise")));
+        }
+        assert!(globex.worklog(b[3]).is_none());
+        for said in [said(&acme, a[4]), said(&globex, b[4])] {
+            let both = (said.billable_secs, said.start_time.to_string());
+            assert_eq!(both, (1200, "09:00:00".to_owned()));
+        }
+        let moved = world.said("globex", "DEV-2");
+        assert_eq!(moved.len(), 3, "{moved:?}");
+        assert!(moved.iter().any(|said| said.5 == "entry 5"), "{moved:?}");
+        assert_eq!(world.said("acme", "SUP-2").len(), 2);
+        assert_eq!(world.reasons().await, ["ambiguous-create"; 2]);
     }
-    // Both sides of one were changed, one is gone, and of two nobody can tell.
-    let waiting = world.reasons().await;
-    assert!(waiting.iter().all(|reason| *reason == "ambiguous-create"));
-    assert_eq!(waiting.len(), 4, "{waiting:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_that_was_not_carried_out_is_told_until_it_is() {
+async fn what_an_order_took_over_is_twins_also_where_it_was_not_carried_out() {
     let world = with_copies().await;
+    let longer = |content: &mut Content| content.time_spent_secs = 5400;
     ordered(&world, &adopting(false)).await;
     world.wait(60).await;
     let first = world.acme().worklogs_of("SUP-1")[0].id;
-    world
-        .acme()
-        .edit(first, |content| content.time_spent_secs = 5400)
-        .unwrap();
-    let told = async |order: &Order| {
-        let links = estimate(&world, order).await.links;
-        (links[0].told, links[0].creates)
-    };
-    // Whoever does not ask for copies to be taken over now would have it copied.
-    assert_eq!(told(&order("2025-01-01")).await.0, 1);
-    assert_eq!(told(&adopting(false)).await, (1, Sides::new(1, 1)));
-    // Whose account is whose was a mistake: what rested on that is nothing to go by.
-    let mut otherwise = adopting(false);
-    otherwise.accounts = Sides::new(Some("tool".into()), Some("tool".into()));
-    assert_eq!(told(&otherwise).await, (0, Sides::new(2, 2)));
-
-    // Whoever takes nothing over names no account, and would have copied what such an order meant to pair.
-    ordered(&world, &otherwise).await;
-    let other = world.acme().worklogs_of("SUP-1")[1].id;
-    world
-        .acme()
-        .edit(other, |content| content.time_spent_secs = 600)
-        .unwrap();
-    assert_eq!(told(&order("2025-01-01")).await.0, 1);
-    world
-        .acme()
-        .edit(other, |content| content.time_spent_secs = 3600)
-        .unwrap();
-    world
-        .acme()
-        .edit(first, |content| content.time_spent_secs = 3600)
-        .unwrap();
-    ordered(&world, &adopting(false)).await;
-    world
-        .acme()
-        .edit(first, |content| content.time_spent_secs = 5400)
-        .unwrap();
-
-    assert!(all_done(&backfill(&world, &adopting(true)).await));
-    assert_eq!(world.said("globex", "DEV-1").len(), 10);
+    world.acme().edit(first, longer).unwrap();
+    // Also for whoever does not ask for copies to be taken over now.
+    for order in [order("2025-01-01"), adopting(false)] {
+        let links = estimate(&world, &order).await.links;
+        assert_eq!(links[0].creates, Sides::new(1, 1), "{order:?}");
+        assert_eq!(links[0].updates, Sides::new(0, 1), "{order:?}");
+    }
+    assert!(all_done(&backfill(&world, &order("2025-01-01")).await));
     let copy = world.globex().worklogs_of("DEV-1")[0].id;
     assert_eq!(world.globex().worklog(copy).unwrap().time_spent_secs, 5400);
-    assert_eq!(told(&order("2025-01-01")).await.0, 0);
+    let both = (world.acme().worklogs().len(), world.globex().worklogs().len());
+    assert_eq!(both, (10, 10));
+    assert_eq!(world.reasons().await, ["ambiguous-create"; 2]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_dies_forgets_nothing_of_what_an_earlier_one_noted() {
-    for millis in 0..80 {
+async fn a_command_that_dies_while_it_takes_copies_over_has_none_made_twice() {
+    for millis in 0..200 {
         let world = with_copies().await;
         let order = adopting(false);
-        ordered(&world, &order).await;
-        world.wait(60).await;
-        let first = world.acme().worklogs_of("SUP-1")[0].id;
-        let longer = |content: &mut Content| content.time_spent_secs = 5400;
-        world.acme().edit(first, longer).unwrap();
-        let again = Order {
-            heal: millis % 2 == 0,
-            ..order.clone()
-        };
-        let links = estimate(&world, &again).await.links;
+        let links = estimate(&world, &order).await.links;
         let slow = world.slow();
-        let command = slow.engine.order_backfill(&links, &again);
+        let command = slow.engine.order_backfill(&links, &order);
         let ended = tokio::time::timeout(Duration::from_millis(millis), command).await;
-        assert_eq!(estimate(&world, &order).await.links[0].told, 1, "{millis}");
+        world.sweep().await;
         assert!(all_done(&backfill(&world, &order).await), "{millis}");
         let both = (world.acme().worklogs().len(), world.globex().worklogs().len());
         assert_eq!(both, (10, 10), "{millis}");
+        assert_eq!(world.reasons().await, ["ambiguous-create"; 2], "{millis}");
         if ended.is_ok() {
-            assert!(millis > 4, "it died nowhere");
+            assert!(millis > 10, "it died nowhere");
             return;
         }
     }
     panic!("it does not come to an end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_somebody_works_at_is_waited_for_before_its_copies_are_taken_over() {
+    let world = with_copies().await;
+    let order = adopting(false);
+    let told = estimate(&world, &order).await.links;
+    let engine = &world.tandem.engine;
+    let due = tandem_engine::ports::store::DueKey::Link(told[0].link.clone());
+    let live = tandem_engine::ports::store::Lane::Live;
+    engine.hint_all(vec![due.clone()], live, false).await.unwrap();
+    // Somebody who died with it in hand.
+    let lease = Duration::from_secs(60);
+    let taken = engine
+        .store
+        .take(&due, "another", world.now(), lease)
+        .await
+        .unwrap();
+    assert!(taken.is_some());
+    let begun = world.now();
+    let links = engine.order_backfill(&told, &order).await.unwrap();
+    let waited = world.now().duration_since(begun).as_secs_f64();
+    assert!((59.0..63.0).contains(&waited), "{waited}");
+    assert!(all_done(
+        &engine.run_backfill(&links, |_| {}).await.unwrap().standing
+    ));
+    assert_eq!(world.globex().worklogs().len(), 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -532,6 +532,7 @@ async fn of_two_links_that_see_a_moving_worklog_only_the_first_may_begin_its_pai
             seen: None,
             said: None,
             parted: false,
+            rival: false,
         };
         let ops = vec![Op::PutPair(Box::new(pair)), Op::PutWhere(place)];
         world.store.commit(ops).await.unwrap()

@@ -7,9 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use jiff::civil::{Date, Time};
-use serde::{Deserialize, Serialize};
 
 use crate::field::{Field, Value};
 use crate::ids::{AccountId, Side, Sides, WorklogId};
@@ -52,39 +50,6 @@ pub struct Matching {
     pub likely: Vec<Likely>,
     /// Worklogs that have a twin among those on the other side, but nobody can tell which.
     pub ambiguous: Vec<Sides<Vec<WorklogId>>>,
-}
-
-/// How the worklogs of two issues went together when a person was told of it, before a backfill began. Whoever changes one
-/// of them afterwards makes no stranger of it: what was its copy then is still.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Foreseen {
-    /// Certain and likely twins.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub twins: Vec<ForeseenTwins>,
-    /// Worklogs that had a twin of which nobody could tell which it is.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ambiguous: Vec<Sides<Vec<WorklogId>>>,
-}
-
-/// Two worklogs that went together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForeseenTwins {
-    /// The worklogs.
-    pub ids: Sides<WorklogId>,
-    /// When each had been changed last.
-    pub seen: Sides<Timestamp>,
-    /// What one of them had lost: in all else they said the same.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    lost: Vec<Lost>,
-}
-
-/// A field that two worklogs did not say the same in, and what each said. Whose time it was is not remembered: that is
-/// somebody's account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Lost {
-    field: Field,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    was: Option<Sides<Value>>,
 }
 
 /// How two worklogs are to each other.
@@ -214,37 +179,7 @@ fn islands(edges: impl Iterator<Item = (WorklogId, WorklogId)>) -> Vec<Sides<BTr
     islands
 }
 
-/// Joins groups that have a worklog in common; one without worklogs on either side is none.
-pub(crate) fn joined(groups: impl Iterator<Item = Sides<Vec<WorklogId>>>) -> Vec<Sides<Vec<WorklogId>>> {
-    let mut edges = Vec::new();
-    for group in groups {
-        if let (Some(a), Some(b)) = (group.a.first(), group.b.first()) {
-            edges.extend(group.b.iter().map(|other| (*a, *other)));
-            edges.extend(group.a.iter().map(|other| (*other, *b)));
-        }
-    }
-    let islands = islands(edges.into_iter()).into_iter();
-    islands
-        .map(|island| island.map(|_, ids| ids.into_iter().collect()))
-        .collect()
-}
-
 impl Matching {
-    /// Returns what there is to remember of it.
-    pub fn foreseen(&self, listed: &Sides<BTreeMap<WorklogId, Worklog>>, rules: &Rules) -> Foreseen {
-        let certain = self.certain.iter().map(|ids| (ids, [].as_slice()));
-        let likely = self.likely.iter();
-        let likely = likely.map(|likely| (&likely.ids, likely.lost.as_slice()));
-        let twins = certain.chain(likely).filter_map(|(ids, lost)| {
-            let found = Sides::new(listed.a.get(&ids.a)?, listed.b.get(&ids.b)?);
-            Some(ForeseenTwins::new(&found, lost, rules))
-        });
-        Foreseen {
-            twins: twins.collect(),
-            ambiguous: self.ambiguous.clone(),
-        }
-    }
-
     /// The worklogs of a side that are in one of the groups.
     pub fn of(&self, side: Side) -> impl Iterator<Item = WorklogId> {
         let certain = self.certain.iter().map(move |ids| ids[side]);
@@ -268,68 +203,6 @@ fn may_be_copied(found: &Sides<&Worklog>, tolerance: &Tolerance, rules: &Rules, 
         && !now.a.description.trim().is_empty()
         && !mean_the_same(Field::Author, &now, rules, lookups)
         && same_text_on_both(&now, rules, lookups)
-}
-
-impl ForeseenTwins {
-    /// Remembers two worklogs, of which one had lost some fields.
-    pub fn new(found: &Sides<&Worklog>, lost: &[Field], rules: &Rules) -> Self {
-        let lost = lost.iter().map(|field| Lost {
-            field: *field,
-            was: (*field != Field::Author)
-                .then(|| Sides::from_fn(|side| field.of(side, &found[side].content, rules))),
-        });
-        Self {
-            ids: Sides::from_fn(|side| found[side].id),
-            seen: Sides::from_fn(|side| found[side].updated_at),
-            lost: lost.collect(),
-        }
-    }
-
-    /// Returns what to take for agreed on: what each said then where one had lost something, and else what the side still says
-    /// that was not changed since. So what was changed crosses like any other. `None` where both were changed in what they
-    /// had said the same in.
-    pub(crate) fn base(
-        &self,
-        found: &Sides<&Worklog>,
-        rules: &Rules,
-        lookups: &Lookups,
-    ) -> Option<Sides<Content>> {
-        let now = Sides::new(found.a.content.clone(), found.b.content.clone());
-        let mut base = now.clone();
-        let mut kept = Vec::new();
-        // A mapping that went since is none of this.
-        for field in Field::all(rules) {
-            let Some(lost) = self.lost.iter().find(|lost| lost.field == field) else {
-                kept.push(field);
-                continue;
-            };
-            for side in Side::BOTH {
-                if let Some(was) = &lost.was {
-                    field.set(side, &mut base[side], rules, was[side].clone());
-                }
-            }
-        }
-        let apart: Vec<Field> = kept
-            .into_iter()
-            .filter(|field| !mean_the_same(*field, &now, rules, lookups))
-            .filter(|field| *field != Field::Description || !same_text_on_both(&now, rules, lookups))
-            .collect();
-        if apart.is_empty() {
-            return Some(base);
-        }
-        let is_changed = |side: &Side| found[*side].updated_at > self.seen[*side];
-        let changed: Vec<Side> = Side::BOTH.into_iter().filter(is_changed).collect();
-        let [side] = *changed.as_slice() else {
-            return None;
-        };
-        for field in apart {
-            let value = field
-                .rendered(side.other(), &now[side.other()], rules, lookups)
-                .ok()?;
-            field.set(side, &mut base[side], rules, value);
-        }
-        Some(base)
-    }
 }
 
 /// Says how two worklogs of the same day and duration are to each other.

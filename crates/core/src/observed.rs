@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::copies::{Foreseen, Tolerance};
+use crate::copies::Tolerance;
 use crate::ids::{IssueId, LinkKey, PairId, Side, Sides, WorklogId};
 use crate::pair::Pair;
 use crate::rules::{Lookups, Rules};
@@ -81,8 +81,6 @@ pub struct Backfill {
     pub heal: bool,
     /// What is taken for such a copy.
     pub tolerance: Tolerance,
-    /// What was taken for one when a person was asked, whatever it says by now.
-    pub foreseen: Foreseen,
 }
 
 /// Why a worklog is known to be gone.

@@ -65,6 +65,15 @@ pub fn plan(observed: &Observed, settings: &Settings) -> Plan {
     planner.plan
 }
 
+/// Returns what is recorded when a person was told of what another tool copied, and has it taken over: before anything is
+/// written to a site, so that whatever becomes of a copy from then on happens to a twin. To be asked again until there
+/// is no step more.
+pub fn take_over(observed: &Observed, settings: &Settings) -> Plan {
+    let mut planner = Planner::new(observed, settings);
+    planner.adopt_copies(true);
+    planner.plan
+}
+
 /// Worklogs of which one may be the twin of another that waits for a person.
 fn rivals(observed: &Observed, side: Side) -> impl Iterator<Item = &WorklogId> {
     let waiting = move |pair: &&Pair| pair.state == PairState::Live && pair.ids[side].is_none();
@@ -148,7 +157,7 @@ impl<'o> Planner<'o> {
 
     fn run(&mut self) {
         let observed = self.observed;
-        self.may_begin = self.adopt_copies();
+        self.may_begin = self.adopt_copies(false);
         for pair in &observed.pairs {
             if self.settled.contains(&pair.id) {
                 continue;

@@ -4,7 +4,6 @@
 //! asked for is noted per link, so that whoever takes the link's row knows it, and so that it goes on after a kill:
 //! the note says what was asked and whether it was done, the pairs say how far it got.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,15 +11,16 @@ use futures::future::{Either, select, try_join_all};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tandem_core::copies::{Foreseen, ForeseenTwins, Tolerance};
+use tandem_core::copies::Tolerance;
 use tandem_core::observed::{Backfill, Observed};
-use tandem_core::{AccountId, LinkKey, Reason, Side, Sides, WorklogId};
+use tandem_core::{AccountId, LinkKey, Reason, Sides, WorklogId};
 
 use crate::error::EngineError;
 use crate::execute::Run;
 use crate::options::Engine;
 use crate::ports::store::{DueKey, DueRow, Lane};
 
+mod begin;
 pub(crate) mod estimate;
 
 pub use estimate::{Counted, Estimate, LinkEstimate, Twins};
@@ -56,8 +56,8 @@ impl Order {
         day >= self.since && self.until.is_none_or(|until| day <= until)
     }
 
-    /// Returns what it means for a run, with what a person was told of a link before.
-    pub fn backfill(&self, foreseen: Foreseen) -> Backfill {
+    /// Returns what it means for a run.
+    pub fn backfill(&self) -> Backfill {
         Backfill {
             from: self.since,
             until: self.until,
@@ -67,7 +67,6 @@ impl Order {
                 accounts: self.accounts.clone(),
                 apart: self.apart.iter().copied().collect(),
             },
-            foreseen,
         }
     }
 }
@@ -83,19 +82,6 @@ pub struct Note {
     /// When it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Timestamp>,
-    /// The documents beside it that say what went together when a person was told: those of each command that was given
-    /// until it was done.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    foreseen: Vec<Documents>,
-}
-
-/// Documents beside a note. Each command adds its own, so that none is written over while a note counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Documents {
-    /// When they were written, in milliseconds: part of their names.
-    of: i64,
-    /// How many.
-    count: usize,
 }
 
 /// How a link's backfill stands.
@@ -171,147 +157,18 @@ const WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// How long it sleeps before it sees whether it is to stop.
 const NAP: SignedDuration = SignedDuration::from_millis(500);
 
-/// Splits what a person was told into documents that a row has room for.
-fn parts(foreseen: &Foreseen) -> Result<Vec<Foreseen>, EngineError> {
-    fn room_for(parts: &mut Vec<(Foreseen, usize)>, size: usize) -> &mut Foreseen {
-        let is_full = parts.last().is_none_or(|(_, used)| used + size > DOCUMENT_MAX);
-        if is_full {
-            parts.push((Foreseen::default(), 0));
-        }
-        let last = parts.len() - 1;
-        parts[last].1 += size;
-        &mut parts[last].0
-    }
-    let mut parts = Vec::new();
-    for twins in &foreseen.twins {
-        let size = json(twins)?.len();
-        room_for(&mut parts, size).twins.push(twins.clone());
-    }
-    for group in &foreseen.ambiguous {
-        let size = json(group)?.len();
-        room_for(&mut parts, size).ambiguous.push(group.clone());
-    }
-    Ok(parts.into_iter().map(|(part, _)| part).collect())
-}
-
-fn json(document: &impl Serialize) -> Result<String, EngineError> {
-    serde_json::to_string(document).map_err(|error| EngineError::Unknown(error.to_string()))
-}
-
-/// Returns what a person is told now beside what was told when a backfill was ordered that is not done: what went together
-/// first went together before anybody changed it.
-fn news(told: &Foreseen, now: &Foreseen) -> Foreseen {
-    let known = Sides::from_fn(|side: Side| {
-        let twins = told.twins.iter().map(|twins| twins.ids[side]);
-        let groups = told
-            .ambiguous
-            .iter()
-            .flat_map(|group| group[side].iter().copied());
-        twins.chain(groups).collect::<BTreeSet<WorklogId>>()
-    });
-    let is_new = |twins: &&ForeseenTwins| !known.a.contains(&twins.ids.a) && !known.b.contains(&twins.ids.b);
-    let groups = now.ambiguous.iter();
-    Foreseen {
-        twins: now.twins.iter().filter(is_new).cloned().collect(),
-        ambiguous: groups
-            .filter(|group| !told.ambiguous.contains(group))
-            .cloned()
-            .collect(),
-    }
-}
-
 /// Failures in a row after which a link is left to later passes.
 const ATTEMPTS_MAX: u32 = 6;
-
-/// Characters of one document, about: a row of the table has room for 400 KB.
-const DOCUMENT_MAX: usize = 300_000;
 
 fn name(link: &LinkKey) -> String {
     format!("backfill#{link}")
 }
 
-impl Documents {
-    fn names(self, link: &LinkKey) -> impl Iterator<Item = String> {
-        (0..self.count).map(move |number| format!("foreseen#{link}#{}#{number}", self.of))
-    }
-}
-
 impl Engine {
     /// Returns what a run of a link begins besides what every run does.
     pub(crate) async fn backfill_of(&self, link: &LinkKey) -> Result<Option<Backfill>, EngineError> {
-        let Some(note) = self.note_of(link).await?.filter(|note| note.done.is_none()) else {
-            return Ok(None);
-        };
-        let foreseen = self.foreseen_of(link, &note).await?;
-        Ok(Some(note.order.backfill(foreseen)))
-    }
-
-    /// What a person was told of a link when a backfill was ordered that is not done yet, by what still goes: who says now
-    /// that another tool's account is another one, takes back what rested on it.
-    pub(crate) async fn foreseen(&self, link: &LinkKey, order: &Order) -> Result<Foreseen, EngineError> {
-        Ok(self.in_force(link, order).await?.0)
-    }
-
-    /// The same, with the documents that say it.
-    async fn in_force(
-        &self,
-        link: &LinkKey,
-        order: &Order,
-    ) -> Result<(Foreseen, Vec<Documents>), EngineError> {
-        let note = self.note_of(link).await?;
-        // One that takes nothing over names no account.
-        let is_in_force = |told: &Order| !order.adopt || told.accounts == order.accounts;
-        let Some(note) = note.filter(|note| note.done.is_none() && is_in_force(&note.order)) else {
-            return Ok(Default::default());
-        };
-        match self.foreseen_of(link, &note).await {
-            Ok(foreseen) => Ok((foreseen, note.foreseen)),
-            // What cannot be read is written anew by this command.
-            Err(EngineError::Unknown(_)) => Ok(Default::default()),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn foreseen_of(&self, link: &LinkKey, note: &Note) -> Result<Foreseen, EngineError> {
-        let mut all = Foreseen::default();
-        for name in note.foreseen.iter().flat_map(|told| told.names(link)) {
-            let text = self.store.note(&name).await?;
-            let told = text.map(|text| serde_json::from_str::<Foreseen>(&text));
-            let told = told.transpose().map_err(|error| {
-                EngineError::Unknown(format!(
-                    "what was noted of the backfill of {link} cannot be read ({error}); give the same `tandem backfill` again"
-                ))
-            })?;
-            let told = told.unwrap_or_default();
-            all.twins.extend(told.twins);
-            all.ambiguous.extend(told.ambiguous);
-        }
-        Ok(all)
-    }
-
-    /// Notes what a person was told, and returns in which documents, if it is anything.
-    async fn put_foreseen_of(
-        &self,
-        link: &LinkKey,
-        foreseen: &Foreseen,
-    ) -> Result<Option<Documents>, EngineError> {
-        let parts = parts(foreseen)?;
-        let told = Documents {
-            of: self.clock.now().as_millisecond(),
-            count: parts.len(),
-        };
-        for (name, part) in told.names(link).zip(&parts) {
-            self.store.put_note(&name, &json(part)?).await?;
-        }
-        Ok((told.count > 0).then_some(told))
-    }
-
-    /// Empties documents that no note counts any more.
-    async fn drop_foreseen_of(&self, link: &LinkKey, told: Vec<Documents>) -> Result<(), EngineError> {
-        for name in told.iter().flat_map(|told| told.names(link)) {
-            self.store.put_note(&name, "{}").await?;
-        }
-        Ok(())
+        let note = self.note_of(link).await?.filter(|note| note.done.is_none());
+        Ok(note.map(|note| note.order.backfill()))
     }
 
     async fn note_of(&self, link: &LinkKey) -> Result<Option<Note>, EngineError> {
@@ -321,7 +178,8 @@ impl Engine {
     }
 
     async fn put_note_of(&self, link: &LinkKey, note: &Note) -> Result<(), EngineError> {
-        Ok(self.store.put_note(&name(link), &json(note)?).await?)
+        let text = serde_json::to_string(note).map_err(|error| EngineError::Unknown(error.to_string()))?;
+        Ok(self.store.put_note(&name(link), &text).await?)
     }
 
     /// Notes how far a run got. To be called when it has nothing more to write.
@@ -330,8 +188,7 @@ impl Engine {
             return Ok(());
         };
         // Another order may have come meanwhile: this run was not for it.
-        let foreseen = self.foreseen_of(run.link, &note).await?;
-        if observed.backfill.as_ref() != Some(&note.order.backfill(foreseen)) {
+        if observed.backfill.as_ref() != Some(&note.order.backfill()) {
             return Ok(());
         }
         note.written += run.report.written as u64;
@@ -344,20 +201,15 @@ impl Engine {
                     && pair.wait.is_none()
             });
         note.done = (!open).then(|| self.clock.now());
-        // Nothing is left to begin then.
-        let told = match note.done {
-            Some(_) => std::mem::take(&mut note.foreseen),
-            None => Vec::new(),
-        };
-        self.put_note_of(run.link, &note).await?;
-        self.drop_foreseen_of(run.link, told).await
+        self.put_note_of(run.link, &note).await
     }
 
     /// Has links backfilled, when nothing more urgent is to be done: those on which there is something to do, and of
-    /// the others those that an earlier command with the same order left unfinished. Returns which.
+    /// the others those that an earlier command with the same order left unfinished. Where copies are to be taken over, that is
+    /// recorded now, as it was told. Returns which.
     ///
     /// # Errors
-    /// When the table fails; what was ordered so far goes on.
+    /// When the table fails, or somebody else works at a link for too long; what was ordered so far goes on.
     pub async fn order_backfill(
         &self,
         estimated: &[LinkEstimate],
@@ -376,23 +228,11 @@ impl Engine {
                     order: order.clone(),
                     written: 0,
                     done: None,
-                    foreseen: Vec::new(),
                 };
-                let mut note = unfinished.unwrap_or(fresh);
-                note.foreseen.clear();
-                if order.adopt {
-                    let (told, documents) = self.in_force(&one.link, order).await?;
-                    note.foreseen = documents;
-                    // Before the note that counts them. A run that reads the earlier note meanwhile finds what that one counts.
-                    let added = self
-                        .put_foreseen_of(&one.link, &news(&told, &one.foreseen))
-                        .await?;
-                    note.foreseen.extend(added);
-                }
-                some.push((one.link.clone(), note));
+                some.push((one, unfinished.unwrap_or(fresh)));
             }
-            try_join_all(some.iter().map(|(link, note)| self.put_note_of(link, note))).await?;
-            ordered.extend(some.into_iter().map(|(link, _)| link));
+            try_join_all(some.iter().map(|(one, note)| self.begin_backfill(one, note))).await?;
+            ordered.extend(some.into_iter().map(|(one, _)| one.link.clone()));
         }
         let keys = ordered.iter().cloned().map(DueKey::Link).collect();
         self.hint_all(keys, Lane::Backfill, false).await?;
@@ -501,96 +341,5 @@ fn due(row: DueRow, written: u64) -> Standing {
         attempts: row.attempts,
         reason: row.reason,
         detail: row.detail,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tandem_core::field::Field;
-    use tandem_core::rules::{AttributeRule, Rules};
-    use tandem_core::{Content, IssueId, Worklog};
-
-    fn twins(id: u64) -> ForeseenTwins {
-        twins_seen(id, Timestamp::UNIX_EPOCH)
-    }
-
-    fn twins_seen(id: u64, at: Timestamp) -> ForeseenTwins {
-        twins_with(id, at, "ACME-SUPPORT")
-    }
-
-    fn twins_with(id: u64, at: Timestamp, value: &str) -> ForeseenTwins {
-        let said = |id: u64, start: &str, billable| Worklog {
-            id: WorklogId(id),
-            issue: IssueId(1),
-            content: Content {
-                author: "ann".into(),
-                start_date: Date::constant(2026, 1, 1),
-                start_time: start.parse().ok(),
-                time_spent_secs: 3600,
-                billable_secs: Some(billable),
-                description: String::new(),
-                attributes: [("_Account_".to_owned(), value.to_owned())].into(),
-            },
-            created_at: at,
-            updated_at: at,
-        };
-        let (a, b) = (said(id, "09:30:00", 1800), said(1_000_000 + id, "12:00:00", 3600));
-        let lost = [Field::StartTime, Field::Billable, Field::Attribute(0)];
-        let rules = Rules {
-            attributes: vec![AttributeRule {
-                keys: Sides::new("_Account_".into(), "_Account_".into()),
-                values: Vec::new(),
-            }],
-            ..Rules::default()
-        };
-        ForeseenTwins::new(&Sides::new(&a, &b), &lost, &rules)
-    }
-
-    #[test]
-    fn what_went_together_fits_in_rows_however_much_it_is() {
-        let mut all = Foreseen {
-            twins: (500_000_000..500_002_500).map(twins).collect(),
-            ..Foreseen::default()
-        };
-        for group in 0..2000_u64 {
-            let ids = |side: u64| (0..3).map(|n| WorklogId(side + group * 3 + n)).collect();
-            all.ambiguous.push(Sides::new(ids(2_000_000), ids(3_000_000)));
-        }
-        // A value of an attribute may be long.
-        for id in 0..40 {
-            all.twins
-                .push(twins_with(id, Timestamp::UNIX_EPOCH, &"x".repeat(20_000)));
-        }
-        let parts = parts(&all).unwrap();
-        let sizes = parts
-            .iter()
-            .map(|part| serde_json::to_string(part).unwrap().len());
-        assert!(sizes.max() < Some(380_000));
-        let mut again = Foreseen::default();
-        for part in parts {
-            again.twins.extend(part.twins);
-            again.ambiguous.extend(part.ambiguous);
-        }
-        assert_eq!(again, all);
-    }
-
-    #[test]
-    fn what_went_together_first_stays_as_it_was_told_first() {
-        let told = Foreseen {
-            twins: vec![twins(1)],
-            ambiguous: vec![Sides::new(vec![WorklogId(7)], vec![WorklogId(8), WorklogId(9)])],
-        };
-        let later = twins_seen;
-        let seen = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(5);
-        let mut of_a_group = later(3, seen);
-        of_a_group.ids.a = WorklogId(7);
-        let now = Foreseen {
-            twins: vec![later(1, seen), later(2, seen), of_a_group],
-            ambiguous: told.ambiguous.clone(),
-        };
-        let news = news(&told, &now);
-        assert_eq!(news.twins, [later(2, seen)]);
-        assert_eq!(news.ambiguous, []);
     }
 }

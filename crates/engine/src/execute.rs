@@ -105,6 +105,33 @@ pub(crate) enum Fate {
     PlanAgain,
 }
 
+impl<'e> Run<'e> {
+    /// A look of whoever has taken the link's row, beginning now.
+    pub(crate) fn new(
+        engine: &'e Engine,
+        connection: &'e Connection,
+        link: &'e LinkKey,
+        taken: &'e DueRow,
+        owner: &'e str,
+    ) -> Self {
+        let now = engine.clock.now();
+        Self {
+            engine,
+            connection,
+            link,
+            taken,
+            owner,
+            lane: taken.lane,
+            started: now,
+            renewed: now,
+            held: Vec::new(),
+            contested: false,
+            busy_until: None,
+            report: Report::default(),
+        }
+    }
+}
+
 impl Run<'_> {
     /// Carries out the steps of a plan and keeps `observed` in step with what was done.
     pub(crate) async fn execute(&mut self, plan: &Plan, observed: &mut Observed) -> Result<(), EngineError> {
@@ -186,6 +213,25 @@ impl Run<'_> {
         }
     }
 
+    /// Keeps the lease alive.
+    pub(crate) async fn keep_lease(&mut self) -> Result<(), EngineError> {
+        let (now, lease) = (self.now(), self.engine.options.lease);
+        if now <= self.renewed + signed(lease / 3) {
+            return Ok(());
+        }
+        if !self
+            .engine
+            .store
+            .renew(&self.taken.key, self.owner, now, lease)
+            .await?
+        {
+            return Err(EngineError::Lost);
+        }
+        self.hold(None).await?;
+        self.renewed = now;
+        Ok(())
+    }
+
     /// Keeps the lease alive, and stops a run that has had its time.
     pub(crate) async fn stay(&mut self, observed: &Observed) -> Result<bool, EngineError> {
         let now = self.now();
@@ -193,19 +239,7 @@ impl Run<'_> {
             self.report.unfinished = true;
             return Ok(false);
         }
-        if now > self.renewed + signed(self.engine.options.lease / 3) {
-            let lease = self.engine.options.lease;
-            if !self
-                .engine
-                .store
-                .renew(&self.taken.key, self.owner, now, lease)
-                .await?
-            {
-                return Err(EngineError::Lost);
-            }
-            self.hold(None).await?;
-            self.renewed = now;
-        }
+        self.keep_lease().await?;
         if now > observed.now + FRESH {
             let row = self.engine.store.due_row(&self.taken.key).await?;
             if row.is_none_or(|row| row.generation != self.taken.generation) {

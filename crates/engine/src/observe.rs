@@ -18,7 +18,7 @@ use tandem_core::{IntentKind, IssueId, LinkKey, PairState, Side, WorklogId, twin
 
 use crate::error::EngineError;
 use crate::options::{Connection, Engine, Site};
-use crate::ports::store::{Announced, Announcement, DueRow, EvidenceId, Lane};
+use crate::ports::store::{Announced, Announcement, DueRow, EvidenceId, Lane, Whereabouts};
 
 /// Pages of Jira's feed of changed worklogs that are read at most: 10,000 changes.
 const CHANGED_PAGES_MAX: usize = 10;
@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// Tells which listed worklogs without a pair belong elsewhere, and which came here from another link.
-    async fn place_unpaired(
+    pub(crate) async fn place_unpaired(
         &self,
         connection: &Connection,
         observed: &mut Observed,
@@ -166,13 +166,16 @@ impl Engine {
                 .whereabouts(&connection.name, &connection.sites[side], &unpaired)
                 .await?;
             for place in places {
+                if place.rival && !self.waits_elsewhere(&place, observed).await? {
+                    continue;
+                }
                 observed.foreign[side].insert(place.worklog);
                 if place.parted {
                     parted.push((side, place.worklog, place.pair));
                     continue;
                 }
                 let alive = matches!(place.state, PairState::Live | PairState::Left);
-                if alive && place.link != observed.link {
+                if alive && !place.rival && place.link != observed.link {
                     arrivals.insert(place.pair, place.link);
                 }
             }
@@ -198,6 +201,19 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Says whether a worklog may be the twin of one of another link that waits for a person. What waits on this one keeps its
+    /// own from being copied.
+    async fn waits_elsewhere(&self, place: &Whereabouts, observed: &Observed) -> Result<bool, EngineError> {
+        if place.link == observed.link || self.store.link(&place.link).await?.is_none() {
+            return Ok(false);
+        }
+        let pairs = self.store.pairs(&place.link).await?;
+        Ok(pairs.iter().any(|pair| {
+            let waits = pair.state == PairState::Live && pair.ids[place.side].is_none();
+            waits && pair.rivals.contains(&place.worklog)
+        }))
     }
 
     /// Asks for each listed worklog that had moved away, or had gone by Jira's word: a listing may show the past.

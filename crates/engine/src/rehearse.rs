@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use tandem_core::observed::{Observed, Proof};
-use tandem_core::plan::{Action, Recorded, Step, plan};
+use tandem_core::observed::{Observed, Proof, Settings};
+use tandem_core::plan::{Action, Plan, Recorded, Step, plan, take_over};
 use tandem_core::{Content, IssueId, LinkKey, Pair, Side, Worklog, WorklogId, check, copies};
 
 use crate::error::EngineError;
@@ -59,6 +59,27 @@ impl Engine {
         &self,
         connection: &Connection,
         observed: &mut Observed,
+        step_taken: impl FnMut(&Step),
+    ) -> Result<(), EngineError> {
+        self.rehearse_all(plan, connection, observed, step_taken).await
+    }
+
+    /// The same for what is recorded before a backfill begins (see [`take_over`]).
+    pub(crate) async fn rehearse_taking_over(
+        &self,
+        connection: &Connection,
+        observed: &mut Observed,
+        step_taken: impl FnMut(&Step),
+    ) -> Result<(), EngineError> {
+        self.rehearse_all(take_over, connection, observed, step_taken)
+            .await
+    }
+
+    async fn rehearse_all(
+        &self,
+        planner: fn(&Observed, &Settings) -> Plan,
+        connection: &Connection,
+        observed: &mut Observed,
         mut step_taken: impl FnMut(&Step),
     ) -> Result<(), EngineError> {
         let settings = &connection.settings;
@@ -75,7 +96,7 @@ impl Engine {
                     .await?;
             }
             copies::heal_in_backfill(observed, &settings.rules);
-            let planned = plan(observed, settings);
+            let planned = planner(observed, settings);
             check::check(&planned, observed, settings)?;
             if planned.steps.is_empty() {
                 return Ok(());

@@ -42,8 +42,7 @@ impl Engine {
     /// # Errors
     /// When the table fails. Everything else ends up in the row.
     pub async fn look(&self, key: &DueKey) -> Result<Option<Looked>, EngineError> {
-        // Two tasks of one process are two runners.
-        let owner = format!("{}.{}", self.owner, RUNS.fetch_add(1, Ordering::Relaxed));
+        let owner = self.new_runner();
         let Some(row) = self
             .store
             .take(key, &owner, self.clock.now(), self.options.lease)
@@ -72,6 +71,11 @@ impl Engine {
             self.observer.happened(Happened::Parked(*reason));
         }
         Ok(Some(looked))
+    }
+
+    /// A name for whoever takes a lease: two tasks of one process are two runners.
+    pub(crate) fn new_runner(&self) -> String {
+        format!("{}.{}", self.owner, RUNS.fetch_add(1, Ordering::Relaxed))
     }
 
     fn ended(&self, row: &DueRow, result: Result<(), EngineError>) -> (Looked, Finish) {
@@ -104,21 +108,7 @@ impl Engine {
             }
             Err(error) => return (Looked::default(), self.finish_failed(row, &error.into())),
         }
-        let now = self.clock.now();
-        let mut run = Run {
-            engine: self,
-            connection,
-            link,
-            taken: row,
-            owner,
-            lane: row.lane,
-            started: now,
-            renewed: now,
-            held: Vec::new(),
-            contested: false,
-            busy_until: None,
-            report: Report::default(),
-        };
+        let mut run = Run::new(self, connection, link, row, owner);
         let result = match run.hold(None).await {
             Ok(()) => self.reconcile(&mut run).await,
             Err(error) => Err(error),

@@ -373,7 +373,8 @@ impl Engine {
         let mut kept: BTreeMap<LinkKey, bool> = BTreeMap::new();
         for (connection, _) in self.connections_of(&site.name) {
             for place in self.store.whereabouts(&connection.name, &site.name, &ids).await? {
-                if place.state != PairState::Live {
+                // Of what only may be a twin, nobody's twin is deleted.
+                if place.state != PairState::Live || place.rival {
                     continue;
                 }
                 proven.insert(place.worklog);

@@ -177,6 +177,7 @@ impl Caller {
                     seen: None,
                     said: None,
                     parted: false,
+                    rival: false,
                 })
             }
             5 => Op::PutOrigin {

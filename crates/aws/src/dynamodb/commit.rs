@@ -157,10 +157,15 @@ fn op_writes(op: &Op) -> Result<Vec<Write>, StoreError> {
         Op::PutWhere(whereabouts) => {
             let key = Key::whereabouts(&whereabouts.connection, &whereabouts.site, whereabouts.worklog);
             let mut item = row::with_body(&key, whereabouts)?;
-            item.insert("pair".to_owned(), text(whereabouts.pair.as_str()));
-            Write::put(item)?
-                .when("attribute_not_exists(#pk) OR #pair = :pair")
-                .value(":pair", text(whereabouts.pair.as_str()))
+            if whereabouts.rival {
+                // It is nobody's yet, and whoever turns out to have it takes the row.
+                Write::put(item)?.when("attribute_not_exists(#pair)")
+            } else {
+                item.insert("pair".to_owned(), text(whereabouts.pair.as_str()));
+                Write::put(item)?
+                    .when("attribute_not_exists(#pair) OR #pair = :pair")
+                    .value(":pair", text(whereabouts.pair.as_str()))
+            }
         }
         Op::PutOrigin {
             site,

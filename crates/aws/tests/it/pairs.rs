@@ -25,6 +25,7 @@ fn whereabouts(pair: &Pair, worklog: u64) -> Whereabouts {
         seen: Some(at(1)),
         said: None,
         parted: false,
+        rival: false,
     }
 }
 
@@ -139,6 +140,32 @@ async fn a_pair_moves_between_links_in_one_step() {
     assert!(store.pairs(&link(1, 2)).await.unwrap().is_empty());
     assert_eq!(store.pairs(&link(3, 4)).await.unwrap(), vec![moved]);
     assert_eq!(store.commit(vec![drop(1)]).await.unwrap(), Committed::Lost);
+}
+
+#[tokio::test]
+async fn a_worklog_that_only_may_be_a_pairs_is_anybodys_to_have() {
+    let store = store().await;
+    let (one, two) = (pair(link(1, 2), 7), pair(link(1, 2), 8));
+    let may_be = |pair| {
+        Op::PutWhere(Whereabouts {
+            rival: true,
+            ..whereabouts(pair, 7)
+        })
+    };
+    for (op, committed) in [
+        (may_be(&one), Committed::Yes),
+        (may_be(&two), Committed::Yes),
+        (Op::PutWhere(whereabouts(&one, 7)), Committed::Yes),
+        (may_be(&two), Committed::Lost),
+        (Op::PutWhere(whereabouts(&two, 7)), Committed::Lost),
+    ] {
+        assert_eq!(store.commit(vec![op]).await.unwrap(), committed);
+    }
+    let found = store
+        .whereabouts(&connection(), &acme(), &[WorklogId(7)])
+        .await
+        .unwrap();
+    assert_eq!(found, vec![whereabouts(&one, 7)]);
 }
 
 #[tokio::test]

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use super::{Planner, Recorded};
 use crate::copies::{self, Likely};
 use crate::ids::{PairId, Side, Sides, WorklogId};
-use crate::observed::Backfill;
 use crate::pair::{IntentKind, Pair, PairState, Wait};
 use crate::plan::Action;
 use crate::reason::Reason;
-use crate::worklog::{Content, Worklog};
+use crate::worklog::Worklog;
 
 /// Worklogs remembered as what may be the twin of one that waits, at most: a row has room for so many.
 const RIVALS_MAX: usize = 1000;
@@ -18,11 +17,12 @@ const RIVALS_MAX: usize = 1000;
 const NAMED_MAX: usize = 20;
 
 impl<'o> Planner<'o> {
-    /// Pairs what another tool copied, and sets aside what nobody can tell.
+    /// Pairs what another tool copied, and sets aside what nobody can tell. What waits for a person already is looked at anew
+    /// where one was `told` of just this listing: what fits nothing there waits no longer.
     ///
     /// Returns `false` where that has to wait: a create of unknown outcome may have made some of what is listed, and
     /// finds its own first.
-    pub(super) fn adopt_copies(&mut self) -> bool {
+    pub(super) fn adopt_copies(&mut self, told: bool) -> bool {
         let observed = self.observed;
         let Some(backfill) = observed.backfill.as_ref().filter(|backfill| backfill.adopt) else {
             return true;
@@ -43,70 +43,68 @@ impl<'o> Planner<'o> {
         }
         let halves = Sides::from_fn(|side| self.halves(side));
         self.claimed = Sides::from_fn(|side| self.claimed(side, &halves[side]));
-        self.take_over_foreseen(backfill);
+        let waiting = observed.pairs.iter().filter(|pair| self.is_between_rivals(pair));
+        // What a person has named comes first, and what was begun finds its own.
+        let (anew, left): (Vec<&Pair>, Vec<&Pair>) = waiting.partition(|pair| {
+            let is_half = |side: Side| pair.ids[side].is_some_and(|id| halves[side].contains(&id));
+            told && self.named(pair).is_none() && Side::BOTH.into_iter().any(is_half)
+        });
+        for pair in left {
+            for side in Side::BOTH {
+                match pair.ids[side] {
+                    Some(id) => self.claim(side, &[id]),
+                    None => self.claim(side, &pair.rivals),
+                }
+            }
+        }
         let candidates = Sides::from_fn(|side| self.candidates(side, &halves[side]));
         let matching = copies::match_copies(&candidates, &backfill.tolerance, self.rules, &observed.lookups);
         for ids in &matching.certain {
-            self.take_over(*ids, None, "the same on both sides already".to_string());
+            self.take_over(*ids, "the same on both sides already".to_string());
         }
         for Likely { ids, lost, .. } in &matching.likely {
             let mut names: Vec<_> = lost.iter().map(|field| field.name()).collect();
             names.dedup();
-            self.take_over(*ids, None, format!("copied before, but for {}", names.join(", ")));
+            self.take_over(*ids, format!("copied before, but for {}", names.join(", ")));
         }
-        for group in self.ambiguous(matching.ambiguous, backfill) {
-            self.hold(&group);
+        for group in &matching.ambiguous {
+            self.hold(group);
+        }
+        for pair in anew {
+            self.let_go(pair);
         }
         true
     }
 
-    /// Pairs what went together when a person was asked. What was changed on one side since crosses; where both were, or one
-    /// is not shown any more, the other waits for a person.
-    fn take_over_foreseen(&mut self, backfill: &Backfill) {
-        let observed = self.observed;
-        for twins in &backfill.foreseen.twins {
-            let ids = twins.ids;
-            let is_apart = backfill.tolerance.apart.contains(&(ids.a, ids.b));
-            if is_apart
-                || Side::BOTH
-                    .into_iter()
-                    .any(|side| self.claimed[side].contains(&ids[side]))
-            {
-                continue;
-            }
-            let found = Sides::from_fn(|side| observed.listings[side].get(&ids[side]));
-            // What has left the days that are begun on both sides since is left alone there.
-            let is_begun = |found: Option<&Worklog>| {
-                found.is_some_and(|worklog| observed.begins(worklog.content.start_date))
-            };
-            if !is_begun(found.a) && !is_begun(found.b) {
-                continue;
-            }
-            let base = match (found.a, found.b) {
-                (Some(a), Some(b)) => twins.base(&Sides::new(a, b), self.rules, &observed.lookups),
-                _ => None,
-            };
-            match base {
-                Some(base) => self.take_over(ids, Some(base), "twins when this was begun".to_string()),
-                None => self.hold(&Sides::new(vec![ids.a], vec![ids.b])),
-            }
-        }
+    /// Says whether one of several worklogs on the other side may be a pair's twin, and a person is to tell which.
+    fn is_between_rivals(&self, pair: &Pair) -> bool {
+        let lacks_one = pair.ids.a.is_some() != pair.ids.b.is_some();
+        pair.state == PairState::Live
+            && pair.link == self.observed.link
+            && lacks_one
+            && !pair.rivals.is_empty()
     }
 
-    /// Those of which nobody can tell which is whose, and those of which nobody could when a person was asked, as far as
-    /// nothing tells since. Some of them may not be shown any more.
-    fn ambiguous(&self, now: Vec<Sides<Vec<WorklogId>>>, backfill: &Backfill) -> Vec<Sides<Vec<WorklogId>>> {
-        let is_open = |side: Side, id: &WorklogId| {
-            self.observed.listings[side].contains_key(id) && !self.claimed[side].contains(id)
+    /// Has a pair wait no longer of which a person was told that nothing that is shown is its twin.
+    fn let_go(&mut self, pair: &Pair) {
+        let Some(side) = Side::BOTH.into_iter().find(|side| pair.ids[*side].is_some()) else {
+            return;
         };
-        // All of such a group, though some may have found their twin: what is left over may be another copy of that.
-        let foreseen = backfill.foreseen.ambiguous.iter().filter(|group| {
-            Side::BOTH
-                .into_iter()
-                .any(|side| group[side].iter().any(|id| is_open(side, id)))
-        });
-        let foreseen = foreseen.cloned();
-        copies::joined(now.into_iter().chain(foreseen))
+        let is_shown = pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id));
+        // What cannot be seen may be there.
+        if !is_shown || self.observed.blind[side.other()] || self.settled.contains(&pair.id) {
+            return;
+        }
+        let mut next = pair.clone();
+        next.rivals.clear();
+        next.chosen = None;
+        next.wait = None;
+        self.push(
+            next,
+            Action::Record(Recorded::Agree),
+            "none of those that might be its copy is one".to_string(),
+            vec![],
+        );
     }
 
     /// Worklogs of a side whose twin nobody has begun to make.
@@ -132,18 +130,22 @@ impl<'o> Planner<'o> {
         claimed.extend(observed.parted[side].keys());
         // Another connection of a ring made its copy.
         claimed.extend(observed.copies[side].keys());
-        // A person said whose they are. A name that fits nothing any more says nothing.
+        // A person said whose they are.
         for pair in &observed.pairs {
-            let lacks = Side::BOTH.into_iter().find(|side| pair.ids[*side].is_none());
-            let (Some(chosen), Some(to)) = (pair.chosen, lacks) else {
-                continue;
-            };
-            let is_owned = observed.pairs.iter().any(|other| other.ids[to] == Some(chosen));
-            if observed.listings[to].contains_key(&chosen) && !is_owned {
+            if let Some((to, chosen)) = self.named(pair) {
                 claimed.extend(if to == side { Some(chosen) } else { pair.ids[side] });
             }
         }
         claimed
+    }
+
+    /// The worklog that a person named for a pair's twin, and its side. A name that fits nothing any more says nothing.
+    fn named(&self, pair: &Pair) -> Option<(Side, WorklogId)> {
+        let observed = self.observed;
+        let to = Side::BOTH.into_iter().find(|side| pair.ids[*side].is_none())?;
+        let chosen = pair.chosen?;
+        let is_owned = observed.pairs.iter().any(|other| other.ids[to] == Some(chosen));
+        (observed.listings[to].contains_key(&chosen) && !is_owned).then_some((to, chosen))
     }
 
     fn candidates(&self, side: Side, halves: &BTreeSet<WorklogId>) -> Vec<&'o Worklog> {
@@ -167,8 +169,8 @@ impl<'o> Planner<'o> {
         })
     }
 
-    /// Pairs two worklogs: as they are, or with a change since that is still to cross.
-    fn take_over(&mut self, ids: Sides<WorklogId>, base: Option<Sides<Content>>, cause: String) {
+    /// Pairs two worklogs as they are.
+    fn take_over(&mut self, ids: Sides<WorklogId>, cause: String) {
         let observed = self.observed;
         let side = match (self.knows(Side::A, ids.a), self.knows(Side::B, ids.b)) {
             // Each has a row of its own, and waits for a reason of its own.
@@ -183,8 +185,8 @@ impl<'o> Planner<'o> {
         let mut pair = self.half_of(side, ids[side]);
         pair.ids = Sides::new(Some(ids.a), Some(ids.b));
         pair.seen = Sides::new(Some(a.updated_at), Some(b.updated_at));
-        // As they are: what differs was so before there was anything to keep the same.
-        pair.base = base.or_else(|| Some(Sides::new(a.content.clone(), b.content.clone())));
+        // What differs was so before there was anything to keep the same.
+        pair.base = Some(Sides::new(a.content.clone(), b.content.clone()));
         pair.wait = None;
         pair.rivals.clear();
         pair.chosen = None;
@@ -196,20 +198,15 @@ impl<'o> Planner<'o> {
         self.observed.pairs.iter().any(|pair| pair.ids[side] == Some(id))
     }
 
-    /// Has A's worklogs of a group wait for a person, and B's where they have a row of their own or none of A's is shown; the
-    /// others of B are kept from being copied.
+    /// Has A's worklogs of a group wait for a person, and B's where they have a row of their own; the others of B are kept
+    /// from being copied.
     fn hold(&mut self, group: &Sides<Vec<WorklogId>>) {
-        let shown = Sides::from_fn(|side| {
-            let ids = group[side].iter().copied();
-            ids.filter(|id| self.observed.listings[side].contains_key(id) && !self.claimed[side].contains(id))
-                .collect::<Vec<_>>()
-        });
-        for id in &shown.a {
-            self.hold_one(Side::A, *id, group, &shown);
+        for id in &group.a {
+            self.hold_one(Side::A, *id, group);
         }
-        for id in &shown.b {
-            if shown.a.is_empty() || self.knows(Side::B, *id) {
-                self.hold_one(Side::B, *id, group, &shown);
+        for id in &group.b {
+            if self.knows(Side::B, *id) {
+                self.hold_one(Side::B, *id, group);
             }
         }
         for side in Side::BOTH {
@@ -217,23 +214,45 @@ impl<'o> Planner<'o> {
         }
     }
 
-    fn hold_one(
-        &mut self,
-        side: Side,
-        id: WorklogId,
-        group: &Sides<Vec<WorklogId>>,
-        shown: &Sides<Vec<WorklogId>>,
-    ) {
+    /// Has what is left of those of which one was, or might have been, a pair's twin wait for a person too: each may be another
+    /// copy of it.
+    pub(super) fn hold_others(&mut self, pair: &Pair, to: Side, twin: Option<WorklogId>) {
+        let observed = self.observed;
+        // One that goes now as well leaves them, too.
+        let goes = |other: &Pair| {
+            let from = to.other();
+            other.ids[from].is_some_and(|id| {
+                observed.worklog(from, id).is_none() && observed.proofs[from].contains_key(&id)
+            })
+        };
+        let is_left = |id: &WorklogId| {
+            let is_anothers = observed.pairs.iter().any(|other| {
+                let may_be = other.id != pair.id && self.is_between_rivals(other) && !goes(other);
+                other.ids[to] == Some(*id) || may_be && other.rivals.contains(id)
+            });
+            Some(*id) != twin && observed.listings[to].contains_key(id) && !is_anothers
+        };
+        let left = pair.rivals.iter().copied().filter(is_left);
+        let mut group = Sides::<Vec<WorklogId>>::default();
+        group[to] = left.collect();
+        group[to.other()].extend(pair.ids[to.other()]);
+        for id in &group[to] {
+            // Several that were between them may have gone at once.
+            if !self.settled.contains(&self.half_of(to, *id).id) {
+                self.hold_one(to, *id, &group);
+            }
+        }
+        self.claim(to, &group[to]);
+    }
+
+    fn hold_one(&mut self, side: Side, id: WorklogId, group: &Sides<Vec<WorklogId>>) {
         let there = side.other();
         let mut pair = self.half_of(side, id);
         let worklog = self.observed.worklog(side, id);
         pair.seen[side] = pair.seen[side].max(worklog.map(|worklog| worklog.updated_at));
         pair.rivals = group[there].iter().copied().take(RIVALS_MAX).collect();
         let named = names(&pair.rivals);
-        let detail = match shown[side].len() {
-            _ if shown[there].is_empty() => {
-                format!("its copy on side {there} was one of {named}; nothing tells by now which")
-            }
+        let detail = match group[side].len() {
             1 => format!("its copy on side {there} may be any of {named}"),
             count => format!(
                 "{count} worklogs on side {side} and {named} on side {there} may be copies of each other"

@@ -56,6 +56,7 @@ impl Planner<'_> {
         next.rivals.clear();
         let cause = "a person said which one it is".to_string();
         self.push(next, Action::Record(Recorded::Adopt), cause, vec![]);
+        self.hold_others(pair, to, Some(chosen));
         true
     }
 }

@@ -26,7 +26,6 @@ impl<'o> Planner<'o> {
         let mut pair = pair.clone();
         let to = side.other();
         let source = self.observed.worklog(side, id).cloned();
-        let is_named = pair.chosen.is_some();
         if let Some(chosen) = pair.chosen.take()
             && self.take_chosen(&pair, to, chosen)
         {
@@ -99,6 +98,9 @@ impl<'o> Planner<'o> {
             pair.intent = None;
         }
         let Some(source) = source else {
+            if self.observed.proofs[side].contains_key(&id) {
+                self.hold_others(&pair, to, None);
+            }
             return match self.observed.proofs[side].get(&id) {
                 Some(proof) if proof.moved_to.is_some() => self.leave(pair, side, MOVED),
                 Some(proof) if proof.may_stand() => self.leave(pair, side, UNMADE),
@@ -114,26 +116,18 @@ impl<'o> Planner<'o> {
         }
         pair.seen[side] = pair.seen[side].max(Some(source.updated_at));
         if !pair.rivals.is_empty() {
-            let looked_again = self.observed.backfill.as_ref().is_some_and(|one| one.adopt);
-            // Whose twin a person named without avail, nobody has looked at again.
-            if !looked_again || is_named || self.observed.blind[to] {
-                // It goes on waiting where it moved to.
-                if pair.wait.is_none() {
-                    let named = super::adopt::names(&pair.rivals);
-                    let why = Unrenderable {
-                        reason: Reason::AmbiguousCreate,
-                        detail: format!(
-                            "its copy on side {to} may be any of {named}, from where it was before"
-                        ),
-                    };
-                    let mut tried = Sides::new(None, None);
-                    tried[side] = Some(source.content);
-                    self.park(pair, side, why, tried);
-                }
-                return;
+            // It goes on waiting where it moved to.
+            if pair.wait.is_none() {
+                let named = super::adopt::names(&pair.rivals);
+                let why = Unrenderable {
+                    reason: Reason::AmbiguousCreate,
+                    detail: format!("its copy on side {to} may be any of {named}, from where it was before"),
+                };
+                let mut tried = Sides::new(None, None);
+                tried[side] = Some(source.content);
+                self.park(pair, side, why, tried);
             }
-            // None of them is its twin any more.
-            pair.rivals.clear();
+            return;
         }
         self.begin(pair, side, &source, format!("new on {side}"));
     }

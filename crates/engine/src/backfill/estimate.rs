@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::Serialize;
-use tandem_core::copies::{self, Foreseen, Matching, Tolerance};
+use tandem_core::copies::{self, Matching, Tolerance};
 use tandem_core::observed::Observed;
-use tandem_core::plan::{Action, Recorded};
+use tandem_core::plan::{Action, Recorded, Step};
 use tandem_core::rules::Lookups;
 use tandem_core::{IssueId, LinkKey, Pair, PairState, Side, Sides, SiteName, Worklog, WorklogId};
 
@@ -64,10 +64,19 @@ pub struct LinkEstimate {
     pub likely: Vec<Twins>,
     /// Worklogs that have a twin, but nobody can tell which.
     pub ambiguous: Vec<Sides<Vec<Worklog>>>,
-    /// Of an order that was not carried out to its end: worklogs that went together when it was given, and do not any more.
-    pub told: usize,
-    /// What goes together, in short, for the run that comes later.
-    pub foreseen: Foreseen,
+    /// Those of its worklogs that another tool may have copied, as they were.
+    pub(super) told: Told,
+}
+
+/// What a person was told of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// Worklogs.
+    pub listings: Sides<Listed>,
+    /// What was known of people.
+    pub lookups: Lookups,
+    /// Sites that may not have shown all.
+    pub blind: Sides<bool>,
 }
 
 impl LinkEstimate {
@@ -126,7 +135,7 @@ struct Old {
 }
 
 /// One issue's worklogs.
-type Listed = BTreeMap<WorklogId, Worklog>;
+pub(super) type Listed = BTreeMap<WorklogId, Worklog>;
 
 /// Where an issue's worklogs go.
 #[derive(Clone)]
@@ -158,12 +167,17 @@ impl Engine {
         let mut links = Vec::new();
         let mut beyond = Sides::<usize>::default();
         let mut guesses = Guesses::default();
+        let mut blind = Sides::default();
+        for side in Side::BOTH {
+            let state = self.site_state(self.site_of(connection, side)?).await?;
+            blind[side] = !state.missing_permissions.is_empty();
+        }
         while let Some((link, sides)) = by_link.pop_first() {
             for side in Side::BOTH {
                 let is_beyond = |worklog: &&Worklog| !order.is_about(worklog.content.start_date);
                 beyond[side] += sides[side].values().filter(is_beyond).count();
             }
-            let estimated = self.estimate_link(connection, order, since, link, sides, &mut guesses);
+            let estimated = self.estimate_link(connection, order, (since, blind), link, sides, &mut guesses);
             links.push(estimated.await?);
         }
         let open: Vec<&LinkEstimate> = links.iter().filter(|link| link.is_open()).collect();
@@ -315,7 +329,7 @@ impl Engine {
         &self,
         connection: &Connection,
         order: &Order,
-        since: Date,
+        (since, blind): (Date, Sides<bool>),
         link: LinkKey,
         sides: Sides<Listed>,
         guesses: &mut Guesses,
@@ -323,8 +337,8 @@ impl Engine {
         let lookups = self.known_people(connection, &sides).await?;
         let mut observed = Observed::empty(link.clone(), self.clock.now());
         observed.since = since;
-        let told = self.foreseen(&link, order).await?;
-        observed.backfill = Some(order.backfill(told.clone()));
+        observed.blind = blind;
+        observed.backfill = Some(order.backfill());
         let listed = Sides::from_fn(|side| sides[side].len());
         observed.listings = sides;
         for pair in self.store.pairs(&link).await? {
@@ -342,7 +356,7 @@ impl Engine {
         }
         observed.lookups = lookups.clone();
         // Whether it is to be taken over or not: a person should know that it is there.
-        let tolerance = order.backfill(Foreseen::default()).tolerance;
+        let tolerance = order.backfill().tolerance;
         let matching = free_matching(&observed, &tolerance, connection);
         let mut estimate = LinkEstimate {
             link,
@@ -354,8 +368,11 @@ impl Engine {
             certain: matching.certain.len(),
             likely: Vec::new(),
             ambiguous: Vec::new(),
-            told: told_before(&told, &matching, &observed),
-            foreseen: matching.foreseen(&observed.listings, &connection.settings.rules),
+            told: Told {
+                listings: in_question(&matching, &observed),
+                lookups,
+                blind,
+            },
         };
         let shown = |side: Side, id: &WorklogId| observed.listings[side].get(id).cloned();
         for likely in matching.likely {
@@ -373,10 +390,11 @@ impl Engine {
             estimate.ambiguous.push(Sides::from_fn(all));
         }
         let mut parked = BTreeSet::new();
-        self.rehearse(connection, &mut observed, |step| match &step.action {
+        let known = estimate.told.lookups.clone();
+        let mut taken = |step: &Step| match &step.action {
             Action::Create { side, .. } => {
                 estimate.creates[*side] += 1;
-                if let Some((from, author)) = guess(step, &connection.settings.rules, &lookups) {
+                if let Some((from, author)) = guess(step, &connection.settings.rules, &known) {
                     *guesses[from].entry(author).or_default() += 1;
                 }
             }
@@ -386,37 +404,27 @@ impl Engine {
                 parked.insert(step.pair.id.clone());
             }
             _ => {}
-        })
-        .await?;
+        };
+        self.rehearse_taking_over(connection, &mut observed, &mut taken)
+            .await?;
+        self.rehearse(connection, &mut observed, &mut taken).await?;
         estimate.parks = parked.len();
         Ok(estimate)
     }
 }
 
-/// Counts what went together when an earlier order was given, and has no twin yet and does not go together by now.
-fn told_before(told: &Foreseen, now: &Matching, observed: &Observed) -> usize {
-    let settled = Sides::from_fn(|side: Side| {
-        let whole = observed
-            .pairs
-            .iter()
-            .filter(|pair| pair.ids[side.other()].is_some());
-        let paired = whole.filter_map(|pair| pair.ids[side]);
-        let elsewhere = observed.foreign[side].iter().copied();
-        paired
-            .chain(elsewhere)
-            .chain(now.of(side))
-            .collect::<BTreeSet<_>>()
-    });
-    let is_left =
-        |side: Side, id: &WorklogId| observed.listings[side].contains_key(id) && !settled[side].contains(id);
-    let twins = told.twins.iter().map(|twins| twins.ids.map(|_, id| vec![id]));
-    let groups = twins.chain(told.ambiguous.iter().cloned());
-    let is_open = |group: &Sides<Vec<WorklogId>>| {
-        Side::BOTH
-            .into_iter()
-            .any(|side| group[side].iter().any(|id| is_left(side, id)))
-    };
-    groups.filter(is_open).count()
+/// The worklogs that go together, or of which one waits between several of the other side.
+fn in_question(matching: &Matching, observed: &Observed) -> Sides<Listed> {
+    Sides::from_fn(|side| {
+        let pairs = observed.pairs.iter().filter(|pair| !pair.rivals.is_empty());
+        let waiting = pairs.flat_map(|pair| match pair.ids[side] {
+            Some(id) => vec![id],
+            None => pair.rivals.clone(),
+        });
+        let ids: BTreeSet<WorklogId> = matching.of(side).chain(waiting).collect();
+        let shown = ids.into_iter().filter_map(|id| observed.listings[side].get(&id));
+        shown.map(|worklog| (worklog.id, worklog.clone())).collect()
+    })
 }
 
 /// Puts together what nobody has paired yet.

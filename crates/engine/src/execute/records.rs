@@ -1,5 +1,7 @@
 //! What a run records: rows of pairs, where their worklogs belong, and what was agreed on.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use tandem_core::observed::{Observed, Proof};
 use tandem_core::plan::{Action, Recorded, Step};
@@ -11,6 +13,9 @@ use crate::echo;
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::ports::store::{Claim, DueKey, Echo, Evidence, EvidenceId, Op, Origin, Root, Whereabouts};
+
+/// Rows of worklogs that go into one transaction beside what the run holds.
+const PLACES_PER_COMMIT: usize = 50;
 
 impl Run<'_> {
     pub(super) async fn record_singly(
@@ -39,7 +44,8 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn record(
+    /// Records steps that write nothing to a site, in one transaction.
+    pub(crate) async fn record(
         &mut self,
         batch: &[&Step],
         observed: &mut Observed,
@@ -113,9 +119,37 @@ impl Run<'_> {
             pairs.push(pair);
         }
         self.set_busy(observed, &pairs);
+        self.place_rivals(&pairs, observed).await?;
         self.commit(ops).await?;
         pairs.iter().for_each(|pair| self.tell_parked(pair));
         replace(observed, pairs);
+        Ok(())
+    }
+
+    /// Notes beside which pair worklogs wait that nobody has a row for, so that they are not copied from another issue that they
+    /// move to. Before the pair's row, which has no room for them in its transaction: without that they mean nothing.
+    async fn place_rivals(&self, pairs: &[Pair], observed: &Observed) -> Result<(), EngineError> {
+        let mut places = BTreeMap::new();
+        for pair in pairs {
+            let row = observed.pairs.iter().find(|row| row.id == pair.id);
+            if row.is_some_and(|row| row.rivals == pair.rivals && row.link == pair.link) {
+                continue;
+            }
+            for side in Side::BOTH.into_iter().filter(|side| pair.ids[*side].is_none()) {
+                let known = |id: &WorklogId| observed.pairs.iter().any(|row| row.ids[side] == Some(*id));
+                for id in pair.rivals.iter().filter(|id| !known(id)) {
+                    places.entry((side, *id)).or_insert_with(|| Whereabouts {
+                        rival: true,
+                        seen: None,
+                        ..self.whereabouts(pair, side, *id, pair.state, None)
+                    });
+                }
+            }
+        }
+        let ops: Vec<Op> = places.into_values().map(Op::PutWhere).collect();
+        for some in ops.chunks(PLACES_PER_COMMIT) {
+            self.commit(some.to_vec()).await?;
+        }
         Ok(())
     }
 
@@ -288,6 +322,7 @@ impl Run<'_> {
             seen: pair.seen[side],
             said: said.map(echo::said),
             parted: false,
+            rival: false,
         }
     }
 

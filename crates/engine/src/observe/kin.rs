@@ -16,7 +16,7 @@ const MARKS_AT_ONCE: usize = 10;
 
 impl Engine {
     /// Follows worklogs back to where they came from, in chains and rings of connections.
-    pub(super) async fn trace_origins(
+    pub(crate) async fn trace_origins(
         &self,
         connection: &Connection,
         observed: &mut Observed,

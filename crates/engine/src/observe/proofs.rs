@@ -517,6 +517,9 @@ impl Engine {
 
     /// Says whether the twin of a worklog that is deleted goes with it, for all that the table knows.
     async fn takes_its_twin_along(&self, place: &Whereabouts) -> Result<bool, EngineError> {
+        if place.rival {
+            return Ok(false);
+        }
         let link = self.store.link(&place.link).await?;
         if link.is_none_or(|link| link.outside.is_some()) {
             return Ok(false);

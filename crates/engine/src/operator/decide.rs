@@ -103,7 +103,7 @@ impl Engine {
         let places = self.store.whereabouts(&connection.name, site, &[worklog]).await?;
         let owner = places
             .into_iter()
-            .find(|place| place.state == PairState::Live && place.pair != pair.id);
+            .find(|place| place.state == PairState::Live && !place.rival && place.pair != pair.id);
         if let Some(owner) = owner {
             return Ok(Some(format!(
                 "worklog {worklog} on {site} belongs to {} of {} already: if both are the same work, delete one of the two on its site",
@@ -156,6 +156,7 @@ impl Engine {
                     seen: row.seen[side],
                     said: None,
                     parted: false,
+                    rival: false,
                 }));
             }
         }

@@ -356,6 +356,10 @@ pub struct Whereabouts {
     /// when the link is put right.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub parted: bool,
+    /// It may be the twin that the pair lacks, which waits for a person to tell: it is nobody's, and not new anywhere, for as
+    /// long as the pair has it among its `rivals`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rival: bool,
 }
 
 /// The worklog that a person made, at the start of a chain of copies.

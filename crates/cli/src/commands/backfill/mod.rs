@@ -4,7 +4,7 @@ mod ask;
 mod progress;
 mod show;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr, stdin};
 use std::pin::pin;
@@ -119,6 +119,7 @@ struct Left {
 
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let progress = OnceCell::new();
+    let begun = Cell::new(false);
     let early = async {
         // Once it has begun, it hears of it itself: of two listeners, either may be the first.
         match tokio::signal::ctrl_c().await {
@@ -127,8 +128,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         }
     };
     tokio::select! {
-        ended = work(global, arguments, &progress) => ended,
-        () = early => Err(Failure::failed("stopped; nothing was written")),
+        ended = work(global, arguments, &begun, &progress) => ended,
+        () = early => Err(Failure::failed(match begun.get() {
+            true => "stopped; nothing was written to a site, and the same command goes on from there",
+            false => "stopped; nothing was written",
+        })),
     }
 }
 
@@ -144,6 +148,7 @@ fn stopped(progress: &Progress) -> Ending {
 async fn work(
     global: &Global,
     arguments: &Arguments,
+    begun: &Cell<bool>,
     progress: &OnceCell<Progress>,
 ) -> Result<Ending, Failure> {
     check(arguments)?;
@@ -180,6 +185,7 @@ async fn work(
         return Ok(Ending::Done);
     }
     let mut links = Vec::new();
+    begun.set(true);
     for work in &works {
         let ordered = engine.order_backfill(&work.estimate.links, &work.order).await?;
         if !ordered.is_empty() {
@@ -369,17 +375,12 @@ fn refuse_to_guess(works: &[Work<'_>]) -> Result<(), Failure> {
     let links = || works.iter().flat_map(|work| &work.estimate.links);
     let likely: usize = links().map(|link| link.likely.len()).sum();
     let ambiguous: usize = links().map(|link| link.ambiguous.len()).sum();
-    let told: usize = links().map(|link| link.told).sum();
     let creates: usize = links().map(|link| link.creates.a + link.creates.b).sum();
-    if creates == 0 || likely + ambiguous + told == 0 {
+    if creates == 0 || likely + ambiguous == 0 {
         return Ok(());
     }
-    let told = match told {
-        0 => String::new(),
-        told => format!(", {told} that went together when an earlier order was given that is not done"),
-    };
     Err(Failure::usage(format!(
-        "some of it looks as if another tool had copied it before ({}, {} that cannot be told apart{told}); say --adopt to take it over, --adopt=ask to see it first, or --adopt=no to copy it all the same; nothing was written",
+        "some of it looks as if another tool had copied it before ({}, {} that cannot be told apart); say --adopt to take it over, --adopt=ask to see it first, or --adopt=no to copy it all the same; nothing was written",
         words::count(likely, "worklog"),
         words::count(ambiguous, "group")
     )))

@@ -30,9 +30,6 @@ pub(super) struct Shown {
     likely: Vec<ShownTwins>,
     /// Worklogs that have a twin, but nobody can tell which.
     ambiguous: Vec<Sides<Vec<Entry>>>,
-    /// Of an order that was not carried out to its end: twins and groups that went together when it was given, and do not
-    /// by now.
-    told_before: usize,
     /// Worklogs outside the range that were looked at as well, per side: any run of these links begins them.
     beyond: Sides<usize>,
     /// What stands on issues without a twin, and is left alone.
@@ -98,7 +95,6 @@ impl Shown {
             ambiguous: links()
                 .flat_map(|link| link.ambiguous.iter().map(group))
                 .collect(),
-            told_before: links().map(|link| link.told).sum(),
             beyond: estimate.beyond,
             unlinked: estimate.unlinked,
             outside: estimate.outside,
@@ -180,19 +176,6 @@ fn one(engine: &Engine, work: &Work<'_>) -> String {
                     .to_owned(),
             );
         }
-    }
-    if shown.told_before > 0 {
-        let what = match work.order.adopt {
-            true => "paired as they went together when that began, or set aside",
-            false => "to be copied all the same",
-        };
-        lines.push(format!(
-            "  of an earlier order that is not done, {} since: {what}",
-            match shown.told_before {
-                1 => "1 pair or group has changed".to_owned(),
-                number => format!("{number} pairs or groups have changed"),
-            }
-        ));
     }
     if shown.parks > 0 {
         lines.push(format!(

@@ -1,0 +1,144 @@
+//! What is recorded at the moment at which a person has a backfill begin.
+//!
+//! Nothing is written to a site yet, and the links have their turns one after the other, some of them much later. What the
+//! person was told of copies is recorded now, all of it: from then on they are twins, or wait for somebody, and whoever
+//! edits, moves or deletes one of them before its link has its turn does that to a twin.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tandem_core::observed::Observed;
+use tandem_core::plan::{Step, take_over};
+use tandem_core::{PairId, check};
+
+use super::{LinkEstimate, NAP, Note};
+use crate::error::EngineError;
+use crate::execute::{RECORDS_PER_COMMIT, Run};
+use crate::gate::signed;
+use crate::options::{Connection, Engine};
+use crate::ports::StoreError;
+use crate::ports::store::{DueKey, Finish, Lane};
+
+/// Plans of one link: with a thousand steps each, more than its listing may have worklogs.
+const ROUNDS_MAX: usize = 1000;
+
+impl Engine {
+    /// Records what was told of a link's copies, where they are to be taken over, and notes what was asked for.
+    pub(super) async fn begin_backfill(&self, one: &LinkEstimate, note: &Note) -> Result<(), EngineError> {
+        let is_told = !one.told.listings.a.is_empty() || !one.told.listings.b.is_empty();
+        if !note.order.adopt || !is_told {
+            return self.put_note_of(&one.link, note).await;
+        }
+        let connection = self
+            .connection(&one.link.connection)
+            .ok_or_else(|| EngineError::Unknown(format!("{} is not configured", one.link.connection)))?;
+        // A run ends with its budget, and a dead one's lease with its time.
+        let patience = self.options.run_budget + 2 * self.options.lease;
+        let until = self.clock.now() + signed(patience);
+        loop {
+            match self.begin_now(connection, one, note).await {
+                Err(EngineError::Lost | EngineError::Held) => {}
+                result => return result,
+            }
+            if self.clock.now() >= until {
+                return Err(EngineError::Unknown(format!(
+                    "{} is being worked at without a pause; give the same command again",
+                    one.link
+                )));
+            }
+            self.clock.sleep(NAP.unsigned_abs()).await;
+        }
+    }
+
+    async fn begin_now(
+        &self,
+        connection: &Connection,
+        one: &LinkEstimate,
+        note: &Note,
+    ) -> Result<(), EngineError> {
+        let key = DueKey::Link(one.link.clone());
+        self.hint_all(vec![key.clone()], Lane::Backfill, false).await?;
+        let owner = self.new_runner();
+        let now = self.clock.now();
+        let Some(row) = self.store.take(&key, &owner, now, self.options.lease).await? else {
+            return Err(EngineError::Lost);
+        };
+        let mut run = Run::new(self, connection, &one.link, &row, &owner);
+        let result = match run.hold(None).await {
+            Ok(()) => self.record_told(&mut run, one, note).await,
+            Err(error) => Err(error),
+        };
+        run.let_go().await;
+        self.ask_to_learn(connection, &run.report.to_learn).await?;
+        // Whatever the row was there for is still to be done.
+        let finish = Finish::Again {
+            at: row.next_attempt,
+            attempts: row.attempts,
+            reason: row.reason,
+            detail: row.detail.clone(),
+            quiet: row.quiet,
+            announced: row.announced.clone(),
+        };
+        self.store.finish(&row, &owner, &finish, self.clock.now()).await?;
+        result
+    }
+
+    async fn record_told(
+        &self,
+        run: &mut Run<'_>,
+        one: &LinkEstimate,
+        note: &Note,
+    ) -> Result<(), EngineError> {
+        let mut observed = self.observe_told(run.connection, one, note, run.started).await?;
+        let settings = &run.connection.settings;
+        let mut outgrown: BTreeSet<PairId> = BTreeSet::new();
+        for _ in 0..ROUNDS_MAX {
+            let plan = take_over(&observed, settings);
+            check::check(&plan, &observed, settings)?;
+            let is_open = |step: &&Step| !outgrown.contains(&step.pair.id);
+            let steps: Vec<&Step> = plan.steps.iter().filter(is_open).collect();
+            if steps.is_empty() {
+                break;
+            }
+            for batch in steps.chunks(RECORDS_PER_COMMIT) {
+                run.keep_lease().await?;
+                match run.record(batch, &mut observed).await {
+                    // What is too long for a row holds up nobody else.
+                    Err(EngineError::Store(StoreError::TooLarge(_))) => {
+                        for step in batch {
+                            match run.record(&[*step], &mut observed).await {
+                                Err(EngineError::Store(StoreError::TooLarge(_))) => {
+                                    outgrown.insert(step.pair.id.clone());
+                                }
+                                result => result?,
+                            }
+                        }
+                    }
+                    result => result?,
+                }
+            }
+        }
+        // Last: whoever dies before it has begun nothing, and what is recorded by then is true all the same.
+        self.put_note_of(run.link, note).await
+    }
+
+    /// What was listed then, and what the table knows now.
+    async fn observe_told(
+        &self,
+        connection: &Connection,
+        one: &LinkEstimate,
+        note: &Note,
+        now: Timestamp,
+    ) -> Result<Observed, EngineError> {
+        let mut observed = Observed::empty(one.link.clone(), now);
+        observed.since = self.since(connection).await?;
+        observed.backfill = Some(note.order.backfill());
+        observed.listings = one.told.listings.clone();
+        observed.lookups = one.told.lookups.clone();
+        observed.blind = one.told.blind;
+        observed.pairs = self.store.pairs(&one.link).await?;
+        self.place_unpaired(connection, &mut observed).await?;
+        self.trace_origins(connection, &mut observed).await?;
+        Ok(observed)
+    }
+}
