@@ -38,6 +38,9 @@ pub struct Observed {
     /// Listed worklogs that were twins of an orphaned pair's before its issue was given to another one: the pair that they
     /// were of, by side.
     pub parted: Sides<BTreeMap<WorklogId, PairId>>,
+    /// Listed worklogs that nobody knows yet and that a second listing of the same look did not show: begun with by a later
+    /// look, if they stand.
+    pub vanished: Sides<BTreeSet<WorklogId>>,
     /// Listed worklogs that belong elsewhere or to the past: not new.
     pub foreign: Sides<BTreeSet<WorklogId>>,
     /// Proofs that a worklog was deleted or moved away.
@@ -172,6 +175,7 @@ impl Observed {
             moved_away: Sides::default(),
             successors: Sides::default(),
             parted: Sides::default(),
+            vanished: Sides::default(),
             foreign: Sides::default(),
             proofs: Sides::default(),
             unasked: Sides::default(),

@@ -154,6 +154,7 @@ impl<'o> Planner<'o> {
         let begins = |worklog: &Worklog| observed.begins(worklog.content.start_date);
         listed
             .filter(|worklog| !self.claimed[side].contains(&worklog.id))
+            .filter(|worklog| !observed.vanished[side].contains(&worklog.id))
             .filter(|worklog| begins(worklog) || halves.contains(&worklog.id))
             .collect()
     }

@@ -287,7 +287,9 @@ impl<'o> Planner<'o> {
         let key = (&rendered.author, rendered.start_date, rendered.time_spent_secs);
         let same = self.unpaired[to].get(&key).and_then(|candidates| {
             candidates.iter().find(|worklog| {
-                !self.taken[to].contains(&worklog.id) && twin::same_work(&rendered, &worklog.content)
+                !self.taken[to].contains(&worklog.id)
+                    && !self.observed.vanished[to].contains(&worklog.id)
+                    && twin::same_work(&rendered, &worklog.content)
             })
         });
         if let Some(found) = same.map(|worklog| worklog.id) {

@@ -31,6 +31,7 @@ impl Planner<'_> {
             for worklog in observed.listings[side].values() {
                 let early = !observed.begins(worklog.content.start_date);
                 if self.taken[side].contains(&worklog.id)
+                    || observed.vanished[side].contains(&worklog.id)
                     || (early && !self.is_brought_back(side, worklog.id))
                 {
                     continue;

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::observed::{Observed, Proof};
 use tandem_core::{
-    AccountId, IntentKind, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, SiteName, Worklog,
-    WorklogId,
+    AccountId, IssueId, LinkKey, Pair, PairState, Reason, Side, Sides, SiteName, Worklog, WorklogId,
 };
 
 use super::{PROBES_MAX, SKEW};
@@ -237,20 +236,17 @@ impl Engine {
                 },
                 _ => true,
             };
-            // What an interrupted create made is nobody's either. Were it left out, it would be made again.
-            let is_awaited = observed.pairs.iter().any(|pair| {
-                let mut made = pair.intent.iter().chain(&pair.abandoned);
-                made.any(|intent| intent.kind == IntentKind::Create && intent.side == side)
-            });
-            if is_all && !is_awaited {
+            if is_all {
                 // What nobody knows yet, and is not shown any more, is not begun with: it went, or is hidden, and then it
-                // is looked for again.
+                // is looked for again. What an interrupted create made is nobody's either, and is recognised all the same: it
+                // would be made again.
                 let known: BTreeSet<WorklogId> =
                     observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
-                let before = observed.listings[side].len();
-                observed.listings[side]
-                    .retain(|id, _| known.contains(id) || again.iter().any(|worklog| worklog.id == *id));
-                if !sees_others && observed.listings[side].len() < before {
+                let listed = observed.listings[side].keys().copied();
+                let vanished =
+                    listed.filter(|id| !known.contains(id) && !again.iter().any(|worklog| worklog.id == *id));
+                observed.vanished[side] = vanished.collect();
+                if !sees_others && !observed.vanished[side].is_empty() {
                     observed.known_by = Some(observed.now + UNTOLD);
                 }
             }
