@@ -5,6 +5,7 @@
 //! a listing, the worklogs of one link, and buffers of a fixed size, however many worklogs there are.
 
 mod compare;
+mod elsewhere;
 mod gather;
 mod lookups;
 mod rows;
@@ -141,6 +142,13 @@ pub enum Lead {
         /// The twin.
         worklog: WorklogId,
     },
+    /// It came here from another issue, where its twin still is.
+    Moved {
+        /// The twin's side.
+        side: Side,
+        /// The twin.
+        worklog: WorklogId,
+    },
     /// They were paired although they differ: by a takeover of what another tool had copied, or by a person.
     Taken,
     /// These sides do not say any more what both had last agreed on. None: both say it, and the configuration reads it
@@ -160,6 +168,9 @@ impl Lead {
             Lead::Unlisted { side, worklog } => format!(
                 "its twin {worklog} on side {side} is not listed in these days: deleted, moved to another issue or day, or out of sight"
             ),
+            Lead::Moved { side, worklog } => {
+                format!("moved here; its twin {worklog} on side {side} has not followed yet")
+            }
             Lead::Taken => {
                 "taken over as another tool had left it, or as a person said; `tandem backfill --adopt --heal` puts right what was lost where it is plain which is the copy, else edit the one that is wrong".to_owned()
             }
@@ -569,7 +580,9 @@ impl Engine {
                     days: (from, to),
                 };
                 unshown += place.unshown(&sides, &unreadable, &pairs);
-                for mut difference in place.compare(sides, unreadable, &pairs) {
+                let mut found = place.compare(sides, unreadable, &pairs);
+                self.look_elsewhere(connection, &link, &mut found).await?;
+                for mut difference in found {
                     let time = difference
                         .fields
                         .iter()

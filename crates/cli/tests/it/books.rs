@@ -345,7 +345,7 @@ fn each_difference_comes_with_what_is_known_of_it() {
         site.edit(id, |content| content.description = Some(text.into()))
             .unwrap();
     };
-    let logged = ["edited here", "edited on both", "moved there"]
+    let logged = ["edited here", "edited on both", "moved there", "moved on"]
         .map(|text| bench.acme().log_time("SUP-1", hour("ann", text)).unwrap());
     bench.reconcile();
     let twin = |text: &str| {
@@ -358,6 +358,8 @@ fn each_difference_comes_with_what_is_known_of_it() {
     edit(&bench.acme(), logged[1], "here too");
     edit(&bench.globex(), both, "there too");
     bench.globex().move_to_issue(moved, "DEV-4").unwrap();
+    let stays = twin("moved on");
+    bench.acme().move_to_issue(logged[3], "SUP-2").unwrap();
     bench.acme().log_time("SUP-2", hour("ann", "new")).unwrap();
     let old = tandem_sim::Content::new("ann", "2023-05-06", "09:00:00", 3600);
     bench.acme().log_time("SUP-2", old.text("old")).unwrap();
@@ -383,6 +385,10 @@ fn each_difference_comes_with_what_is_known_of_it() {
         format!(
             "its twin {moved} on side b is not listed in these days: deleted, moved to another issue or day, or out of sight"
         )
+    );
+    assert_eq!(
+        reason("moved on"),
+        format!("moved here; its twin {stays} on side b has not followed yet")
     );
     assert_eq!(reason("new"), "not carried over yet");
     assert_eq!(
