@@ -12,14 +12,14 @@ use tandem_runtime::subscriptions;
 use crate::args::Global;
 use crate::ending::{Ending, Failure};
 use crate::words::count;
-use crate::{open, output};
+use crate::{open, output, words};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tandem reconcile --data ./tandem-data                every few minutes, where no `serve` runs
   tandem reconcile --data ./tandem-data --pass audit   once a night
 
-Exit code 3 when something is parked, missing or waits for a later attempt.")]
+Exit code 3 when something is parked, missing, waits for a later attempt or is in another process's hands.")]
 pub(crate) struct Arguments {
     /// Which pass (default: a sweep, then what is due until nothing is runnable)
     #[arg(long, value_name = "PASS")]
@@ -93,8 +93,11 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         waiting: Waiting::default(),
     };
     let mut stuck = false;
+    let mut in_hand = 0;
     for item in engine.queue().await? {
         stuck |= item.is_stuck();
+        // Not in ours any more: this pass is over.
+        in_hand += usize::from(item.state == ItemState::Running);
         match item.state {
             ItemState::Due | ItemState::Running => report.waiting.due += 1,
             ItemState::Parked => report.waiting.parked += 1,
@@ -121,8 +124,14 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
         ));
         return Ok(Ending::Failed);
     }
+    if in_hand > 0 {
+        output::say(format!(
+            "{in_hand} of what is due is being looked at by another process, or was by one that died: free again within {}, then run this once more",
+            words::secs(engine.options.lease.as_secs_f64()),
+        ));
+    }
     if stuck {
         output::say("some of it waits; `tandem queue` says what, why, and what to do");
     }
-    Ok(Ending::differs_if(stuck))
+    Ok(Ending::differs_if(stuck || in_hand > 0))
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tandem_sim::Content;
+use tandem_sim::{Content, Fault, FaultOutcome, Matcher, RequestRecord};
 
 use crate::bench::{Bench, hour, wait};
 
@@ -330,4 +330,29 @@ fn a_backfill_that_was_killed_goes_on_where_it_was() {
         .unwrap();
     bench.reconcile();
     assert_eq!(bench.said("globex", "DEV-1").len(), 161);
+}
+
+#[test]
+fn a_pass_is_not_done_while_a_link_is_in_the_hands_of_one_that_died() {
+    let bench = Bench::new();
+    bench.acme().log_time("SUP-1", hour("ann", "one")).unwrap();
+    let create = Matcher::tempo("POST", "/4/worklogs");
+    bench
+        .sim
+        .fail_next("globex", create, Fault::LostBefore(FaultOutcome::Hang));
+    let mut child = bench
+        .command(&["reconcile"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let sent = |request: &RequestRecord| request.method == "POST" && request.path_template == "/4/worklogs";
+    wait("it writes", || bench.sim.requests().iter().any(sent));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench
+        .run(&["reconcile"])
+        .ended(3)
+        .says("being looked at by another process, or was by one that died: free again within 60 s");
+    assert_eq!(bench.said("globex", "DEV-1").len(), 0);
 }
