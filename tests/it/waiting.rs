@@ -493,6 +493,34 @@ async fn a_paused_site_is_asked_once_in_a_while_however_many_links_wait_for_it()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_paused_site_that_does_not_answer_when_it_is_asked_is_asked_again_soon() {
+    for fault in [
+        Fault::LostBefore(FaultOutcome::Status(503)),
+        Fault::RateLimited(Some(20)),
+    ] {
+        let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+        world.acme().log_time("SUP-1", hour("ann", "before")).unwrap();
+        world.sweep().await;
+        world.settle().await;
+        world.globex().expire_tempo_tokens();
+        world.acme().log_time("SUP-1", hour("ann", "during")).unwrap();
+        world.wait(60).await;
+        world.sweep().await;
+        let pause = async || world.store.site(&"globex".into()).await.unwrap().paused;
+        assert!(pause().await.is_some());
+        world.globex().replace_tempo_token("tempo-globex");
+        world.wait(1000).await;
+        let listing = Matcher::tempo("POST", "/4/worklogs/search");
+        world.sim.fail_next("globex", listing, fault.clone());
+        world.sweep().await;
+        assert!(pause().await.is_some(), "{fault:?}");
+        world.wait(70).await;
+        world.sweep().await;
+        assert!(pause().await.is_none(), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_tempo_answers_ends_no_pause_over_jiras_token() {
     let world = Setup::two(1).webhooks(Webhooks::None).build().await;
     world.acme().log_time("SUP-1", hour("ann", "before")).unwrap();

@@ -100,8 +100,12 @@ impl Pace {
 const AGAIN_MAX: u32 = 3;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// How far back a paused site is asked for changes, to see whether it answers and whose they are.
-const PROBED: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// How far back a paused site is asked for changes, to see whether it answers and whose they are: so far that a site on which
+/// time is logged at all has some. One page is read of them.
+const PROBED: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+/// How soon a paused site that did not answer is asked again.
+const PROBED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// However long a site asks to be left alone.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
@@ -493,11 +497,21 @@ impl Engine {
                     self.sent(site, ask).await.map(drop)
                 }
             };
-            // What is refused for want of a permission is refused to somebody who is known. Else it lasts, and has been noted;
-            // or the service does not answer, and nobody knows.
-            let is_known = |error: &SiteError| matches!(error.kind, SiteErrorKind::Refused(_));
-            if answer.is_err_and(|error| !is_known(&error)) {
-                return Ok(false);
+            let Err(error) = answer else { continue };
+            match error.kind {
+                // What is refused for want of a permission is refused to somebody who is known.
+                SiteErrorKind::Refused(_) => {}
+                // It lasts, and has been noted.
+                SiteErrorKind::CredentialsRejected | SiteErrorKind::NoCredentials => return Ok(false),
+                // Nobody knows.
+                _ => {
+                    let mut state = self.store.site(&site.name).await?;
+                    if let Some(pause) = state.paused.as_mut() {
+                        pause.probe_at = self.clock.now() + PROBED_AGAIN;
+                        self.put_site_state(site, &state).await?;
+                    }
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
