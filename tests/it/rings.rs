@@ -1,6 +1,6 @@
 //! Chains and rings of connections.
 
-use tandem_engine::ports::store::Store;
+use tandem_engine::ports::store::{DueKey, Store};
 use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, Permission, ProjectSpec, SiteSpec, UserSpec};
 
 use crate::world::{Setup, Webhooks, World, hour};
@@ -431,6 +431,67 @@ async fn what_comes_back_from_an_issue_without_a_twin_goes_along_the_chain_again
         rest(&world).await;
         same_everywhere(&world, 1, 1);
         assert_eq!(world.reasons().await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moves_to_an_issue_that_is_linked_at_one_end_alone_leaves_no_copy_at_the_other() {
+    for began in [PLACES[0], PLACES[2]] {
+        let mut setup = three(false, Webhooks::Both, 2);
+        setup.config = setup.config.replace(
+            "[\"SUP-2\", \"DEV-2\"]",
+            "[\"SUP-2\", \"DEV-2\"], [\"SUP-3\", \"DEV-3\"]",
+        );
+        let world = setup.build().await;
+        let (site, project) = began;
+        let issue = format!("{project}-1");
+        world
+            .sim
+            .site(site)
+            .log_time(&issue, hour("ann", "work"))
+            .unwrap();
+        rest(&world).await;
+        same_everywhere(&world, 1, 1);
+        let id = world.acme().worklogs()[0].id;
+        world.acme().move_to_issue(id, "SUP-3").unwrap();
+        rest(&world).await;
+        assert_eq!(
+            world.said("globex", "DEV-3"),
+            world.said("acme", "SUP-3"),
+            "{site}"
+        );
+        assert_eq!(world.globex().worklogs().len(), 1, "{site}");
+        assert_eq!(world.sim.site("initech").worklogs(), [], "{site}");
+        assert_eq!(world.reasons().await, Vec::<&str>::new(), "{site}");
+        // And back.
+        world.acme().move_to_issue(id, "SUP-1").unwrap();
+        rest(&world).await;
+        same_everywhere(&world, 1, 1);
+        // Or it is deleted there, before anybody has looked.
+        world.acme().move_to_issue(id, "SUP-3").unwrap();
+        let link = |link: &tandem_core::LinkKey| link.connection.as_str() == "acme-globex";
+        run_some(&world, link).await;
+        world.acme().delete(id).unwrap();
+        run_some(&world, link).await;
+        rest(&world).await;
+        let left = PLACES.map(|(site, _)| world.sim.site(site).worklogs().len());
+        assert_eq!(left, [0, 0, 0], "{site}");
+        assert_eq!(world.reasons().await, Vec::<&str>::new(), "{site}");
+    }
+}
+
+/// Looks at what is due of some links alone.
+async fn run_some(world: &World, which: impl Fn(&tandem_core::LinkKey) -> bool) {
+    world.wait(30).await;
+    let engine = &world.tandem.engine;
+    for _ in 0..5 {
+        let (rows, _) = engine.store.due(None).await.unwrap();
+        for row in rows {
+            if matches!(&row.key, DueKey::Link(link) if which(link)) {
+                engine.look(&row.key).await.unwrap();
+            }
+        }
+        world.wait(10).await;
     }
 }
 

@@ -12,7 +12,7 @@ use super::{PROBES_MAX, SKEW};
 use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Connection, Engine, Site};
-use crate::ports::store::{Announced, DueKey, Evidence, EvidenceId, Lane, Op, OwnAccount, Whereabouts};
+use crate::ports::store::{Announced, DueKey, Evidence, EvidenceId, Lane, Op, OwnAccount, Root, Whereabouts};
 use crate::sweep::{AUDIT_TRAIL, tells_nothing};
 
 /// How long Jira's feeds leave out what has just happened: a minute, and what clocks differ by.
@@ -95,9 +95,17 @@ impl Engine {
                 }
                 let lagging = written_at.is_some_and(|at| observed.now < at + connection.settings.grace);
                 let budget = if hearsay { &mut confirmations } else { &mut probes };
-                let known =
-                    observed.moved_away[side].contains(&id) || observed.unreadable[side].contains_key(&id);
-                if (lagging && !hearsay) || known {
+                if observed.moved_away[side].contains(&id) {
+                    if probes == 0 {
+                        continue;
+                    }
+                    probes -= 1;
+                    if let Some(proof) = self.gone_on(connection, side, observed, id, lane).await? {
+                        observed.proofs[side].insert(id, proof);
+                    }
+                    continue;
+                }
+                if (lagging && !hearsay) || observed.unreadable[side].contains_key(&id) {
                     continue;
                 }
                 if *budget == 0 {
@@ -347,6 +355,55 @@ impl Engine {
             .filter(|(_, origin)| origin.moved_away)
             .map(|((_, id), _)| id)
             .collect())
+    }
+
+    /// What became of a worklog that Tandem took away for a move, where another connection made it anew on an issue that this one
+    /// does not link, or what it made there is deleted by now: nothing else would ever tell this connection of it.
+    async fn gone_on(
+        &self,
+        connection: &Connection,
+        side: Side,
+        observed: &Observed,
+        id: WorklogId,
+        lane: Lane,
+    ) -> Result<Option<Proof>, EngineError> {
+        if !self.is_shared(connection, side) {
+            return Ok(None);
+        }
+        let site = self.site_of(connection, side)?;
+        let origins = self.store.origins(&[(site.name.clone(), id)]).await?;
+        let roots: Vec<Root> = origins.into_iter().map(|(_, origin)| origin.root).collect();
+        let claims = self.store.claims(&site.name, &roots).await?.into_iter();
+        let anothers = claims.filter(|(_, claim)| claim.connection != connection.name);
+        let Some(made) = anothers
+            .filter_map(|(_, claim)| claim.worklog)
+            .find(|made| *made != id)
+        else {
+            return Ok(None);
+        };
+        if observed.worklog(side, made).is_some() {
+            return Ok(None);
+        }
+        let found = self
+            .call(site, lane, async |client| client.worklog(made).await)
+            .await?;
+        let Some(found) = found else {
+            let told = self.proofs(connection, side, &[made]).await?;
+            return Ok(told.into_values().find(|proof| !proof.is_hearsay()));
+        };
+        let is_here = found.issue == observed.link.issue(side);
+        if is_here
+            || self
+                .went_to_a_link(connection, side, observed, found.issue, lane)
+                .await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(Proof {
+            source: "moved".to_string(),
+            at: observed.now,
+            moved_to: Some(found.issue),
+        }))
     }
 
     /// Says whether an issue that a worklog went to is linked: then that link's run takes it in, and nothing is to
