@@ -45,10 +45,9 @@ impl Engine {
         let mut swept = Swept::default();
         for site in self.sites.values() {
             // Rights may have been given since.
-            let mut state = self.site_state(site).await?;
-            if state.papertrail == Some(false) {
-                state.papertrail = None;
-                self.put_site_state(site, &state).await?;
+            if self.site_state(site).await?.papertrail == Some(false) {
+                self.change_site(&site.name, |state| state.papertrail = None)
+                    .await?;
             }
             if let Err(error) = self.sweep_deletes(site, Lane::Sweep, Feed::Too).await {
                 warn!(site.name = %site.name, "Could not read what was deleted on {}: {}", site.name, error.unsaid());

@@ -9,14 +9,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tandem_core::SiteName;
+use tandem_core::{Reason, SiteName};
 use tracing::{error, warn};
 
 use crate::error::EngineError;
 use crate::options::{Engine, Site};
 use crate::ports::SiteClient;
 use crate::ports::site::{SiteError, SiteErrorKind, Vendor};
-use crate::ports::store::{DueKey, Hint, Lane, Pause, SiteState, Slot};
+use crate::ports::store::{Committed, DueKey, Hint, Lane, Pause, SiteState, Slot};
 
 /// How long a slot is worth waiting for. A lower lane gives way when more than a little is waiting. Whoever is alone waits for
 /// the next slot, however few a site has: a run needs several.
@@ -99,6 +99,9 @@ impl Pace {
 /// How often something is asked again where a site did not answer, and after how long the first time.
 const AGAIN_MAX: u32 = 3;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Attempts to change a site's row upon what others have changed.
+const CHANGES_MAX: usize = 20;
 
 /// How far back a paused site is asked for changes, to see whether it answers and whose they are: so far that a site on which
 /// time is logged at all has some. One page is read of them.
@@ -354,7 +357,11 @@ impl Engine {
         let noted = match &failure.kind {
             SiteErrorKind::RateLimited { retry_after } => {
                 warn!(site.name = %site.name, "{} answered 429; this is a bug of ours or a foreign user of the same limit", site.name);
-                self.store.hold(&site.name, now + rest_after(*retry_after)).await
+                let until = now + rest_after(*retry_after);
+                self.store
+                    .hold(&site.name, until)
+                    .await
+                    .map_err(EngineError::from)
             }
             SiteErrorKind::CredentialsRejected | SiteErrorKind::NoCredentials => {
                 self.pause(site, failure, now).await
@@ -363,26 +370,34 @@ impl Engine {
         };
         if let Err(error) = noted {
             // The next call meets the same answer and notes it then.
-            warn!(site.name = %site.name, "Could not note how {} fares: {error}", site.name);
+            warn!(site.name = %site.name, "Could not note how {} fares: {}", site.name, error.unsaid());
         }
     }
 
-    async fn pause(
-        &self,
-        site: &Site,
-        failure: &SiteError,
-        now: Timestamp,
-    ) -> Result<(), crate::ports::StoreError> {
-        let mut state = self.store.site(&site.name).await?;
-        let since = state.paused.as_ref().map_or(now, |pause| pause.since);
-        let mut by = state
-            .paused
-            .as_ref()
-            .map_or_else(Vec::new, |pause| pause.by.clone());
-        if !by.contains(&failure.vendor) {
-            by.push(failure.vendor);
-        }
-        match (&state.paused, &failure.kind) {
+    async fn pause(&self, site: &Site, failure: &SiteError, now: Timestamp) -> Result<(), EngineError> {
+        // A secret that could not be used has no digest, and any that can be is another: it may be whole again by now.
+        let credentials = match failure.kind {
+            SiteErrorKind::NoCredentials => None,
+            _ => site.client.credentials_digest().await.ok(),
+        };
+        let before = self
+            .change_site(&site.name, |state| {
+                let before = state.paused.take();
+                let since = before.as_ref().map_or(now, |pause| pause.since);
+                let mut by = before.map_or_else(Vec::new, |pause| pause.by);
+                if !by.contains(&failure.vendor) {
+                    by.push(failure.vendor);
+                }
+                state.paused = Some(Pause {
+                    since,
+                    detail: failure.to_string(),
+                    credentials: credentials.clone(),
+                    probe_at: now + signed(self.options.park_retry),
+                    by,
+                });
+            })
+            .await?;
+        match (&before.paused, &failure.kind) {
             (Some(_), _) => {}
             // Our own words, and no value out of the secret.
             (None, SiteErrorKind::NoCredentials) => {
@@ -392,20 +407,7 @@ impl Engine {
                 error!(site.name = %site.name, "{} rejects our {} credentials; it is paused until the secret changes", site.name, failure.vendor);
             }
         }
-        // A secret that could not be used has no digest, and any that can be is another: it may be whole again by now.
-        let credentials = match failure.kind {
-            SiteErrorKind::NoCredentials => None,
-            _ => site.client.credentials_digest().await.ok(),
-        };
-        state.paused = Some(Pause {
-            since,
-            detail: failure.to_string(),
-            credentials,
-            probe_at: now + signed(self.options.park_retry),
-            by,
-        });
-        self.memory.sites.set(&site.name, now, &state);
-        self.store.put_site(&site.name, &state).await
+        Ok(())
     }
 
     /// Returns how a site fares, from memory when that is fresh.
@@ -419,9 +421,25 @@ impl Engine {
         Ok(state)
     }
 
-    pub(crate) async fn put_site_state(&self, site: &Site, state: &SiteState) -> Result<(), EngineError> {
-        self.memory.sites.set(&site.name, self.clock.now(), state);
-        Ok(self.store.put_site(&site.name, state).await?)
+    /// Changes what is known of a site, upon what the table says by then: others may have changed something else of it. Returns
+    /// what was known before.
+    pub(crate) async fn change_site(
+        &self,
+        site: &SiteName,
+        mut change: impl FnMut(&mut SiteState),
+    ) -> Result<SiteState, EngineError> {
+        for _ in 0..CHANGES_MAX {
+            let before = self.store.site(site).await?;
+            let mut state = before.clone();
+            change(&mut state);
+            let is_known = state == before;
+            if is_known || self.store.put_site(site, &state).await? == Committed::Yes {
+                state.rev += u64::from(!is_known);
+                self.memory.sites.set(site, self.clock.now(), &state);
+                return Ok(before);
+            }
+        }
+        Err(EngineError::Lost)
     }
 
     /// Refuses while a site is paused. A changed secret resumes it; otherwise it is asked once in a while whether it takes the
@@ -448,14 +466,25 @@ impl Engine {
                 return Err(refused(state.paused.unwrap_or(pause)));
             }
         }
-        let mut state = self.store.site(&site.name).await?;
-        // Somebody else has resumed it while this one was in line.
-        if state.paused.take().is_none() {
-            self.memory.sites.set(&site.name, self.clock.now(), &state);
-            return Ok(());
+        // What another call has met meanwhile stands.
+        let is_over = |known: &Pause| match changed {
+            true => digest != known.credentials,
+            false => (known.since, &known.by) == (pause.since, &pause.by),
+        };
+        let resume = |state: &mut SiteState| {
+            state.paused.take_if(|known| is_over(known));
+        };
+        let before = self.change_site(&site.name, resume).await?;
+        match before.paused {
+            // Somebody else has resumed it while this one was in line.
+            None => Ok(()),
+            Some(known) if is_over(&known) => self.wake_reason(Reason::CredentialsRejected).await,
+            Some(known) => Err(EngineError::Paused {
+                site: site.name.clone(),
+                detail: known.detail,
+                until: known.probe_at,
+            }),
         }
-        self.put_site_state(site, &state).await?;
-        self.wake_reason(tandem_core::Reason::CredentialsRejected).await
     }
 
     /// Asks a paused site whether it takes the credentials by now that it rejected: each of its services that did. What
@@ -474,18 +503,19 @@ impl Engine {
         for (nth, vendor) in by.iter().enumerate() {
             self.slot(site, lane).await?;
             let now = self.clock.now();
-            // Noted first, so that others do not ask as well.
-            let mut state = self.store.site(&site.name).await?;
-            let Some(pause) = state.paused.as_mut() else {
-                return Ok(true);
-            };
             // Somebody asks while this one was in line.
-            if nth == 0 && now < pause.probe_at {
-                self.memory.sites.set(&site.name, now, &state);
-                return Ok(false);
+            let is_asked = |pause: &Pause| nth == 0 && now < pause.probe_at;
+            // Noted first, so that others do not ask as well.
+            let ask = |state: &mut SiteState| {
+                if let Some(pause) = state.paused.as_mut().filter(|pause| !is_asked(pause)) {
+                    pause.probe_at = now + signed(self.options.park_retry);
+                }
+            };
+            match self.change_site(&site.name, ask).await?.paused {
+                None => return Ok(true),
+                Some(pause) if is_asked(&pause) => return Ok(false),
+                Some(_) => {}
             }
-            pause.probe_at = now + signed(self.options.park_retry);
-            self.put_site_state(site, &state).await?;
             let answer = match vendor {
                 // A listing tells whose the token is.
                 Vendor::Tempo => {
@@ -505,11 +535,13 @@ impl Engine {
                 SiteErrorKind::CredentialsRejected | SiteErrorKind::NoCredentials => return Ok(false),
                 // Nobody knows.
                 _ => {
-                    let mut state = self.store.site(&site.name).await?;
-                    if let Some(pause) = state.paused.as_mut() {
-                        pause.probe_at = self.clock.now() + PROBED_AGAIN;
-                        self.put_site_state(site, &state).await?;
-                    }
+                    let soon = self.clock.now() + PROBED_AGAIN;
+                    let ask_again = |state: &mut SiteState| {
+                        if let Some(pause) = &mut state.paused {
+                            pause.probe_at = soon;
+                        }
+                    };
+                    self.change_site(&site.name, ask_again).await?;
                     return Ok(false);
                 }
             }
@@ -532,7 +564,7 @@ impl Engine {
     }
 
     /// Makes due rows that wait for a reason ready now.
-    pub(crate) async fn wake_reason(&self, reason: tandem_core::Reason) -> Result<(), EngineError> {
+    pub(crate) async fn wake_reason(&self, reason: Reason) -> Result<(), EngineError> {
         let mut cursor = None;
         loop {
             let (rows, next) = self.store.due(cursor).await?;

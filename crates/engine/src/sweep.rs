@@ -17,7 +17,7 @@ use crate::error::EngineError;
 use crate::gate::signed;
 use crate::options::{Engine, Site};
 use crate::ports::site::{LISTED_MAX, SiteErrorKind};
-use crate::ports::store::{Cursor, DueKey, Evidence, EvidenceId, Lane, Op, Whereabouts};
+use crate::ports::store::{Cursor, DueKey, Evidence, EvidenceId, Lane, Op, SiteState, Whereabouts};
 
 /// Pages of a feed of deletes that one sweep reads at most.
 const PAGES_MAX: usize = 1000;
@@ -228,13 +228,13 @@ impl Engine {
         lane: Lane,
         feed: Feed,
     ) -> Result<usize, EngineError> {
-        let mut state = self.site_state(site).await?;
+        let state = self.site_state(site).await?;
         if state.papertrail != Some(false) {
             match self.papertrail(site, lane).await {
                 Ok(hinted) => {
                     if state.papertrail.is_none() {
-                        state.papertrail = Some(true);
-                        self.put_site_state(site, &state).await?;
+                        self.change_site(&site.name, |state| state.papertrail = Some(true))
+                            .await?;
                     }
                     if feed == Feed::Too || self.is_feed_due(site).await? {
                         return Ok(hinted + self.jira_feed(site, lane).await?);
@@ -243,8 +243,8 @@ impl Engine {
                 }
                 Err(EngineError::Site { error, .. }) if cannot_read(&error.kind) => {
                     warn!(site.name = %site.name, "Tempo's audit trail cannot be read on {}: {}; Jira's feed of deletes is read instead", site.name, error.unsaid());
-                    state.papertrail = Some(false);
-                    self.put_site_state(site, &state).await?;
+                    self.change_site(&site.name, |state| state.papertrail = Some(false))
+                        .await?;
                 }
                 // It tells nothing just now, and Jira may.
                 Err(error) if tells_nothing(&error) => {
@@ -459,7 +459,7 @@ impl Engine {
             .filter(|key| held.get(**key) == Some(&false))
             .map(ToString::to_string)
             .collect();
-        let mut state = self.site_state(site).await?;
+        let state = self.site_state(site).await?;
         if state.missing_permissions == missing {
             return Ok(());
         }
@@ -469,8 +469,8 @@ impl Engine {
             warn!(site.name = %site.name, "The service user lacks {} on {}", missing.join(", "), site.name);
         }
         let regained = missing.len() < state.missing_permissions.len();
-        state.missing_permissions = missing;
-        self.put_site_state(site, &state).await?;
+        self.change_site(&site.name, |state| state.missing_permissions.clone_from(&missing))
+            .await?;
         if regained {
             self.wake_parked().await?;
             self.wake_reason(Reason::PermissionMissing).await?;
@@ -499,13 +499,12 @@ impl Engine {
         let Ok(digest) = site.client.credentials_digest().await else {
             return Ok(());
         };
-        let mut state = self.site_state(site).await?;
-        if state.credentials.as_ref() == Some(&digest) {
+        if self.site_state(site).await?.credentials.as_ref() == Some(&digest) {
             return Ok(());
         }
-        let known = state.credentials.replace(digest).is_some();
-        self.put_site_state(site, &state).await?;
-        if known {
+        let note = |state: &mut SiteState| state.credentials = Some(digest.clone());
+        let before = self.change_site(&site.name, note).await?.credentials;
+        if before.is_some_and(|before| before != digest) {
             self.wake_parked().await?;
         }
         Ok(())

@@ -442,7 +442,7 @@ impl Store for Table {
         self.call("site", Kind::Read, |rows| rows.site(site)).await
     }
 
-    async fn put_site(&self, site: &SiteName, state: &SiteState) -> Result<(), StoreError> {
+    async fn put_site(&self, site: &SiteName, state: &SiteState) -> Result<Committed, StoreError> {
         self.0.world().suspect(ROW, &format!("{state:?}"));
         self.call("put_site", Kind::Write, |rows| rows.put_site(site, state))
             .await

@@ -954,8 +954,17 @@ impl Rows {
     }
 
     /// See [`Store::put_site`](tandem_engine::ports::Store::put_site).
-    pub fn put_site(&mut self, site: &SiteName, state: &SiteState) {
-        self.sites.insert(site.clone(), state.clone());
+    pub fn put_site(&mut self, site: &SiteName, state: &SiteState) -> Committed {
+        let known = self.sites.get(site).map_or(0, |known| known.rev);
+        if known != state.rev {
+            return Committed::Lost;
+        }
+        let next = SiteState {
+            rev: known + 1,
+            ..state.clone()
+        };
+        self.sites.insert(site.clone(), next);
+        Committed::Yes
     }
 
     /// See [`Store::people`](tandem_engine::ports::Store::people).

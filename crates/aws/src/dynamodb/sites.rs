@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 use tandem_core::SiteName;
 use tandem_engine::ports::StoreError;
-use tandem_engine::ports::store::{SiteState, Slot};
+use tandem_engine::ports::store::{Committed, SiteState, Slot};
 
 use super::DynamoStore;
 use super::keys::Key;
@@ -113,11 +113,24 @@ impl DynamoStore {
             .map(Option::unwrap_or_default)
     }
 
-    pub(super) async fn site_put(&self, site: &SiteName, state: &SiteState) -> Result<(), StoreError> {
-        let item = row::with_body(&Key::site_state(site), state)?;
-        self.send("remember a site", Write::put(item)?, ReturnValue::None)
-            .await?;
-        Ok(())
+    pub(super) async fn site_put(&self, site: &SiteName, state: &SiteState) -> Result<Committed, StoreError> {
+        let next = SiteState {
+            rev: state.rev + 1,
+            ..state.clone()
+        };
+        let mut item = row::with_body(&Key::site_state(site), &next)?;
+        item.insert("rev".to_owned(), number(next.rev));
+        let put = Write::put(item)?;
+        let put = match state.rev {
+            0 => put.when("attribute_not_exists(#rev)"),
+            rev => put.when("#rev = :rev").value(":rev", number(rev)),
+        };
+        Ok(
+            match self.send("remember a site", put, ReturnValue::None).await? {
+                Sent::Done(_) => Committed::Yes,
+                Sent::Refused(_) => Committed::Lost,
+            },
+        )
     }
 
     fn known_free_at(&self, site: &SiteName) -> Option<i128> {

@@ -273,7 +273,7 @@ impl Store for DynamoStore {
         self.site_get(site).await
     }
 
-    async fn put_site(&self, site: &SiteName, state: &SiteState) -> Result<(), StoreError> {
+    async fn put_site(&self, site: &SiteName, state: &SiteState) -> Result<Committed, StoreError> {
         self.site_put(site, state).await
     }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tandem_core::SiteName;
 use tandem_engine::ports::Store;
 use tandem_engine::ports::site::Vendor;
-use tandem_engine::ports::store::{OwnAccount, Pause, SiteState, Slot, Telling};
+use tandem_engine::ports::store::{Committed, OwnAccount, Pause, SiteState, Slot, Telling};
 
 use crate::world::*;
 
@@ -142,7 +142,20 @@ async fn a_sites_state_is_remembered() {
             credentials: Some("abc".to_owned()),
             account: "712020:tandem".into(),
         }),
+        rev: 0,
     };
-    store.put_site(&acme(), &state).await.unwrap();
-    assert_eq!(store.site(&acme()).await.unwrap(), state);
+    assert_eq!(store.put_site(&acme(), &state).await.unwrap(), Committed::Yes);
+    let known = store.site(&acme()).await.unwrap();
+    assert_eq!(
+        known,
+        SiteState {
+            rev: 1,
+            ..state.clone()
+        }
+    );
+    // Who has read it before writes nothing over.
+    assert_eq!(store.put_site(&acme(), &state).await.unwrap(), Committed::Lost);
+    assert_eq!(store.site(&acme()).await.unwrap(), known);
+    assert_eq!(store.put_site(&acme(), &known).await.unwrap(), Committed::Yes);
+    assert_eq!(store.site(&acme()).await.unwrap().rev, 2);
 }

@@ -209,9 +209,7 @@ impl Engine {
             },
         };
         if known != links {
-            let mut state = self.store.site(&site.name).await?;
-            state.links = links;
-            self.put_site_state(site, &state).await?;
+            self.change_site(&site.name, |state| state.links = links).await?;
         }
         Ok(told)
     }

@@ -16,7 +16,7 @@ use crate::observe::SKEW;
 use crate::options::Site;
 use crate::people::Taken;
 use crate::ports::site::{Outcome, SiteError, SiteErrorKind};
-use crate::ports::store::{Op, Root};
+use crate::ports::store::{Op, Root, SiteState};
 
 impl Run<'_> {
     /// Commits what became of a write. `gone` says that a delete met nothing any more.
@@ -198,10 +198,13 @@ impl Run<'_> {
         }
         let reason = reason.unwrap_or(Reason::Rejected);
         if asks_for_estimate(&error) {
-            let mut state = self.engine.site_state(site).await?;
-            if !state.demands_estimate {
-                state.demands_estimate = true;
-                self.engine.put_site_state(site, &state).await?;
+            let demands = |state: &mut SiteState| state.demands_estimate = true;
+            if !self
+                .engine
+                .change_site(&site.name, demands)
+                .await?
+                .demands_estimate
+            {
                 self.put(step, row, root, observed).await?;
                 return Ok(Fate::PlanAgain);
             }

@@ -329,12 +329,12 @@ impl Engine {
             Err(error) if error.is_refusal() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let mut state = self.site_state(site).await?;
-        state.own_account = Some(OwnAccount {
-            credentials: state.credentials.clone(),
+        let own = OwnAccount {
+            credentials: state.credentials,
             account: account.clone(),
-        });
-        self.put_site_state(site, &state).await?;
+        };
+        self.change_site(&site.name, |state| state.own_account = Some(own.clone()))
+            .await?;
         Ok(Some(account))
     }
 

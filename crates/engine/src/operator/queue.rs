@@ -392,11 +392,12 @@ impl Engine {
             .keys()
             .filter(|name| only.is_none_or(|only| only.contains(name)))
         {
-            let mut state = self.store.site(name).await?;
-            if let Some(pause) = &mut state.paused {
-                pause.probe_at = now;
-                self.store.put_site(name, &state).await?;
-            }
+            self.change_site(name, |state| {
+                if let Some(pause) = &mut state.paused {
+                    pause.probe_at = now;
+                }
+            })
+            .await?;
         }
         Ok(())
     }

@@ -488,8 +488,8 @@ impl Store for ReadOnly {
         self.inner.site(site).await
     }
 
-    async fn put_site(&self, _site: &SiteName, _state: &SiteState) -> Result<(), StoreError> {
-        Ok(())
+    async fn put_site(&self, _site: &SiteName, _state: &SiteState) -> Result<Committed, StoreError> {
+        Ok(Committed::Yes)
     }
 
     async fn people(

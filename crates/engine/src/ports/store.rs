@@ -561,6 +561,9 @@ pub struct SiteState {
     /// The service user's own account, once it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_account: Option<OwnAccount>,
+    /// How often the row was written: 0 while there is none. Nobody writes over what somebody else has written since.
+    #[serde(default)]
+    pub rev: u64,
 }
 
 /// How a site tells of something that it has told of before.
@@ -845,8 +848,8 @@ pub trait Store: Send + Sync {
     }
     /// Returns how a site fares.
     async fn site(&self, site: &SiteName) -> Result<SiteState, StoreError>;
-    /// Remembers how a site fares.
-    async fn put_site(&self, site: &SiteName, state: &SiteState) -> Result<(), StoreError>;
+    /// Remembers how a site fares, if its row's `rev` is still the state's: one more goes into the row.
+    async fn put_site(&self, site: &SiteName, state: &SiteState) -> Result<Committed, StoreError>;
     /// Returns what is known of people of `from` in the eyes of `to`. Expired rows are left out.
     async fn people(
         &self,
