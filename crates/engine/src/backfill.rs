@@ -84,6 +84,16 @@ pub struct Note {
     pub done: Option<Timestamp>,
 }
 
+impl Note {
+    fn of(order: &Order) -> Self {
+        Self {
+            order: order.clone(),
+            written: 0,
+            done: None,
+        }
+    }
+}
+
 /// How a link's backfill stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -220,18 +230,16 @@ impl Engine {
             let notes = try_join_all(links.iter().map(|one| self.note_of(&one.link))).await?;
             let mut some = Vec::new();
             for (one, note) in links.iter().zip(notes) {
-                let unfinished = note.filter(|note| note.order == *order && note.done.is_none());
-                if !one.is_open() && unfinished.is_none() {
-                    continue;
+                let unfinished = note.filter(|note| note.done.is_none());
+                let is_same = unfinished.as_ref().is_some_and(|note| note.order == *order);
+                if one.is_open() || is_same {
+                    some.push((one, unfinished));
                 }
-                let fresh = Note {
-                    order: order.clone(),
-                    written: 0,
-                    done: None,
-                };
-                some.push((one, unfinished.unwrap_or(fresh)));
             }
-            try_join_all(some.iter().map(|(one, note)| self.begin_backfill(one, note))).await?;
+            let begun = some
+                .iter()
+                .map(|(one, unfinished)| self.begin_backfill(one, order, unfinished.as_ref()));
+            try_join_all(begun).await?;
             ordered.extend(some.into_iter().map(|(one, _)| one.link.clone()));
         }
         let keys = ordered.iter().cloned().map(DueKey::Link).collect();

@@ -6,12 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Step, take_over};
 use tandem_core::{PairId, check};
 
-use super::{LinkEstimate, NAP, Note};
+use super::{LinkEstimate, NAP, Note, Order};
 use crate::error::EngineError;
 use crate::execute::{RECORDS_PER_COMMIT, Run};
 use crate::gate::signed;
@@ -24,19 +23,28 @@ const ROUNDS_MAX: usize = 1000;
 
 impl Engine {
     /// Records what was told of a link's copies, where they are to be taken over, and notes what was asked for.
-    pub(super) async fn begin_backfill(&self, one: &LinkEstimate, note: &Note) -> Result<(), EngineError> {
-        let is_told = !one.told.listings.a.is_empty() || !one.told.listings.b.is_empty();
-        if !note.order.adopt || !is_told {
-            return self.put_note_of(&one.link, note).await;
-        }
+    pub(super) async fn begin_backfill(
+        &self,
+        one: &LinkEstimate,
+        order: &Order,
+        unfinished: Option<&Note>,
+    ) -> Result<(), EngineError> {
         let connection = self
             .connection(&one.link.connection)
             .ok_or_else(|| EngineError::Unknown(format!("{} is not configured", one.link.connection)))?;
+        if !self.is_to_record(connection, one, order).await? {
+            match unfinished {
+                None => return self.put_note_of(&one.link, &Note::of(order)).await,
+                Some(note) if note.order == *order => return Ok(()),
+                // A run of that one notes how far it is: not over this one.
+                Some(_) => {}
+            }
+        }
         // A run ends with its budget, and a dead one's lease with its time.
         let patience = self.options.run_budget + 2 * self.options.lease;
         let until = self.clock.now() + signed(patience);
         loop {
-            match self.begin_now(connection, one, note).await {
+            match self.begin_now(connection, one, order, unfinished).await {
                 Err(EngineError::Lost | EngineError::Held) => {}
                 result => return result,
             }
@@ -54,7 +62,8 @@ impl Engine {
         &self,
         connection: &Connection,
         one: &LinkEstimate,
-        note: &Note,
+        order: &Order,
+        unfinished: Option<&Note>,
     ) -> Result<(), EngineError> {
         let key = DueKey::Link(one.link.clone());
         self.hint_all(vec![key.clone()], Lane::Backfill, false).await?;
@@ -65,8 +74,14 @@ impl Engine {
         };
         let mut run = Run::new(self, connection, &one.link, &row, &owner);
         let result = match run.hold(None).await {
-            Ok(()) => self.record_told(&mut run, one, note).await,
+            Ok(()) => self.record_told(&mut run, one, order).await,
             Err(error) => Err(error),
+        };
+        // Last: whoever dies before it has begun nothing, and what is recorded by then is true all the same.
+        let is_noted = unfinished.is_some_and(|note| note.order == *order);
+        let result = match result {
+            Ok(()) if !is_noted => self.put_note_of(&one.link, &Note::of(order)).await,
+            result => result,
         };
         run.let_go().await;
         self.ask_to_learn(connection, &run.report.to_learn).await?;
@@ -87,9 +102,9 @@ impl Engine {
         &self,
         run: &mut Run<'_>,
         one: &LinkEstimate,
-        note: &Note,
+        order: &Order,
     ) -> Result<(), EngineError> {
-        let mut observed = self.observe_told(run.connection, one, note, run.started).await?;
+        let mut observed = self.observe_told(run.connection, one, order).await?;
         let settings = &run.connection.settings;
         let mut outgrown: BTreeSet<PairId> = BTreeSet::new();
         for _ in 0..ROUNDS_MAX {
@@ -118,8 +133,22 @@ impl Engine {
                 }
             }
         }
-        // Last: whoever dies before it has begun nothing, and what is recorded by then is true all the same.
-        self.put_note_of(run.link, note).await
+        Ok(())
+    }
+
+    /// Says whether there is anything to record: whoever gives the same command again waits for nobody.
+    async fn is_to_record(
+        &self,
+        connection: &Connection,
+        one: &LinkEstimate,
+        order: &Order,
+    ) -> Result<bool, EngineError> {
+        let is_told = !one.told.listings.a.is_empty() || !one.told.listings.b.is_empty();
+        if !order.adopt || !is_told {
+            return Ok(false);
+        }
+        let observed = self.observe_told(connection, one, order).await?;
+        Ok(!take_over(&observed, &connection.settings).steps.is_empty())
     }
 
     /// What was listed then, and what the table knows now.
@@ -127,12 +156,11 @@ impl Engine {
         &self,
         connection: &Connection,
         one: &LinkEstimate,
-        note: &Note,
-        now: Timestamp,
+        order: &Order,
     ) -> Result<Observed, EngineError> {
-        let mut observed = Observed::empty(one.link.clone(), now);
+        let mut observed = Observed::empty(one.link.clone(), self.clock.now());
         observed.since = self.since(connection).await?;
-        observed.backfill = Some(note.order.backfill());
+        observed.backfill = Some(order.backfill());
         observed.listings = one.told.listings.clone();
         observed.lookups = one.told.lookups.clone();
         observed.blind = one.told.blind;
