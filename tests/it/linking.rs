@@ -281,12 +281,12 @@ async fn naming(by: &str, changed: impl FnOnce(&mut Setup)) -> (World, u64) {
     (world, id)
 }
 
-fn refuse_links(world: &World) {
+fn refuse_links(world: &World, status: u16) {
     for site in ["acme", "globex"] {
         let links = Matcher::jira("GET", "/rest/api/3/issue/{issueIdOrKey}/remotelink").times(1000);
         world
             .sim
-            .fail_next(site, links, Fault::LostBefore(FaultOutcome::Status(403)));
+            .fail_next(site, links, Fault::LostBefore(FaultOutcome::Status(status)));
     }
 }
 
@@ -301,24 +301,27 @@ async fn some_looks(world: &World) {
 
 #[tokio::test(start_paused = true)]
 async fn a_worklog_that_moves_while_a_site_refuses_to_tell_of_twins_loses_its_copy_to_nobody() {
-    let (world, id) = naming("remote-link", |setup| {
-        let issue = setup.sites[0].issues[1].clone();
-        let url = "http://127.0.0.1:1/jira/globex/browse/DEV-2";
-        setup.sites[0].issues[1] = issue.remote_link("twin", url, "the twin");
-    })
-    .await;
-    let copy = world.globex().worklogs()[0].id;
-    refuse_links(&world);
-    world.acme().move_to_issue(id, "SUP-2").unwrap();
-    some_looks(&world).await;
-    assert_eq!(world.reasons().await, ["missing"]);
-    assert!(world.globex().worklog(copy).is_some());
-    world.acme().forget_faults();
-    world.globex().forget_faults();
-    some_looks(&world).await;
-    assert_eq!(world.reasons().await, Vec::<&str>::new());
-    assert_eq!(world.said("globex", "DEV-1").len(), 0);
-    assert_eq!(world.said("globex", "DEV-2").len(), 1);
+    // As where a permission went, or as where something says that it knows no such issue.
+    for status in [403, 404] {
+        let (world, id) = naming("remote-link", |setup| {
+            let issue = setup.sites[0].issues[1].clone();
+            let url = "http://127.0.0.1:1/jira/globex/browse/DEV-2";
+            setup.sites[0].issues[1] = issue.remote_link("twin", url, "the twin");
+        })
+        .await;
+        let copy = world.globex().worklogs()[0].id;
+        refuse_links(&world, status);
+        world.acme().move_to_issue(id, "SUP-2").unwrap();
+        some_looks(&world).await;
+        assert_eq!(world.reasons().await, ["missing"]);
+        assert!(world.globex().worklog(copy).is_some());
+        world.acme().forget_faults();
+        world.globex().forget_faults();
+        some_looks(&world).await;
+        assert_eq!(world.reasons().await, Vec::<&str>::new());
+        assert_eq!(world.said("globex", "DEV-1").len(), 0);
+        assert_eq!(world.said("globex", "DEV-2").len(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,7 +332,7 @@ async fn where_linking_is_off_a_worklog_that_moves_to_an_issue_without_a_twin_ta
         "[connections.links]\nfrom = [\"remote-link\", \"table\"]\n",
     );
     let world = setup.build().await;
-    refuse_links(&world);
+    refuse_links(&world, 403);
     let id = world.acme().log_time("SUP-1", hour("ann", "moves")).unwrap();
     world.sweep().await;
     world.settle().await;

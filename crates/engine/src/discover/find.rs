@@ -176,44 +176,44 @@ impl Engine {
         Ok((named, refused))
     }
 
-    /// Reads an issue's remote links. A site on which issue linking is off says so by 403, as one does that takes a
-    /// permission away; it has told of none before.
+    /// Reads the remote links of an issue that is shown. A site on which issue linking is off says so by 403, as one does that
+    /// takes a permission away; it has told of none before. That it knows no such issue by now is no word of its links either.
     async fn remote_links(&self, site: &Site, issue: IssueId, asking: Asking) -> Result<Told, EngineError> {
         let links = self
             .ask(site, asking, async |client| client.remote_links(issue).await)
             .await;
         let known = self.site_state(site).await?.links;
         let now = self.clock.now();
-        let (told, links) = match links {
-            Err(error) if error.is_refused() => match known {
-                None => return Ok(Told::Off),
-                Some(Telling { refused_since }) => {
-                    warn!(site.name = %site.name, "{} does not tell of remote links any more: {}", site.name, error.unsaid());
-                    let since = refused_since.unwrap_or(now);
-                    let told = match now < since + REFUSAL {
-                        true => Told::Refused,
-                        false => Told::Off,
-                    };
-                    (
-                        told,
-                        Some(Telling {
-                            refused_since: Some(since),
-                        }),
-                    )
+        let refusal = match links {
+            Ok(Some(links)) => {
+                let telling = Some(Telling { refused_since: None });
+                if known != telling {
+                    self.change_site(&site.name, |state| state.links = telling)
+                        .await?;
                 }
-            },
-            // An issue that is not there says nothing of the others.
-            links => match links? {
-                None => return Ok(Told::Links(Vec::new())),
-                Some(links) => (Told::Links(links), Some(Telling { refused_since: None })),
-            },
+                return Ok(Told::Links(links));
+            }
+            Ok(None) => format!("it knows no issue {issue}"),
+            Err(error) if error.is_refused() => error.unsaid().to_string(),
+            Err(error) => return Err(error),
         };
-        if known != links {
-            self.change_site(&site.name, |state| state.links = links).await?;
+        let Some(Telling { refused_since }) = known else {
+            return Ok(Told::Off);
+        };
+        warn!(site.name = %site.name, "{} does not tell of remote links any more: {refusal}", site.name);
+        let since = refused_since.unwrap_or(now);
+        if refused_since.is_none() {
+            let telling = Some(Telling {
+                refused_since: Some(since),
+            });
+            self.change_site(&site.name, |state| state.links = telling)
+                .await?;
         }
-        Ok(told)
+        Ok(match now < since + REFUSAL {
+            true => Told::Refused,
+            false => Told::Off,
+        })
     }
-
     async fn by_field(
         &self,
         connection: &Connection,
