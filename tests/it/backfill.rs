@@ -681,13 +681,28 @@ async fn a_command_that_dies_while_it_takes_copies_over_has_none_made_twice() {
         let slow = world.slow();
         let command = slow.engine.order_backfill(&links, &order);
         let ended = tokio::time::timeout(Duration::from_millis(millis), command).await;
+        // What is recorded by then is twins.
+        let pairs = world.tandem.engine.store.pairs(&links[0].link).await.unwrap();
+        let whole = pairs.iter().filter(|pair| pair.ids.b.is_some());
+        let recorded: Vec<u64> = whole.filter_map(|pair| Some(pair.ids.a?.0)).collect();
+        world.wait(60).await;
+        for id in &recorded {
+            world
+                .acme()
+                .edit(*id, |content| content.time_spent_secs = 5400)
+                .unwrap();
+        }
         world.sweep().await;
         assert!(all_done(&backfill(&world, &order).await), "{millis}");
+        let globex = world.globex().worklogs();
+        let longer = globex.iter().filter(|one| one.time_spent_secs == 5400);
+        assert_eq!(longer.count(), recorded.len(), "{millis}");
         let both = (world.acme().worklogs().len(), world.globex().worklogs().len());
         assert_eq!(both, (10, 10), "{millis}");
         assert_eq!(world.reasons().await, ["ambiguous-create"; 2], "{millis}");
         if ended.is_ok() {
             assert!(millis > 10, "it died nowhere");
+            assert_eq!(recorded.len(), 6);
             return;
         }
     }
@@ -800,4 +815,87 @@ async fn what_a_site_refuses_of_several_at_once_waits_since_the_first_time() {
     let since = |rows: &[(_, u32)]| rows.iter().map(|(since, _)| *since).collect::<Vec<_>>();
     assert_eq!(since(&again), since(&first));
     assert!(again.iter().all(|(_, attempts)| *attempts >= 3), "{again:?}");
+}
+
+/// One worklog, of which another tool made two copies: a person says which is which, and the other waits.
+async fn with_one_left() -> (World, u64) {
+    let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+    let content = old("ann", 3, "copied twice");
+    world.acme().log_time("SUP-1", content.clone()).unwrap();
+    // So that the issues to which it moves are part of it.
+    world
+        .acme()
+        .log_time("SUP-2", old("bob", 40, "elsewhere"))
+        .unwrap();
+    let copies = [1, 2].map(|_| world.globex().log_time("DEV-1", copied(&content)).unwrap());
+    assert!(all_done(&backfill(&world, &adopting(false)).await));
+    let waiting = world.waiting().await;
+    assert_eq!(waiting.len(), 1);
+    let engine = &world.tandem.engine;
+    let twin = Decision::Twin(WorklogId(copies[0]));
+    let decided = engine.decide(&waiting[0].link, &waiting[0].id, twin, "Ann", None);
+    assert!(matches!(decided.await.unwrap(), Resolved::Done(_)));
+    world.wait(5).await;
+    engine.run_due(None).await.unwrap();
+    (world, copies[1])
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_other_copy_waits_wherever_it_moves_and_holds_up_nobody_there() {
+    let (world, left) = with_one_left().await;
+    assert_eq!(world.reasons().await, ["ambiguous-create"]);
+    world.globex().move_to_issue(left, "DEV-2").unwrap();
+    world.acme().log_time("SUP-2", hour("ann", "new")).unwrap();
+    for _ in 0..3 {
+        world.wait(120).await;
+        world.sweep().await;
+        world.audit().await;
+    }
+    assert_eq!(world.reasons().await, ["ambiguous-create"]);
+    assert_eq!(world.acme().worklogs().len(), 3);
+    assert_eq!(world.said("globex", "DEV-2").len(), 3);
+    // It is somebody's own, a person says, and is copied where it is.
+    let waiting = world.waiting().await;
+    let decided = world.tandem.engine.decide(
+        &waiting[0].link,
+        &waiting[0].id,
+        Decision::Take(Side::B),
+        "Ann",
+        None,
+    );
+    assert!(matches!(decided.await.unwrap(), Resolved::Done(_)));
+    world.wait(5).await;
+    world.tandem.engine.run_due(None).await.unwrap();
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    assert_eq!(world.said("acme", "SUP-2").len(), 3);
+    assert_eq!(world.said("acme", "SUP-1").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn twins_that_wait_each_with_a_row_of_its_own_are_paired() {
+    let world = Setup::two(1).webhooks(Webhooks::None).build().await;
+    // Nobody knows her on the other site, and nobody knows the tool's account there.
+    let mut content = hour("eve-acme", "by a tool");
+    world.acme().log_time("SUP-1", content.clone()).unwrap();
+    world.wait(60).await;
+    content.author = "eve-globex".into();
+    let copy = world.globex().log_time("DEV-1", copied(&content)).unwrap();
+    world.sweep().await;
+    world.settle().await;
+    assert_eq!(world.reasons().await, ["author-unmapped"; 2]);
+    let order = Order {
+        since: "2026-01-01".parse().unwrap(),
+        accounts: Sides::new(None, Some("eve-globex".into())),
+        ..adopting(false)
+    };
+    assert!(all_done(&backfill(&world, &order).await));
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
+    let id = world.acme().worklogs()[0].id;
+    let longer = |content: &mut Content| content.time_spent_secs = 5400;
+    world.acme().edit(id, longer).unwrap();
+    world.wait(60).await;
+    world.sweep().await;
+    assert_eq!(world.globex().worklog(copy).unwrap().time_spent_secs, 5400);
+    let both = (world.acme().worklogs().len(), world.globex().worklogs().len());
+    assert_eq!(both, (1, 1));
 }

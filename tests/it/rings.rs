@@ -1,5 +1,8 @@
 //! Chains and rings of connections.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use tandem_engine::ports::store::{DueKey, Store};
 use tandem_sim::{Fault, FaultOutcome, IssueSpec, Matcher, Permission, ProjectSpec, SiteSpec, UserSpec};
 
@@ -478,6 +481,40 @@ async fn what_moves_to_an_issue_that_is_linked_at_one_end_alone_leaves_no_copy_a
         assert_eq!(left, [0, 0, 0], "{site}");
         assert_eq!(world.reasons().await, Vec::<&str>::new(), "{site}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moves_on_before_the_far_connection_has_looked_is_nobodys_delete() {
+    let mut setup = three(false, Webhooks::Both, 2);
+    setup.config = setup.config.replace(
+        "[\"SUP-2\", \"DEV-2\"]",
+        "[\"SUP-2\", \"DEV-2\"], [\"SUP-3\", \"DEV-3\"]",
+    );
+    let world = setup.build().await;
+    let id = world.acme().log_time("SUP-1", hour("ann", "work")).unwrap();
+    rest(&world).await;
+    same_everywhere(&world, 1, 1);
+    let near = |link: &tandem_core::LinkKey| link.connection.as_str() == "acme-globex";
+    world.acme().move_to_issue(id, "SUP-3").unwrap();
+    run_some(&world, near).await;
+    // It goes on; what stands in the middle is taken away, and whoever does so dies before it is made anew.
+    world.acme().move_to_issue(id, "SUP-2").unwrap();
+    {
+        let mut run = pin!(run_some(&world, near));
+        while !world.globex().worklogs().is_empty() {
+            let moment = tokio::time::sleep(Duration::from_millis(1));
+            tokio::select! {
+                () = &mut run => panic!("it was never taken away"),
+                () = moment => {}
+            }
+        }
+    }
+    run_some(&world, |link| !near(link)).await;
+    let far = world.sim.site("initech");
+    assert_eq!(far.worklogs().len(), 1);
+    rest(&world).await;
+    same_everywhere(&world, 2, 1);
+    assert_eq!(world.reasons().await, Vec::<&str>::new());
 }
 
 /// Looks at what is due of some links alone.

@@ -511,7 +511,7 @@ async fn a_paused_site_that_does_not_answer_when_it_is_asked_is_asked_again_soon
         world.globex().replace_tempo_token("tempo-globex");
         world.wait(1000).await;
         let listing = Matcher::tempo("POST", "/4/worklogs/search");
-        world.sim.fail_next("globex", listing, fault.clone());
+        world.sim.fail_next("globex", listing, fault);
         world.sweep().await;
         assert!(pause().await.is_some(), "{fault:?}");
         world.wait(70).await;

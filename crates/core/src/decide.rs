@@ -57,9 +57,26 @@ pub fn take(pair: &Pair, side: Side, rules: &Rules) -> Result<Decided, String> {
             "the worklog on side {} may be there unseen, and a second one is never made: restore its visibility, or, if it is deleted, take side {}",
             wait.side, wait.side
         )),
-        Reason::AmbiguousCreate => Err(
+        Reason::AmbiguousCreate if was_attempted(pair) || pair.rivals.is_empty() => Err(
             "say which worklog is the twin with --twin WORKLOG, or delete the one that is too many".into(),
         ),
+        Reason::AmbiguousCreate => {
+            let Some(id) = pair.ids[side] else {
+                return Err(format!(
+                    "say which worklog is its twin with --twin WORKLOG, or that none is by taking side {}: it is copied then",
+                    side.other()
+                ));
+            };
+            let mut next = pair.clone();
+            next.rivals.clear();
+            next.chosen = None;
+            Ok(Decided {
+                pair: next,
+                lost: Vec::new(),
+                gone: None,
+                what: format!("worklog {id} on side {side} has no twin yet"),
+            })
+        }
         reason => Err(format!("{reason} is not a matter of sides. {}", reason.advice())),
     }
 }
@@ -81,12 +98,7 @@ pub fn choose(pair: &Pair, worklog: WorklogId) -> Result<Decided, String> {
     let Some(to) = lacks(pair) else {
         return Err("it has a worklog on both sides".into());
     };
-    let attempted = pair
-        .intent
-        .iter()
-        .any(|intent| intent.kind == IntentKind::Create && intent.side == to)
-        || pair.abandoned.iter().any(|intent| intent.side == to);
-    if !attempted && pair.rivals.is_empty() {
+    if !was_attempted(pair) && pair.rivals.is_empty() {
         return Err("it is itself what may be a late result of an interrupted create: delete it if it is, or log it anew if it is not".into());
     }
     let mut next = pair.clone();
@@ -97,6 +109,13 @@ pub fn choose(pair: &Pair, worklog: WorklogId) -> Result<Decided, String> {
         gone: None,
         what: format!("worklog {worklog} on side {to} is its twin"),
     })
+}
+
+/// Says whether a create of what a pair lacks was begun.
+fn was_attempted(pair: &Pair) -> bool {
+    let creates = pair.intent.iter().chain(&pair.abandoned);
+    let mut creates = creates.filter(|intent| intent.kind == IntentKind::Create);
+    creates.any(|intent| Some(intent.side) == lacks(pair))
 }
 
 /// Returns the side on which a pair has no worklog, where it has one on the other.

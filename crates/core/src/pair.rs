@@ -165,6 +165,25 @@ pub struct Wait {
 }
 
 impl Pair {
+    /// Says whether it is no more than one worklog that waits for a twin of which none was begun.
+    pub fn is_single(&self) -> bool {
+        self.state == PairState::Live
+            && self.ids.a.is_some() != self.ids.b.is_some()
+            && self.intent.is_none()
+            && self.abandoned.is_empty()
+    }
+
+    /// Says whether another pair is over with this one: a worklog that has found its twin had a row of its own until then.
+    pub fn takes_in(&self, other: &Pair) -> bool {
+        let is_whole = self.ids.a.is_some() && self.ids.b.is_some();
+        let has = |side: Side| other.ids[side].is_some_and(|id| self.ids[side] == Some(id));
+        is_whole
+            && self.id != other.id
+            && self.link == other.link
+            && other.is_single()
+            && Side::BOTH.into_iter().any(has)
+    }
+
     /// Begins a pair with one worklog, its twin still to be made.
     pub fn half(id: PairId, link: LinkKey, side: Side, worklog: WorklogId) -> Self {
         let mut ids = Sides::new(None, None);

@@ -8,6 +8,7 @@ use jiff::civil::{date, time};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use tandem_core::copies::{COPIED_START, Matching, Tolerance, heal, match_copies};
+use tandem_core::decide::take as take_side;
 use tandem_core::observed::{Backfill, Observed, Proof, Settings};
 use tandem_core::plan::{Action, Plan, plan, take_over};
 use tandem_core::rules::{AttributeRule, Lookups, Rules};
@@ -149,12 +150,19 @@ fn carried_out(observed: &mut Observed, settings: &Settings, with_heal: bool) ->
                 pair = step.done(&row, Some(&answer), observed.now, observed.now, &settings.rules);
                 observed.listings[side].insert(answer.id, answer);
             }
-            pair.rev += 1;
-            observed.pairs.retain(|row| row.id != pair.id);
-            observed.pairs.push(pair);
+            take(observed, pair);
         }
     }
     panic!("it does not come to an end");
+}
+
+/// Takes a pair as recorded, as the engine does.
+fn take(observed: &mut Observed, mut pair: Pair) {
+    pair.rev += 1;
+    observed
+        .pairs
+        .retain(|row| row.id != pair.id && !pair.takes_in(row));
+    observed.pairs.push(pair);
 }
 
 fn observed(sides: &Sides<Vec<Worklog>>) -> Observed {
@@ -260,6 +268,14 @@ proptest! {
         };
         prop_assert_eq!(created.b, sides.a.len() - matched(Side::A));
         prop_assert_eq!(created.a, sides.b.len() - matched(Side::B));
+        for ids in found.certain.iter().chain(found.likely.iter().map(|likely| &likely.ids)) {
+            let whole = ids.map(|_, id| Some(id));
+            let of_these = observed.pairs.iter().filter(|pair| {
+                Side::BOTH.into_iter().any(|side| pair.ids[side] == whole[side])
+            });
+            prop_assert!(of_these.clone().all(|pair| pair.ids == whole && pair.wait.is_none()));
+            prop_assert_eq!(of_these.count(), 1);
+        }
         // An ordinary run later leaves them alone too.
         observed.backfill = None;
         observed.since = date(2025, 1, 1);
@@ -334,10 +350,7 @@ fn tell(observed: &mut Observed, settings: &Settings) {
         }
         for step in plan.steps {
             assert!(matches!(step.action, Action::Record(_)));
-            let mut pair = step.pair;
-            pair.rev += 1;
-            observed.pairs.retain(|row| row.id != pair.id);
-            observed.pairs.push(pair);
+            take(observed, step.pair);
         }
     }
     panic!("it does not come to an end");
@@ -554,9 +567,18 @@ fn what_is_left_when_a_person_has_said_which_one_is_the_twin_waits_too() {
         let other = other.unwrap();
         assert_eq!((other.ids.a, &other.rivals), (None, &vec![WorklogId(1)]));
         assert!(other.wait.is_some());
-        // Who gives the command again is told that it will be copied, and says yes.
+        // Nor is it copied by whoever gives the command again, such as to heal the other one.
         observed.backfill = Some(backfill_of());
         tell(&mut observed, &settings);
+        assert_eq!(carried_out(&mut observed, &settings, true), Sides::default());
+        // A person says that it has no twin.
+        let other = observed
+            .pairs
+            .iter_mut()
+            .find(|pair| pair.ids.b == Some(WorklogId(501)));
+        let other = other.unwrap();
+        assert!(take_side(other, Side::A, &settings.rules).is_err());
+        *other = take_side(other, Side::B, &settings.rules).unwrap().pair;
         assert_eq!(carried_out(&mut observed, &settings, false), Sides::new(1, 0));
     }
 }

@@ -200,6 +200,7 @@ fn a_name_that_fits_nothing_changes_nothing() {
     }
     // Nor is another pair's worklog anybody's to give away.
     let mut other = Pair::half("b22-20".into(), link(), Side::B, WorklogId(22));
+    other.ids.a = Some(WorklogId(2));
     other.rev = 1;
     world.pairs.push(other);
     world.pairs[0].chosen = Some(WorklogId(22));
@@ -207,6 +208,25 @@ fn a_name_that_fits_nothing_changes_nothing() {
         let adopted = matches!(step.action, Action::Record(Recorded::Adopt));
         assert!(!(adopted && step.pair.ids.b == Some(WorklogId(22))), "{step:?}");
     });
+}
+
+#[test]
+fn a_worklog_that_waits_with_a_row_of_its_own_is_taken_in_where_a_person_says_whose_twin_it_is() {
+    let (mut world, settings) = ambiguous();
+    let mut other = Pair::half("b22-20".into(), link(), Side::B, WorklogId(22));
+    other.rev = 1;
+    // It comes first, and would be copied.
+    world.pairs.insert(0, other);
+    world.pairs[1] = choose(&world.pairs[1], WorklogId(22)).unwrap().pair;
+    run(&mut world, &settings);
+    let whole = world
+        .pairs
+        .iter()
+        .find(|pair| pair.id.as_str() == "a1-10")
+        .unwrap();
+    assert_eq!(whole.ids, Sides::new(Some(A), Some(WorklogId(22))));
+    assert!(whole.wait.is_none());
+    assert!(world.pairs.iter().all(|pair| pair.id.as_str() != "b22-20"));
 }
 
 #[test]

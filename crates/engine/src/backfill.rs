@@ -209,7 +209,13 @@ impl Engine {
                 pair.state == tandem_core::PairState::Live
                     && pair.intent.is_some()
                     && pair.wait.is_none()
-            });
+            })
+            // Whoever gives the same command again since was told of what this run has not seen.
+            || self
+                .store
+                .due_row(&run.taken.key)
+                .await?
+                .is_none_or(|row| row.generation != run.taken.generation);
         note.done = (!open).then(|| self.clock.now());
         self.put_note_of(run.link, &note).await
     }
@@ -219,7 +225,7 @@ impl Engine {
     /// recorded now, as it was told. Returns which.
     ///
     /// # Errors
-    /// When the table fails, or somebody else works at a link for too long; what was ordered so far goes on.
+    /// When the table fails; what was ordered so far goes on.
     pub async fn order_backfill(
         &self,
         estimated: &[LinkEstimate],
@@ -233,14 +239,11 @@ impl Engine {
                 let unfinished = note.filter(|note| note.done.is_none());
                 let is_same = unfinished.as_ref().is_some_and(|note| note.order == *order);
                 if one.is_open() || is_same {
-                    some.push((one, unfinished));
+                    some.push(one);
                 }
             }
-            let begun = some
-                .iter()
-                .map(|(one, unfinished)| self.begin_backfill(one, order, unfinished.as_ref()));
-            try_join_all(begun).await?;
-            ordered.extend(some.into_iter().map(|(one, _)| one.link.clone()));
+            try_join_all(some.iter().map(|one| self.begin_backfill(one, order))).await?;
+            ordered.extend(some.into_iter().map(|one| one.link.clone()));
         }
         let keys = ordered.iter().cloned().map(DueKey::Link).collect();
         self.hint_all(keys, Lane::Backfill, false).await?;

@@ -439,6 +439,9 @@ fn asks_for_estimate(error: &SiteError) -> bool {
 
 pub(crate) fn replace(observed: &mut Observed, pairs: Vec<Pair>) {
     let mut pairs: BTreeMap<PairId, Pair> = pairs.into_iter().map(|pair| (pair.id.clone(), pair)).collect();
+    observed
+        .pairs
+        .retain(|row| !pairs.values().any(|pair| pair.takes_in(row)));
     for row in &mut observed.pairs {
         if let Some(pair) = pairs.remove(&row.id) {
             *row = pair;

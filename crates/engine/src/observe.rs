@@ -150,6 +150,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut arrivals: BTreeMap<_, LinkKey> = BTreeMap::new();
         let mut parted = Vec::new();
+        let mut waiting: BTreeMap<LinkKey, BTreeSet<(Side, WorklogId)>> = BTreeMap::new();
         for side in Side::BOTH {
             let paired: BTreeSet<WorklogId> =
                 observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
@@ -166,8 +167,21 @@ impl Engine {
                 .whereabouts(&connection.name, &connection.sites[side], &unpaired)
                 .await?;
             for place in places {
-                if place.rival && !self.waits_elsewhere(&place, observed).await? {
-                    continue;
+                // What waits on this link keeps its own from being copied.
+                if place.rival {
+                    let waits = match waiting.get(&place.link) {
+                        _ if place.link == observed.link => false,
+                        Some(rivals) => rivals.contains(&(place.side, place.worklog)),
+                        None => {
+                            let rivals = self.rivals_on(&place.link).await?;
+                            let waits = rivals.contains(&(place.side, place.worklog));
+                            waiting.insert(place.link.clone(), rivals);
+                            waits
+                        }
+                    };
+                    if !waits {
+                        continue;
+                    }
                 }
                 observed.foreign[side].insert(place.worklog);
                 if place.parted {
@@ -203,17 +217,26 @@ impl Engine {
         Ok(())
     }
 
-    /// Says whether a worklog may be the twin of one of another link that waits for a person. What waits on this one keeps its
-    /// own from being copied.
-    async fn waits_elsewhere(&self, place: &Whereabouts, observed: &Observed) -> Result<bool, EngineError> {
-        if place.link == observed.link || self.store.link(&place.link).await?.is_none() {
-            return Ok(false);
+    /// Worklogs of which each may be the twin of one of a link that waits for a person to tell.
+    async fn rivals_on(&self, link: &LinkKey) -> Result<BTreeSet<(Side, WorklogId)>, EngineError> {
+        if self.store.link(link).await?.is_none() {
+            return Ok(BTreeSet::new());
         }
-        let pairs = self.store.pairs(&place.link).await?;
-        Ok(pairs.iter().any(|pair| {
-            let waits = pair.state == PairState::Live && pair.ids[place.side].is_none();
-            waits && pair.rivals.contains(&place.worklog)
-        }))
+        let mut rivals = BTreeSet::new();
+        for pair in self.store.pairs(link).await? {
+            for side in Side::BOTH {
+                if pair.state == PairState::Live && pair.ids[side].is_none() {
+                    rivals.extend(pair.rivals.iter().map(|id| (side, *id)));
+                }
+            }
+        }
+        Ok(rivals)
+    }
+
+    /// Says whether a worklog still may be the twin of one that waits where its place says.
+    pub(crate) async fn waits_on(&self, place: &Whereabouts) -> Result<bool, EngineError> {
+        let rivals = self.rivals_on(&place.link).await?;
+        Ok(rivals.contains(&(place.side, place.worklog)))
     }
 
     /// Asks for each listed worklog that had moved away, or had gone by Jira's word: a listing may show the past.

@@ -181,7 +181,7 @@ impl Engine {
             for worklog in worklogs {
                 let row = rows.get(&worklog.issue);
                 let link = row.and_then(|row| row.links.get(&connection.name));
-                match places.get(&worklog.id) {
+                match places.get(&worklog.id).filter(|place| !place.rival) {
                     Some(place) if matches!(place.state, PairState::Gone | PairState::Kept) => continue,
                     Some(place) if place.state == PairState::Live => {
                         let here = place.link.issue(side) == worklog.issue;

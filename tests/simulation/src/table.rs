@@ -612,8 +612,12 @@ impl Rows {
                 .is_some_and(|pair| pair.rev == *rev),
             Op::PutWhere(new) => self
                 .whereabouts
-                .get(&(new.connection.clone(), new.site.clone(), new.worklog))
-                .is_none_or(|row| row.pair == new.pair),
+                .get(&place_of(new))
+                .is_none_or(|row| row.rival || (!new.rival && row.pair == new.pair)),
+            Op::TakeWhere { whereabouts, from } => self
+                .whereabouts
+                .get(&place_of(whereabouts))
+                .is_some_and(|row| !row.rival && row.pair == *from),
             Op::PutClaim {
                 root,
                 site,
@@ -677,9 +681,8 @@ impl Rows {
                     pairs.remove(id);
                 }
             }
-            Op::PutWhere(row) => {
-                let key = (row.connection.clone(), row.site.clone(), row.worklog);
-                self.whereabouts.insert(key, row.clone());
+            Op::PutWhere(row) | Op::TakeWhere { whereabouts: row, .. } => {
+                self.whereabouts.insert(place_of(row), row.clone());
             }
             Op::PutOrigin {
                 site,
@@ -1027,4 +1030,8 @@ impl Rows {
     pub fn configs(&self, limit: usize) -> Vec<ConfigVersion> {
         self.configs.iter().rev().take(limit).cloned().collect()
     }
+}
+
+fn place_of(row: &Whereabouts) -> (ConnectionName, SiteName, WorklogId) {
+    (row.connection.clone(), row.site.clone(), row.worklog)
 }

@@ -166,7 +166,9 @@ impl Caller {
             }
             4 => {
                 let pair = self.pair();
-                Op::PutWhere(Whereabouts {
+                let from = self.pair().id;
+                let rival = self.n(4) == 0;
+                let whereabouts = Whereabouts {
                     connection: self.connection(),
                     site: self.site(),
                     worklog: self.worklog(),
@@ -177,8 +179,12 @@ impl Caller {
                     seen: None,
                     said: None,
                     parted: false,
-                    rival: false,
-                })
+                    rival,
+                };
+                match self.n(4) {
+                    0 if !rival => Op::TakeWhere { whereabouts, from },
+                    _ => Op::PutWhere(whereabouts),
+                }
             }
             5 => Op::PutOrigin {
                 site: self.site(),
@@ -254,7 +260,9 @@ impl Caller {
                 Op::Fence { key, .. } => format!("due {key}"),
                 Op::PutPair(pair) => format!("pair {} {}", pair.link, pair.id),
                 Op::DropPair { link, id, .. } => format!("pair {link} {id}"),
-                Op::PutWhere(w) => format!("where {} {} {}", w.connection, w.site, w.worklog),
+                Op::PutWhere(w) | Op::TakeWhere { whereabouts: w, .. } => {
+                    format!("where {} {} {}", w.connection, w.site, w.worklog)
+                }
                 Op::PutOrigin { site, worklog, .. } => format!("origin {site} {worklog}"),
                 Op::PutClaim { root, site, .. } | Op::DropClaim { root, site, .. } => {
                     format!("claim {root:?} {site}")

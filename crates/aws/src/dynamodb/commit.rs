@@ -108,6 +108,7 @@ fn is_conditional(op: &Op) -> bool {
         | Op::PutPair(_)
         | Op::DropPair { .. }
         | Op::PutWhere(_)
+        | Op::TakeWhere { .. }
         | Op::PutClaim { .. }
         | Op::DropClaim { .. } => true,
         Op::PutOrigin { .. }
@@ -166,6 +167,14 @@ fn op_writes(op: &Op) -> Result<Vec<Write>, StoreError> {
                     .when("attribute_not_exists(#pair) OR #pair = :pair")
                     .value(":pair", text(whereabouts.pair.as_str()))
             }
+        }
+        Op::TakeWhere { whereabouts, from } => {
+            let key = Key::whereabouts(&whereabouts.connection, &whereabouts.site, whereabouts.worklog);
+            let mut item = row::with_body(&key, whereabouts)?;
+            item.insert("pair".to_owned(), text(whereabouts.pair.as_str()));
+            Write::put(item)?
+                .when("#pair = :from")
+                .value(":from", text(from.as_str()))
         }
         Op::PutOrigin {
             site,

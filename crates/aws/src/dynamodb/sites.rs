@@ -125,12 +125,11 @@ impl DynamoStore {
             0 => put.when("attribute_not_exists(#rev)"),
             rev => put.when("#rev = :rev").value(":rev", number(rev)),
         };
-        Ok(
-            match self.send("remember a site", put, ReturnValue::None).await? {
-                Sent::Done(_) => Committed::Yes,
-                Sent::Refused(_) => Committed::Lost,
-            },
-        )
+        let sent = self.send("remember a site", put.marked(), ReturnValue::None);
+        Ok(match sent.await? {
+            Sent::Done(_) => Committed::Yes,
+            Sent::Refused(_) => Committed::Lost,
+        })
     }
 
     fn known_free_at(&self, site: &SiteName) -> Option<i128> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Planner, Recorded};
 use crate::copies::{self, Likely};
-use crate::ids::{PairId, Side, Sides, WorklogId};
+use crate::ids::{Side, Sides, WorklogId};
 use crate::pair::{IntentKind, Pair, PairState, Wait};
 use crate::plan::Action;
 use crate::reason::Reason;
@@ -85,14 +85,19 @@ impl<'o> Planner<'o> {
             && !pair.rivals.is_empty()
     }
 
-    /// Has a pair wait no longer of which a person was told that nothing that is shown is its twin.
+    /// Has a pair wait no longer of which a person was told that none of those that might be its twin is: they are all shown,
+    /// and nobody else's.
     fn let_go(&mut self, pair: &Pair) {
         let Some(side) = Side::BOTH.into_iter().find(|side| pair.ids[*side].is_some()) else {
             return;
         };
         let is_shown = pair.ids[side].is_some_and(|id| self.observed.listings[side].contains_key(&id));
-        // What cannot be seen may be there.
-        if !is_shown || self.observed.blind[side.other()] || self.settled.contains(&pair.id) {
+        let is_named = pair.ids[side].is_some_and(|id| self.is_named(side, id));
+        let to = side.other();
+        let mut rivals = pair.rivals.iter();
+        let is_clear =
+            rivals.all(|id| self.observed.listings[to].contains_key(id) && !self.claimed[to].contains(id));
+        if !is_shown || is_named || !is_clear || self.settled.contains(&pair.id) {
             return;
         }
         let mut next = pair.clone();
@@ -144,8 +149,18 @@ impl<'o> Planner<'o> {
         let observed = self.observed;
         let to = Side::BOTH.into_iter().find(|side| pair.ids[*side].is_none())?;
         let chosen = pair.chosen?;
-        let is_owned = observed.pairs.iter().any(|other| other.ids[to] == Some(chosen));
-        (observed.listings[to].contains_key(&chosen) && !is_owned).then_some((to, chosen))
+        let mut owners = observed
+            .pairs
+            .iter()
+            .filter(|other| other.ids[to] == Some(chosen));
+        let is_free = observed.listings[to].contains_key(&chosen) && owners.all(Pair::is_single);
+        is_free.then_some((to, chosen))
+    }
+
+    /// Says whether a person named a worklog for another one's twin.
+    pub(super) fn is_named(&self, side: Side, id: WorklogId) -> bool {
+        let mut pairs = self.observed.pairs.iter();
+        pairs.any(|pair| self.named(pair) == Some((side, id)))
     }
 
     fn candidates(&self, side: Side, halves: &BTreeSet<WorklogId>) -> Vec<&'o Worklog> {
@@ -174,10 +189,9 @@ impl<'o> Planner<'o> {
     fn take_over(&mut self, ids: Sides<WorklogId>, cause: String) {
         let observed = self.observed;
         let side = match (self.knows(Side::A, ids.a), self.knows(Side::B, ids.b)) {
-            // Each has a row of its own, and waits for a reason of its own.
-            (true, true) => return self.hold(&Sides::new(vec![ids.a], vec![ids.b])),
             (false, true) => Side::B,
-            (_, false) => Side::A,
+            // Where each has a row of its own, one takes the other in.
+            _ => Side::A,
         };
         let found = Sides::new(observed.worklog(Side::A, ids.a), observed.worklog(Side::B, ids.b));
         let (Some(a), Some(b)) = (found.a, found.b) else {
@@ -191,7 +205,7 @@ impl<'o> Planner<'o> {
         pair.wait = None;
         pair.rivals.clear();
         pair.chosen = None;
-        self.settle(pair.id.clone(), Sides::new(vec![ids.a], vec![ids.b]));
+        self.settle(&pair);
         self.push(pair, Action::Record(Recorded::Adopt), cause, vec![]);
     }
 
@@ -227,10 +241,12 @@ impl<'o> Planner<'o> {
             })
         };
         let is_left = |id: &WorklogId| {
-            let is_anothers = observed.pairs.iter().any(|other| {
-                let may_be = other.id != pair.id && self.is_between_rivals(other) && !goes(other);
-                other.ids[to] == Some(*id) || may_be && other.rivals.contains(id)
-            });
+            let is_gone = observed.vanished[to].contains(id);
+            let is_anothers = is_gone
+                || observed.pairs.iter().any(|other| {
+                    let may_be = other.id != pair.id && self.is_between_rivals(other) && !goes(other);
+                    other.ids[to] == Some(*id) || may_be && other.rivals.contains(id)
+                });
             Some(*id) != twin && observed.listings[to].contains_key(id) && !is_anothers
         };
         let left = pair.rivals.iter().copied().filter(is_left);
@@ -284,10 +300,13 @@ impl<'o> Planner<'o> {
         self.push(pair, Action::Record(Recorded::Park), detail, vec![]);
     }
 
-    fn settle(&mut self, pair: PairId, ids: Sides<Vec<WorklogId>>) {
-        self.settled.insert(pair);
+    /// Leaves a pair that has found its twin, and what it takes in, out of the rest of the plan.
+    pub(super) fn settle(&mut self, pair: &Pair) {
+        let over = self.observed.pairs.iter().filter(|row| pair.takes_in(row));
+        self.settled.extend(over.map(|row| row.id.clone()));
+        self.settled.insert(pair.id.clone());
         for side in Side::BOTH {
-            self.claim(side, &ids[side]);
+            self.claim(side, pair.ids[side].as_slice());
         }
     }
 

@@ -16,7 +16,7 @@ impl Planner<'_> {
         let owned = observed
             .pairs
             .iter()
-            .any(|other| other.ids[to] == Some(chosen) && other.id != pair.id);
+            .any(|other| other.ids[to] == Some(chosen) && other.id != pair.id && !other.is_single());
         let spoken_for = self
             .plan
             .steps
@@ -29,7 +29,6 @@ impl Planner<'_> {
         if observed.foreign[to].contains(&chosen) {
             return false;
         }
-        self.taken[to].insert(chosen);
         let attempt = pair
             .intent
             .as_ref()
@@ -55,6 +54,7 @@ impl Planner<'_> {
         next.wait = None;
         next.rivals.clear();
         let cause = "a person said which one it is".to_string();
+        self.settle(&next);
         self.push(next, Action::Record(Recorded::Adopt), cause, vec![]);
         self.hold_others(pair, to, Some(chosen));
         true

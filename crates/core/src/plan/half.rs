@@ -129,6 +129,10 @@ impl<'o> Planner<'o> {
             }
             return;
         }
+        // Whose twin it is, a person has said of the other one.
+        if self.is_named(side, id) {
+            return;
+        }
         self.begin(pair, side, &source, format!("new on {side}"));
     }
 
@@ -253,7 +257,9 @@ impl<'o> Planner<'o> {
         match self.observed.copies[side].get(&source.id) {
             Some(Copy::InFlight) => return self.look_at(self.observed.now + self.settings.grace),
             Some(Copy::Known(copy)) => {
-                if self.observed.listings[to].contains_key(copy) && !self.taken[to].contains(copy) {
+                let is_shown = self.observed.listings[to].contains_key(copy)
+                    && !self.observed.vanished[to].contains(copy);
+                if is_shown && !self.taken[to].contains(copy) {
                     self.taken[to].insert(*copy);
                     // Where it takes the place of one that was agreed on, what is edited here goes across, and no more.
                     let base = pair.base.clone();

@@ -121,6 +121,7 @@ pub(crate) fn run(world: &mut Observed, settings: &Settings) -> Vec<String> {
                 _ => step.done(&row, answer.as_ref(), world.now, world.now, &settings.rules),
             };
             next.rev += 1;
+            world.pairs.retain(|pair| !next.takes_in(pair));
             match world.pairs.iter_mut().find(|pair| pair.id == next.id) {
                 Some(pair) => *pair = next,
                 None => world.pairs.push(next),

@@ -1,14 +1,15 @@
 //! What is recorded at the moment at which a person has a backfill begin.
 //!
-//! Nothing is written to a site yet, and the links have their turns one after the other, some of them much later. What the
-//! person was told of copies is recorded now, all of it: from then on they are twins, or wait for somebody, and whoever
-//! edits, moves or deletes one of them before its link has its turn does that to a twin.
+//! The links have their turns one after the other, some of them much later. What the person was told of their copies is
+//! recorded now: from then on they are twins, or wait for somebody, and whoever edits, moves or deletes one of them before
+//! its link has its turn does that to a twin.
 
 use std::collections::BTreeSet;
 
 use tandem_core::observed::Observed;
 use tandem_core::plan::{Step, take_over};
-use tandem_core::{PairId, check};
+use tandem_core::{LinkKey, PairId, check};
+use tracing::{debug, warn};
 
 use super::{LinkEstimate, NAP, Note, Order};
 use crate::error::EngineError;
@@ -16,46 +17,55 @@ use crate::execute::{RECORDS_PER_COMMIT, Run};
 use crate::gate::signed;
 use crate::options::{Connection, Engine};
 use crate::ports::StoreError;
-use crate::ports::store::{DueKey, Finish, Lane};
+use crate::ports::store::{DueKey, Finish, Hint, Lane};
 
 /// Plans of one link: with a thousand steps each, more than its listing may have worklogs.
 const ROUNDS_MAX: usize = 1000;
 
 impl Engine {
-    /// Records what was told of a link's copies, where they are to be taken over, and notes what was asked for.
-    pub(super) async fn begin_backfill(
-        &self,
-        one: &LinkEstimate,
-        order: &Order,
-        unfinished: Option<&Note>,
-    ) -> Result<(), EngineError> {
+    /// Records what was told of a link's copies, where they are to be taken over, and notes what was asked for. Where that
+    /// cannot be recorded now, they are taken over with the link's turn, as they are then.
+    pub(super) async fn begin_backfill(&self, one: &LinkEstimate, order: &Order) -> Result<(), EngineError> {
         let connection = self
             .connection(&one.link.connection)
             .ok_or_else(|| EngineError::Unknown(format!("{} is not configured", one.link.connection)))?;
+        let key = DueKey::Link(one.link.clone());
+        // Before the note is looked at: a run that ends after this leaves it open.
+        if self
+            .unfinished(&one.link)
+            .await?
+            .is_some_and(|note| note.order == *order)
+        {
+            self.hint_all(vec![key.clone()], Lane::Backfill, false).await?;
+        }
         if !self.is_to_record(connection, one, order).await? {
-            match unfinished {
-                None => return self.put_note_of(&one.link, &Note::of(order)).await,
+            match self.unfinished(&one.link).await? {
                 Some(note) if note.order == *order => return Ok(()),
                 // A run of that one notes how far it is: not over this one.
                 Some(_) => {}
+                None => return self.put_note_of(&one.link, &Note::of(order)).await,
             }
         }
         // A run ends with its budget, and a dead one's lease with its time.
         let patience = self.options.run_budget + 2 * self.options.lease;
         let until = self.clock.now() + signed(patience);
         loop {
-            match self.begin_now(connection, one, order, unfinished).await {
-                Err(EngineError::Lost | EngineError::Held) => {}
+            let error = match self.begin_now(connection, one, order, &key).await {
+                Err(error) if !matches!(error, EngineError::Store(_)) => error,
                 result => return result,
-            }
-            if self.clock.now() >= until {
-                return Err(EngineError::Unknown(format!(
-                    "{} is being worked at without a pause; give the same command again",
-                    one.link
-                )));
+            };
+            let may_pass = matches!(error, EngineError::Lost | EngineError::Held);
+            if !may_pass || self.clock.now() >= until {
+                warn!(link.key = %one.link, "Could not take over now what was copied on {}: {}", one.link, error.unsaid());
+                return self.put_note_of(&one.link, &Note::of(order)).await;
             }
             self.clock.sleep(NAP.unsigned_abs()).await;
         }
+    }
+
+    /// What was asked for on a link and is not done.
+    async fn unfinished(&self, link: &LinkKey) -> Result<Option<Note>, EngineError> {
+        Ok(self.note_of(link).await?.filter(|note| note.done.is_none()))
     }
 
     async fn begin_now(
@@ -63,13 +73,25 @@ impl Engine {
         connection: &Connection,
         one: &LinkEstimate,
         order: &Order,
-        unfinished: Option<&Note>,
+        key: &DueKey,
     ) -> Result<(), EngineError> {
-        let key = DueKey::Link(one.link.clone());
-        self.hint_all(vec![key.clone()], Lane::Backfill, false).await?;
         let owner = self.new_runner();
         let now = self.clock.now();
-        let Some(row) = self.store.take(&key, &owner, now, self.options.lease).await? else {
+        let mut row = self.store.take(key, &owner, now, self.options.lease).await?;
+        if row.is_none() && self.store.due_row(key).await?.is_none() {
+            // Not ready yet, so that nobody looks at it before it is noted what for.
+            let hint = Hint {
+                key: key.clone(),
+                lane: Lane::Backfill,
+                ready_at: now + signed(self.options.lease),
+                announced: Vec::new(),
+                force: false,
+                trace: None,
+            };
+            self.store.hint(&[hint], &[], now).await?;
+            row = self.store.take(key, &owner, now, self.options.lease).await?;
+        }
+        let Some(row) = row else {
             return Err(EngineError::Lost);
         };
         let mut run = Run::new(self, connection, &one.link, &row, &owner);
@@ -77,14 +99,10 @@ impl Engine {
             Ok(()) => self.record_told(&mut run, one, order).await,
             Err(error) => Err(error),
         };
-        // Last: whoever dies before it has begun nothing, and what is recorded by then is true all the same.
-        let is_noted = unfinished.is_some_and(|note| note.order == *order);
-        let result = match result {
-            Ok(()) if !is_noted => self.put_note_of(&one.link, &Note::of(order)).await,
-            result => result,
-        };
         run.let_go().await;
-        self.ask_to_learn(connection, &run.report.to_learn).await?;
+        if let Err(error) = self.ask_to_learn(connection, &run.report.to_learn).await {
+            debug!(link.key = %one.link, "Jira ids are left for the sweep: {}", error.unsaid());
+        }
         // Whatever the row was there for is still to be done.
         let finish = Finish::Again {
             at: row.next_attempt,
@@ -133,7 +151,11 @@ impl Engine {
                 }
             }
         }
-        Ok(())
+        // Last: whoever dies before it has begun nothing, and what is recorded by then is true all the same.
+        match self.unfinished(run.link).await? {
+            Some(note) if note.order == *order => Ok(()),
+            _ => self.put_note_of(run.link, &Note::of(order)).await,
+        }
     }
 
     /// Says whether there is anything to record: whoever gives the same command again waits for nobody.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use tandem_core::observed::{Observed, Proof};
 use tandem_core::plan::{Action, Recorded, Step};
-use tandem_core::{Content, IssueId, Pair, PairState, Side, Worklog, WorklogId};
+use tandem_core::{Content, IssueId, Pair, PairState, Side, Sides, Worklog, WorklogId};
 use tracing::{info, warn};
 
 use super::{ECHO_FOR, Run, replace};
@@ -74,7 +74,14 @@ impl Run<'_> {
                 }
             }
             pair.rev += 1;
-            ops.extend(self.places(&pair, Some(observed)));
+            let over: Vec<&Pair> = observed.pairs.iter().filter(|row| pair.takes_in(row)).collect();
+            let places = self.places(&pair, Some(observed)).into_iter();
+            ops.extend(places.map(|place| taken_from(place, &over)));
+            ops.extend(over.iter().map(|row| Op::DropPair {
+                link: row.link.clone(),
+                id: row.id.clone(),
+                rev: row.rev,
+            }));
             if let Some(row) = observed.pairs.iter().find(|row| row.id == pair.id) {
                 let parted = recorded == Recorded::Move && observed.orphaned.contains(&pair.id);
                 ops.extend(self.without(row, &pair, parted));
@@ -129,16 +136,15 @@ impl Run<'_> {
     /// Notes beside which pair worklogs wait that nobody has a row for, so that they are not copied from another issue that they
     /// move to. Before the pair's row, which has no room for them in its transaction: without that they mean nothing.
     async fn place_rivals(&self, pairs: &[Pair], observed: &Observed) -> Result<(), EngineError> {
-        let mut places = BTreeMap::new();
+        let mut places: Sides<BTreeMap<WorklogId, Whereabouts>> = Sides::default();
         for pair in pairs {
             let row = observed.pairs.iter().find(|row| row.id == pair.id);
             if row.is_some_and(|row| row.rivals == pair.rivals && row.link == pair.link) {
                 continue;
             }
             for side in Side::BOTH.into_iter().filter(|side| pair.ids[*side].is_none()) {
-                let known = |id: &WorklogId| observed.pairs.iter().any(|row| row.ids[side] == Some(*id));
-                for id in pair.rivals.iter().filter(|id| !known(id)) {
-                    places.entry((side, *id)).or_insert_with(|| Whereabouts {
+                for id in &pair.rivals {
+                    places[side].entry(*id).or_insert_with(|| Whereabouts {
                         rival: true,
                         seen: None,
                         ..self.whereabouts(pair, side, *id, pair.state, None)
@@ -146,7 +152,22 @@ impl Run<'_> {
                 }
             }
         }
-        let ops: Vec<Op> = places.into_values().map(Op::PutWhere).collect();
+        let mut ops = Vec::new();
+        for side in Side::BOTH {
+            let ids: Vec<WorklogId> = places[side].keys().copied().collect();
+            if ids.is_empty() {
+                continue;
+            }
+            // What has, or had, a row of its own is known by that, wherever this pair is.
+            let (name, site) = (&self.connection.name, &self.connection.sites[side]);
+            for known in self.engine.store.whereabouts(name, site, &ids).await? {
+                if !known.rival {
+                    places[side].remove(&known.worklog);
+                }
+            }
+            let free = std::mem::take(&mut places[side]).into_values();
+            ops.extend(free.map(Op::PutWhere));
+        }
         for some in ops.chunks(PLACES_PER_COMMIT) {
             self.commit(some.to_vec()).await?;
         }
@@ -490,5 +511,20 @@ impl Run<'_> {
         self.engine
             .hint_all(others.map(DueKey::Link).collect(), self.lane, false)
             .await
+    }
+}
+
+/// The place of a worklog that had a row of its own until now.
+fn taken_from(place: Op, over: &[&Pair]) -> Op {
+    let Op::PutWhere(whereabouts) = place else {
+        return place;
+    };
+    let mut had = over.iter();
+    match had.find(|row| row.ids[whereabouts.side] == Some(whereabouts.worklog)) {
+        Some(row) => Op::TakeWhere {
+            whereabouts,
+            from: row.id.clone(),
+        },
+        None => Op::PutWhere(whereabouts),
     }
 }

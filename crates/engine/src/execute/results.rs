@@ -198,13 +198,10 @@ impl Run<'_> {
         }
         let reason = reason.unwrap_or(Reason::Rejected);
         if asks_for_estimate(&error) {
-            let demands = |state: &mut SiteState| state.demands_estimate = true;
-            if !self
-                .engine
-                .change_site(&site.name, demands)
-                .await?
-                .demands_estimate
-            {
+            // What this process knew when it wrote: another one may have learned the same meanwhile.
+            if !self.engine.site_state(site).await?.demands_estimate {
+                let demands = |state: &mut SiteState| state.demands_estimate = true;
+                self.engine.change_site(&site.name, demands).await?;
                 self.put(step, row, root, observed).await?;
                 return Ok(Fate::PlanAgain);
             }

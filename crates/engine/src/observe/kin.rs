@@ -9,7 +9,7 @@ use super::SKEW;
 use crate::echo;
 use crate::error::EngineError;
 use crate::options::{Connection, Engine};
-use crate::ports::store::{Claim, LookupQuery, Root};
+use crate::ports::store::{Claim, LookupQuery, Root, Whereabouts};
 
 /// Marks of own writes that are looked up in one request.
 const MARKS_AT_ONCE: usize = 10;
@@ -57,7 +57,9 @@ impl Engine {
                 observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
             for worklog in observed.listings[side].values() {
                 let id = worklog.id;
-                let new = !paired.contains(&id) && !observed.foreign[side].contains(&id);
+                let new = !paired.contains(&id)
+                    && !observed.foreign[side].contains(&id)
+                    && !observed.vanished[side].contains(&id);
                 if half.contains(&(side, id)) || (new && observed.begins(worklog.content.start_date)) {
                     unpaired[side].push(id);
                     asked.push((connection.sites[side].clone(), id));
@@ -317,7 +319,8 @@ impl Engine {
                         .store
                         .whereabouts(&connection.name, &connection.sites[there], &[*twin])
                         .await?;
-                    match places.into_iter().find(|place| place.state == PairState::Live) {
+                    let has = |place: &Whereabouts| place.state == PairState::Live && !place.rival;
+                    match places.into_iter().find(has) {
                         Some(place) => self.store.pair(&place.link, &place.pair).await?,
                         None => None,
                     }

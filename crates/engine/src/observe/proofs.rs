@@ -97,6 +97,7 @@ impl Engine {
                 let budget = if hearsay { &mut confirmations } else { &mut probes };
                 if observed.moved_away[side].contains(&id) {
                     if probes == 0 {
+                        observed.unasked[side].insert(id);
                         continue;
                     }
                     probes -= 1;
@@ -388,6 +389,10 @@ impl Engine {
             .call(site, lane, async |client| client.worklog(made).await)
             .await?;
         let Some(found) = found else {
+            // That one was taken away for a move as well, and has not been made anew yet.
+            if !self.own_moves(connection, side, &[made]).await?.is_empty() {
+                return Ok(None);
+            }
             let told = self.proofs(connection, side, &[made]).await?;
             return Ok(told.into_values().find(|proof| !proof.is_hearsay()));
         };

@@ -101,13 +101,27 @@ impl Engine {
         };
         let site = &connection.sites[side];
         let places = self.store.whereabouts(&connection.name, site, &[worklog]).await?;
+        let rival = places
+            .iter()
+            .find(|place| place.rival && place.link != pair.link)
+            .cloned();
         let owner = places
             .into_iter()
             .find(|place| place.state == PairState::Live && !place.rival && place.pair != pair.id);
-        if let Some(owner) = owner {
+        if let Some(owner) = owner
+            && !self.may_be_taken_in(pair, &owner).await?
+        {
             return Ok(Some(format!(
                 "worklog {worklog} on {site} belongs to {} of {} already: if both are the same work, delete one of the two on its site",
                 owner.pair, owner.link
+            )));
+        }
+        if let Some(rival) = rival
+            && self.waits_on(&rival).await?
+        {
+            return Ok(Some(format!(
+                "worklog {worklog} on {site} may be the twin of {} of {}: resolve that one first",
+                rival.pair, rival.link
             )));
         }
         let (here, asked) = (self.site_of(connection, side)?, worklog);
@@ -123,6 +137,15 @@ impl Engine {
                 "{site} has no worklog {worklog}, or the service user cannot see it; its id is Tempo's"
             )),
         })
+    }
+
+    /// Says whether a worklog has a row of its own and waits for a twin too.
+    async fn may_be_taken_in(&self, pair: &Pair, owner: &Whereabouts) -> Result<bool, EngineError> {
+        if owner.link != pair.link {
+            return Ok(false);
+        }
+        let row = self.store.pair(&owner.link, &owner.pair).await?;
+        Ok(row.is_none_or(|row| row.is_single()))
     }
 
     fn ops(

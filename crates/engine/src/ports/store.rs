@@ -263,6 +263,13 @@ pub enum Op {
     },
     /// Says where a worklog belongs. There must be no row for it in the connection, or one of the same pair.
     PutWhere(Whereabouts),
+    /// The same for one that this other pair has by now, which is over with it.
+    TakeWhere {
+        /// Where it belongs from now on.
+        whereabouts: Whereabouts,
+        /// The pair that has it.
+        from: PairId,
+    },
     /// Remembers where a worklog that Tandem wrote came from.
     PutOrigin {
         /// The site that the worklog is on.

@@ -42,13 +42,21 @@ impl Engine {
                 ) else {
                     continue;
                 };
-                one.reason = pair.wait.as_ref().map(|wait| wait.reason);
-                if let Some(twin) = pair.ids[side.other()].filter(|_| !place.rival) {
-                    one.lead = Lead::Moved {
-                        side: side.other(),
-                        worklog: twin,
-                    };
+                // A rival of one that waits no longer is nobody's.
+                if place.rival && !pair.rivals.contains(&place.worklog) {
+                    continue;
                 }
+                one.reason = pair.wait.as_ref().map(|wait| wait.reason);
+                let Some(worklog) = pair.ids[side.other()].filter(|_| !place.rival) else {
+                    continue;
+                };
+                // It is the twin that moved, where this one was left behind.
+                let is_left = pair.strays[side].is_some();
+                let side = side.other();
+                one.lead = match is_left {
+                    true => Lead::Unlisted { side, worklog },
+                    false => Lead::Moved { side, worklog },
+                };
             }
         }
         Ok(())
