@@ -130,7 +130,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     tokio::select! {
         ended = work(global, arguments, &begun, &progress) => ended,
         () = early => Err(Failure::failed(match begun.get() {
-            true => "stopped; nothing was written to a site, and the same command goes on from there",
+            true => "stopped while it was recorded what is to be done; the same command goes on from there",
             false => "stopped; nothing was written",
         })),
     }
