@@ -899,3 +899,106 @@ async fn twins_that_wait_each_with_a_row_of_its_own_are_paired() {
     let both = (world.acme().worklogs().len(), world.globex().worklogs().len());
     assert_eq!(both, (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_a_copy_of_what_is_no_more_waits_wherever_it_or_that_has_gone() {
+    let copies_of = |originals: usize, copies: usize| async move {
+        let world = Setup::two(3).webhooks(Webhooks::None).build().await;
+        let content = hour("ann", "twice");
+        let times = ["09:00:00", "16:00:00"];
+        let mut made = (Vec::new(), Vec::new());
+        for time in &times[..originals] {
+            let mut content = content.clone();
+            content.start_time = time.parse().unwrap();
+            made.0.push(world.acme().log_time("SUP-1", content).unwrap());
+        }
+        for _ in 0..copies {
+            made.1
+                .push(world.globex().log_time("DEV-1", copied(&content)).unwrap());
+        }
+        let order = Order {
+            since: "2026-01-01".parse().unwrap(),
+            ..adopting(false)
+        };
+        assert!(all_done(&backfill(&world, &order).await));
+        assert_eq!(world.reasons().await, vec!["ambiguous-create"; originals]);
+        (world, made)
+    };
+    let looks = async |world: &World| {
+        for _ in 0..3 {
+            world.wait(120).await;
+            world.sweep().await;
+            world.audit().await;
+        }
+    };
+    // The original moves, and is deleted there.
+    let (world, (a, _)) = copies_of(1, 2).await;
+    world.acme().move_to_issue(a[0], "SUP-2").unwrap();
+    looks(&world).await;
+    world.acme().delete(a[0]).unwrap();
+    looks(&world).await;
+    assert_eq!(world.acme().worklogs(), []);
+    assert_eq!(world.globex().worklogs().len(), 2);
+    assert_eq!(world.reasons().await, ["ambiguous-create"; 2]);
+
+    // The copy moves, and the originals are deleted.
+    let (world, (a, b)) = copies_of(2, 1).await;
+    world.globex().move_to_issue(b[0], "DEV-2").unwrap();
+    looks(&world).await;
+    for id in a {
+        world.acme().delete(id).unwrap();
+    }
+    looks(&world).await;
+    assert_eq!(world.acme().worklogs(), []);
+    assert_eq!(world.reasons().await, ["ambiguous-create"]);
+
+    // One of two originals moves and is deleted, then the copy moves as well.
+    let (world, (a, b)) = copies_of(2, 1).await;
+    world.acme().move_to_issue(a[0], "SUP-2").unwrap();
+    looks(&world).await;
+    world.acme().delete(a[0]).unwrap();
+    looks(&world).await;
+    world.globex().move_to_issue(b[0], "DEV-3").unwrap();
+    looks(&world).await;
+    assert_eq!(world.acme().worklogs().len(), 1);
+    assert_eq!(world.globex().worklogs().len(), 1);
+    assert_eq!(world.reasons().await, ["ambiguous-create"; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_died_while_it_took_copies_over_left_no_link_due_for_something_else() {
+    for millis in (0..120).step_by(3) {
+        let world = Setup::two(2).webhooks(Webhooks::None).build().await;
+        // The links are known, and nothing is due.
+        world.sweep().await;
+        world.settle().await;
+        for n in 1..=2 {
+            let content = hour("ann", "copied");
+            world
+                .acme()
+                .log_time(&format!("SUP-{n}"), content.clone())
+                .unwrap();
+            world
+                .globex()
+                .log_time(&format!("DEV-{n}"), copied(&content))
+                .unwrap();
+        }
+        let order = Order {
+            since: "2026-01-01".parse().unwrap(),
+            ..adopting(false)
+        };
+        let links = estimate(&world, &order).await.links;
+        let slow = world.slow();
+        let command = slow.engine.order_backfill(&links, &order);
+        let ended = tokio::time::timeout(Duration::from_millis(millis), command).await;
+        world.wait(130).await;
+        world.tandem.engine.run_due(None).await.unwrap();
+        let both = (world.acme().worklogs().len(), world.globex().worklogs().len());
+        assert_eq!(both, (2, 2), "{millis}");
+        if ended.is_ok() {
+            assert!(millis > 10, "it died nowhere");
+            return;
+        }
+    }
+    panic!("it does not come to an end");
+}

@@ -87,9 +87,10 @@ impl SiteClient for AtlassianSite {
         content: &Content,
         remaining: Option<u64>,
     ) -> Result<Worklog, SiteError> {
-        self.send(tempo::create(issue, content, remaining))
-            .await?
-            .read(|body| tempo_wire::written(body, content))
+        let answered = self.send(tempo::create(issue, content, remaining)).await?;
+        // A listing without worklogs does not tell whose it is: this is the first that does then.
+        self.is_ours(&answered)?;
+        answered.read(|body| tempo_wire::written(body, content))
     }
 
     async fn create_bulk(&self, issue: IssueId, contents: &[Content]) -> Result<Vec<Worklog>, SiteError> {
@@ -98,9 +99,9 @@ impl SiteClient for AtlassianSite {
         }
         let call = tempo::create_bulk(issue, contents);
         at_most(&call, contents.len(), tempo::BULK_ROWS_MAX)?;
-        self.send(call)
-            .await?
-            .read(|body| tempo_wire::bulk(body, issue, contents))
+        let answered = self.send(call).await?;
+        self.is_ours(&answered)?;
+        answered.read(|body| tempo_wire::bulk(body, issue, contents))
     }
 
     async fn update(
@@ -109,9 +110,9 @@ impl SiteClient for AtlassianSite {
         content: &Content,
         remaining: Option<u64>,
     ) -> Result<Worklog, SiteError> {
-        self.send(tempo::update(id, content, remaining))
-            .await?
-            .read(|body| tempo_wire::written(body, content))
+        let answered = self.send(tempo::update(id, content, remaining)).await?;
+        self.is_ours(&answered)?;
+        answered.read(|body| tempo_wire::written(body, content))
     }
 
     async fn delete(&self, id: WorklogId) -> Result<bool, SiteError> {

@@ -41,6 +41,9 @@ pub struct Observed {
     /// Listed worklogs that nobody knows yet and that a second listing of the same look did not show: begun with by a later
     /// look, if they stand.
     pub vanished: Sides<BTreeSet<WorklogId>>,
+    /// Listed worklogs that nobody has a row for, each of which may be the twin of one that waited for a person to tell and is
+    /// no more: that one.
+    pub left_over: Sides<BTreeMap<WorklogId, WorklogId>>,
     /// Listed worklogs that belong elsewhere or to the past: not new.
     pub foreign: Sides<BTreeSet<WorklogId>>,
     /// Proofs that a worklog was deleted or moved away.
@@ -176,6 +179,7 @@ impl Observed {
             successors: Sides::default(),
             parted: Sides::default(),
             vanished: Sides::default(),
+            left_over: Sides::default(),
             foreign: Sides::default(),
             proofs: Sides::default(),
             unasked: Sides::default(),

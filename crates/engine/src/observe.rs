@@ -43,6 +43,15 @@ pub(crate) enum Sight {
     NotYet(Vec<Announcement>),
 }
 
+/// Worklogs of a side of which each may be the twin of one on the other side.
+#[derive(Default)]
+struct Rivals {
+    /// Of one that waits for a person to tell.
+    waiting: BTreeSet<(Side, WorklogId)>,
+    /// Of one that waited and is no more, or whose link is no more: that one.
+    over: BTreeMap<(Side, WorklogId), WorklogId>,
+}
+
 impl Engine {
     /// Returns the first day whose worklogs a connection begins.
     ///
@@ -150,7 +159,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut arrivals: BTreeMap<_, LinkKey> = BTreeMap::new();
         let mut parted = Vec::new();
-        let mut waiting: BTreeMap<LinkKey, BTreeSet<(Side, WorklogId)>> = BTreeMap::new();
+        let mut waiting: BTreeMap<LinkKey, Rivals> = BTreeMap::new();
         for side in Side::BOTH {
             let paired: BTreeSet<WorklogId> =
                 observed.pairs.iter().filter_map(|pair| pair.ids[side]).collect();
@@ -167,20 +176,23 @@ impl Engine {
                 .whereabouts(&connection.name, &connection.sites[side], &unpaired)
                 .await?;
             for place in places {
-                // What waits on this link keeps its own from being copied.
                 if place.rival {
-                    let waits = match waiting.get(&place.link) {
-                        _ if place.link == observed.link => false,
-                        Some(rivals) => rivals.contains(&(place.side, place.worklog)),
+                    let rivals = match waiting.get(&place.link) {
+                        Some(rivals) => rivals,
                         None => {
                             let rivals = self.rivals_on(&place.link).await?;
-                            let waits = rivals.contains(&(place.side, place.worklog));
-                            waiting.insert(place.link.clone(), rivals);
-                            waits
+                            waiting.entry(place.link.clone()).or_insert(rivals)
                         }
                     };
-                    if !waits {
-                        continue;
+                    let id = (place.side, place.worklog);
+                    match (rivals.waiting.contains(&id), rivals.over.get(&id)) {
+                        (true, _) if place.link != observed.link => {}
+                        // What waits on this link keeps its own from being copied.
+                        (true, _) => continue,
+                        (false, over) => {
+                            observed.left_over[side].extend(over.map(|of| (place.worklog, *of)));
+                            continue;
+                        }
                     }
                 }
                 observed.foreign[side].insert(place.worklog);
@@ -217,16 +229,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Worklogs of which each may be the twin of one of a link that waits for a person to tell.
-    async fn rivals_on(&self, link: &LinkKey) -> Result<BTreeSet<(Side, WorklogId)>, EngineError> {
-        if self.store.link(link).await?.is_none() {
-            return Ok(BTreeSet::new());
-        }
-        let mut rivals = BTreeSet::new();
+    /// Worklogs of which each may be the twin of one of a link that waits, or waited, for a person to tell.
+    async fn rivals_on(&self, link: &LinkKey) -> Result<Rivals, EngineError> {
+        let is_there = self.store.link(link).await?.is_some();
+        let mut rivals = Rivals::default();
         for pair in self.store.pairs(link).await? {
             for side in Side::BOTH {
-                if pair.state == PairState::Live && pair.ids[side].is_none() {
-                    rivals.extend(pair.rivals.iter().map(|id| (side, *id)));
+                let Some(of) = pair.ids[side.other()].filter(|_| pair.ids[side].is_none()) else {
+                    continue;
+                };
+                let ids = pair.rivals.iter().map(|id| (side, *id));
+                match is_there && pair.state == PairState::Live {
+                    true => rivals.waiting.extend(ids),
+                    false => rivals.over.extend(ids.map(|id| (id, of))),
                 }
             }
         }
@@ -236,7 +251,7 @@ impl Engine {
     /// Says whether a worklog still may be the twin of one that waits where its place says.
     pub(crate) async fn waits_on(&self, place: &Whereabouts) -> Result<bool, EngineError> {
         let rivals = self.rivals_on(&place.link).await?;
-        Ok(rivals.contains(&(place.side, place.worklog)))
+        Ok(rivals.waiting.contains(&(place.side, place.worklog)))
     }
 
     /// Asks for each listed worklog that had moved away, or had gone by Jira's word: a listing may show the past.

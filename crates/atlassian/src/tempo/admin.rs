@@ -187,7 +187,8 @@ pub fn read_timesheet(body: &[u8]) -> Result<String, Misread> {
         .unwrap_or_else(|| OPEN.to_owned()))
 }
 
-/// Reads the address of the Jira on whose issue a listed worklog stands; `None` where none is listed, or does not say.
+/// Reads the address of the Jira on whose issue a worklog stands, of a listing or of what a write answers; `None` where there
+/// is none, or does not say.
 pub fn read_jira_address(body: &[u8]) -> Result<Option<String>, Misread> {
     #[derive(Default, Deserialize)]
     struct Issue {
@@ -200,11 +201,17 @@ pub fn read_jira_address(body: &[u8]) -> Result<Option<String>, Misread> {
         issue: Issue,
     }
     #[derive(Deserialize)]
-    struct Rows {
-        #[serde(default, deserialize_with = "lenient::or_default")]
-        results: Vec<Row>,
+    #[serde(untagged)]
+    enum Told {
+        Listed { results: Vec<Row> },
+        Several(Vec<Row>),
+        One(Row),
     }
-    let rows = parse::<Rows>(body)?.results;
+    let rows = match parse::<Told>(body)? {
+        Told::Listed { results } => results,
+        Told::Several(rows) => rows,
+        Told::One(row) => vec![row],
+    };
     Ok(rows
         .iter()
         .find_map(|row| row.issue.address.split_once("/rest/api/"))

@@ -262,6 +262,14 @@ impl<'o> Planner<'o> {
         self.claim(to, &group[to]);
     }
 
+    /// Has a worklog wait that may be a copy of one that is no more.
+    pub(super) fn hold_left_over(&mut self, side: Side, id: WorklogId, of: WorklogId) {
+        let mut group = Sides::<Vec<WorklogId>>::default();
+        group[side].push(id);
+        group[side.other()].push(of);
+        self.hold_one(side, id, &group);
+    }
+
     fn hold_one(&mut self, side: Side, id: WorklogId, group: &Sides<Vec<WorklogId>>) {
         let there = side.other();
         let mut pair = self.half_of(side, id);

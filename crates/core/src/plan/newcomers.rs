@@ -37,6 +37,10 @@ impl Planner<'_> {
                     continue;
                 }
                 self.taken[side].insert(worklog.id);
+                if let Some(of) = observed.left_over[side].get(&worklog.id) {
+                    self.hold_left_over(side, worklog.id, *of);
+                    continue;
+                }
                 let id = Pair::id_for(side, worklog.id, observed.link.issue(side));
                 let mut pair = Pair::half(id, observed.link.clone(), side, worklog.id);
                 pair.seen[side] = Some(worklog.updated_at);

@@ -17,7 +17,7 @@ use crate::execute::{RECORDS_PER_COMMIT, Run};
 use crate::gate::signed;
 use crate::options::{Connection, Engine};
 use crate::ports::StoreError;
-use crate::ports::store::{DueKey, Finish, Hint, Lane};
+use crate::ports::store::{DueKey, Finish, Lane};
 
 /// Plans of one link: with a thousand steps each, more than its listing may have worklogs.
 const ROUNDS_MAX: usize = 1000;
@@ -30,21 +30,10 @@ impl Engine {
             .connection(&one.link.connection)
             .ok_or_else(|| EngineError::Unknown(format!("{} is not configured", one.link.connection)))?;
         let key = DueKey::Link(one.link.clone());
-        // Before the note is looked at: a run that ends after this leaves it open.
-        if self
-            .unfinished(&one.link)
-            .await?
-            .is_some_and(|note| note.order == *order)
-        {
-            self.hint_all(vec![key.clone()], Lane::Backfill, false).await?;
-        }
+        // The note first: whoever takes the link's row from here on, also after this one has died, knows what it is due for.
+        self.note_order(&one.link, order, &key).await?;
         if !self.is_to_record(connection, one, order).await? {
-            match self.unfinished(&one.link).await? {
-                Some(note) if note.order == *order => return Ok(()),
-                // A run of that one notes how far it is: not over this one.
-                Some(_) => {}
-                None => return self.put_note_of(&one.link, &Note::of(order)).await,
-            }
+            return Ok(());
         }
         // A run ends with its budget, and a dead one's lease with its time.
         let patience = self.options.run_budget + 2 * self.options.lease;
@@ -57,15 +46,26 @@ impl Engine {
             let may_pass = matches!(error, EngineError::Lost | EngineError::Held);
             if !may_pass || self.clock.now() >= until {
                 warn!(link.key = %one.link, "Could not take over now what was copied on {}: {}", one.link, error.unsaid());
-                return self.put_note_of(&one.link, &Note::of(order)).await;
+                return Ok(());
             }
             self.clock.sleep(NAP.unsigned_abs()).await;
         }
     }
 
-    /// What was asked for on a link and is not done.
-    async fn unfinished(&self, link: &LinkKey) -> Result<Option<Note>, EngineError> {
-        Ok(self.note_of(link).await?.filter(|note| note.done.is_none()))
+    /// Notes what was asked for, where that is not noted already and still to be done.
+    async fn note_order(&self, link: &LinkKey, order: &Order, key: &DueKey) -> Result<(), EngineError> {
+        let is_noted = async || -> Result<bool, EngineError> {
+            let note = self.note_of(link).await?;
+            Ok(note.is_some_and(|note| note.done.is_none() && note.order == *order))
+        };
+        if is_noted().await? {
+            // A run that ends after this leaves it open.
+            self.hint_all(vec![key.clone()], Lane::Backfill, false).await?;
+            if is_noted().await? {
+                return Ok(());
+            }
+        }
+        self.put_note_of(link, &Note::of(order)).await
     }
 
     async fn begin_now(
@@ -79,16 +79,7 @@ impl Engine {
         let now = self.clock.now();
         let mut row = self.store.take(key, &owner, now, self.options.lease).await?;
         if row.is_none() && self.store.due_row(key).await?.is_none() {
-            // Not ready yet, so that nobody looks at it before it is noted what for.
-            let hint = Hint {
-                key: key.clone(),
-                lane: Lane::Backfill,
-                ready_at: now + signed(self.options.lease),
-                announced: Vec::new(),
-                force: false,
-                trace: None,
-            };
-            self.store.hint(&[hint], &[], now).await?;
+            self.hint_all(vec![key.clone()], Lane::Backfill, false).await?;
             row = self.store.take(key, &owner, now, self.options.lease).await?;
         }
         let Some(row) = row else {
@@ -151,11 +142,7 @@ impl Engine {
                 }
             }
         }
-        // Last: whoever dies before it has begun nothing, and what is recorded by then is true all the same.
-        match self.unfinished(run.link).await? {
-            Some(note) if note.order == *order => Ok(()),
-            _ => self.put_note_of(run.link, &Note::of(order)).await,
-        }
+        Ok(())
     }
 
     /// Says whether there is anything to record: whoever gives the same command again waits for nobody.
