@@ -244,6 +244,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn listings_and_answers_to_writes_tell_on_whose_issues_worklogs_stand() {
+        let row =
+            r#"{"tempoWorklogId":7,"issue":{"id":1,"self":"https://acme.atlassian.net/rest/api/2/issue/1"}}"#;
+        let none = r#"{"tempoWorklogId":8,"issue":{"id":1}}"#;
+        let told = |body: &str| read_jira_address(body.as_bytes()).unwrap();
+        for body in [
+            row.to_owned(),
+            format!("[{none},{row}]"),
+            format!(r#"{{"metadata":{{"count":1}},"results":[{none},{row}]}}"#),
+        ] {
+            assert_eq!(
+                told(&body).as_deref(),
+                Some("https://acme.atlassian.net"),
+                "{body}"
+            );
+        }
+        for body in [none, "[]", r#"{"results":[]}"#, r#"{"issue":null}"#] {
+            assert_eq!(told(body), None, "{body}");
+        }
+    }
+
+    #[test]
     fn a_timesheet_that_does_not_say_how_it_stands_is_open() {
         let stands = |body: &str| read_timesheet(body.as_bytes()).unwrap();
         assert_eq!(stands(r#"{"status":{"key":"APPROVED"}}"#), "APPROVED");
