@@ -1,8 +1,11 @@
 //! `reconcile`: one pass, then the end.
 
+use std::time::{Duration, Instant};
+
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tandem_atlassian::ReqwestTransport;
+use tandem_engine::Engine;
 use tandem_engine::operator::ItemState;
 use tandem_engine::sweep::Swept;
 use tandem_runtime::alerts;
@@ -25,6 +28,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PASS")]
     pass: Option<Pass>,
 }
+
+/// How soon it is seen whether another process is done.
+const WAIT_STEP: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Pass {
@@ -60,6 +66,13 @@ struct Waiting {
     missing: usize,
 }
 
+/// How much of what is due another process has in hand: this one has nothing, between its own looks.
+async fn in_hand(engine: &Engine) -> Result<usize, Failure> {
+    let queue = engine.queue().await?;
+    let running = queue.iter().filter(|item| item.state == ItemState::Running);
+    Ok(running.count())
+}
+
 pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending, Failure> {
     let opened = open::open(global).await?;
     let engine = opened.engine();
@@ -80,7 +93,24 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
             engine.audit().await?
         }
     };
-    let passed = engine.run_due(None).await?;
+    let mut passed = engine.run_due(None).await?;
+    // What another process has in hand it will have done soon; what one that died had is free with the end of its lease.
+    let until = Instant::now() + engine.options.lease + WAIT_STEP;
+    let mut is_told = false;
+    while in_hand(engine).await? > 0 && Instant::now() < until {
+        if !is_told {
+            is_told = true;
+            output::say(format!(
+                "waiting for what another process has in hand, {} at most",
+                words::secs(engine.options.lease.as_secs_f64())
+            ));
+        }
+        tokio::time::sleep(WAIT_STEP).await;
+        let more = engine.run_due(None).await?;
+        passed.looked += more.looked;
+        passed.written += more.written;
+        passed.troubled += more.troubled;
+    }
     // Whether people can be told is no part of what the pass came to; the log says when they cannot.
     let transport = ReqwestTransport::new().map_err(|error| Failure::Failed(error.into()))?;
     alerts::tell(&opened.tandem, &transport).await;
@@ -96,7 +126,6 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     let mut in_hand = 0;
     for item in engine.queue().await? {
         stuck |= item.is_stuck();
-        // Not in ours any more: this pass is over.
         in_hand += usize::from(item.state == ItemState::Running);
         match item.state {
             ItemState::Due | ItemState::Running => report.waiting.due += 1,
@@ -126,8 +155,7 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> Result<Ending
     }
     if in_hand > 0 {
         output::say(format!(
-            "{in_hand} of what is due is being looked at by another process, or was by one that died: free again within {}, then run this once more",
-            words::secs(engine.options.lease.as_secs_f64()),
+            "{in_hand} of what is due is still in another process's hands; `tandem queue` shows which",
         ));
     }
     if stuck {
