@@ -861,3 +861,25 @@ async fn webhooks_are_set_up_and_removed() {
     assert_eq!(world.asked()[2], "PATCH /4/webhooks/subscriptions/s1/refresh");
     assert_eq!(world.asked()[5], "DELETE /rest/webhooks/1.0/webhook/72");
 }
+
+#[tokio::test]
+async fn what_a_write_answers_tells_that_the_token_is_another_sites() {
+    let mut foreign = shown(7, 20417, &content());
+    foreign["issue"]["self"] = json!("https://other.atlassian.net/rest/api/2/issue/20417");
+    let answers = [ok(foreign.clone()), ok(foreign.clone()), ok(json!([foreign]))];
+    let World { site, .. } = world(answers);
+    let site = site.beside(["https://other.atlassian.net".to_owned()]);
+    let said = content();
+    let failures = [
+        site.create(ISSUE, &said, None).await.map(drop),
+        site.update(WorklogId(7), &said, None).await.map(drop),
+        site.create_bulk(ISSUE, std::slice::from_ref(&said))
+            .await
+            .map(drop),
+    ];
+    for failure in failures {
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.kind, SiteErrorKind::CredentialsRejected, "{failure}");
+        assert!(failure.message.contains("is another site's"), "{failure}");
+    }
+}

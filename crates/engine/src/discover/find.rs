@@ -214,6 +214,7 @@ impl Engine {
             false => Told::Off,
         })
     }
+
     async fn by_field(
         &self,
         connection: &Connection,
